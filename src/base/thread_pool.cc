@@ -1,0 +1,117 @@
+#include "base/thread_pool.h"
+
+#include <sched.h>
+
+#include <chrono>
+
+namespace timbre {
+namespace {
+
+void Pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// A network is a few thousand loops of some tens of microseconds: sleeping between them would cost more than they do.
+constexpr auto kSpin = std::chrono::microseconds(50);
+
+template <typename Ready>
+bool SpinUntil(const Ready& ready) {
+  const auto end = std::chrono::steady_clock::now() + kSpin;
+  do {
+    for (int i = 0; i < 64; ++i) {
+      if (ready()) return true;
+      Pause();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  return ready();
+}
+
+}  // namespace
+
+int AvailableProcessors() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) {
+    const int count = CPU_COUNT(&set);
+    if (count > 0) return count;
+  }
+  const unsigned n = std::thread::hardware_concurrency();
+  return n == 0 ? 1 : static_cast<int>(n);
+}
+
+ThreadPool::ThreadPool(int threads) {
+  if (threads <= 0) threads = AvailableProcessors();
+  workers_.reserve(threads - 1);
+  for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { Work(i); });
+}
+
+ThreadPool::~ThreadPool() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+    announced_.fetch_add(1, std::memory_order_release);
+  }
+  start_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::Drain(int worker) {
+  for (int64_t i = next_.fetch_add(1, std::memory_order_relaxed); i < count_;
+       i = next_.fetch_add(1, std::memory_order_relaxed)) {
+    call_(body_, i, worker);
+  }
+}
+
+void ThreadPool::Run(int64_t count, Call call, const void* body) {
+  if (count <= 0) return;
+  if (workers_.empty() || count == 1) {
+    for (int64_t i = 0; i < count; ++i) call(body, i, 0);
+    return;
+  }
+  const int others = static_cast<int>(workers_.size());
+  {
+    std::lock_guard lock(mutex_);
+    call_ = call;
+    body_ = body;
+    count_ = count;
+    next_.store(0, std::memory_order_relaxed);
+    busy_ = others;
+    idle_.store(0, std::memory_order_relaxed);
+    ++generation_;
+    announced_.store(generation_, std::memory_order_release);
+  }
+  start_.notify_all();
+  Drain(0);
+  if (SpinUntil([&] { return idle_.load(std::memory_order_acquire) == others; })) {
+    std::lock_guard lock(mutex_);  // the last worker has left its critical section once this is ours
+    if (busy_ == 0) return;
+  }
+  std::unique_lock lock(mutex_);
+  done_.wait(lock, [&] { return busy_ == 0; });
+}
+
+void ThreadPool::Work(int worker) {
+  uint64_t seen = 0;
+  for (;;) {
+    SpinUntil([&] { return announced_.load(std::memory_order_acquire) != seen; });
+    {
+      std::unique_lock lock(mutex_);
+      start_.wait(lock, [&] { return stop_ || generation_ != seen; });
+      if (stop_) return;
+      seen = generation_;
+    }
+    Drain(worker);
+    {
+      std::lock_guard lock(mutex_);
+      --busy_;
+      idle_.fetch_add(1, std::memory_order_release);
+      if (busy_ == 0) done_.notify_one();
+    }
+  }
+}
+
+}  // namespace timbre

@@ -1,0 +1,69 @@
+// An explicit pool of threads. Nothing in timbre starts threads behind the caller's back.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace timbre {
+
+// Runs loops over indices on `threads` threads, the calling one included. One loop at a time; calls must not nest.
+class ThreadPool {
+ public:
+  // threads = 0 takes the number of processors this process may use.
+  explicit ThreadPool(int threads = 0);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Calls body(index, worker) once for each index in [0, count), in any order; worker is in [0, threads()).
+  // Indices are handed out one by one, so that uneven work balances: make each worth at least some microseconds.
+  // Returns when all calls have. The body must not throw.
+  template <typename Body>
+  void ForEach(int64_t count, const Body& body) {
+    Run(count, [](const void* b, int64_t index, int worker) { (*static_cast<const Body*>(b))(index, worker); }, &body);
+  }
+
+  // Splits [0, count) into contiguous ranges of at least `grain` and calls body(begin, end, worker) for each.
+  template <typename Body>
+  void ForRange(int64_t count, int64_t grain, const Body& body) {
+    if (count <= 0) return;
+    if (grain < 1) grain = 1;
+    // Four ranges a thread: enough to balance, few enough to cost nothing.
+    int64_t ranges = (count + grain - 1) / grain;
+    if (ranges > 4 * threads()) ranges = 4 * threads();
+    if (threads() == 1) ranges = 1;
+    ForEach(ranges, [&](int64_t r, int worker) { body(count * r / ranges, count * (r + 1) / ranges, worker); });
+  }
+
+ private:
+  using Call = void (*)(const void* body, int64_t index, int worker);
+  void Run(int64_t count, Call call, const void* body);
+  void Work(int worker);
+  void Drain(int worker);
+
+  std::vector<std::thread> workers_;
+  std::mutex mutex_;
+  std::condition_variable start_, done_;
+  uint64_t generation_ = 0;  // guarded by mutex_
+  int busy_ = 0;             // guarded by mutex_
+  bool stop_ = false;        // guarded by mutex_
+  std::atomic<uint64_t> announced_{0};  // generation_, readable while spinning
+  std::atomic<int> idle_{0};            // workers that finished the current generation, readable while spinning
+  Call call_ = nullptr;
+  const void* body_ = nullptr;
+  int64_t count_ = 0;
+  std::atomic<int64_t> next_{0};
+};
+
+// The number of processors this process may run on (its affinity mask and control group, not the machine's total).
+int AvailableProcessors();
+
+}  // namespace timbre
