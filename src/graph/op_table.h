@@ -1,0 +1,52 @@
+// The one living definition of every operator.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace timbre {
+
+// A float64 tensor for oracles.
+struct Tensor64 {
+  Shape shape;
+  std::vector<double> data;
+};
+
+// A node to test and benchmark kernels with: inputs are random in [lo, hi) or, for constants, drawn the same way.
+struct OpCase {
+  std::string name;
+  Attrs attrs;
+  struct Input {
+    Shape shape;
+    bool constant = false;  // a weight: kernels may pack it
+    float lo = -1.0f, hi = 1.0f;
+    bool absent = false;
+  };
+  std::vector<Input> inputs;
+  bool benchmark = false;  // large enough to time
+};
+
+struct OpRow {
+  Op op;
+  std::string_view name;
+  // Output shapes, or an error that says which input does not fit. Absent optional inputs are null.
+  Result<std::vector<Shape>> (*infer)(const Attrs& attrs, std::span<const Shape* const> inputs);
+  // Plain loops in float64. Absent optional inputs are null; outputs come with their shapes set and zeroed.
+  void (*oracle)(const Attrs& attrs, std::span<const Tensor64* const> inputs, std::span<Tensor64> outputs);
+  // Floating-point operations, from shapes.
+  double (*flops)(const Attrs& attrs, std::span<const Shape* const> inputs, std::span<const Shape> outputs);
+  // A float32 kernel's result must lie within tolerance * eps * (1 + sqrt(terms)) * rms(reference) + tiny of the oracle's, where
+  // terms is the length of the sums that make one element.
+  double tolerance;
+  double (*terms)(const Attrs& attrs, std::span<const Shape* const> inputs);
+  std::vector<OpCase> (*cases)();
+};
+
+const OpRow& RowOf(Op op);
+std::span<const OpRow> OpTable();
+
+}  // namespace timbre

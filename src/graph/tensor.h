@@ -1,0 +1,69 @@
+// Shapes, element types and tensors that live in host memory.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace timbre {
+
+enum class DType : uint8_t { kF32, kF16, kBF16, kF64, kI8, kU8, kI16, kI32, kI64, kBool };
+
+size_t SizeOf(DType dtype);
+std::string_view NameOf(DType dtype);
+
+// Up to six dimensions, row-major, features last.
+class Shape {
+ public:
+  static constexpr int kMaxRank = 6;
+  Shape() = default;
+  Shape(std::initializer_list<int64_t> dims) : Shape(std::span<const int64_t>(dims.begin(), dims.size())) {}
+  explicit Shape(std::span<const int64_t> dims);  // more than kMaxRank dims: the rest is folded into the last
+
+  int rank() const { return rank_; }
+  // A negative index counts from the end.
+  int64_t operator[](int i) const { return dims_[i < 0 ? i + rank_ : i]; }
+  int64_t& operator[](int i) { return dims_[i < 0 ? i + rank_ : i]; }
+  int64_t back() const { return rank_ == 0 ? 1 : dims_[rank_ - 1]; }
+  int64_t elements() const { return Product(0, rank_); }
+  // The product of dims [begin, end).
+  int64_t Product(int begin, int end) const;
+  // Elements between neighbours along axis i.
+  int64_t stride(int i) const { return Product((i < 0 ? i + rank_ : i) + 1, rank_); }
+  void push_back(int64_t d) { dims_[rank_++] = d; }
+  std::span<const int64_t> dims() const { return {dims_.data(), static_cast<size_t>(rank_)}; }
+  std::string ToString() const;  // "[1, 2, 3]"
+  friend bool operator==(const Shape& a, const Shape& b);
+
+ private:
+  std::array<int64_t, kMaxRank> dims_{};
+  int rank_ = 0;
+};
+
+// A tensor in host memory: contiguous, row-major, shared, never written after it was made. The bytes may lie in a mapped file.
+struct HostTensor {
+  Shape shape;
+  DType dtype = DType::kF32;
+  std::shared_ptr<const std::byte> data;
+
+  size_t bytes() const { return static_cast<size_t>(shape.elements()) * SizeOf(dtype); }
+  // Writes shape.elements() values, converted, to `out`.
+  void ReadF32(float* out) const;
+  std::vector<float> ToF32() const;
+
+  static HostTensor FromF32(Shape shape, std::span<const float> values);
+};
+
+// One value of any dtype, converted. `p` need not be aligned.
+float LoadF32(const std::byte* p, DType dtype);
+float HalfToFloat(uint16_t bits);
+uint16_t FloatToHalf(float value);  // round to nearest even
+
+}  // namespace timbre

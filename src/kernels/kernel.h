@@ -1,0 +1,92 @@
+// A kernel is one row: what it computes, where, how fast a tier it is, whether it can serve a node, and how it runs.
+// Kernels hold no weights and no state, know no model, and print nothing.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/aligned.h"
+#include "base/thread_pool.h"
+#include "graph/graph.h"
+
+namespace timbre {
+
+enum class DeviceKind : uint8_t { kCpu, kVulkan };
+enum class Tier : uint8_t { kFast, kReference };
+std::string_view NameOf(DeviceKind kind);
+std::string_view NameOf(Tier tier);
+
+enum class Precision : uint8_t { kF32, kF16 };
+
+// What a kernel may want to know before it says that it can serve a node.
+struct DeviceCaps {
+  DeviceKind kind = DeviceKind::kCpu;
+  int threads = 1;
+  std::string simd_target;  // CPU: Highway's name of the target in use
+  int vector_bytes = 16;    // CPU: of that target
+  Precision precision = Precision::kF32;
+  bool subgroups = false, cooperative_matrix = false, float16 = false;  // Vulkan
+  uint64_t max_workgroup_memory = 0;
+};
+
+// A node together with the graph that its tensors live in.
+struct NodeRef {
+  const Graph& graph;
+  const Node& node;
+
+  const Shape& in(int i) const { return graph.shape(node.inputs[i]); }
+  const Shape& out(int i = 0) const { return graph.shape(node.outputs[i]); }
+  bool has(int i) const { return i < static_cast<int>(node.inputs.size()) && node.inputs[i] != kNoTensor; }
+  bool constant(int i) const { return has(i) && graph.IsConstant(node.inputs[i]); }
+  const HostTensor& value(int i) const { return graph.tensors[node.inputs[i]].constant; }  // of a constant input
+  template <typename T>
+  const T& attrs() const {
+    return node.As<T>();
+  }
+};
+
+// One run of a CPU kernel. Inputs and outputs are contiguous float32, aligned to kAlignment. Absent inputs and packed inputs
+// are null.
+struct CpuCall {
+  NodeRef ref;
+  std::span<const float* const> in;
+  std::span<float* const> out;
+  const AlignedBytes* packed = nullptr;  // what pack made, if the row has one
+  float* scratch = nullptr;              // scratch_bytes of memory, aligned, uninitialised
+  ThreadPool& pool;
+};
+using CpuRun = Status (*)(const CpuCall& call);
+
+// Records a node's commands; defined beside the Vulkan kernels.
+struct VulkanCall;
+using VulkanRecord = Status (*)(const VulkanCall& call);
+
+struct KernelRow {
+  Op op;
+  DeviceKind device;
+  Tier tier;
+  std::string_view name;
+  int version;  // raised with every change of its numbers or its packing: tuning and packed weights on disk depend on it
+  // Whether it can run this node, its epilogue included. Null: every node of `op` without an epilogue.
+  bool (*supports)(const NodeRef& ref, const DeviceCaps& caps);
+  std::variant<CpuRun, VulkanRecord> run;
+  size_t (*scratch_bytes)(const NodeRef& ref, const DeviceCaps& caps) = nullptr;
+  // Reorders constant inputs into a block of the kernel's own. Null: the kernel reads them as they are.
+  Result<AlignedBytes> (*pack)(const NodeRef& ref, const DeviceCaps& caps) = nullptr;
+  // Inputs that `pack` consumes and `run` does not read (bit i = input i): their float32 form need not exist.
+  uint32_t packed_inputs = 0;
+
+  bool Supports(const NodeRef& ref, const DeviceCaps& caps) const {
+    return supports == nullptr ? ref.node.epilogue.empty() : supports(ref, caps);
+  }
+};
+
+// Every kernel there is, best first within (op, device): the ladder tries them in this order.
+std::span<const KernelRow* const> KernelsFor(Op op, DeviceKind device);
+std::vector<const KernelRow*> AllKernels();
+
+}  // namespace timbre

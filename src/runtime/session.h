@@ -1,0 +1,64 @@
+// A graph made ready to run on a device, and run: the interface that tasks see.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+#include "kernels/kernel.h"
+#include "runtime/stats.h"
+
+namespace timbre {
+
+// Which optimisations are on; each can be switched off and the results must agree.
+struct Toggles {
+  bool fold = true;          // constants folded (batch norm into convolutions)
+  bool fusion = true;        // epilogues
+  bool fast_kernels = true;  // false: reference kernels only
+  bool attention = true;     // false: the fused attention's reference
+  bool static_plan = true;   // false: every activation has memory of its own
+};
+
+struct SessionOptions {
+  std::string device = "auto";  // auto | cpu | vulkan | vulkan:N | a device's name
+  int threads = 0;              // 0: all this process may use
+  Precision precision = Precision::kF32;
+  Toggles toggles;
+  bool strict = false;  // a step down is an error
+  bool verify = false;  // every node of every run is checked against its oracle (slow)
+};
+
+struct NodeTiming {
+  std::string node, op, kernel;
+  double seconds = 0;  // summed over runs
+  double flops = 0;    // of one run
+  int64_t bytes = 0;   // read and written by one run
+  int64_t runs = 0;
+};
+
+// One per (model, device, tile shape, batch). Not thread-safe; sessions of one process may share a ThreadPool.
+class Session {
+ public:
+  virtual ~Session() = default;
+
+  // Copies `inputs` in (in the graph's order, float32, contiguous), runs every node, and copies the outputs out. Pure: the same
+  // inputs give the same outputs, whatever ran before.
+  virtual Status Run(std::span<const float* const> inputs, std::span<float* const> outputs) = 0;
+
+  virtual const Graph& graph() const = 0;         // after the passes
+  virtual std::string device_name() const = 0;    // "CPU (AVX3, 2 threads)"
+  virtual std::string device_reason() const = 0;  // why this one
+  virtual int64_t arena_bytes() const = 0;
+  virtual int64_t weight_bytes() const = 0;  // packed and expanded
+  // Per-node times since the last call with true; off by default.
+  virtual void EnableProfile(bool on) = 0;
+  virtual std::vector<NodeTiming> Profile() const = 0;
+  virtual std::string Explain() const = 0;  // the plan as text: nodes, kernels, ladder, memory, passes
+};
+
+// `stats` (may be null) and `pool` must outlive the session. Errors: an unknown device, no memory, an invalid graph.
+Result<std::unique_ptr<Session>> MakeSession(Graph graph, const SessionOptions& options, ThreadPool& pool, Stats* stats);
+
+}  // namespace timbre
