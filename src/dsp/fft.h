@@ -8,13 +8,12 @@
 
 namespace timbre {
 
-// A plan for one length: immutable, shared freely between threads. The calls allocate nothing; the caller brings
-// scratch.
+// A plan for one length: immutable, shared freely between threads. The calls allocate nothing; scratch is the caller's.
 //
 // Every call transforms `lanes` frames side by side: sample i of frame l lies at in[i * lanes + l], and of bin k the
 // real part lies at out[(2 * k) * lanes + l], the imaginary part at out[(2 * k + 1) * lanes + l]. One frame (lanes = 1)
-// is thus the usual interleaved spectrum. kLanes frames together are several times faster than one by one, since the
-// vector units then run across frames; multiples of it gain nothing more and need a larger cache.
+// is thus the usual interleaved spectrum. kLanes frames together are three to five times faster than one by one up to
+// 1024 points, where all of them fit the first cache; from 2048 points on the gain is a tenth to a quarter.
 class RealFft {
  public:
   static constexpr size_t kLanes = 16;
