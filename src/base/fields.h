@@ -1,0 +1,90 @@
+// Options declared once. A struct of options lists its members as fields; the command line, the help, the validation
+// and the JSON report all come from that list.
+//
+//   struct MixOptions {
+//     double gain = 1.0;
+//     std::string output = ".";
+//     FieldList Fields() {
+//       return {{.name = "gain", .value = &gain, .help = "how loud", .min = 0, .max = 10},
+//               {.name = "output", .value = &output, .help = "where to write", .placeholder = "DIR", .letter = 'o'}};
+//     }
+//   };
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+
+namespace timbre {
+
+// An index into Field::choices, kept somewhere as something else: see ChoiceField.
+struct ChoiceValue {
+  std::function<void(size_t)> set;
+  std::function<size_t()> get;
+};
+
+struct Field {
+  std::string name;  // with hyphens, as on the command line: "two-stems"; in JSON "two_stems"
+  // Where the value lives, already holding its default. It must outlive the field.
+  std::variant<bool*, int*, uint64_t*, float*, double*, std::optional<int>*, std::optional<double>*, std::string*,
+               std::vector<std::string>*, ChoiceValue>
+      value;
+  std::string help;              // starts in lower case, no full stop
+  std::string placeholder = {};  // what stands for the value in the help; empty: from the type
+  char letter = 0;               // a short form, 'o' for -o
+  bool positional = false;       // a vector takes all that remain
+  bool required = false;
+  double min = -std::numeric_limits<double>::infinity();  // of numbers, inclusive
+  double max = std::numeric_limits<double>::infinity();
+  std::vector<std::string> choices = {};  // of texts, where only some are allowed
+  std::string implied = {};  // the value of an option that may be given without one; empty: a value is needed
+};
+
+using FieldList = std::vector<Field>;
+
+// A field for an enumeration, by names.
+template <typename E>
+Field ChoiceField(std::string name, E* value, std::vector<std::pair<std::string, E>> choices, std::string help) {
+  Field field{.name = std::move(name), .value = ChoiceValue{}, .help = std::move(help)};
+  std::vector<E> values;
+  for (auto& [text, v] : choices) {
+    field.choices.push_back(text);
+    values.push_back(v);
+  }
+  field.value = ChoiceValue{[value, values](size_t i) { *value = values[i]; },
+                            [value, values] {
+                              size_t i = 0;
+                              while (i + 1 < values.size() && values[i] != *value) ++i;
+                              return i;
+                            }};
+  return field;
+}
+
+// Gives the field its value from text, checked. A list takes all of `values`, each split at commas unless the field is
+// positional; everything else takes the last. Flags take "true" and "false". Errors name the field as on the command
+// line.
+Status SetField(const Field& field, std::span<const std::string> values);
+
+// How it is written on the command line: "--name", "--no-name" for a flag that is on unless switched off, "NAME" if
+// positional.
+std::string FlagOf(const Field& field);
+
+// The value as text for the help, empty where there is none.
+std::string ValueText(const Field& field);
+
+// {"two_stems": "vocals", …}; absent optionals are null.
+nlohmann::ordered_json FieldsToJson(const FieldList& fields);
+
+// `more` at the end of `fields`.
+FieldList& Append(FieldList& fields, FieldList more);
+
+}  // namespace timbre
