@@ -1,0 +1,187 @@
+#include "models/catalogue.h"
+
+#include <string>
+
+#include "base/suggest.h"
+
+namespace timbre {
+namespace {
+
+// Demucs: names, order and weights of the bags from demucs/remote/*.yaml and files.txt, the address from
+// demucs/pretrained.py (adefossez/demucs b9ab48c). The eight digits in a file's name are the beginning of its SHA-256;
+// whole digests and sizes are those of the released files. What the author says of the weights' use is in
+// facebookresearch/demucs, issues 327 and 384.
+#define DEMUCS_URL(file) "https://dl.fbaipublicfiles.com/demucs/hybrid_transformer/" file
+constexpr std::string_view kDemucsPage = "https://github.com/adefossez/demucs";
+constexpr std::string_view kDemucsLicence = "research and personal use, says the author; the code is MIT";
+
+// MDX23C: docs/pretrained_models.md of ZFTurbo/Music-Source-Separation-Training (ccc011a).
+#define ZFTURBO_URL(file) "https://github.com/ZFTurbo/Music-Source-Separation-Training/releases/download/" file
+#define JARREDOU_URL(file) "https://github.com/jarredou/models/releases/download/DrumSep/" file
+constexpr std::string_view kMdx23cPage =
+    "https://github.com/ZFTurbo/Music-Source-Separation-Training/blob/main/docs/pretrained_models.md";
+constexpr std::string_view kNoLicence = "not stated";
+
+// Fixed at the commits read, so that the bytes behind an address can't change.
+#define DEEPFILTERNET_URL(file) \
+  "https://github.com/Rikorose/DeepFilterNet/raw/d375b2d8309e0935d165700c91da9de862a99c31/models/" file
+#define GTCRN_URL(file) \
+  "https://github.com/Xiaobin-Rong/gtcrn/raw/3862c44808dca492ea5a8a145d2dc2a1028d08c8/checkpoints/" file
+
+std::vector<ModelEntry> MakeCatalogue() {
+  return {
+      {.name = "htdemucs",
+       .summary = "Hybrid Transformer Demucs, songs into four stems",
+       .architecture = "htdemucs",
+       .stems = {"drums", "bass", "other", "vocals"},
+       .licence = kDemucsLicence,
+       .page = kDemucsPage,
+       .files = {{.name = "955717e8-8726e21a.th",
+                  .url = DEMUCS_URL("955717e8-8726e21a.th"),
+                  .bytes = 84141911,
+                  .sha256 = "8726e21a993978c7ba086d3872e7608d7d5bfca646ca4aca459ffda844faa8b4"}}},
+      {.name = "htdemucs_ft",
+       .summary = "four htdemucs networks, each fine-tuned for a stem; four times the work",
+       .architecture = "htdemucs",
+       .stems = {"drums", "bass", "other", "vocals"},
+       .licence = kDemucsLicence,
+       .page = kDemucsPage,
+       .files = {{.name = "f7e0c4bc-ba3fe64a.th",
+                  .url = DEMUCS_URL("f7e0c4bc-ba3fe64a.th"),
+                  .bytes = 84141271,
+                  .sha256 = "ba3fe64ae8ef66ac9a4857222ce48efbdc5eb3ad375cb79dd13debee5aaa4066"},
+                 {.name = "d12395a8-e57c48e6.th",
+                  .url = DEMUCS_URL("d12395a8-e57c48e6.th"),
+                  .bytes = 84141271,
+                  .sha256 = "e57c48e6b0e38af4f7118d7bd08c49f0a0c0edf7d09143bdd902ea0d237303e6"},
+                 {.name = "92cfc3b6-ef3bcb9c.th",
+                  .url = DEMUCS_URL("92cfc3b6-ef3bcb9c.th"),
+                  .bytes = 84141271,
+                  .sha256 = "ef3bcb9c8b40d14ae5d51b6db2587339cc12c6b77c0be151ce6d69002e087bf2"},
+                 {.name = "04573f0d-f3cf25b2.th",
+                  .url = DEMUCS_URL("04573f0d-f3cf25b2.th"),
+                  .bytes = 84141271,
+                  .sha256 = "f3cf25b222c4eed7cd49dd8b2c9597d50c18bd154090f7b919cfa5f93cf22c49"}},
+       .bag_weights = {{1, 0, 0, 0}, {0, 1, 0, 0}, {0, 0, 1, 0}, {0, 0, 0, 1}}},
+      {.name = "htdemucs_6s",
+       .summary = "htdemucs with guitar and piano besides (piano is weak, say its authors)",
+       .architecture = "htdemucs",
+       .stems = {"drums", "bass", "other", "vocals", "guitar", "piano"},
+       .licence = kDemucsLicence,
+       .page = kDemucsPage,
+       .files = {{.name = "5c90dfd2-34c22ccb.th",
+                  .url = DEMUCS_URL("5c90dfd2-34c22ccb.th"),
+                  .bytes = 54996327,
+                  .sha256 = "34c22ccb381c6f9fdbf324f04e1e2fe21aaaf293f5ded163a162697ff9a02ddd"}}},
+      {.name = "mdx23c-drumsep",
+       .summary = "MDX23C by jarredou, a drum track into five parts",
+       .architecture = "mdx23c",
+       .stems = {"kick", "snare", "toms", "hh", "cymbals"},
+       .licence = kNoLicence,
+       .page = kMdx23cPage,
+       .files =
+           {{.name = "drumsep_5stems_mdx23c_jarredou.ckpt", .url = JARREDOU_URL("drumsep_5stems_mdx23c_jarredou.ckpt")},
+            {.name = "config_mdx23c.yaml", .url = JARREDOU_URL("config_mdx23c.yaml"), .role = ModelFileRole::kConfig}}},
+      {.name = "mdx23c-musdb18",
+       .summary = "MDX23C by ZFTurbo, trained on MUSDB18-HQ, songs into four stems",
+       .architecture = "mdx23c",
+       .stems = {"vocals", "bass", "drums", "other"},
+       .licence = kNoLicence,
+       .page = kMdx23cPage,
+       .files = {{.name = "model_mdx23c_ep_168_sdr_7.0207.ckpt",
+                  .url = ZFTURBO_URL("v1.0.1/model_mdx23c_ep_168_sdr_7.0207.ckpt")},
+                 {.name = "config_musdb18_mdx23c.yaml",
+                  .url = ZFTURBO_URL("v1.0.1/config_musdb18_mdx23c.yaml"),
+                  .role = ModelFileRole::kConfig}}},
+      {.name = "mdx23c-vocals",
+       .summary = "MDX23C by ZFTurbo, vocals and the rest",
+       .architecture = "mdx23c",
+       .stems = {"vocals", "other"},
+       .licence = kNoLicence,
+       .page = kMdx23cPage,
+       .files = {{.name = "model_vocals_mdx23c_sdr_10.17.ckpt",
+                  .url = ZFTURBO_URL("v1.0.0/model_vocals_mdx23c_sdr_10.17.ckpt")},
+                 {.name = "config_vocals_mdx23c.yaml",
+                  .url = ZFTURBO_URL("v1.0.0/config_vocals_mdx23c.yaml"),
+                  .role = ModelFileRole::kConfig}}},
+      // One archive of 562 MB behind a page that asks for a confirmation; the names are those inside it.
+      {.name = "larsnet",
+       .summary = "LarsNet, a drum track into five parts; five U-Nets",
+       .architecture = "larsnet",
+       .stems = {"kick", "snare", "toms", "hihat", "cymbals"},
+       .licence = "CC BY-NC 4.0",
+       .page = "https://drive.google.com/uc?id=1U8-5924B1ii1cjv9p0MTPzayb00P4qoL&export=download",
+       .files = {{.name = "pretrained_larsnet_models/kick/pretrained_kick_unet.pth"},
+                 {.name = "pretrained_larsnet_models/snare/pretrained_snare_unet.pth"},
+                 {.name = "pretrained_larsnet_models/toms/pretrained_toms_unet.pth"},
+                 {.name = "pretrained_larsnet_models/hihat/pretrained_hihat_unet.pth"},
+                 {.name = "pretrained_larsnet_models/cymbals/pretrained_cymbals_unet.pth"}}},
+      {.name = "hpss",
+       .summary = "median-filter harmonic/percussive separation: an algorithm, compiled in",
+       .architecture = "hpss",
+       .stems = {"harmonic", "percussive"},
+       .licence = "MIT, part of timbre"},
+      {.name = "deepfilternet3",
+       .summary = "DeepFilterNet3, speech at 48 kHz, whole files and live",
+       .task = ModelTask::kDenoise,
+       .architecture = "deepfilternet",
+       .stems = {"speech"},
+       .licence = "MIT or Apache-2.0",
+       .page = "https://github.com/Rikorose/DeepFilterNet",
+       .files = {{.name = "DeepFilterNet3.zip",
+                  .url = DEEPFILTERNET_URL("DeepFilterNet3.zip"),
+                  .bytes = 7986207,
+                  .sha256 = "49c52edc8947ae1f9bf50d81530beaf3a2c3245aeaf34b6f31ff535cd22284d2"}}},
+      {.name = "gtcrn-dns3",
+       .summary = "GTCRN trained on DNS3, speech at 16 kHz, 48,000 parameters",
+       .task = ModelTask::kDenoise,
+       .architecture = "gtcrn",
+       .stems = {"speech"},
+       .licence = "MIT",
+       .page = "https://github.com/Xiaobin-Rong/gtcrn",
+       .files = {{.name = "model_trained_on_dns3.tar",
+                  .url = GTCRN_URL("model_trained_on_dns3.tar"),
+                  .bytes = 579819,
+                  .sha256 = "a630d992cf792daf4ce2bb5bcf9c4d389f740a8f09c6e0971184697fe6371b79"}}},
+      {.name = "gtcrn-vctk",
+       .summary = "GTCRN trained on VCTK-DEMAND, speech at 16 kHz, 48,000 parameters",
+       .task = ModelTask::kDenoise,
+       .architecture = "gtcrn",
+       .stems = {"speech"},
+       .licence = "MIT",
+       .page = "https://github.com/Xiaobin-Rong/gtcrn",
+       .files = {{.name = "model_trained_on_vctk.tar",
+                  .url = GTCRN_URL("model_trained_on_vctk.tar"),
+                  .bytes = 737323,
+                  .sha256 = "a0f0e04421d9fc1efe734d44191f5dc4b973ce59d6546af8d64ad9167e2a9944"}}},
+  };
+}
+
+}  // namespace
+
+std::string_view ModelTaskName(ModelTask task) { return task == ModelTask::kSeparate ? "separate" : "denoise"; }
+
+std::span<const ModelEntry> ModelCatalogue() {
+  static const std::vector<ModelEntry> catalogue = MakeCatalogue();
+  return catalogue;
+}
+
+Result<const ModelEntry*> FindModel(std::string_view name) {
+  std::vector<std::string> names;
+  for (const ModelEntry& model : ModelCatalogue()) {
+    if (model.name == name) return &model;
+    names.emplace_back(model.name);
+  }
+  return Fail(ErrorCode::kNotFound, "there is no model '" + std::string(name) + "'." + SuggestionFor(name, names));
+}
+
+int64_t ModelBytes(const ModelEntry& model) {
+  int64_t sum = 0;
+  for (const ModelFile& file : model.files) {
+    if (file.bytes == 0) return 0;
+    sum += file.bytes;
+  }
+  return sum;
+}
+
+}  // namespace timbre

@@ -1,0 +1,70 @@
+#include "models/catalogue.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+
+namespace timbre {
+namespace {
+
+TEST(CatalogueTest, EveryEntryIsWhole) {
+  std::set<std::string_view> names;
+  for (const ModelEntry& model : ModelCatalogue()) {
+    SCOPED_TRACE(model.name);
+    EXPECT_TRUE(names.insert(model.name).second) << "twice in the table";
+    EXPECT_FALSE(model.summary.empty());
+    EXPECT_FALSE(model.architecture.empty());
+    EXPECT_FALSE(model.stems.empty());
+    EXPECT_FALSE(model.licence.empty());
+    EXPECT_TRUE(model.files.empty() ? model.page.empty() : model.page.starts_with("https://"));
+    std::set<std::string_view> files;
+    for (const ModelFile& file : model.files) {
+      EXPECT_TRUE(files.insert(file.name).second) << file.name;
+      EXPECT_TRUE(file.url.empty() || file.url.starts_with("https://")) << file.url;
+      EXPECT_TRUE(file.sha256.empty() || file.sha256.size() == 64 || file.sha256.size() == 8) << file.name;
+      EXPECT_EQ(file.sha256.find_first_not_of("0123456789abcdef"), std::string_view::npos) << file.sha256;
+      EXPECT_GE(file.bytes, 0);
+      // A name that left the model's folder would write elsewhere.
+      EXPECT_EQ(file.name.find(".."), std::string_view::npos);
+      EXPECT_NE(file.name.front(), '/');
+    }
+    for (const auto& weights : model.bag_weights) EXPECT_EQ(weights.size(), model.stems.size());
+    EXPECT_TRUE(model.bag_weights.empty() || model.bag_weights.size() == model.files.size());
+  }
+}
+
+// Demucs names a file by its signature and the beginning of its digest.
+TEST(CatalogueTest, DemucsNamesHoldTheBeginningOfTheDigest) {
+  int checked = 0;
+  for (const ModelEntry& model : ModelCatalogue()) {
+    for (const ModelFile& file : model.files) {
+      if (!file.name.ends_with(".th")) continue;
+      EXPECT_EQ(file.name.substr(9, 8), file.sha256.substr(0, 8)) << file.name;
+      EXPECT_TRUE(file.url.ends_with(file.name)) << file.url;
+      ++checked;
+    }
+  }
+  EXPECT_EQ(checked, 6);
+}
+
+TEST(CatalogueTest, TheDefaultsExist) {
+  EXPECT_EQ((*FindModel(kDefaultSeparationModel))->task, ModelTask::kSeparate);
+  EXPECT_EQ((*FindModel(kDefaultDenoiseModel))->task, ModelTask::kDenoise);
+  EXPECT_TRUE((*FindModel(kBuiltInSeparationModel))->files.empty());
+}
+
+TEST(CatalogueTest, AWrongNameGetsASuggestion) {
+  const auto found = FindModel("htdemucs_fr");
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code, ErrorCode::kNotFound);
+  EXPECT_NE(found.error().message.find("htdemucs_ft"), std::string::npos) << found.error().message;
+}
+
+TEST(CatalogueTest, SizesAddUpOrAreUnknown) {
+  EXPECT_EQ(ModelBytes(**FindModel("htdemucs_ft")), 4 * 84141271);
+  EXPECT_EQ(ModelBytes(**FindModel("mdx23c-vocals")), 0);
+}
+
+}  // namespace
+}  // namespace timbre
