@@ -1,0 +1,99 @@
+// Separating a track into stems: decode, resample, tiles through a model on a device, overlap-add, resample, encode, as
+// a pipeline over bounded queues. Memory does not grow with the length of the track.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/thread_pool.h"
+#include "models/model.h"
+#include "runtime/session.h"
+#include "runtime/stats.h"
+#include "tasks/observer.h"
+
+namespace timbre {
+
+struct SeparateOptions {
+  std::vector<std::string> stems;  // those to write; empty: all
+  std::string two_stems;           // this stem, and the sum of the others as "no_<stem>"; excludes `stems`
+  double segment = 0;              // seconds; 0: the model's own
+  double overlap = -1;             // negative: the model's own
+  int shifts = 0;
+  uint64_t seed = 0;
+  double transition_power = 1;
+  int batch = 1;
+
+  std::string output_dir = "separated";
+  std::string name = "{model}/{track}/{stem}.{ext}";  // {track}, {stem}, {model}, {ext}
+  std::string format = "wav";                         // wav, flac, mp3, ogg, opus
+  std::string sample_format = "s16";                  // s16, s24, f32, where the format has a choice
+  std::string clip = "rescale";                       // rescale, clamp, none
+  int bitrate = 0;                                    // kbit/s of a lossy format; 0: its default
+  bool skip_existing = false;
+
+  SessionOptions session;
+};
+
+struct StageTimes {
+  double load = 0;                             // reading the model and planning: seconds, once per separator
+  double analyse = 0;                          // first pass over the input: length, mean and deviation
+  double decode = 0, compute = 0, encode = 0;  // busy time of each stage of the pipeline; the stages overlap
+  double total = 0;
+};
+
+struct StemOutput {
+  std::string stem, path;
+  int64_t samples = 0;
+  int channels = 0, sample_rate = 0;
+  float peak = 0;  // before clip handling
+  float gain = 1;  // that clip handling applied
+};
+
+struct TrackReport {
+  std::string input;
+  std::string input_format;  // as the decoder names it
+  int sample_rate = 0, channels = 0;
+  int64_t samples = 0;
+  double seconds = 0;    // of audio
+  bool skipped = false;  // every output existed
+  std::vector<StemOutput> outputs;
+  int64_t tiles = 0;
+  StageTimes times;
+  double real_time_factor = 0;  // times.total / seconds
+  int64_t peak_memory = 0;      // bytes, of the process so far
+};
+
+// A model made ready for any number of tracks.
+class Separator {
+ public:
+  // The outputs of `options` that do not exist in the model, or make no sense, are errors here, before any track is
+  // read. `pool` and `stats` must outlive the separator.
+  static Result<std::unique_ptr<Separator>> Create(LoadedModel model, const SeparateOptions& options, ThreadPool& pool,
+                                                   Stats& stats);
+  virtual ~Separator() = default;
+
+  // Separates the file `input` into files. On failure or cancellation no output file is left behind, whole or partial.
+  virtual Result<TrackReport> Separate(const std::string& input, Observer& observer) = 0;
+
+  // The same for samples in memory at the model's rate, without files: mix [samples, channels] -> one [samples,
+  // channels] for each of `output_names()`.
+  virtual Result<std::vector<std::vector<float>>> SeparateSamples(std::span<const float> mix, int channels,
+                                                                  Observer& observer) = 0;
+
+  virtual const std::vector<std::string>& output_names() const = 0;
+  virtual const LoadedModel& model() const = 0;
+  virtual std::string device_name() const = 0;
+  virtual std::string device_reason() const = 0;
+  virtual int64_t arena_bytes() const = 0;
+  virtual int64_t weight_bytes() const = 0;
+};
+
+// The path that an output of `input` is written to under the options' template.
+Result<std::string> OutputPath(const SeparateOptions& options, const std::string& model, const std::string& input,
+                               const std::string& stem);
+
+}  // namespace timbre
