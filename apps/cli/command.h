@@ -1,0 +1,35 @@
+// A command of the program: its options and what it does. Adding one is a file with a Make… function and a row of
+// commands.inc.
+#pragma once
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "apps/cli/terminal.h"
+#include "base/fields.h"
+#include "base/result.h"
+
+namespace timbre::cli {
+
+// What `--json` writes: commands add to it; the frame adds "version", "command" and, where one fails, "error".
+using Report = nlohmann::ordered_json;
+
+class Command {
+ public:
+  virtual ~Command() = default;
+  // Bound to the command's own members. --quiet, --verbose, --json and --help are added by the frame.
+  virtual FieldList Fields() = 0;
+  // Lines for the end of the help: examples.
+  virtual std::string Examples() const { return ""; }
+  // The options are set and each is valid in itself. An error's message becomes the one line on stderr.
+  virtual Status Run(Terminal& terminal, Report& report) = 0;
+};
+
+struct CommandRow {
+  const char* name;
+  const char* summary;
+  std::unique_ptr<Command> (*make)();
+};
+
+}  // namespace timbre::cli

@@ -1,0 +1,127 @@
+// timbre: the program. Finds the command, gives it its options, runs it, writes its report, and says what went wrong.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <new>
+
+#include "apps/cli/command.h"
+#include "apps/cli/command_line.h"
+#include "base/suggest.h"
+
+namespace timbre::cli {
+
+#define TIMBRE_COMMAND(name, maker, summary) std::unique_ptr<Command> maker();
+#include "apps/cli/commands.inc"
+#undef TIMBRE_COMMAND
+
+namespace {
+
+constexpr CommandRow kCommands[] = {
+#define TIMBRE_COMMAND(name, maker, summary) {name, summary, maker},
+#include "apps/cli/commands.inc"
+#undef TIMBRE_COMMAND
+};
+
+// Documented in HACKING.md.
+enum ExitCode { kExitOk = 0, kExitFailed = 1, kExitUsage = 2, kExitCancelled = 130 };
+
+ExitCode ExitCodeFor(ErrorCode code) {
+  if (code == ErrorCode::kInvalidArgument) return kExitUsage;
+  return code == ErrorCode::kCancelled ? kExitCancelled : kExitFailed;
+}
+
+ExitCode Complain(const Error& error) {
+  fmt::print(stderr, "timbre: {}\n", Printable(error.message));
+  return ExitCodeFor(error.code);
+}
+
+std::string Help() {
+  std::string text =
+      "timbre runs audio models natively: it separates songs, transcribes drums and cleans speech.\n"
+      "Usage: timbre COMMAND [OPTIONS] …\n\nCommands:\n";
+  for (const CommandRow& row : kCommands) text += fmt::format("  {:<10} {}\n", row.name, row.summary);
+  return text +
+         "\n'timbre COMMAND --help' shows a command's options; 'timbre --version' the version.\n"
+         "Exit codes: 0 done, 1 failed, 2 the command line makes no sense, 130 cancelled.";
+}
+
+Status WriteReport(const Report& report, const std::string& path) {
+  // File names may hold bytes that are no UTF-8; a report is.
+  const std::string text = report.dump(2, ' ', false, Report::error_handler_t::replace) + "\n";
+  FILE* file = path == "-" ? stdout : std::fopen(path.c_str(), "wb");
+  bool good = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  if (file == stdout)
+    good = std::fflush(file) == 0 && good;
+  else if (file != nullptr)
+    good = std::fclose(file) == 0 && good;
+  if (good) return {};
+  return Fail(ErrorCode::kIo,
+              "The report could not be written to '" + path + "'; check the folder and the space left.");
+}
+
+ExitCode RunCommand(const CommandRow& row, std::vector<std::string> words) {
+  const std::unique_ptr<Command> command = row.make();
+  TerminalOptions terminal_options;
+  std::string json;
+  FieldList fields = command->Fields();
+  Append(fields,
+         {{.name = "json", .value = &json, .help = "write a report, '-' for stdout", .placeholder = "FILE|-"},
+          {.name = "quiet", .value = &terminal_options.quiet, .help = "say nothing but what is wrong", .letter = 'q'},
+          {.name = "verbose", .value = &terminal_options.verbose, .help = "say more", .letter = 'v'}});
+  const auto parsed =
+      ParseCommandLine(fmt::format("timbre {}", row.name), row.summary, command->Examples(), fields, std::move(words));
+  if (!parsed) return Complain(parsed.error());
+  if (parsed->help) {
+    std::fputs(parsed->text.c_str(), stdout);
+    return kExitOk;
+  }
+  terminal_options.stdout_is_json = json == "-";
+  Report report = {{"version", TIMBRE_VERSION}, {"command", row.name}};
+  Status status;
+  {
+    CatchSignals();
+    Terminal terminal(terminal_options);
+    status = command->Run(terminal, report);
+  }
+  if (!status) {
+    report["error"] = {{"kind", ErrorCodeName(status.error().code)}, {"message", status.error().message}};
+  }
+  const Status written = json.empty() ? Status() : WriteReport(report, json);
+  if (!status) return Complain(status.error());
+  return written ? kExitOk : Complain(written.error());
+}
+
+ExitCode Main(std::vector<std::string> words) {
+  if (words.empty()) return Complain({ErrorCode::kInvalidArgument, "A command is missing; see 'timbre --help'."});
+  const std::string name = words.front();
+  words.erase(words.begin());
+  if (name == "--help" || name == "-h" || name == "help") {
+    fmt::print("{}\n", Help());
+    return kExitOk;
+  }
+  if (name == "--version") {
+    fmt::print("timbre {}\n", TIMBRE_VERSION);
+    return kExitOk;
+  }
+  std::vector<std::string> names;
+  for (const CommandRow& row : kCommands) {
+    if (name == row.name) return RunCommand(row, std::move(words));
+    names.push_back(row.name);
+  }
+  return Complain({ErrorCode::kInvalidArgument, "There is no command '" + name + "'." + SuggestionFor(name, names)});
+}
+
+}  // namespace
+}  // namespace timbre::cli
+
+int main(int argc, char** argv) {
+  // Our own code does not throw; what a library threw past its call still ends in one sentence.
+  try {
+    return timbre::cli::Main(std::vector<std::string>(argv + 1, argv + argc));
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "timbre: Out of memory; close other programs or use a shorter --segment.\n");
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "timbre: Unexpected failure: {}.\n", timbre::cli::Printable(error.what()));
+  }
+  return timbre::cli::kExitFailed;
+}

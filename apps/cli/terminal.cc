@@ -1,0 +1,144 @@
+#include "apps/cli/terminal.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+
+namespace timbre::cli {
+namespace {
+
+std::atomic<bool> cancelled{false};
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+void OnSignal(int signal) {
+  if (cancelled.exchange(true)) {
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
+  }
+}
+
+}  // namespace
+
+void CatchSignals() {
+  std::signal(SIGINT, OnSignal);
+  std::signal(SIGTERM, OnSignal);
+  std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is a write error, not a death
+}
+
+std::string Printable(std::string_view text, bool lines) {
+  std::string out(text);
+  for (char& c : out) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte < 0x20 && !(lines && c == '\n')) || byte == 0x7f) c = c == '\n' || c == '\t' ? ' ' : '?';
+  }
+  return out;
+}
+
+std::string DurationText(double seconds) {
+  if (seconds < 9.95) return fmt::format("{:.1f} s", seconds);
+  const auto whole = static_cast<long long>(seconds + 0.5);
+  if (whole < 60) return fmt::format("{} s", whole);
+  if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
+  return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
+}
+
+std::string BytesText(double bytes) {
+  const char* const units[] = {"B", "kB", "MB", "GB", "TB"};
+  int unit = 0;
+  while (bytes >= 999.5 && unit < 4) {
+    bytes /= 1000;
+    ++unit;
+  }
+  return fmt::format("{:.{}f} {}", bytes, bytes < 9.95 && unit > 0 ? 1 : 0, units[unit]);
+}
+
+Terminal::Terminal(const TerminalOptions& options) : options_(options), bar_(isatty(STDERR_FILENO) == 1) {
+  SetLogSink([this](LogLevel level, std::string_view message) {
+    switch (level) {
+      case LogLevel::kDebug: Detail(message); break;
+      case LogLevel::kInfo: Say(message); break;
+      case LogLevel::kWarning: Warn(message); break;
+    }
+  });
+}
+
+Terminal::~Terminal() {
+  SetLogSink({});
+  EndProgress();
+}
+
+void Terminal::Write(FILE* stream, std::string_view text) {
+  const std::string line = Printable(text, /*lines=*/true) + "\n";
+  std::lock_guard lock(mutex_);
+  ClearBar();
+  std::fwrite(line.data(), 1, line.size(), stream);
+  std::fflush(stream);
+}
+
+void Terminal::Print(std::string_view text) { Write(options_.stdout_is_json ? stderr : stdout, text); }
+
+void Terminal::Say(std::string_view text) {
+  if (!options_.quiet) Print(text);
+}
+
+void Terminal::Detail(std::string_view text) {
+  if (options_.verbose) Write(stderr, text);
+}
+
+void Terminal::Warn(std::string_view text) { Write(stderr, "warning: " + std::string(text)); }
+
+bool Terminal::Cancelled() { return cancelled.load(std::memory_order_relaxed); }
+
+void Terminal::EndProgress() {
+  std::lock_guard lock(mutex_);
+  ClearBar();
+  stage_.clear();
+}
+
+void Terminal::ClearBar() {
+  if (!bar_shown_) return;
+  std::fputs("\r\x1b[K", stderr);
+  std::fflush(stderr);
+  bar_shown_ = false;
+}
+
+void Terminal::OnProgress(const Progress& progress) {
+  if (options_.quiet) return;
+  const auto now = std::chrono::steady_clock::now();
+  std::lock_guard lock(mutex_);
+  if (progress.stage != stage_) {
+    stage_ = progress.stage;
+    stage_start_ = now;
+    last_drawn_ = {};
+    last_tenth_ = 0;
+  }
+  if (!(progress.total > 0)) return;
+  const double fraction = std::clamp(progress.done / progress.total, 0.0, 1.0);
+  const double elapsed = std::chrono::duration<double>(now - stage_start_).count();
+  // A guess from the first moments would only jump about.
+  const bool guess = fraction > 0 && elapsed > 1.0;
+  const std::string left = guess ? ", " + DurationText(elapsed * (1 - fraction) / fraction) + " left" : "";
+  if (bar_) {
+    if (now - last_drawn_ < std::chrono::milliseconds(100) && fraction < 1) return;
+    last_drawn_ = now;
+    constexpr int kWidth = 24;
+    const int filled = static_cast<int>(fraction * kWidth);
+    const std::string line = fmt::format("\r{} [{:#<{}}{:.<{}}] {:3.0f} %{}\x1b[K", Printable(stage_), "", filled, "",
+                                         kWidth - filled, 100 * fraction, left);
+    std::fwrite(line.data(), 1, line.size(), stderr);
+    std::fflush(stderr);
+    bar_shown_ = true;
+    return;
+  }
+  const int tenth = static_cast<int>(fraction * 10);
+  if (tenth <= last_tenth_) return;
+  last_tenth_ = tenth;
+  fmt::print(stderr, "{}: {} %{}\n", Printable(stage_), tenth * 10, tenth < 10 ? left : "");
+  std::fflush(stderr);
+}
+
+}  // namespace timbre::cli

@@ -1,0 +1,65 @@
+// Where the program's words go. Answers go to stdout, everything else to stderr; with `--json -` stdout is the report's
+// alone.
+#pragma once
+
+#include <chrono>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "base/log.h"
+#include "base/observer.h"
+
+namespace timbre::cli {
+
+struct TerminalOptions {
+  bool quiet = false;           // only errors, warnings and what was asked for
+  bool verbose = false;         // details too
+  bool stdout_is_json = false;  // the report goes to stdout, so words go to stderr
+};
+
+// Thread-safe.
+class Terminal final : public Observer {
+ public:
+  explicit Terminal(const TerminalOptions& options);
+  ~Terminal() override;
+
+  void Print(std::string_view text);   // what was asked for: a list, a table, a plan. Never silenced.
+  void Say(std::string_view text);     // what happened; silenced by --quiet
+  void Detail(std::string_view text);  // more of it, with --verbose, to stderr
+  void Warn(std::string_view text);    // to stderr, always
+
+  // A bar with the time left on a terminal; a line every 10 % elsewhere; nothing with --quiet.
+  void OnProgress(const Progress& progress) override;
+  // Whether the user pressed Ctrl-C (or the process was asked to end).
+  bool Cancelled() override;
+  // Takes the bar away, before something else is shown or at the end.
+  void EndProgress();
+
+  const TerminalOptions& options() const { return options_; }
+
+ private:
+  void Write(FILE* stream, std::string_view text);
+  void ClearBar();
+
+  TerminalOptions options_;
+  bool bar_ = false;  // stderr is a terminal
+  std::mutex mutex_;
+  bool bar_shown_ = false;
+  std::string stage_;
+  std::chrono::steady_clock::time_point stage_start_, last_drawn_;
+  int last_tenth_ = 0;
+};
+
+// The first SIGINT or SIGTERM asks the work to stop; the second ends the process at once.
+void CatchSignals();
+
+// Without control characters, so that a file's name cannot drive the terminal. Keeps newlines where `lines`.
+std::string Printable(std::string_view text, bool lines = false);
+
+// "4 min 05 s", "0.8 s".
+std::string DurationText(double seconds);
+// "81 MB"
+std::string BytesText(double bytes);
+
+}  // namespace timbre::cli

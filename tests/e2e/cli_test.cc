@@ -1,0 +1,80 @@
+// The program from outside: what it prints, where, and how it ends.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "tests/e2e/program.h"
+
+namespace timbre::testing {
+namespace {
+
+using Json = nlohmann::json;
+
+// Bad input ends in one line on stderr that starts with the program's name, and with `code`.
+void ExpectOneSentence(const Ran& ran, int code, const std::string& part) {
+  EXPECT_EQ(ran.code, code) << ran.err;
+  EXPECT_EQ(ran.out, "");
+  EXPECT_TRUE(ran.err.starts_with("timbre: ")) << ran.err;
+  EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+  EXPECT_NE(ran.err.find(part), std::string::npos) << ran.err;
+}
+
+TEST(Cli, HelpAndVersionGoToStdout) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"--help"}, {"--version"}, {"devices", "--help"}, {"devices", "-h"}}) {
+    const Ran ran = RunTimbre(words);
+    EXPECT_EQ(ran.code, 0);
+    EXPECT_EQ(ran.err, "");
+    EXPECT_NE(ran.out.find("timbre"), std::string::npos) << ran.out;
+  }
+}
+
+TEST(Cli, EveryCommandOfTheHelpHasHelp) {
+  const std::string help = RunTimbre({"--help"}).out;
+  size_t at = help.find("Commands:\n");
+  ASSERT_NE(at, std::string::npos);
+  int commands = 0;
+  for (at = help.find('\n', at) + 1; help.compare(at, 2, "  ") == 0; at = help.find('\n', at) + 1) {
+    const std::string name = help.substr(at + 2, help.find(' ', at + 2) - at - 2);
+    const Ran ran = RunTimbre({name, "--help"});
+    EXPECT_EQ(ran.code, 0) << name;
+    EXPECT_NE(ran.out.find("Usage: timbre " + name), std::string::npos) << ran.out;
+    EXPECT_NE(ran.out.find("--json FILE|-"), std::string::npos) << ran.out;
+    ++commands;
+  }
+  EXPECT_GT(commands, 0);
+}
+
+TEST(Cli, WhatDoesNotExistSuggestsTheNearest) {
+  ExpectOneSentence(RunTimbre({}), 2, "A command is missing");
+  ExpectOneSentence(RunTimbre({"devcies"}), 2, "Did you mean 'devices'?");
+  ExpectOneSentence(RunTimbre({"zzzzzzzzzzzz"}), 2, "It can be one of: ");
+  ExpectOneSentence(RunTimbre({"devices", "--jsom", "-"}), 2, "Did you mean '--json'?");
+  ExpectOneSentence(RunTimbre({"devices", "-x"}), 2, "There is no option '-x'");
+  ExpectOneSentence(RunTimbre({"devices", "more"}), 2, "one word too many");
+  ExpectOneSentence(RunTimbre({"devices", "--json"}), 2, "--json needs a value");
+  ExpectOneSentence(RunTimbre({"devices", "--quiet=3"}), 2, "--quiet takes no value");
+  ExpectOneSentence(RunTimbre({"bad\n\x1b[31mname"}), 2, "There is no command 'bad ?[31mname'");
+}
+
+TEST(Cli, DevicesAreReportedAsJson) {
+  const Ran ran = RunTimbre({"devices", "--json", "-"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json report = Json::parse(ran.out);
+  EXPECT_EQ(report["command"], "devices");
+  EXPECT_FALSE(report["reason"].get<std::string>().empty());
+  ASSERT_FALSE(report["devices"].empty());
+  EXPECT_TRUE(std::any_of(report["devices"].begin(), report["devices"].end(),
+                          [](const Json& device) { return device["device"] == "cpu"; }));
+  EXPECT_NE(ran.err.find("auto takes"), std::string::npos);
+}
+
+TEST(Cli, AReportThatCannotBeWrittenIsAnError) {
+  const Ran ran = RunTimbre({"devices", "--json", "/nonexistent/report.json"});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_NE(ran.err.find("/nonexistent"), std::string::npos) << ran.err;
+}
+
+}  // namespace
+}  // namespace timbre::testing
