@@ -21,6 +21,23 @@ void OnSignal(int signal) {
   }
 }
 
+std::string_view VerbFor(Stage stage, std::string_view verb) {
+  switch (stage) {
+    case Stage::kDownload: return "fetching";
+    case Stage::kAnalyse: return "reading";
+    case Stage::kCompute: return verb;
+    case Stage::kEncode: return "writing";
+  }
+  return verb;
+}
+
+// The beginning of `text`, cut between characters (UTF-8) to at most `bytes`, so that the bar stays on one line.
+std::string Shortened(const std::string& text, size_t bytes) {
+  if (text.size() <= bytes) return text;
+  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xc0) == 0x80) --bytes;
+  return text.substr(0, bytes) + "…";
+}
+
 }  // namespace
 
 void CatchSignals() {
@@ -96,7 +113,6 @@ bool Terminal::Cancelled() { return cancelled.load(std::memory_order_relaxed); }
 void Terminal::EndProgress() {
   std::lock_guard lock(mutex_);
   ClearBar();
-  stage_.clear();
 }
 
 void Terminal::ClearBar() {
@@ -106,29 +122,39 @@ void Terminal::ClearBar() {
   bar_shown_ = false;
 }
 
+void Terminal::BeginProgress(std::string_view verb, std::string_view subject) {
+  std::lock_guard lock(mutex_);
+  ClearBar();
+  verb_ = verb;
+  subject_ = subject;
+  stage_start_ = {};
+}
+
 void Terminal::OnProgress(const Progress& progress) {
   if (options_.quiet) return;
   const auto now = std::chrono::steady_clock::now();
   std::lock_guard lock(mutex_);
-  if (progress.stage != stage_) {
+  if (progress.stage != stage_ || stage_start_ == std::chrono::steady_clock::time_point()) {
     stage_ = progress.stage;
     stage_start_ = now;
     last_drawn_ = {};
     last_tenth_ = 0;
   }
-  if (!(progress.total > 0)) return;
-  const double fraction = std::clamp(progress.done / progress.total, 0.0, 1.0);
+  if (progress.total <= 0) return;
+  const double fraction =
+      std::clamp(static_cast<double>(progress.done) / static_cast<double>(progress.total), 0.0, 1.0);
   const double elapsed = std::chrono::duration<double>(now - stage_start_).count();
   // A guess from the first moments would only jump about.
   const bool guess = fraction > 0 && elapsed > 1.0;
+  const std::string label = Printable(fmt::format("{} {}", VerbFor(stage_, verb_), subject_));
   const std::string left = guess ? ", " + DurationText(elapsed * (1 - fraction) / fraction) + " left" : "";
   if (bar_) {
     if (now - last_drawn_ < std::chrono::milliseconds(100) && fraction < 1) return;
     last_drawn_ = now;
-    constexpr int kWidth = 24;
+    constexpr int kWidth = 20;
     const int filled = static_cast<int>(fraction * kWidth);
-    const std::string line = fmt::format("\r{} [{:#<{}}{:.<{}}] {:3.0f} %{}\x1b[K", Printable(stage_), "", filled, "",
-                                         kWidth - filled, 100 * fraction, left);
+    const std::string line = fmt::format("\r{} [{:#<{}}{:.<{}}] {:3.0f} %{}\x1b[K", Shortened(label, 36), "", filled,
+                                         "", kWidth - filled, 100 * fraction, left);
     std::fwrite(line.data(), 1, line.size(), stderr);
     std::fflush(stderr);
     bar_shown_ = true;
@@ -137,7 +163,7 @@ void Terminal::OnProgress(const Progress& progress) {
   const int tenth = static_cast<int>(fraction * 10);
   if (tenth <= last_tenth_) return;
   last_tenth_ = tenth;
-  fmt::print(stderr, "{}: {} %{}\n", Printable(stage_), tenth * 10, tenth < 10 ? left : "");
+  fmt::print(stderr, "{}: {} %{}\n", label, tenth * 10, tenth < 10 ? left : "");
   std::fflush(stderr);
 }
 

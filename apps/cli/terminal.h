@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "base/log.h"
-#include "base/observer.h"
+#include "tasks/observer.h"
 
 namespace timbre::cli {
 
@@ -29,11 +29,13 @@ class Terminal final : public Observer {
   void Detail(std::string_view text);  // more of it, with --verbose, to stderr
   void Warn(std::string_view text);    // to stderr, always
 
+  // What the progress that follows is about: "separating", "song.mp3".
+  void BeginProgress(std::string_view verb, std::string_view subject);
   // A bar with the time left on a terminal; a line every 10 % elsewhere; nothing with --quiet.
   void OnProgress(const Progress& progress) override;
   // Whether the user pressed Ctrl-C (or the process was asked to end).
   bool Cancelled() override;
-  // Takes the bar away, before something else is shown or at the end.
+  // Takes the bar away.
   void EndProgress();
 
   const TerminalOptions& options() const { return options_; }
@@ -46,7 +48,8 @@ class Terminal final : public Observer {
   bool bar_ = false;  // stderr is a terminal
   std::mutex mutex_;
   bool bar_shown_ = false;
-  std::string stage_;
+  std::string verb_, subject_;
+  Stage stage_ = Stage::kAnalyse;
   std::chrono::steady_clock::time_point stage_start_, last_drawn_;
   int last_tenth_ = 0;
 };

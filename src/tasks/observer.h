@@ -6,11 +6,11 @@
 
 namespace timbre {
 
-enum class Stage : uint8_t { kAnalyse, kCompute, kEncode };
+enum class Stage : uint8_t { kDownload, kAnalyse, kCompute, kEncode };
 
 struct Progress {
   Stage stage = Stage::kAnalyse;
-  int64_t done = 0, total = 0;  // tiles (kCompute) or samples; total is 0 where it isn't known
+  int64_t done = 0, total = 0;  // bytes (kDownload), tiles (kCompute) or samples; total is 0 where it isn't known
   double audio_seconds = 0;     // of the whole track; 0 where it isn't known yet
 };
 
