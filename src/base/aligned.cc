@@ -15,8 +15,8 @@ Result<AlignedBytes> AlignedBytes::Allocate(size_t bytes, bool zeroed) {
   const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
   void* p = rounded < bytes ? nullptr : std::aligned_alloc(alignment, rounded);
   if (p == nullptr) {
-    return Fail(ErrorCode::kOutOfMemory,
-                "could not allocate " + std::to_string(bytes >> 20) + " MiB; close other programs or use a smaller batch");
+    return Fail(ErrorCode::kOutOfMemory, "could not allocate " + std::to_string(bytes >> 20) +
+                                             " MiB; close other programs or use a smaller batch");
   }
 #ifdef MADV_HUGEPAGE
   if (alignment == kHugePage) madvise(p, rounded, MADV_HUGEPAGE);  // advice only: a refusal costs speed, nothing else

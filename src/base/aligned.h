@@ -1,4 +1,5 @@
-// Owned, aligned, possibly failing memory: allocation returns an error instead of throwing, so that the ladder can act on it.
+// Owned, aligned, possibly failing memory: allocation returns an error instead of throwing, so that the ladder can act
+// on it.
 #pragma once
 
 #include <cstddef>

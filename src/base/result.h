@@ -1,4 +1,5 @@
-// Errors as values. Every library function that can fail returns Result<T>; nothing throws across a layer, aborts or prints.
+// Errors as values. Every library function that can fail returns Result<T>; nothing throws across a layer, aborts or
+// prints.
 #pragma once
 
 #include <string>
@@ -52,14 +53,14 @@ inline tl::unexpected<Error> Prefix(Error error, std::string_view where) {
 // TIMBRE_TRY(auto x, MayFail());  binds the value, or returns the error from the enclosing function.
 #define TIMBRE_TRY(declaration, expression) \
   TIMBRE_TRY_INNER(TIMBRE_CONCAT(timbre_result_, __COUNTER__), declaration, expression)
-#define TIMBRE_TRY_INNER(result, declaration, expression)                   \
-  auto result = (expression);                                               \
+#define TIMBRE_TRY_INNER(result, declaration, expression)                         \
+  auto result = (expression);                                                     \
   if (!result) return tl::unexpected<::timbre::Error>(std::move(result).error()); \
   declaration = *std::move(result)
 
 // TIMBRE_CHECK(MayFail());  for a Status: returns the error, if any, from the enclosing function.
-#define TIMBRE_CHECK(expression)                                                  \
-  do {                                                                            \
-    if (auto timbre_status = (expression); !timbre_status)                        \
+#define TIMBRE_CHECK(expression)                                                \
+  do {                                                                          \
+    if (auto timbre_status = (expression); !timbre_status)                      \
       return tl::unexpected<::timbre::Error>(std::move(timbre_status).error()); \
   } while (false)

@@ -38,7 +38,8 @@ std::string Nearest(std::string_view word, std::span<const std::string> candidat
 }
 
 std::string SuggestionFor(std::string_view word, std::span<const std::string> candidates) {
-  if (const std::string nearest = Nearest(word, candidates); !nearest.empty()) return " Did you mean '" + nearest + "'?";
+  if (const std::string nearest = Nearest(word, candidates); !nearest.empty())
+    return " Did you mean '" + nearest + "'?";
   if (candidates.empty()) return "";
   std::string list;
   for (const std::string& candidate : candidates) list += (list.empty() ? "" : ", ") + candidate;

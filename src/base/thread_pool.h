@@ -28,7 +28,8 @@ class ThreadPool {
   // Returns when all calls have. The body must not throw.
   template <typename Body>
   void ForEach(int64_t count, const Body& body) {
-    Run(count, [](const void* b, int64_t index, int worker) { (*static_cast<const Body*>(b))(index, worker); }, &body);
+    Run(
+        count, [](const void* b, int64_t index, int worker) { (*static_cast<const Body*>(b))(index, worker); }, &body);
   }
 
   // Splits [0, count) into contiguous ranges of at least `grain` and calls body(begin, end, worker) for each.
@@ -52,9 +53,9 @@ class ThreadPool {
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable start_, done_;
-  uint64_t generation_ = 0;  // guarded by mutex_
-  int busy_ = 0;             // guarded by mutex_
-  bool stop_ = false;        // guarded by mutex_
+  uint64_t generation_ = 0;             // guarded by mutex_
+  int busy_ = 0;                        // guarded by mutex_
+  bool stop_ = false;                   // guarded by mutex_
   std::atomic<uint64_t> announced_{0};  // generation_, readable while spinning
   std::atomic<int> idle_{0};            // workers that finished the current generation, readable while spinning
   Call call_ = nullptr;

@@ -26,11 +26,11 @@ struct TensorInfo {
 // One step that a fused node applies to its result before it is stored, in order.
 struct EpilogueStep {
   enum class Kind : uint8_t {
-    kUnary,      // fn, alpha, beta
-    kGlu,        // halves the features: first half times the sigmoid of the second
-    kMulConst,   // times a constant per feature: inputs[input], shape [C] (layer scale)
-    kAdd,        // plus a tensor of the result's shape: inputs[input] (residual)
-    kPRelu,      // slope inputs[input]
+    kUnary,     // fn, alpha, beta
+    kGlu,       // halves the features: first half times the sigmoid of the second
+    kMulConst,  // times a constant per feature: inputs[input], shape [C] (layer scale)
+    kAdd,       // plus a tensor of the result's shape: inputs[input] (residual)
+    kPRelu,     // slope inputs[input]
   };
   Kind kind = Kind::kUnary;
   UnaryAttrs unary;
@@ -45,8 +45,8 @@ struct Node {
   std::vector<TensorId> inputs;
   std::vector<TensorId> outputs;
   std::vector<EpilogueStep> epilogue;
-  // The nodes that a fused node replaced, in order, so that any kernel that lacks the epilogue can still run it. The tensors
-  // between them have ids of their own, which no other node uses.
+  // The nodes that a fused node replaced, in order, so that any kernel that lacks the epilogue can still run it. The
+  // tensors between them have ids of their own, which no other node uses.
   std::vector<Node> composition;
 
   template <typename T>
@@ -76,7 +76,8 @@ struct Graph {
   TensorId AddConstant(std::string name, HostTensor value);
 };
 
-// Floating-point operations of one node: a multiply-add is two; element-wise work is one an element. Counted by the op table.
+// Floating-point operations of one node: a multiply-add is two; element-wise work is one an element. Counted by the op
+// table.
 double FlopsOf(const Graph& graph, const Node& node);
 double FlopsOf(const Graph& graph);
 

@@ -1,12 +1,14 @@
-// The builder that models are written with: structure, weight names and forward pass are stated once, in the same lines.
+// The builder that models are written with: structure, weight names and forward pass are stated once, in the same
+// lines.
 //
 //   Value Encode(Net n, Value x, int channels) {
 //     x = Gelu(n.Conv("conv", x, {.out = channels, .kernel = {8}, .stride = {4}, .pad = {2}}));
 //     return Glu(n.Conv("rewrite", x, {.out = 2 * channels}));
 //   }
 //
-// Net carries the scope of weight names (n / "encoder" / 0 asks for "encoder.0.conv.weight"). The first error (a missing or
-// misshapen weight, shapes that do not fit) is kept, everything after it is inert, and GraphBuilder::Finish returns it.
+// Net carries the scope of weight names (n / "encoder" / 0 asks for "encoder.0.conv.weight"). The first error (a
+// missing or misshapen weight, shapes that do not fit) is kept, everything after it is inert, and GraphBuilder::Finish
+// returns it.
 #pragma once
 
 #include <initializer_list>
@@ -50,8 +52,8 @@ struct ConvOptions {
   Sizes kernel = 1;
   Sizes stride = 1;
   Sizes dilation = 1;
-  Sizes pad = 0;         // on both sides
-  Sizes pad_hi = -1;     // on the far side, where it differs
+  Sizes pad = 0;      // on both sides
+  Sizes pad_hi = -1;  // on the far side, where it differs
   int groups = 1;
   bool bias = true;
 };
@@ -100,8 +102,8 @@ class Net {
   Net operator/(std::string_view name) const;
   Net operator/(int index) const { return *this / std::to_string(index); }
 
-  // Layers: weights "<name>.weight" and "<name>.bias" in PyTorch's layouts. name may be empty: the scope itself is the layer.
-  // Convolutions take x [N, T, C], [N, H, W, C] or [N, D, H, W, C].
+  // Layers: weights "<name>.weight" and "<name>.bias" in PyTorch's layouts. name may be empty: the scope itself is the
+  // layer. Convolutions take x [N, T, C], [N, H, W, C] or [N, D, H, W, C].
   Value Conv(std::string_view name, Value x, const ConvOptions& o) const;
   Value ConvTranspose(std::string_view name, Value x, const ConvTransposeOptions& o) const;
   Value Linear(std::string_view name, Value x, int out, bool bias = true) const;
@@ -111,7 +113,8 @@ class Net {
   Value GroupNorm(std::string_view name, Value x, int groups, float eps = 1e-5f, uint32_t keep = 0) const;
   Value InstanceNorm(std::string_view name, Value x, bool affine, float eps = 1e-5f) const;
   Value BatchNorm(std::string_view name, Value x, float eps = 1e-5f) const;
-  Value PRelu(std::string_view name, Value x) const;
+  // slopes: 1 for all features, or one for each.
+  Value PRelu(std::string_view name, Value x, int slopes = 1) const;
 
   // The raw weight "<scope>.<name>".
   Value Weight(std::string_view name, const Shape& shape) const;

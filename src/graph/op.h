@@ -13,30 +13,30 @@
 namespace timbre {
 
 enum class Op : uint8_t {
-  kConv,           // x, weight [out, in/groups, k...], bias? [out]
-  kConvTranspose,  // x, weight [in, out/groups, k...], bias? [out]
-  kLinear,         // x, weight, bias?
-  kMatMul,         // a [..., M, K], b [..., K, N]
-  kAttention,      // q [N, Tq, H*D], k [N, Tk, H*D], v [N, Tk, H*D]
-  kNorm,           // x, gamma? [C], beta? [C]
-  kBatchNorm,      // x, mean [C], variance [C], gamma? [C], beta? [C]
-  kUnary,          // x
-  kBinary,         // a, b, broadcast
-  kPRelu,          // x, slope [C] or [1]
-  kGlu,            // x [..., 2C] -> [..., C]
-  kSoftmax,        // x, over the last axis
-  kReduce,         // x
-  kReshape,        // x
-  kTranspose,      // x
-  kSlice,          // x
-  kConcat,         // any number
-  kPad,            // x
-  kUpsample,       // x
-  kStft,           // x [N, T, C], window [win] -> [N, frames, bins, 2C]
-  kIstft,          // x [N, frames, bins, 2C], window [win] -> [N, T, C]
-  kGru,            // x, w_ih, w_hh, b_ih, b_hh, h0 -> y, h
-  kLstm,           // x, w_ih, w_hh, b_ih, b_hh, h0, c0 -> y, h, c
-  kCumulativeMean, // x [N, T, C], state [N, C] -> y, state'
+  kConv,            // x, weight [out, in/groups, k...], bias? [out]
+  kConvTranspose,   // x, weight [in, out/groups, k...], bias? [out]
+  kLinear,          // x, weight, bias?
+  kMatMul,          // a [..., M, K], b [..., K, N]
+  kAttention,       // q [N, Tq, H*D], k [N, Tk, H*D], v [N, Tk, H*D]
+  kNorm,            // x, gamma? [C], beta? [C]
+  kBatchNorm,       // x, mean [C], variance [C], gamma? [C], beta? [C]
+  kUnary,           // x
+  kBinary,          // a, b, broadcast
+  kPRelu,           // x, slope [C] or [1]
+  kGlu,             // x [..., 2C] -> [..., C]
+  kSoftmax,         // x, over the last axis
+  kReduce,          // x
+  kReshape,         // x
+  kTranspose,       // x
+  kSlice,           // x
+  kConcat,          // any number
+  kPad,             // x
+  kUpsample,        // x
+  kStft,            // x [N, T, C], window [win] -> [N, frames, bins, 2C]
+  kIstft,           // x [N, frames, bins, 2C], window [win] -> [N, T, C]
+  kGru,             // x, w_ih, w_hh, b_ih, b_hh, h0 -> y, h
+  kLstm,            // x, w_ih, w_hh, b_ih, b_hh, h0, c0 -> y, h, c
+  kCumulativeMean,  // x [N, T, C], state [N, C] -> y, state'
   kCount
 };
 
@@ -61,7 +61,8 @@ struct ConvTransposeAttrs {
 
 // axis -1: y[..., o] = sum_i weight[o, i] x[..., i] + bias[o]; weight [out, in], as torch.nn.Linear.
 // axis -2: y[..., o, c] = sum_i weight[o, i] x[..., i, c] + bias[o].
-// groups > 1 (axis -1 only): weight [groups, out/groups, in/groups], group g maps its slice of the input to its slice of the output.
+// groups > 1 (axis -1 only): weight [groups, out/groups, in/groups], group g maps its slice of the input to its slice
+// of the output.
 struct LinearAttrs {
   int axis = -1;
   int groups = 1;
@@ -80,9 +81,9 @@ struct AttentionAttrs {
 };
 
 // y = (x - mean) / sqrt(var + eps) * gamma + beta with the variance over n (not n - 1).
-// Statistics are taken over one group of channels and over every axis between the batch and the channels, except the axes in
-// `keep` (bit i = axis i), each index of which has statistics of its own. Group norm: groups = G. Instance norm: groups = C.
-// Layer norm: groups = 1 and every middle axis kept.
+// Statistics are taken over one group of channels and over every axis between the batch and the channels, except the
+// axes in `keep` (bit i = axis i), each index of which has statistics of its own. Group norm: groups = G. Instance
+// norm: groups = C. Layer norm: groups = 1 and every middle axis kept.
 struct NormAttrs {
   int groups = 1;
   uint32_t keep = 0;
@@ -95,9 +96,27 @@ struct BatchNormAttrs {
 };
 
 enum class UnaryFn : uint8_t {
-  kIdentity, kRelu, kLeakyRelu /*alpha*/, kElu /*alpha*/, kGelu /*exact, erf*/, kSilu, kSigmoid, kTanh, kExp, kLog, kSqrt,
-  kRsqrt, kAbs, kNeg, kSquare, kSin, kCos, kSnake /*x + sin^2(alpha x)/alpha*/, kClamp /*[alpha, beta]*/,
-  kScale /*alpha x + beta*/, kPow /*x^alpha*/
+  kIdentity,
+  kRelu,
+  kLeakyRelu /*alpha*/,
+  kElu /*alpha*/,
+  kGelu /*exact, erf*/,
+  kSilu,
+  kSigmoid,
+  kTanh,
+  kExp,
+  kLog,
+  kSqrt,
+  kRsqrt,
+  kAbs,
+  kNeg,
+  kSquare,
+  kSin,
+  kCos,
+  kSnake /*x + sin^2(alpha x)/alpha*/,
+  kClamp /*[alpha, beta]*/,
+  kScale /*alpha x + beta*/,
+  kPow /*x^alpha*/
 };
 struct UnaryAttrs {
   UnaryFn fn = UnaryFn::kIdentity;
@@ -143,16 +162,16 @@ struct UpsampleAttrs {  // nearest; factor per axis
   int factor = 2;
 };
 
-// Frames of n_fft samples every `hop`, the first starting at sample 0 (padding is a kPad of its own), each multiplied by the
-// window (zero-padded to n_fft on both sides where shorter) and transformed. Channel c's real part is feature 2c, its imaginary
-// part feature 2c + 1. frames = (T - n_fft) / hop + 1, bins = n_fft / 2 + 1. Multiplied by `scale`.
+// Frames of n_fft samples every `hop`, the first starting at sample 0 (padding is a kPad of its own), each multiplied
+// by the window (zero-padded to n_fft on both sides where shorter) and transformed. Channel c's real part is feature
+// 2c, its imaginary part feature 2c + 1. frames = (T - n_fft) / hop + 1, bins = n_fft / 2 + 1. Multiplied by `scale`.
 struct StftAttrs {
   int n_fft = 0, hop = 0;
   float scale = 1.0f;
 };
-// The inverse: each frame's inverse real transform (1/n_fft included) times `scale` times the window, overlap-added every hop, divided by the
-// sum of squared windows, then [crop, crop + length) of the (frames - 1) * hop + n_fft samples is kept. The window sum must be
-// above 1e-11 on all that is kept. `normalize` false leaves the division out.
+// The inverse: each frame's inverse real transform (1/n_fft included) times `scale` times the window, overlap-added
+// every hop, divided by the sum of squared windows, then [crop, crop + length) of the (frames - 1) * hop + n_fft
+// samples is kept. The window sum must be above 1e-11 on all that is kept. `normalize` false leaves the division out.
 struct IstftAttrs {
   int n_fft = 0, hop = 0;
   int64_t crop = 0, length = 0;
@@ -160,8 +179,8 @@ struct IstftAttrs {
   bool normalize = true;
 };
 
-// PyTorch's gates: w_ih [3H or 4H, I], w_hh [3H or 4H, H], biases [3H or 4H]; gate order r, z, n (GRU) or i, f, g, o (LSTM).
-// x [N, T, I], h0 [N, H] -> y [N, T, H], h [N, H]. reverse runs from the last step to the first.
+// PyTorch's gates: w_ih [3H or 4H, I], w_hh [3H or 4H, H], biases [3H or 4H]; gate order r, z, n (GRU) or i, f, g, o
+// (LSTM). x [N, T, I], h0 [N, H] -> y [N, T, H], h [N, H]. reverse runs from the last step to the first.
 struct RnnAttrs {
   bool reverse = false;
 };
@@ -171,9 +190,10 @@ struct CumulativeMeanAttrs {
   float alpha = 0.99f;
 };
 
-using Attrs = std::variant<NoAttrs, ConvAttrs, ConvTransposeAttrs, LinearAttrs, MatMulAttrs, AttentionAttrs, NormAttrs,
-                           BatchNormAttrs, UnaryAttrs, BinaryAttrs, ReduceAttrs, ReshapeAttrs, TransposeAttrs, SliceAttrs,
-                           ConcatAttrs, PadAttrs, UpsampleAttrs, StftAttrs, IstftAttrs, RnnAttrs, CumulativeMeanAttrs>;
+using Attrs =
+    std::variant<NoAttrs, ConvAttrs, ConvTransposeAttrs, LinearAttrs, MatMulAttrs, AttentionAttrs, NormAttrs,
+                 BatchNormAttrs, UnaryAttrs, BinaryAttrs, ReduceAttrs, ReshapeAttrs, TransposeAttrs, SliceAttrs,
+                 ConcatAttrs, PadAttrs, UpsampleAttrs, StftAttrs, IstftAttrs, RnnAttrs, CumulativeMeanAttrs>;
 
 std::string_view NameOf(Op op);
 std::string_view NameOf(UnaryFn fn);

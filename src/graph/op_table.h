@@ -39,8 +39,8 @@ struct OpRow {
   void (*oracle)(const Attrs& attrs, std::span<const Tensor64* const> inputs, std::span<Tensor64> outputs);
   // Floating-point operations, from shapes.
   double (*flops)(const Attrs& attrs, std::span<const Shape* const> inputs, std::span<const Shape> outputs);
-  // A float32 kernel's result must lie within tolerance * eps * (1 + sqrt(terms)) * rms(reference) + tiny of the oracle's, where
-  // terms is the length of the sums that make one element.
+  // A float32 kernel's result must lie within tolerance * eps * (1 + sqrt(terms)) * rms(reference) + tiny of the
+  // oracle's, where terms is the length of the sums that make one element.
   double tolerance;
   double (*terms)(const Attrs& attrs, std::span<const Shape* const> inputs);
   std::vector<OpCase> (*cases)();

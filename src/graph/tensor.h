@@ -47,7 +47,8 @@ class Shape {
   int rank_ = 0;
 };
 
-// A tensor in host memory: contiguous, row-major, shared, never written after it was made. The bytes may lie in a mapped file.
+// A tensor in host memory: contiguous, row-major, shared, never written after it was made. The bytes may lie in a
+// mapped file.
 struct HostTensor {
   Shape shape;
   DType dtype = DType::kF32;

@@ -49,8 +49,8 @@ struct NodeRef {
   }
 };
 
-// One run of a CPU kernel. Inputs and outputs are contiguous float32, aligned to kAlignment. Absent inputs and packed inputs
-// are null.
+// One run of a CPU kernel. Inputs and outputs are contiguous float32, aligned to kAlignment. Absent inputs and packed
+// inputs are null.
 struct CpuCall {
   NodeRef ref;
   std::span<const float* const> in;
@@ -70,7 +70,8 @@ struct KernelRow {
   DeviceKind device;
   Tier tier;
   std::string_view name;
-  int version;  // raised with every change of its numbers or its packing: tuning and packed weights on disk depend on it
+  int version;  // raised with every change of its numbers or its packing: tuning and packed weights on disk depend on
+                // it
   // Whether it can run this node, its epilogue included. Null: every node of `op` without an epilogue.
   bool (*supports)(const NodeRef& ref, const DeviceCaps& caps);
   std::variant<CpuRun, VulkanRecord> run;

@@ -43,8 +43,8 @@ class Session {
  public:
   virtual ~Session() = default;
 
-  // Copies `inputs` in (in the graph's order, float32, contiguous), runs every node, and copies the outputs out. Pure: the same
-  // inputs give the same outputs, whatever ran before.
+  // Copies `inputs` in (in the graph's order, float32, contiguous), runs every node, and copies the outputs out. Pure:
+  // the same inputs give the same outputs, whatever ran before.
   virtual Status Run(std::span<const float* const> inputs, std::span<float* const> outputs) = 0;
 
   virtual const Graph& graph() const = 0;         // after the passes
@@ -59,6 +59,7 @@ class Session {
 };
 
 // `stats` (may be null) and `pool` must outlive the session. Errors: an unknown device, no memory, an invalid graph.
-Result<std::unique_ptr<Session>> MakeSession(Graph graph, const SessionOptions& options, ThreadPool& pool, Stats* stats);
+Result<std::unique_ptr<Session>> MakeSession(Graph graph, const SessionOptions& options, ThreadPool& pool,
+                                             Stats* stats);
 
 }  // namespace timbre
