@@ -18,8 +18,10 @@ struct TileRun {
 };
 
 struct Tile {
-  std::vector<TileRun> input;   // what no run covers is zero
-  int64_t first = 0, last = 0;  // the signal's samples that the runs read lie in [first, last)
+  std::vector<TileRun> input;  // what no run covers is zero
+  // The signal's samples that the runs read lie in [first, last). Neither decreases from a tile to the next, so that
+  // what lies before `first` may be dropped for good.
+  int64_t first = 0, last = 0;
   // Samples [trim, trim + length) of the tile's output are added to the signal's [begin, begin + length), which lie
   // within it.
   int64_t begin = 0, trim = 0, length = 0;
