@@ -1,0 +1,17 @@
+// Where timbre keeps files of its own.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+
+namespace timbre {
+
+// The folder for downloads and tuning results: $XDG_CACHE_HOME/timbre, or ~/.cache/timbre where that is not set (or not
+// absolute, which the XDG base directory specification says to ignore). Not created.
+Result<std::string> CacheDir();
+
+// Creates `path` and the folders above it where they are missing.
+Status MakeFolders(const std::string& path);
+
+}  // namespace timbre
