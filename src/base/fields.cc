@@ -26,13 +26,17 @@ std::string RangeText(const Field& field) {
 }
 
 template <typename T>
+bool InRange(const Field& field, T value) {
+  const double number = static_cast<double>(value);
+  return std::isfinite(number) && number >= field.min && number <= field.max;
+}
+
+template <typename T>
 Status SetNumber(const Field& field, const std::string& text, T* value) {
   T parsed{};
   const char* end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, parsed);
-  const double as_double = static_cast<double>(parsed);
-  if (text.empty() || error != std::errc() || stop != end || !std::isfinite(as_double) || as_double < field.min ||
-      as_double > field.max) {
+  if (text.empty() || error != std::errc() || stop != end || !InRange(field, parsed)) {
     return Fail(ErrorCode::kInvalidArgument, FlagOf(field) + " takes a " + (std::is_integral_v<T> ? "whole " : "") +
                                                  "number" + RangeText(field) + ", not '" + text + "'.");
   }
@@ -125,6 +129,8 @@ std::string ValueText(const Field& field) {
           return list;
         } else if constexpr (std::is_same_v<T, std::optional<int>*> || std::is_same_v<T, std::optional<double>*>) {
           return *target ? NumberText(**target) : "";
+        } else if (!InRange(field, *target)) {
+          return "";
         } else if constexpr (std::is_integral_v<std::remove_pointer_t<T>>) {
           return std::to_string(*target);
         } else {
@@ -147,6 +153,9 @@ nlohmann::ordered_json FieldsToJson(const FieldList& fields) {
           } else if constexpr (std::is_same_v<T, std::optional<int>*> || std::is_same_v<T, std::optional<double>*>) {
             return *target ? nlohmann::ordered_json(**target) : nlohmann::ordered_json();
           } else {
+            if constexpr (std::is_arithmetic_v<std::remove_pointer_t<T>>) {
+              if (!InRange(field, *target)) return nullptr;
+            }
             return *target;
           }
         },

@@ -43,7 +43,8 @@ struct Field {
   char letter = 0;               // a short form, 'o' for -o
   bool positional = false;       // a vector takes all that remain
   bool required = false;
-  double min = -std::numeric_limits<double>::infinity();  // of numbers, inclusive
+  // Of numbers, inclusive. A default outside stands for "not given": the help leaves it out, and in JSON it is null.
+  double min = -std::numeric_limits<double>::infinity();
   double max = std::numeric_limits<double>::infinity();
   std::vector<std::string> choices = {};  // of texts, where only some are allowed
   std::string implied = {};  // the value of an option that may be given without one; empty: a value is needed

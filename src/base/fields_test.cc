@@ -89,6 +89,13 @@ TEST(Fields, WriteThemselvesAsJson) {
             R"("input":[],"clip":"rescale"})");
 }
 
+TEST(Fields, ADefaultOutsideTheRangeIsNotGiven) {
+  double segment = 0;
+  const FieldList fields = {{.name = "segment", .value = &segment, .min = 1}};
+  EXPECT_EQ(ValueText(fields[0]), "");
+  EXPECT_EQ(FieldsToJson(fields).dump(), R"({"segment":null})");
+}
+
 TEST(Fields, AFlagThatIsOnIsSwitchedOff) {
   Options o;
   const FieldList fields = o.Fields();

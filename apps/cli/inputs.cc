@@ -1,0 +1,132 @@
+#include "apps/cli/inputs.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string_view>
+
+namespace timbre::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What FFmpeg's libraries read and people keep music, speech and videos in. A file named on its own may be called
+// anything.
+constexpr std::string_view kExtensions[] = {".wav",  ".wave", ".w64", ".rf64", ".aif",  ".aiff", ".aifc", ".caf",
+                                            ".flac", ".mp3",  ".mp2", ".m4a",  ".m4b",  ".aac",  ".ogg",  ".oga",
+                                            ".opus", ".wma",  ".ac3", ".eac3", ".ape",  ".wv",   ".tta",  ".mka",
+                                            ".mp4",  ".m4v",  ".mov", ".mkv",  ".webm", ".avi",  ".au",   ".amr"};
+
+bool LooksLikeAudio(const fs::path& path) {
+  std::string extension = path.extension().string();
+  for (char& c : extension) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  return std::find(std::begin(kExtensions), std::end(kExtensions), extension) != std::end(kExtensions);
+}
+
+// Without symbolic links, "." and "..", as far as it exists.
+fs::path Normal(const fs::path& path) {
+  std::error_code error;
+  fs::path normal = fs::weakly_canonical(fs::absolute(path, error), error);
+  return error ? path.lexically_normal() : normal;
+}
+
+Status ListFolder(const fs::path& folder, bool recursive, const fs::path& except, std::vector<std::string>& files) {
+  std::error_code error;
+  std::vector<fs::path> found;
+  std::vector<fs::path> folders = {folder};
+  while (!folders.empty()) {
+    const fs::path current = folders.back();
+    folders.pop_back();
+    for (fs::directory_iterator entry(current, error), end; !error && entry != end; entry.increment(error)) {
+      const fs::path& path = entry->path();
+      if (path.filename().string().starts_with(".")) continue;
+      std::error_code ignored;  // what cannot be examined is no audio file
+      if (entry->is_directory(ignored)) {
+        if (recursive && !entry->is_symlink(ignored) && Normal(path) != except) folders.push_back(path);
+      } else if (entry->is_regular_file(ignored) && LooksLikeAudio(path)) {
+        found.push_back(path);
+      }
+    }
+    if (error) {
+      return Fail(ErrorCode::kIo, "'" + current.string() + "' cannot be listed: " + error.message() + ".");
+    }
+  }
+  if (found.empty()) {
+    return Fail(ErrorCode::kNotFound, "There is no audio file in '" + folder.string() + "'" +
+                                          (recursive ? "." : "; --recursive looks into its folders too."));
+  }
+  std::sort(found.begin(), found.end());
+  for (const fs::path& path : found) files.push_back(path.string());
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> ExpandInputs(const std::vector<std::string>& inputs, bool recursive,
+                                              const std::string& except) {
+  std::vector<std::string> files;
+  for (const std::string& input : inputs) {
+    std::error_code error;
+    const fs::file_status status = fs::status(input, error);
+    if (status.type() == fs::file_type::not_found) {
+      return Fail(ErrorCode::kNotFound, "There is no file '" + input + "'.");
+    }
+    if (fs::is_directory(status)) {
+      TIMBRE_CHECK(ListFolder(input, recursive, Normal(except), files));
+      continue;
+    }
+    if (!fs::is_regular_file(status)) {
+      return Fail(ErrorCode::kUnsupported, "'" + input + "' is neither a file nor a folder.");
+    }
+    if (fs::file_size(input, error) == 0 && !error) {
+      return Fail(ErrorCode::kCorrupt, "'" + input + "' is empty.");
+    }
+    if (access(input.c_str(), R_OK) != 0) {
+      return Fail(ErrorCode::kIo, "'" + input + "' cannot be read; check its permissions.");
+    }
+    files.push_back(input);
+  }
+  return files;
+}
+
+Status CheckOutputFolder(const std::string& folder) {
+  std::error_code error;
+  fs::path path = fs::absolute(folder, error);
+  while (fs::status(path, error).type() == fs::file_type::not_found && path.has_relative_path())
+    path = path.parent_path();
+  if (!fs::is_directory(path, error)) {
+    return Fail(ErrorCode::kIo,
+                "The output folder '" + folder + "' cannot be made: '" + path.string() + "' is not a folder.");
+  }
+  if (access(path.c_str(), W_OK | X_OK) != 0) {
+    return Fail(ErrorCode::kIo, "The output folder '" + folder + "' cannot be written to; check the permissions of '" +
+                                    path.string() + "'.");
+  }
+  return {};
+}
+
+Status OutputPlan::Add(const std::string& path, const std::string& input) {
+  const fs::path normal = Normal(path);
+  for (const std::string& other : inputs_) {
+    if (normal == Normal(other)) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  "'" + input + "' would overwrite the input '" + other + "'; choose another --output or --name.");
+    }
+  }
+  const std::pair<std::string, std::string> entry = {normal.string(), input};
+  const auto place = std::lower_bound(planned_.begin(), planned_.end(), entry,
+                                      [](const auto& a, const auto& b) { return a.first < b.first; });
+  if (place != planned_.end() && place->first == entry.first) {
+    if (place->second == input) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  "Two stems of '" + input + "' would both be written to '" + path + "'; put {stem} into --name.");
+    }
+    return Fail(ErrorCode::kInvalidArgument, "'" + place->second + "' and '" + input + "' would both be written to '" +
+                                                 path + "'; give them to two runs with an --output each.");
+  }
+  planned_.insert(place, entry);
+  return {};
+}
+
+}  // namespace timbre::cli

@@ -1,0 +1,12 @@
+// The options of separation as fields: for the command line, the help, validation and reports.
+#pragma once
+
+#include "base/fields.h"
+#include "tasks/separate.h"
+
+namespace timbre {
+
+// All but `session`. `options` must outlive the fields.
+FieldList SeparateFields(SeparateOptions& options);
+
+}  // namespace timbre
