@@ -59,10 +59,15 @@ class SeparationModel {
   virtual Result<Graph> BuildTile(int64_t tile, int batch) const = 0;
 
   // For a graph's inputs other than "mix": the values of one tile of the batch.
-  virtual void FillInput(std::string_view name, const TilePlan& plan, const Tile& tile, std::span<float> out) const;
+  virtual void FillInput(std::string_view name, const TilePlan& plan, const Tile& tile, std::span<float> out) const {
+    (void)name, (void)plan, (void)tile, (void)out;
+  }
 
   // Instead of BuildTile, for a model that is no network; null where there is a graph.
-  virtual std::unique_ptr<TileProcessor> MakeProcessor(int64_t tile) const;
+  virtual std::unique_ptr<TileProcessor> MakeProcessor(int64_t tile) const {
+    (void)tile;
+    return nullptr;
+  }
 };
 
 // One model, or several whose results are averaged, each stem with its own weights.
