@@ -8,6 +8,7 @@
 
 #include "graph/graph.h"
 #include "kernels/kernel.h"
+#include "runtime/faults.h"
 #include "runtime/stats.h"
 
 namespace timbre {
@@ -28,6 +29,7 @@ struct SessionOptions {
   Toggles toggles;
   bool strict = false;  // a step down is an error
   bool verify = false;  // every node of every run is checked against its oracle (slow)
+  FaultInjector* faults = nullptr;
 };
 
 struct NodeTiming {

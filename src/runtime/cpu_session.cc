@@ -1,0 +1,377 @@
+#include "runtime/cpu_session.h"
+
+#include <chrono>
+#include <cstring>
+
+#include "graph/passes.h"
+#include "kernels/cpu/simd.h"
+#include "runtime/memory_plan.h"
+#include "runtime/verify.h"
+
+namespace timbre {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// The only failures that step down. A caller's mistake, a cancellation or a broken invariant never does.
+bool StepsDown(ErrorCode code) {
+  return code == ErrorCode::kKernelFailed || code == ErrorCode::kOutOfMemory || code == ErrorCode::kUnsupported;
+}
+
+bool Usable(const KernelRow& row, const NodeRef& ref, const DeviceCaps& caps, bool fast, bool fused_attention) {
+  if (row.tier == Tier::kFast && (!fast || (ref.node.op == Op::kAttention && !fused_attention))) return false;
+  return row.Supports(ref, caps);
+}
+
+}  // namespace
+
+DeviceCaps CpuCaps(const ThreadPool& pool, Precision precision) {
+  DeviceCaps caps;
+  caps.kind = DeviceKind::kCpu;
+  caps.threads = pool.threads();
+  caps.simd_target = SimdTarget();
+  caps.vector_bytes = SimdVectorBytes();
+  caps.precision = precision;
+  return caps;
+}
+
+CpuLadder::CpuLadder(Shared& shared, const Node& node) : shared_(&shared), node_(&node) {
+  const NodeRef ref{*shared.graph, node};
+  for (const KernelRow* row : KernelsFor(node.op, DeviceKind::kCpu)) {
+    if (Usable(*row, ref, shared.caps, shared.fast_kernels, shared.fused_attention)) rungs_.push_back(row);
+  }
+  if (!node.composition.empty()) rungs_.push_back(nullptr);
+}
+
+std::string CpuLadder::kernel_name() const {
+  if (rung_ >= rungs_.size()) return "none";
+  return rungs_[rung_] ? std::string(rungs_[rung_]->name) : "composition";
+}
+
+std::string CpuLadder::Describe() const {
+  std::string text;
+  for (size_t i = 0; i < rungs_.size(); ++i) {
+    const std::string name = rungs_[i] ? std::string(rungs_[i]->name) : "composition";
+    text += (i == 0 ? "" : " > ") + (i == rung_ ? "[" + name + "]" : name);
+  }
+  return text;
+}
+
+Result<const float*> CpuLadder::ConstantF32(TensorId id) {
+  const auto found = shared_->constants.find(id);
+  if (found != shared_->constants.end()) return found->second.f32();
+  const HostTensor& value = shared_->graph->tensors[id].constant;
+  const bool aligned = reinterpret_cast<uintptr_t>(value.data.get()) % kAlignment == 0;
+  if (value.dtype == DType::kF32 && aligned) return reinterpret_cast<const float*>(value.data.get());
+  if (shared_->faults) TIMBRE_CHECK(shared_->faults->Pass(FaultPoint::kAllocation, shared_->graph->tensors[id].name));
+  TIMBRE_TRY(AlignedBytes expanded, AlignedBytes::Allocate(static_cast<size_t>(value.shape.elements()) * 4));
+  value.ReadF32(expanded.f32());
+  return shared_->constants.emplace(id, std::move(expanded)).first->second.f32();
+}
+
+Status CpuLadder::PrepareRung() {
+  const NodeRef ref{*shared_->graph, *node_};
+  if (rung_ >= rungs_.size()) return Fail(ErrorCode::kInternal, node_->name + ": no kernel can run this node");
+  const KernelRow* row = rungs_[rung_];
+  if (row == nullptr) {
+    for (const Node& part : node_->composition) {
+      parts_.push_back(std::make_unique<CpuLadder>(*shared_, part));
+      TIMBRE_CHECK(parts_.back()->Prepare());
+      for (const TensorId id : part.outputs) {
+        if (id == node_->outputs[0]) continue;
+        TIMBRE_TRY(between_[id], AlignedBytes::Allocate(static_cast<size_t>(shared_->graph->shape(id).elements()) * 4));
+      }
+    }
+    return {};
+  }
+  if (row->pack != nullptr) {
+    if (shared_->faults) TIMBRE_CHECK(shared_->faults->Pass(FaultPoint::kPack, node_->name));
+    TIMBRE_TRY(packed_, row->pack(ref, shared_->caps));
+  }
+  for (size_t i = 0; i < node_->inputs.size(); ++i) {
+    if (ref.constant(static_cast<int>(i)) && !(row->packed_inputs >> i & 1))
+      TIMBRE_CHECK(ConstantF32(node_->inputs[i]).map([](auto) {}));
+  }
+  if (row->scratch_bytes != nullptr) {
+    const size_t bytes = row->scratch_bytes(ref, shared_->caps);
+    if (bytes > shared_->scratch.size()) {
+      if (shared_->faults) TIMBRE_CHECK(shared_->faults->Pass(FaultPoint::kAllocation, node_->name));
+      shared_->scratch = AlignedBytes();
+      TIMBRE_TRY(shared_->scratch, AlignedBytes::Allocate(bytes));
+    }
+  }
+  return {};
+}
+
+Status CpuLadder::StepDown(const Error& error) {
+  if (!StepsDown(error.code) || rung_ + 1 >= rungs_.size()) return tl::unexpected<Error>(error);
+  const std::string from = "cpu " + kernel_name();
+  ++rung_;
+  prepared_ = false;
+  packed_ = AlignedBytes();
+  const std::string to = "cpu " + kernel_name();
+  if (shared_->strict) {
+    return Fail(error.code, node_->name + ": would step down from " + from + " to " + to + " (" + error.message +
+                                "), which strict mode forbids");
+  }
+  if (shared_->stats) shared_->stats->Record(node_->name, from, to, error.message);
+  return {};
+}
+
+Status CpuLadder::Prepare() {
+  while (!prepared_) {
+    if (const Status status = PrepareRung(); status) {
+      prepared_ = true;
+    } else {
+      TIMBRE_CHECK(StepDown(status.error()));
+    }
+  }
+  return {};
+}
+
+Status CpuLadder::RunRung(std::span<const float* const> in, std::span<float* const> out) {
+  const KernelRow* row = rungs_[rung_];
+  if (row == nullptr) {
+    auto locate = [&](TensorId id) -> const float* {
+      for (size_t i = 0; i < node_->inputs.size(); ++i) {
+        if (node_->inputs[i] == id) return in[i];
+      }
+      const auto it = between_.find(id);
+      return it == between_.end() ? nullptr : it->second.f32();
+    };
+    for (const auto& part : parts_) {
+      std::vector<const float*> part_in;
+      for (const TensorId id : part->node().inputs) part_in.push_back(id == kNoTensor ? nullptr : locate(id));
+      const TensorId made = part->node().outputs[0];
+      float* const part_out = made == node_->outputs[0] ? out[0] : between_.at(made).f32();
+      TIMBRE_CHECK(part->Run(part_in, {&part_out, 1}));
+    }
+    return {};
+  }
+  if (shared_->faults) TIMBRE_CHECK(shared_->faults->Pass(FaultPoint::kKernel, node_->name));
+  const float* pointers[16];
+  std::vector<const float*> many;
+  const size_t count = node_->inputs.size();
+  const float** inputs = pointers;
+  if (count > 16) {  // concatenations alone are this wide
+    many.resize(count);
+    inputs = many.data();
+  }
+  for (size_t i = 0; i < count; ++i) {
+    inputs[i] = in[i];
+    if (in[i] == nullptr && node_->inputs[i] != kNoTensor && !(row->packed_inputs >> i & 1)) {
+      TIMBRE_TRY(inputs[i], ConstantF32(node_->inputs[i]));
+    }
+  }
+  return std::get<CpuRun>(row->run)(
+      CpuCall{{*shared_->graph, *node_}, {inputs, count}, out, &packed_, shared_->scratch.f32(), *shared_->pool});
+}
+
+Status CpuLadder::Run(std::span<const float* const> in, std::span<float* const> out) {
+  for (;;) {
+    TIMBRE_CHECK(Prepare());
+    const Status status = RunRung(in, out);
+    if (status) return {};
+    TIMBRE_CHECK(StepDown(status.error()));
+  }
+}
+
+namespace {
+
+class CpuSession : public Session {
+ public:
+  CpuSession(Graph graph, const SessionOptions& options, ThreadPool& pool, Stats* stats, std::string reason)
+      : graph_(std::move(graph)), options_(options), pool_(pool), reason_(std::move(reason)) {
+    shared_ = {&graph_,
+               CpuCaps(pool, options.precision),
+               &pool,
+               stats,
+               options.faults,
+               options.strict,
+               options.toggles.fast_kernels,
+               options.toggles.attention,
+               {},
+               {}};
+  }
+
+  Status Prepare() {
+    flops_before_ = FlopsOf(graph_);
+    RemoveDeadNodes(graph_);
+    if (options_.toggles.fold) folded_ = FoldBatchNorm(graph_);
+    if (options_.toggles.fusion) {
+      fused_ = FuseEpilogues(graph_, [&](const Graph& g, const Node& node) {
+        for (const KernelRow* row : KernelsFor(node.op, DeviceKind::kCpu)) {
+          if (Usable(*row, {g, node}, shared_.caps, options_.toggles.fast_kernels, options_.toggles.attention))
+            return true;
+        }
+        return false;
+      });
+    }
+    TIMBRE_CHECK(Validate(graph_));
+    plan_ = PlanMemory(graph_, options_.toggles.static_plan && !options_.verify);
+    if (options_.faults) TIMBRE_CHECK(options_.faults->Pass(FaultPoint::kAllocation, "arena"));
+    TIMBRE_TRY(arena_, AlignedBytes::Allocate(static_cast<size_t>(plan_.bytes)));
+    ladders_.reserve(graph_.nodes.size());
+    for (const Node& node : graph_.nodes) {
+      ladders_.emplace_back(shared_, node);
+      // A reshape in place has nothing to do.
+      if (node.op == Op::kReshape && Address(node.inputs[0]) == Address(node.outputs[0])) continue;
+      TIMBRE_CHECK(ladders_.back().Prepare());
+    }
+    // Addresses never change: they are worked out once, so that a run allocates nothing.
+    for (const Node& node : graph_.nodes) {
+      Binding binding;
+      for (const TensorId id : node.inputs) binding.in.push_back(Address(id));
+      for (const TensorId id : node.outputs) binding.out.push_back(Address(id));
+      bindings_.push_back(std::move(binding));
+    }
+    seconds_.assign(graph_.nodes.size(), 0);
+    return {};
+  }
+
+  Status Run(std::span<const float* const> inputs, std::span<float* const> outputs) override {
+    if (inputs.size() != graph_.inputs.size() || outputs.size() != graph_.outputs.size()) {
+      return Fail(ErrorCode::kInternal, graph_.name + ": run with a wrong number of inputs or outputs");
+    }
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      std::memcpy(Address(graph_.inputs[i].tensor), inputs[i], BytesOf(graph_.inputs[i].tensor));
+    }
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      const Binding& binding = bindings_[i];
+      if (graph_.nodes[i].op == Op::kReshape && binding.in[0] == binding.out[0]) continue;
+      if (profile_) {
+        const auto start = Clock::now();
+        TIMBRE_CHECK(ladders_[i].Run(binding.in, binding.out));
+        seconds_[i] += std::chrono::duration<double>(Clock::now() - start).count();
+      } else {
+        TIMBRE_CHECK(ladders_[i].Run(binding.in, binding.out));
+      }
+      if (options_.verify) TIMBRE_CHECK(Verify(graph_.nodes[i], binding.in, binding.out));
+    }
+    ++runs_;
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      const TensorId id = graph_.outputs[i].tensor;
+      if (graph_.IsConstant(id)) {
+        graph_.tensors[id].constant.ReadF32(outputs[i]);
+      } else {
+        std::memcpy(outputs[i], Address(id), BytesOf(id));
+      }
+    }
+    return {};
+  }
+
+  const Graph& graph() const override { return graph_; }
+  std::string device_name() const override {
+    const int threads = pool_.threads();
+    return "CPU (" + shared_.caps.simd_target + ", " + std::to_string(threads) +
+           (threads == 1 ? " thread)" : " threads)");
+  }
+  std::string device_reason() const override { return reason_; }
+  int64_t arena_bytes() const override { return plan_.bytes; }
+  int64_t weight_bytes() const override {
+    int64_t sum = 0;
+    for (const CpuLadder& ladder : ladders_) sum += ladder.packed_bytes();
+    for (const auto& [id, bytes] : shared_.constants) sum += static_cast<int64_t>(bytes.size());
+    return sum;
+  }
+
+  void EnableProfile(bool on) override {
+    profile_ = on;
+    runs_ = 0;
+    seconds_.assign(graph_.nodes.size(), 0);
+  }
+
+  std::vector<NodeTiming> Profile() const override {
+    std::vector<NodeTiming> timings;
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      const Node& node = graph_.nodes[i];
+      int64_t bytes = 0;
+      for (const TensorId id : node.inputs) bytes += id == kNoTensor ? 0 : static_cast<int64_t>(BytesOf(id));
+      for (const TensorId id : node.outputs) bytes += static_cast<int64_t>(BytesOf(id));
+      timings.push_back({node.name, std::string(NameOf(node.op)), ladders_[i].kernel_name(), seconds_[i],
+                         FlopsOf(graph_, node), bytes, runs_});
+    }
+    return timings;
+  }
+
+  std::string Explain() const override {
+    std::string text = graph_.name + " on " + device_name() + ": " + reason_ + "\n";
+    text += std::to_string(graph_.nodes.size()) + " nodes; " + std::to_string(folded_) + " batch norms folded, " +
+            std::to_string(fused_) + " nodes fused into epilogues, " + std::to_string(plan_.in_place) + " in place\n";
+    text += "arena " + std::to_string(plan_.bytes >> 20) + " MiB (no plan can need less than " +
+            std::to_string(plan_.lower_bound >> 20) + "), weights " + std::to_string(weight_bytes() >> 20) + " MiB, " +
+            std::to_string(static_cast<int64_t>(flops_before_ / 1e6)) + " MFLOP\n";
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      const Node& node = graph_.nodes[i];
+      text += std::to_string(i) + "  " + std::string(NameOf(node.op));
+      for (const EpilogueStep& step : node.epilogue) text += " + " + NameOfStep(step);
+      text += "  " + node.name + "  " + graph_.shape(node.outputs[0]).ToString() + "  " + ladders_[i].Describe() + "\n";
+    }
+    return text;
+  }
+
+ private:
+  struct Binding {
+    std::vector<const float*> in;
+    std::vector<float*> out;
+  };
+
+  static std::string NameOfStep(const EpilogueStep& step) {
+    switch (step.kind) {
+      case EpilogueStep::Kind::kUnary: return std::string(NameOf(step.unary.fn));
+      case EpilogueStep::Kind::kGlu: return "glu";
+      case EpilogueStep::Kind::kMulConst: return "scale";
+      case EpilogueStep::Kind::kAdd: return "add";
+      case EpilogueStep::Kind::kPRelu: return "prelu";
+    }
+    return "";
+  }
+
+  float* Address(TensorId id) {
+    if (id == kNoTensor || plan_.offsets[id] < 0) return nullptr;
+    return reinterpret_cast<float*>(arena_.data() + plan_.offsets[id]);
+  }
+  size_t BytesOf(TensorId id) const { return static_cast<size_t>(graph_.shape(id).elements()) * 4; }
+
+  Status Verify(const Node& node, std::span<const float* const> in, std::span<float* const> out) {
+    std::vector<const float*> all(in.begin(), in.end());
+    std::vector<std::vector<float>> constants;
+    for (size_t i = 0; i < all.size(); ++i) {
+      if (all[i] != nullptr || node.inputs[i] == kNoTensor) continue;
+      constants.push_back(graph_.tensors[node.inputs[i]].constant.ToF32());
+      all[i] = constants.back().data();
+    }
+    const auto expected = OracleOf(graph_, node, all);
+    const std::vector<const float*> results(out.begin(), out.end());
+    const Deviation deviation = Compare(graph_, node, results, expected);
+    if (deviation.worst <= 1) return {};
+    return Fail(ErrorCode::kInternal, node.name + ": the result differs from the oracle by " +
+                                          std::to_string(deviation.worst) + " times the tolerance; " + deviation.where);
+  }
+
+  Graph graph_;
+  SessionOptions options_;
+  ThreadPool& pool_;
+  std::string reason_;
+  CpuLadder::Shared shared_;
+  MemoryPlan plan_;
+  AlignedBytes arena_;
+  std::vector<CpuLadder> ladders_;
+  std::vector<Binding> bindings_;
+  std::vector<double> seconds_;
+  bool profile_ = false;
+  int64_t runs_ = 0;
+  int folded_ = 0, fused_ = 0;
+  double flops_before_ = 0;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Session>> MakeCpuSession(Graph graph, const SessionOptions& options, ThreadPool& pool,
+                                                Stats* stats, std::string reason) {
+  auto session = std::make_unique<CpuSession>(std::move(graph), options, pool, stats, std::move(reason));
+  TIMBRE_CHECK(session->Prepare());
+  return session;
+}
+
+}  // namespace timbre

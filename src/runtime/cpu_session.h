@@ -1,0 +1,59 @@
+#pragma once
+
+#include <map>
+
+#include "runtime/session.h"
+
+namespace timbre {
+
+DeviceCaps CpuCaps(const ThreadPool& pool, Precision precision);
+Result<std::unique_ptr<Session>> MakeCpuSession(Graph graph, const SessionOptions& options, ThreadPool& pool,
+                                                Stats* stats, std::string reason);
+
+// One node's ladder on the CPU, ready to run: kernels that can serve it, best first, with packed weights and scratch
+// made when first needed. The Vulkan session runs its last rung through this too.
+class CpuLadder {
+ public:
+  // What all nodes of a session share. Every pointer outlives the ladder.
+  struct Shared {
+    const Graph* graph;
+    DeviceCaps caps;
+    ThreadPool* pool;
+    Stats* stats;
+    FaultInjector* faults;
+    bool strict, fast_kernels, fused_attention;
+    AlignedBytes scratch;                        // grown to the largest that any node asked for
+    std::map<TensorId, AlignedBytes> constants;  // float32 forms of constants that kernels read as they are
+  };
+
+  CpuLadder(Shared& shared, const Node& node);
+
+  // Makes what the current rung needs ahead of the first run; steps down where that fails.
+  Status Prepare();
+  // in[i] of a constant input may be null: the ladder supplies it. Steps down on the listed conditions, an error
+  // otherwise.
+  Status Run(std::span<const float* const> in, std::span<float* const> out);
+
+  // The kernel in use: "cpu.gemm", or "composition" where the fused node runs as the nodes it replaced.
+  std::string kernel_name() const;
+  const Node& node() const { return *node_; }
+  std::string Describe() const;  // every rung, the current one marked
+  int64_t packed_bytes() const { return static_cast<int64_t>(packed_.size()); }
+
+ private:
+  Status PrepareRung();
+  Status RunRung(std::span<const float* const> in, std::span<float* const> out);
+  Status StepDown(const Error& error);
+  Result<const float*> ConstantF32(TensorId id);
+
+  Shared* shared_;
+  const Node* node_;
+  std::vector<const KernelRow*> rungs_;  // null: run the composition
+  size_t rung_ = 0;
+  bool prepared_ = false;
+  AlignedBytes packed_;
+  std::vector<std::unique_ptr<CpuLadder>> parts_;  // of the composition
+  std::map<TensorId, AlignedBytes> between_;       // the composition's own tensors
+};
+
+}  // namespace timbre

@@ -1,0 +1,37 @@
+// Faults on purpose: fail point 0, 1, 2 … in turn, and see that the run still ends well.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "base/result.h"
+
+namespace timbre {
+
+enum class FaultPoint : uint8_t { kKernel, kPack, kAllocation, kPipeline, kSubmit, kWait, kDevice };
+std::string_view NameOf(FaultPoint point);
+
+// Fails the nth pass (from 0) through one kind of point, or none; counts the passes through all of them. Thread-safe.
+class FaultInjector {
+ public:
+  void FailAt(FaultPoint point, int64_t nth);
+  // From that pass on, every pass through the point fails.
+  void FailFrom(FaultPoint point, int64_t nth);
+  // Called by the runtime at each point: the injected error, or none.
+  Status Pass(FaultPoint point, const std::string& where);
+  int64_t passes(FaultPoint point) const;
+  // From "kernel:17" or "allocation:3+" (the plus: from there on).
+  static Status Parse(const std::string& text, FaultInjector& out);
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<FaultPoint, int64_t> passes_;
+  FaultPoint point_ = FaultPoint::kKernel;
+  int64_t nth_ = -1;
+  bool lasting_ = false;
+};
+
+}  // namespace timbre

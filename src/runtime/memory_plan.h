@@ -1,0 +1,25 @@
+// Where each activation lies in one arena, from when it is first written to when it is last read.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace timbre {
+
+struct MemoryPlan {
+  // Byte offset into the arena for each tensor, or -1 where it has none (constants, and what lives only inside a
+  // composition).
+  std::vector<int64_t> offsets;
+  int64_t bytes = 0;
+  // The least that any plan could need: the largest sum of sizes alive at once.
+  int64_t lower_bound = 0;
+  int in_place = 0;  // nodes that write where they read
+};
+
+// `reuse` false gives every tensor memory of its own (reshapes too), so that every value can be looked at after a run.
+// Element sizes are 4 bytes; offsets are multiples of kAlignment.
+MemoryPlan PlanMemory(const Graph& graph, bool reuse);
+
+}  // namespace timbre

@@ -1,0 +1,91 @@
+#include "runtime/verify.h"
+
+#include <cmath>
+#include <limits>
+#include <map>
+
+namespace timbre {
+namespace {
+
+void RunOracle(const Graph& graph, const Node& node, std::map<TensorId, Tensor64>& values) {
+  std::vector<const Tensor64*> in;
+  for (const TensorId id : node.inputs) in.push_back(id == kNoTensor ? nullptr : &values.at(id));
+  std::vector<Tensor64> out;
+  for (const TensorId id : node.outputs) {
+    const Shape& shape = graph.shape(id);
+    out.push_back({shape, std::vector<double>(static_cast<size_t>(shape.elements()))});
+  }
+  RowOf(node.op).oracle(node.attrs, in, out);
+  for (size_t i = 0; i < out.size(); ++i) values[node.outputs[i]] = std::move(out[i]);
+}
+
+// What the tolerance allows, in units of eps times the value's size.
+double Allowance(const Graph& graph, const Node& node) {
+  std::vector<const Shape*> shapes;
+  for (const TensorId id : node.inputs) shapes.push_back(id == kNoTensor ? nullptr : &graph.shape(id));
+  const OpRow& row = RowOf(node.op);
+  return row.tolerance * (1 + std::sqrt(row.terms(node.attrs, shapes)));
+}
+
+}  // namespace
+
+std::vector<Tensor64> OracleOf(const Graph& graph, const Node& node, std::span<const float* const> in) {
+  std::map<TensorId, Tensor64> values;
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    const TensorId id = node.inputs[i];
+    if (id == kNoTensor || in[i] == nullptr) continue;
+    const Shape& shape = graph.shape(id);
+    values[id] = {shape, std::vector<double>(in[i], in[i] + shape.elements())};
+  }
+  if (node.composition.empty()) {
+    RunOracle(graph, node, values);
+  } else {
+    for (const Node& part : node.composition) RunOracle(graph, part, values);
+  }
+  std::vector<Tensor64> out;
+  for (const TensorId id : node.outputs) out.push_back(std::move(values.at(id)));
+  return out;
+}
+
+Deviation Compare(const Graph& graph, const Node& node, std::span<const float* const> out,
+                  std::span<const Tensor64> expected) {
+  double allowance = 0;
+  if (node.composition.empty()) allowance = Allowance(graph, node);
+  for (const Node& part : node.composition) allowance += Allowance(graph, part);
+  Deviation deviation;
+  double signal = 0, noise = 0;
+  for (size_t o = 0; o < expected.size(); ++o) {
+    const std::vector<double>& reference = expected[o].data;
+    double power = 0;
+    for (const double r : reference) power += r * r;
+    const double rms = std::sqrt(power / static_cast<double>(std::max<size_t>(1, reference.size())));
+    for (size_t i = 0; i < reference.size(); ++i) {
+      const double error = std::abs(out[o][i] - reference[i]);
+      const double allowed =
+          allowance * std::numeric_limits<float>::epsilon() * std::max(std::abs(reference[i]), rms) + 1e-37;
+      const double ratio = std::isfinite(out[o][i]) || !std::isfinite(reference[i]) ? error / allowed : INFINITY;
+      if (ratio > deviation.worst || std::isnan(ratio)) {
+        deviation.worst = std::isnan(ratio) ? INFINITY : ratio;
+        deviation.where = "output " + std::to_string(o) + " element " + std::to_string(i) + ": " +
+                          std::to_string(out[o][i]) + " where " + std::to_string(reference[i]) + " is right";
+      }
+      noise += error * error;
+    }
+    signal += power;
+  }
+  deviation.db = 10 * std::log10(signal / std::max(noise, 1e-300));
+  return deviation;
+}
+
+double SignalToErrorDb(std::span<const float> reference, std::span<const float> value) {
+  double signal = 0, noise = 0;
+  for (size_t i = 0; i < reference.size(); ++i) {
+    const double error = static_cast<double>(reference[i]) - value[i];
+    signal += static_cast<double>(reference[i]) * reference[i];
+    noise += error * error;
+  }
+  if (std::isnan(noise)) return -INFINITY;
+  return 10 * std::log10(signal / std::max(noise, 1e-300));
+}
+
+}  // namespace timbre

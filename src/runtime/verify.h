@@ -1,0 +1,30 @@
+// A node's result held against its float64 oracle.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+#include "graph/op_table.h"
+
+namespace timbre {
+
+// The oracle's outputs of a node, or of a fused node's composition. in[i] is null where the input is absent.
+std::vector<Tensor64> OracleOf(const Graph& graph, const Node& node, std::span<const float* const> in);
+
+struct Deviation {
+  double worst = 0;   // the largest error, as a multiple of what the tolerance allows: right if <= 1
+  double db = 0;      // signal-to-error ratio
+  std::string where;  // the element that is worst
+};
+
+// Compares float32 outputs with the oracle's under the node's tolerance (see OpRow; a fused node's is the sum of its
+// parts').
+Deviation Compare(const Graph& graph, const Node& node, std::span<const float* const> out,
+                  std::span<const Tensor64> expected);
+
+// 10 log10(sum reference^2 / sum (reference - value)^2).
+double SignalToErrorDb(std::span<const float> reference, std::span<const float> value);
+
+}  // namespace timbre

@@ -1,0 +1,96 @@
+// A graph of one operator (and, fused into it, an epilogue) with inputs filled in, run on one kernel row.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+#include "graph/op_table.h"
+#include "graph/passes.h"
+#include "graph/weights.h"
+#include "kernels/kernel.h"
+
+namespace timbre {
+
+// What to append to a node: the names of the steps, e.g. {"gelu"}, {"glu", "scale", "add"}.
+using EpilogueNames = std::vector<std::string>;
+
+struct OneNode {
+  Graph graph;
+  std::vector<std::vector<float>> inputs;  // of each tensor id, empty for activations
+};
+
+inline std::vector<float> Noise(const std::string& name, int64_t n, float lo, float hi) {
+  std::vector<float> values(static_cast<size_t>(n));
+  for (int64_t i = 0; i < n; ++i) values[i] = FormulaValue(Fnv1a64(name), i, lo, hi - lo);
+  return values;
+}
+
+inline TensorId AddFilled(OneNode& one, const std::string& name, const Shape& shape, bool constant, float lo,
+                          float hi) {
+  auto values = Noise(name, shape.elements(), lo, hi);
+  TensorId id;
+  if (constant) {
+    id = one.graph.AddConstant(name, HostTensor::FromF32(shape, values));
+  } else {
+    id = one.graph.AddTensor(name, shape, TensorKind::kInput);
+    one.graph.inputs.push_back({name, id});
+  }
+  one.inputs.resize(one.graph.tensors.size());
+  one.inputs[id] = std::move(values);
+  return id;
+}
+
+inline TensorId Append(OneNode& one, Op op, Attrs attrs, std::vector<TensorId> in, const std::string& name) {
+  std::vector<const Shape*> shapes;
+  for (const TensorId id : in) shapes.push_back(id == kNoTensor ? nullptr : &one.graph.shape(id));
+  const auto out = RowOf(op).infer(attrs, shapes).value();
+  Node node{op, name, std::move(attrs), std::move(in), {}, {}, {}};
+  for (const Shape& shape : out) node.outputs.push_back(one.graph.AddTensor(name, shape, TensorKind::kActivation));
+  one.inputs.resize(one.graph.tensors.size());
+  one.graph.nodes.push_back(node);
+  return one.graph.nodes.back().outputs[0];
+}
+
+inline OneNode MakeOneNode(Op op, const OpCase& c, const EpilogueNames& epilogue = {}) {
+  OneNode one;
+  std::vector<TensorId> in;
+  for (size_t i = 0; i < c.inputs.size(); ++i) {
+    const OpCase::Input& input = c.inputs[i];
+    in.push_back(input.absent ? kNoTensor
+                              : AddFilled(one, c.name + "/" + std::to_string(i), input.shape, input.constant, input.lo,
+                                          input.hi));
+  }
+  std::vector<std::pair<std::string, TensorId>> ready;
+  Append(one, op, c.attrs, in, "node");
+  const std::vector<TensorId> outputs = one.graph.nodes[0].outputs;
+  TensorId y = outputs[0];
+  // The residuals have to exist before the node: they are graph inputs.
+  for (const std::string& step : epilogue) {
+    const Shape shape = one.graph.shape(y);
+    if (step == "glu") {
+      if (shape.back() % 2 != 0) return {};
+      y = Append(one, Op::kGlu, NoAttrs{}, {y}, step);
+    } else if (step == "scale") {
+      y = Append(one, Op::kBinary, BinaryAttrs{BinaryFn::kMul},
+                 {y, AddFilled(one, "scale", {shape.back()}, true, 0.5f, 1.5f)}, step);
+    } else if (step == "add") {
+      y = Append(one, Op::kBinary, BinaryAttrs{BinaryFn::kAdd}, {y, AddFilled(one, "residual", shape, false, -1, 1)},
+                 step);
+    } else if (step == "prelu") {
+      y = Append(one, Op::kPRelu, NoAttrs{}, {y, AddFilled(one, "slope", {1}, true, 0.1f, 0.3f)}, step);
+    } else {
+      UnaryAttrs attrs;
+      for (int fn = 0; fn <= static_cast<int>(UnaryFn::kPow); ++fn) {
+        if (NameOf(static_cast<UnaryFn>(fn)) == step) attrs.fn = static_cast<UnaryFn>(fn);
+      }
+      attrs.alpha = 1.0f;
+      y = Append(one, Op::kUnary, attrs, {y}, step);
+    }
+  }
+  one.graph.outputs.push_back({"y", y});
+  for (size_t i = 1; i < outputs.size(); ++i) one.graph.outputs.push_back({"y" + std::to_string(i), outputs[i]});
+  return one;
+}
+
+}  // namespace timbre
