@@ -168,9 +168,8 @@ bool Transfer::Alive() {
   if (observer != nullptr) {
     if (observer->Cancelled()) return Stop(Ending::kFatal, ErrorCode::kCancelled, "cancelled");
     if (begun) {
-      observer->OnProgress({.stage = request->stage,
-                            .done = static_cast<double>(have),
-                            .total = static_cast<double>(request->bytes > 0 ? request->bytes : announced)});
+      observer->OnProgress(
+          {.stage = Stage::kDownload, .done = have, .total = request->bytes > 0 ? request->bytes : announced});
     }
   }
   const Clock::time_point now = Clock::now();

@@ -6,15 +6,14 @@
 #include <filesystem>
 #include <string>
 
-#include "base/observer.h"
 #include "base/result.h"
+#include "tasks/observer.h"
 
 namespace timbre {
 
 struct DownloadRequest {
   std::string url;                        // http or https; a redirect may not leave https
   std::filesystem::path target;           // its folder must exist
-  std::string stage;                      // what Progress calls it: "fetching htdemucs"
   int64_t bytes = 0;                      // the exact size, 0 where it is not known
   std::string sha256;                     // the digest or its first digits; empty: nothing to check against
   int64_t most_bytes = int64_t{2} << 30;  // nothing larger is accepted where `bytes` is 0
@@ -28,8 +27,8 @@ struct DownloadRequest {
 // What has arrived before a failure stays in the .part file, and the next call goes on from there if the server's
 // validator (ETag or date, kept in `target`.part.tag) is still the same, or, where it gives none, if there is a digest
 // to tell. Bytes that turn out wrong are deleted. Fails with kIo where the network or the disk refuses, kCorrupt where
-// what the server sends is not what was asked for, kCancelled when the observer says so. Progress counts bytes.
-// The caller keeps two processes from writing the same target at a time (base/file_lock.h).
+// what the server sends is not what was asked for, kCancelled when the observer says so. Progress is of
+// Stage::kDownload. The caller keeps two processes from writing the same target at a time (base/file_lock.h).
 Status Download(const DownloadRequest& request, Observer* observer = nullptr);
 
 }  // namespace timbre

@@ -64,6 +64,37 @@ std::string ByHand(const FetchOptions& options, const ModelEntry& model) {
   return text;
 }
 
+// The progress of one of several files, passed on as that of all.
+class PartOfAll : public Observer {
+ public:
+  PartOfAll(Observer* all, int64_t total) : all_(all), total_(total) {}
+  void OnProgress(const Progress& progress) override {
+    if (all_ == nullptr) return;
+    Progress sum = progress;
+    sum.done += before_;
+    sum.total = total_ > 0 ? total_ : progress.total > 0 ? before_ + progress.total : 0;
+    all_->OnProgress(sum);
+  }
+  bool Cancelled() override { return all_ != nullptr && all_->Cancelled(); }
+  void Finished(int64_t bytes) { before_ += bytes; }
+
+ private:
+  Observer* all_;
+  int64_t total_;       // of all files, 0 where it isn't known
+  int64_t before_ = 0;  // of the files that are finished
+};
+
+// The sizes of the files that aren't there, or 0 where one is not published.
+int64_t MissingBytes(const FetchOptions& options, const ModelEntry& model) {
+  int64_t sum = 0;
+  for (const ModelFile& file : model.files) {
+    if (IsThere(options, model, file)) continue;
+    if (file.bytes == 0) return 0;
+    sum += file.bytes;
+  }
+  return sum;
+}
+
 Status MakeFolder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
@@ -134,6 +165,7 @@ Result<std::vector<fs::path>> PullModel(const FetchOptions& options, const Model
   const std::string name(model.name);
   TIMBRE_CHECK(MakeFolder(ModelFolder(options, model)));
   TIMBRE_TRY(const FileLock lock, FileLock::Acquire(LockPath(options, model), CancelledBy(observer)));
+  PartOfAll part(observer, MissingBytes(options, model));
   for (const ModelFile& file : model.files) {
     if (IsThere(options, model, file)) continue;
     const std::string url = Url(options, model, file);
@@ -146,18 +178,18 @@ Result<std::vector<fs::path>> PullModel(const FetchOptions& options, const Model
     TIMBRE_CHECK(MakeFolder(target.parent_path()));
     const DownloadRequest request{.url = url,
                                   .target = target,
-                                  .stage = "fetching " + name + "/" + std::string(file.name),
                                   .bytes = file.bytes,
                                   .sha256 = std::string(file.sha256),
                                   .stall_seconds = options.stall_seconds,
                                   .pause_seconds = options.pause_seconds};
-    if (auto done = Download(request, observer); !done) {
+    if (auto done = Download(request, &part); !done) {
       Error error = std::move(done).error();
       if (error.code == ErrorCode::kIo || error.code == ErrorCode::kNotFound) {
         error.message += " (to do without: " + ByHand(options, model) + ")";
       }
       return tl::unexpected<Error>(std::move(error));
     }
+    part.Finished(SizeOf(target));
   }
   return InstalledModelFiles(options, model);
 }
@@ -177,7 +209,6 @@ Result<std::vector<FileCheck>> VerifyModel(const FetchOptions& options, const Mo
       check.verdict = FileVerdict::kUnchecked;
       check.detail = "has no published digest to compare with";
     } else {
-      if (observer != nullptr) observer->OnProgress({.stage = "reading " + check.path.string()});
       TIMBRE_TRY(const std::string digest, Sha256OfFile(check.path, CancelledBy(observer)));
       const bool good = digest.starts_with(file.sha256);
       check.verdict = good ? FileVerdict::kGood : FileVerdict::kWrongDigest;

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "base/observer.h"
 #include "base/result.h"
 #include "models/catalogue.h"
+#include "tasks/observer.h"
 
 namespace timbre {
 
@@ -47,7 +47,7 @@ Result<std::vector<std::filesystem::path>> InstalledModelFiles(const FetchOption
 
 // Downloads what is missing and returns what InstalledModelFiles would. Waits while another process does the same. What
 // fails leaves the files that are whole, and of the others what can be gone on from. Where the network is the reason,
-// the error also says which file to put where by hand.
+// the error also says which file to put where by hand. Progress is of Stage::kDownload, over all that was missing.
 Result<std::vector<std::filesystem::path>> PullModel(const FetchOptions& options, const ModelEntry& model,
                                                      Observer* observer = nullptr);
 

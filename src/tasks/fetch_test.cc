@@ -50,13 +50,24 @@ class FetchTest : public testing::Test {
   };
 };
 
+class Recorder : public Observer {
+ public:
+  void OnProgress(const Progress& progress) override {
+    EXPECT_GE(progress.done, done);
+    done = progress.done;
+  }
+  int64_t done = 0;
+};
+
 TEST_F(FetchTest, PullVerifyAndRemove) {
   LoopbackServer server(mirror_);
   options_.mirror = server.Url("/mirror");
   EXPECT_EQ(StatusOfModel(options_, model_).state, ModelState::kMissing);
 
-  const auto pulled = PullModel(options_, model_);
+  Recorder recorder;
+  const auto pulled = PullModel(options_, model_, &recorder);
   ASSERT_TRUE(pulled) << pulled.error().message;
+  EXPECT_EQ(recorder.done, 13) << "both files are one progress";
   ASSERT_EQ(pulled->size(), 2u);
   EXPECT_EQ((*pulled)[0], options_.cache / "models" / "toy" / "toy.th");
   EXPECT_EQ((*pulled)[1], options_.cache / "models" / "toy" / "deep" / "toy.yaml");
