@@ -1,10 +1,10 @@
 // timbre devices: what can be run on here.
 #include <fmt/format.h>
-#include <hwy/targets.h>
 #include <unistd.h>
 
 #include "apps/cli/command.h"
 #include "base/thread_pool.h"
+#include "runtime/peak.h"
 
 namespace timbre::cli {
 namespace {
@@ -15,7 +15,7 @@ class DevicesCommand final : public Command {
 
   Status Run(Terminal& terminal, Report& report) override {
     const int threads = AvailableProcessors();
-    const char* target = hwy::TargetName(hwy::SupportedTargets() & -hwy::SupportedTargets());
+    const std::string target = CpuTargetName();
     const double memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
     const std::string reason = "the only device there is";
     report["devices"] = {

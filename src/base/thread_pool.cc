@@ -49,6 +49,26 @@ ThreadPool::ThreadPool(int threads) {
   for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { Work(i); });
 }
 
+void ThreadPool::Pin() {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0 || CPU_COUNT(&allowed) < threads()) return;
+  std::vector<int> processors;
+  for (int i = 0; i < CPU_SETSIZE; ++i) {
+    if (CPU_ISSET(i, &allowed)) processors.push_back(i);
+  }
+  // Nobody finishes before everybody has come, so that each thread gets one index.
+  std::atomic<int> arrived{0};
+  ForEach(threads(), [&](int64_t, int worker) {
+    cpu_set_t own;
+    CPU_ZERO(&own);
+    CPU_SET(processors[worker], &own);
+    sched_setaffinity(0, sizeof(own), &own);  // a refusal costs nothing but a noisier measurement
+    arrived.fetch_add(1);
+    while (arrived.load() < threads()) std::this_thread::yield();
+  });
+}
+
 ThreadPool::~ThreadPool() {
   {
     std::lock_guard lock(mutex_);

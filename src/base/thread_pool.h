@@ -21,6 +21,11 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
+  // Binds every thread, the calling one included, to a processor of its own, where there are enough: for measurements.
+  // Left to itself the system may run two threads on one processor for seconds (seen on virtual machines that pack
+  // their processors), and where it shares the machine with others it should be left to itself.
+  void Pin();
+
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
   // Calls body(index, worker) once for each index in [0, count), in any order; worker is in [0, threads()).

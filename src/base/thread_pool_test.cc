@@ -32,6 +32,19 @@ TEST(ThreadPool, RangesCoverWithoutOverlap) {
   }
 }
 
+TEST(ThreadPool, RunsEveryIndexWhenPinned) {
+  for (int threads = 1; threads <= AvailableProcessors() + 1; ++threads) {
+    // A thread of its own, because pinning also binds the caller.
+    std::thread([threads] {
+      ThreadPool pool(threads);
+      pool.Pin();
+      std::atomic<int64_t> sum{0};
+      pool.ForEach(100, [&](int64_t i, int) { sum += i; });
+      EXPECT_EQ(sum.load(), 4950);
+    }).join();
+  }
+}
+
 TEST(ThreadPool, ManyShortLoopsInARow) {
   ThreadPool pool(4);
   std::atomic<int64_t> sum{0};
