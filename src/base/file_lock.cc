@@ -15,14 +15,14 @@ namespace timbre {
 Result<FileLock> FileLock::Acquire(const std::filesystem::path& path, const std::function<bool()>& cancelled) {
   const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (descriptor < 0) {
-    return Fail(ErrorCode::kIo, "the lock " + path.string() + " can't be made: " + std::strerror(errno));
+    return Fail(ErrorCode::kIo, "the lock " + path.string() + " can't be made: " + std::strerror(errno) + ".");
   }
   FileLock lock(descriptor);
   while (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK && errno != EINTR) {
-      return Fail(ErrorCode::kIo, path.string() + " can't be locked: " + std::strerror(errno));
+      return Fail(ErrorCode::kIo, path.string() + " can't be locked: " + std::strerror(errno) + ".");
     }
-    if (cancelled && cancelled()) return Fail(ErrorCode::kCancelled, "cancelled");
+    if (cancelled && cancelled()) return Fail(ErrorCode::kCancelled, "cancelled.");
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   return lock;
@@ -30,17 +30,6 @@ Result<FileLock> FileLock::Acquire(const std::filesystem::path& path, const std:
 
 FileLock::~FileLock() {
   if (descriptor_ >= 0) close(descriptor_);
-}
-
-Status SyncToDisk(const std::filesystem::path& path) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0 || fsync(descriptor) != 0) {
-    const int reason = errno;
-    if (descriptor >= 0) close(descriptor);
-    return Fail(ErrorCode::kIo, path.string() + " can't be written: " + std::strerror(reason));
-  }
-  close(descriptor);
-  return {};
 }
 
 }  // namespace timbre

@@ -27,7 +27,4 @@ class FileLock {
   int descriptor_;
 };
 
-// Writes what the system still holds of `path` to the disk.
-Status SyncToDisk(const std::filesystem::path& path);
-
 }  // namespace timbre

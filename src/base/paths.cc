@@ -7,11 +7,13 @@
 namespace timbre {
 
 Result<std::string> CacheDir() {
+  const char* own = std::getenv("TIMBRE_CACHE");
+  if (own != nullptr && own[0] != 0) return std::string(own);
   const char* cache = std::getenv("XDG_CACHE_HOME");
   if (cache != nullptr && cache[0] == '/') return std::string(cache) + "/timbre";
   const char* home = std::getenv("HOME");
   if (home != nullptr && home[0] == '/') return std::string(home) + "/.cache/timbre";
-  return Fail(ErrorCode::kNotFound, "there is no place for downloads: set HOME or XDG_CACHE_HOME to an absolute path.");
+  return Fail(ErrorCode::kNotFound, "there is no place for downloads: set TIMBRE_CACHE to a folder.");
 }
 
 Status MakeFolders(const std::string& path) {

@@ -7,8 +7,8 @@
 
 namespace timbre {
 
-// The folder for downloads and tuning results: $XDG_CACHE_HOME/timbre, or ~/.cache/timbre where that is not set (or not
-// absolute, which the XDG base directory specification says to ignore). Not created.
+// The folder for downloads and tuning results: $TIMBRE_CACHE, else $XDG_CACHE_HOME/timbre, or ~/.cache/timbre where
+// that is not set (or not absolute, which the XDG base directory specification says to ignore). Not created.
 Result<std::string> CacheDir();
 
 // Creates `path` and the folders above it where they are missing.

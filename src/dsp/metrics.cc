@@ -20,18 +20,18 @@ Status CheckPair(Signal reference, Signal estimate) {
   if (reference.size() != estimate.size()) {
     return Fail(ErrorCode::kInvalidArgument, "the reference has " + std::to_string(reference.size()) +
                                                  " samples and the estimate has " + std::to_string(estimate.size()) +
-                                                 ": cut them to the same length");
+                                                 "; cut them to the same length.");
   }
-  if (reference.empty()) return Fail(ErrorCode::kInvalidArgument, "the signals to compare are empty");
+  if (reference.empty()) return Fail(ErrorCode::kInvalidArgument, "the signals to compare are empty.");
   const auto finite = [](float x) { return std::isfinite(x); };
   if (!std::all_of(reference.begin(), reference.end(), finite)) {
-    return Fail(ErrorCode::kInvalidArgument, "the reference holds NaN or infinity");
+    return Fail(ErrorCode::kInvalidArgument, "the reference holds NaN or infinity.");
   }
   if (!std::all_of(estimate.begin(), estimate.end(), finite)) {
-    return Fail(ErrorCode::kInvalidArgument, "the estimate holds NaN or infinity");
+    return Fail(ErrorCode::kInvalidArgument, "the estimate holds NaN or infinity.");
   }
   if (std::all_of(reference.begin(), reference.end(), [](float x) { return x == 0.0f; })) {
-    return Fail(ErrorCode::kInvalidArgument, "the reference is silent, so nothing can be measured against it");
+    return Fail(ErrorCode::kInvalidArgument, "the reference is silent, so nothing can be measured against it.");
   }
   return {};
 }
@@ -154,7 +154,7 @@ Result<EnvelopePair> SpeechEnvelopes(Signal reference, Signal estimate) {
   const std::vector<int64_t> kept = SpeechFrames(reference, window);
   if (static_cast<int64_t>(kept.size()) <= kSegment) {
     return Fail(ErrorCode::kInvalidArgument,
-                "the reference holds less than 0.4 s of sound, too little to judge speech by");
+                "the reference holds less than 0.4 s of sound, too little to judge speech by.");
   }
   EnvelopePair pair;
   TIMBRE_TRY(pair.reference, BandEnvelopes(WithoutPauses(reference, kept, window), window));
@@ -245,7 +245,7 @@ Result<double> Sdr(Signal reference, Signal estimate) {
 
 Result<double> MedianFrameSdr(Signal reference, Signal estimate, int64_t frame) {
   TIMBRE_CHECK(CheckPair(reference, estimate));
-  if (frame < 1) return Fail(ErrorCode::kInvalidArgument, "a frame needs at least one sample");
+  if (frame < 1) return Fail(ErrorCode::kInvalidArgument, "a frame needs at least one sample.");
   const size_t step = std::min<size_t>(frame, reference.size());
   std::vector<double> ratios;
   for (size_t begin = 0; begin + step <= reference.size(); begin += step) {
@@ -254,7 +254,7 @@ Result<double> MedianFrameSdr(Signal reference, Signal estimate, int64_t frame) 
     if (energy > 0 && Energy(e) > 0) ratios.push_back(RatioDb(energy, ErrorEnergy(1, s, e)));
   }
   if (ratios.empty()) {
-    return Fail(ErrorCode::kInvalidArgument, "in no frame do both the reference and the estimate hold sound");
+    return Fail(ErrorCode::kInvalidArgument, "in no frame do both the reference and the estimate hold sound.");
   }
   const auto middle = ratios.begin() + static_cast<int64_t>(ratios.size() / 2);
   std::nth_element(ratios.begin(), middle, ratios.end());
@@ -272,10 +272,10 @@ Result<double> SiSdr(Signal reference, Signal estimate) {
 
 Result<double> SegmentalSnr(Signal reference, Signal estimate, int sample_rate) {
   TIMBRE_CHECK(CheckPair(reference, estimate));
-  if (sample_rate < 1000) return Fail(ErrorCode::kInvalidArgument, "a sample rate below 1 kHz has no 30 ms frames");
+  if (sample_rate < 1000) return Fail(ErrorCode::kInvalidArgument, "a sample rate below 1 kHz has no 30 ms frames.");
   const int64_t length = (int64_t{sample_rate} * 3 + 50) / 100, hop = length / 4;
   const int64_t frames = (static_cast<int64_t>(reference.size()) - length) / hop;
-  if (frames < 1) return Fail(ErrorCode::kInvalidArgument, "the signals are shorter than two frames of 30 ms");
+  if (frames < 1) return Fail(ErrorCode::kInvalidArgument, "the signals are shorter than two frames of 30 ms.");
   const std::vector<double> window = HannWindow(length);
   double sum = 0;
   for (int64_t f = 0; f < frames; ++f) {

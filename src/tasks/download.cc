@@ -16,7 +16,7 @@
 #include <system_error>
 #include <thread>
 
-#include "base/file_lock.h"
+#include "base/files.h"
 #include "base/sha256.h"
 
 namespace timbre {
@@ -32,12 +32,6 @@ fs::path WithSuffix(const fs::path& path, const char* suffix) {
   fs::path result = path;
   result += suffix;
   return result;
-}
-
-int64_t SizeOf(const fs::path& path) {
-  std::error_code error;
-  const auto size = fs::file_size(path, error);
-  return error ? 0 : static_cast<int64_t>(size);
 }
 
 void Remove(const fs::path& path) {
@@ -108,14 +102,14 @@ bool Transfer::Begin() {
   curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
   const std::string& url = request->url;
   if (status == 416 && resumed_at > 0) {
-    return Stop(Ending::kStartOver, ErrorCode::kIo, url + " has no bytes after " + std::to_string(resumed_at));
+    return Stop(Ending::kStartOver, ErrorCode::kIo, url + " has no bytes after " + std::to_string(resumed_at) + ".");
   }
   if (status != 200 && status != 206) {
     return Stop(status >= 500 ? Ending::kBroken : Ending::kFatal, status == 404 ? ErrorCode::kNotFound : ErrorCode::kIo,
-                url + " can't be fetched: the server answered with status " + std::to_string(status));
+                url + " can't be fetched: the server answered with status " + std::to_string(status) + ".");
   }
   if (content_type.find("text/html") != std::string::npos) {
-    return Stop(Ending::kFatal, ErrorCode::kCorrupt, url + " sent a web page in place of the file");
+    return Stop(Ending::kFatal, ErrorCode::kCorrupt, url + " sent a web page in place of the file.");
   }
   if (status == 206) {
     // "bytes FIRST-LAST/TOTAL", TOTAL may be '*'
@@ -124,14 +118,14 @@ bool Transfer::Begin() {
     std::optional<int64_t> first;
     if (range.starts_with("bytes ") && dash != std::string_view::npos) first = Number(range.substr(6, dash - 6));
     if (!first || *first != resumed_at) {
-      return Stop(Ending::kStartOver, ErrorCode::kCorrupt, url + " sent another part of the file than asked for");
+      return Stop(Ending::kStartOver, ErrorCode::kCorrupt, url + " sent another part of the file than asked for.");
     }
     if (slash != std::string_view::npos) announced = Number(range.substr(slash + 1)).value_or(0);
   } else if (have > 0) {  // the server doesn't resume, or the file has changed: it sends all of it
     std::error_code failed;
     if (std::fflush(file) == 0) fs::resize_file(WithSuffix(request->target, ".part"), 0, failed);
     if (failed)
-      return Stop(Ending::kFatal, ErrorCode::kIo, "the partial download can't be emptied: " + failed.message());
+      return Stop(Ending::kFatal, ErrorCode::kIo, "the partial download can't be emptied: " + failed.message() + ".");
     have = resumed_at = 0;
   }
   if (announced == 0) {
@@ -140,13 +134,14 @@ bool Transfer::Begin() {
     if (length > 0) announced = have + length;
   }
   if (announced > 0 && request->bytes > 0 && announced != request->bytes) {
-    return Stop(Ending::kFatal, ErrorCode::kCorrupt,
-                url + " is " + Count(announced) + " by the server's word, and should be " + Count(request->bytes));
+    return Stop(
+        Ending::kFatal, ErrorCode::kCorrupt,
+        url + " is " + Count(announced) + " by the server's word, and should be " + Count(request->bytes) + ".");
   }
   const int64_t most = request->bytes > 0 ? request->bytes : request->most_bytes;
   if (announced > most) {
     return Stop(Ending::kFatal, ErrorCode::kCorrupt,
-                url + " is " + Count(announced) + ", more than the " + Count(most) + " that are accepted");
+                url + " is " + Count(announced) + ", more than the " + Count(most) + " that are accepted.");
   }
   const int64_t total = request->bytes > 0 ? request->bytes : announced;
   std::error_code no_space;
@@ -154,7 +149,7 @@ bool Transfer::Begin() {
   if (!no_space && total > have && space.available < static_cast<uintmax_t>(total - have)) {
     return Stop(Ending::kFatal, ErrorCode::kIo,
                 request->target.parent_path().string() + " has " + Count(static_cast<int64_t>(space.available)) +
-                    " free, and " + Count(total - have) + " are to come: make room");
+                    " free, and " + Count(total - have) + " are to come; make room.");
   }
   // A weak ETag promises likeness, not equal bytes.
   const std::string_view validator = !tag.empty() && !tag.starts_with("W/") ? std::string_view(tag) : date;
@@ -166,7 +161,7 @@ bool Transfer::Begin() {
 // Keeps watch: reports progress, and stops what is cancelled or stalled.
 bool Transfer::Alive() {
   if (observer != nullptr) {
-    if (observer->Cancelled()) return Stop(Ending::kFatal, ErrorCode::kCancelled, "cancelled");
+    if (observer->Cancelled()) return Stop(Ending::kFatal, ErrorCode::kCancelled, "cancelled.");
     if (begun) {
       observer->OnProgress(
           {.stage = Stage::kDownload, .done = have, .total = request->bytes > 0 ? request->bytes : announced});
@@ -178,7 +173,7 @@ bool Transfer::Alive() {
     alive_bytes = have;
   } else if (std::chrono::duration<double>(now - alive).count() > request->stall_seconds) {
     return Stop(Ending::kBroken, ErrorCode::kIo,
-                request->url + " stalled after " + Count(have) + "; what has arrived is kept, run it again to go on");
+                request->url + " stalled after " + Count(have) + "; what has arrived is kept, run it again to go on.");
   }
   return true;
 }
@@ -189,12 +184,12 @@ size_t OnBody(char* data, size_t, size_t size, void* self) {
   const int64_t most = transfer.request->bytes > 0 ? transfer.request->bytes : transfer.request->most_bytes;
   if (static_cast<int64_t>(size) > most - transfer.have) {
     transfer.Stop(Ending::kFatal, ErrorCode::kCorrupt,
-                  transfer.request->url + " sends more than the " + Count(most) + " that are accepted");
+                  transfer.request->url + " sends more than the " + Count(most) + " that are accepted.");
     return 0;
   }
   if (std::fwrite(data, 1, size, transfer.file) != size) {
     transfer.Stop(Ending::kFatal, ErrorCode::kIo,
-                  transfer.request->target.string() + ".part can't be written: " + std::strerror(errno));
+                  transfer.request->target.string() + ".part can't be written: " + std::strerror(errno) + ".");
     return 0;
   }
   transfer.have += static_cast<int64_t>(size);
@@ -226,7 +221,7 @@ int OnWatch(void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
 
 // Where a partial download can be gone on from, and the validator to send along; 0 where it can't.
 int64_t ResumePoint(const DownloadRequest& request, const fs::path& part, const fs::path& tag_path, std::string& tag) {
-  const int64_t have = SizeOf(part);
+  const int64_t have = std::max<int64_t>(0, FileBytes(part));
   std::ifstream stream(tag_path, std::ios::binary);
   if (stream) tag.assign(std::istreambuf_iterator<char>(stream), {});
   const bool usable_tag = !tag.empty() && tag.size() <= kMostTagBytes &&
@@ -251,10 +246,10 @@ Attempt Connect(const DownloadRequest& request, const fs::path& part, const fs::
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(part.c_str(), from > 0 ? "ab" : "wb"),
                                                              std::fclose);
   if (!file) {
-    return failed(Ending::kFatal, ErrorCode::kIo, part.string() + " can't be made: " + std::strerror(errno));
+    return failed(Ending::kFatal, ErrorCode::kIo, part.string() + " can't be made: " + std::strerror(errno) + ".");
   }
   const std::unique_ptr<CURL, void (*)(CURL*)> handle(curl_easy_init(), curl_easy_cleanup);
-  if (!handle) return failed(Ending::kFatal, ErrorCode::kInternal, "libcurl can't be started");
+  if (!handle) return failed(Ending::kFatal, ErrorCode::kInternal, "libcurl can't be started.");
   CURL* curl = handle.get();
   Transfer transfer{.request = &request,
                     .observer = observer,
@@ -292,26 +287,27 @@ Attempt Connect(const DownloadRequest& request, const fs::path& part, const fs::
   const CURLcode code = curl_easy_perform(curl);
   if (code == CURLE_OK && !transfer.begun) transfer.Begin();  // an answer without a body
   if (std::fflush(file.get()) != 0 && !transfer.error) {
-    transfer.Stop(Ending::kFatal, ErrorCode::kIo, part.string() + " can't be written: " + std::strerror(errno));
+    transfer.Stop(Ending::kFatal, ErrorCode::kIo, part.string() + " can't be written: " + std::strerror(errno) + ".");
   }
   if (!transfer.error && code != CURLE_OK) {
     const bool in_circles = code == CURLE_TOO_MANY_REDIRECTS;
     const bool broken_off = transfer.begun || code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR;
     std::string message = request.url + " can't be fetched: ";
     if (in_circles) {
-      message += "the server redirects in circles";
+      message += "the server redirects in circles.";
     } else if (transfer.begun) {
       message += "the connection broke off after " + Count(transfer.have) +
-                 "; what has arrived is kept, run it again to go on";
+                 "; what has arrived is kept, run it again to go on.";
     } else {
       message += reason[0] != 0 ? reason : curl_easy_strerror(code);
+      message += ".";
     }
     transfer.Stop(broken_off ? Ending::kBroken : Ending::kFatal, ErrorCode::kIo, std::move(message));
   }
   const int64_t total = request.bytes > 0 ? request.bytes : transfer.announced;
   if (!transfer.error && transfer.have < total) {
     transfer.Stop(Ending::kBroken, ErrorCode::kIo,
-                  request.url + " ended after " + Count(transfer.have) + " of " + Count(total));
+                  request.url + " ended after " + Count(transfer.have) + " of " + Count(total) + ".");
   }
   return {transfer.ending, transfer.error.value_or(Error{}), transfer.resumed_at > 0};
 }
@@ -324,7 +320,7 @@ bool StartCurl() {
 }  // namespace
 
 Status Download(const DownloadRequest& request, Observer* observer) {
-  if (!StartCurl()) return Fail(ErrorCode::kInternal, "libcurl can't be started");
+  if (!StartCurl()) return Fail(ErrorCode::kInternal, "libcurl can't be started.");
   const fs::path part = WithSuffix(request.target, ".part"), tag_path = WithSuffix(request.target, ".part.tag");
   const auto discard = [&] {
     Remove(part);
@@ -342,7 +338,7 @@ Status Download(const DownloadRequest& request, Observer* observer) {
           if (!digest.starts_with(request.sha256)) {
             error = Error{ErrorCode::kCorrupt, request.url + " is not the published file: its SHA-256 begins with " +
                                                    digest.substr(0, request.sha256.size()) + " and should be " +
-                                                   request.sha256};
+                                                   request.sha256 + "."};
             discard();
             again = attempt.resumed;  // two halves that don't belong together: once more, from the start
             break;
@@ -351,7 +347,8 @@ Status Download(const DownloadRequest& request, Observer* observer) {
         TIMBRE_CHECK(SyncToDisk(part));
         std::error_code failed;
         fs::rename(part, request.target, failed);
-        if (failed) return Fail(ErrorCode::kIo, request.target.string() + " can't be written: " + failed.message());
+        if (failed)
+          return Fail(ErrorCode::kIo, request.target.string() + " can't be written: " + failed.message() + ".");
         Remove(tag_path);
         return {};
       }
@@ -365,7 +362,7 @@ Status Download(const DownloadRequest& request, Observer* observer) {
         break;
     }
     if (!again || left <= 1) {
-      if (SizeOf(part) == 0) discard();
+      if (FileBytes(part) <= 0) discard();
       return tl::unexpected<Error>(std::move(error));
     }
     std::this_thread::sleep_for(std::chrono::duration<double>(request.pause_seconds));

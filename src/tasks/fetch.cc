@@ -1,12 +1,12 @@
 #include "tasks/fetch.h"
 
-#include <algorithm>
 #include <cstdlib>
 #include <functional>
-#include <string_view>
 #include <system_error>
 
 #include "base/file_lock.h"
+#include "base/files.h"
+#include "base/paths.h"
 #include "base/sha256.h"
 #include "tasks/download.h"
 
@@ -18,19 +18,6 @@ namespace fs = std::filesystem;
 std::string Variable(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
-}
-
-// The size of a regular file, or -1.
-int64_t SizeOf(const fs::path& path) {
-  std::error_code error;
-  if (!fs::is_regular_file(path, error)) return -1;
-  const auto size = fs::file_size(path, error);
-  return error ? -1 : static_cast<int64_t>(size);
-}
-
-bool IsThere(const FetchOptions& options, const ModelEntry& model, const ModelFile& file) {
-  const int64_t size = SizeOf(ModelFilePath(options, model, file));
-  return size > 0 && (file.bytes == 0 || size == file.bytes);
 }
 
 // Beside the folder and never removed: a lock that is deleted while another waits for it locks nothing.
@@ -46,22 +33,6 @@ std::string Url(const FetchOptions& options, const ModelEntry& model, const Mode
   if (options.mirror.empty()) return std::string(file.url);
   const std::string base = options.mirror.ends_with('/') ? options.mirror : options.mirror + '/';
   return base + std::string(model.name) + '/' + std::string(file.name);
-}
-
-// The end of a sentence: what a person without a network, or with a browser only, does to get the missing files.
-std::string ByHand(const FetchOptions& options, const ModelEntry& model) {
-  std::string text;
-  for (const ModelFile& file : model.files) {
-    if (IsThere(options, model, file)) continue;
-    if (file.url.empty()) {
-      return "get the archive at " + std::string(model.page) + " with a browser and unpack it in " +
-             ModelFolder(options, model).string() + ", so that " + ModelFilePath(options, model, file).string() +
-             " exists";
-    }
-    text += (text.empty() ? "put " : ", and ") + std::string(file.url) + " at " +
-            ModelFilePath(options, model, file).string();
-  }
-  return text;
 }
 
 // The progress of one of several files, passed on as that of all.
@@ -88,94 +59,40 @@ class PartOfAll : public Observer {
 int64_t MissingBytes(const FetchOptions& options, const ModelEntry& model) {
   int64_t sum = 0;
   for (const ModelFile& file : model.files) {
-    if (IsThere(options, model, file)) continue;
+    if (IsInstalled(options.cache, model, file)) continue;
     if (file.bytes == 0) return 0;
     sum += file.bytes;
   }
   return sum;
 }
 
-Status MakeFolder(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) return Fail(ErrorCode::kIo, "the folder " + folder.string() + " can't be made: " + error.message());
-  return {};
-}
-
 }  // namespace
 
 Result<FetchOptions> FetchOptionsFromEnvironment() {
   FetchOptions options;
+  TIMBRE_TRY(options.cache, CacheDir());
   options.mirror = Variable("TIMBRE_MODEL_MIRROR");
   const std::string offline = Variable("TIMBRE_OFFLINE");
   options.offline = !offline.empty() && offline != "0";
-  const std::string cache = Variable("TIMBRE_CACHE"), shared = Variable("XDG_CACHE_HOME"), home = Variable("HOME");
-  if (!cache.empty()) {
-    options.cache = cache;
-  } else if (fs::path(shared).is_absolute()) {  // the XDG specification: a relative path is to be ignored
-    options.cache = fs::path(shared) / "timbre";
-  } else if (!home.empty()) {
-    options.cache = fs::path(home) / ".cache" / "timbre";
-  } else {
-    return Fail(ErrorCode::kNotFound, "there is no HOME to keep models under: set TIMBRE_CACHE to a folder");
-  }
   return options;
 }
 
-fs::path ModelFolder(const FetchOptions& options, const ModelEntry& model) {
-  return options.cache / "models" / model.name;
-}
-
-fs::path ModelFilePath(const FetchOptions& options, const ModelEntry& model, const ModelFile& file) {
-  return ModelFolder(options, model) / file.name;
-}
-
-ModelStatus StatusOfModel(const FetchOptions& options, const ModelEntry& model) {
-  if (model.files.empty()) return {.state = ModelState::kBuiltIn};
-  ModelStatus status;
-  size_t there = 0;
-  for (const ModelFile& file : model.files) {
-    const fs::path path = ModelFilePath(options, model, file);
-    status.bytes_on_disk += std::max<int64_t>(0, SizeOf(path)) + std::max<int64_t>(0, SizeOf(path.string() + ".part"));
-    there += IsThere(options, model, file);
-  }
-  if (there == model.files.size()) {
-    status.state = ModelState::kInstalled;
-  } else if (status.bytes_on_disk > 0) {
-    status.state = ModelState::kIncomplete;
-  }
-  return status;
-}
-
-Result<std::vector<fs::path>> InstalledModelFiles(const FetchOptions& options, const ModelEntry& model) {
-  std::vector<fs::path> paths;
-  for (const ModelFile& file : model.files) {
-    if (!IsThere(options, model, file)) {
-      return Fail(ErrorCode::kNotFound, "the model " + std::string(model.name) +
-                                            " is not on this machine: run 'timbre models pull " +
-                                            std::string(model.name) + "', or " + ByHand(options, model));
-    }
-    paths.push_back(ModelFilePath(options, model, file));
-  }
-  return paths;
-}
-
 Result<std::vector<fs::path>> PullModel(const FetchOptions& options, const ModelEntry& model, Observer* observer) {
-  if (auto installed = InstalledModelFiles(options, model)) return installed;
+  if (auto installed = InstalledModelFiles(options.cache, model)) return installed;
   const std::string name(model.name);
-  TIMBRE_CHECK(MakeFolder(ModelFolder(options, model)));
+  TIMBRE_CHECK(MakeFolders(ModelFolder(options.cache, model)));
   TIMBRE_TRY(const FileLock lock, FileLock::Acquire(LockPath(options, model), CancelledBy(observer)));
   PartOfAll part(observer, MissingBytes(options, model));
   for (const ModelFile& file : model.files) {
-    if (IsThere(options, model, file)) continue;
+    if (IsInstalled(options.cache, model, file)) continue;
     const std::string url = Url(options, model, file);
     if (options.offline || url.empty()) {
       return Fail(ErrorCode::kNotFound, "the model " + name + " can't be fetched " +
                                             (options.offline ? "without network" : "by a program") + ": " +
-                                            ByHand(options, model));
+                                            HowToInstall(options.cache, model) + ".");
     }
-    const fs::path target = ModelFilePath(options, model, file);
-    TIMBRE_CHECK(MakeFolder(target.parent_path()));
+    const fs::path target = ModelFilePath(options.cache, model, file);
+    TIMBRE_CHECK(MakeFolders(target.parent_path()));
     const DownloadRequest request{.url = url,
                                   .target = target,
                                   .bytes = file.bytes,
@@ -185,20 +102,20 @@ Result<std::vector<fs::path>> PullModel(const FetchOptions& options, const Model
     if (auto done = Download(request, &part); !done) {
       Error error = std::move(done).error();
       if (error.code == ErrorCode::kIo || error.code == ErrorCode::kNotFound) {
-        error.message += " (to do without: " + ByHand(options, model) + ")";
+        error.message += " Without this network, " + HowToInstall(options.cache, model) + ".";
       }
       return tl::unexpected<Error>(std::move(error));
     }
-    part.Finished(SizeOf(target));
+    part.Finished(FileBytes(target));
   }
-  return InstalledModelFiles(options, model);
+  return InstalledModelFiles(options.cache, model);
 }
 
 Result<std::vector<FileCheck>> VerifyModel(const FetchOptions& options, const ModelEntry& model, Observer* observer) {
   std::vector<FileCheck> checks;
   for (const ModelFile& file : model.files) {
-    FileCheck check{.path = ModelFilePath(options, model, file)};
-    const int64_t size = SizeOf(check.path);
+    FileCheck check{.path = ModelFilePath(options.cache, model, file)};
+    const int64_t size = FileBytes(check.path);
     if (size < 0) {
       check.verdict = FileVerdict::kMissing;
       check.detail = "is not there";
@@ -222,24 +139,24 @@ Result<std::vector<FileCheck>> VerifyModel(const FetchOptions& options, const Mo
 }
 
 Result<int64_t> RemoveModel(const FetchOptions& options, const ModelEntry& model, Observer* observer) {
-  const fs::path folder = ModelFolder(options, model);
+  const fs::path folder = ModelFolder(options.cache, model);
   std::error_code error;
   if (model.files.empty()) {
-    return Fail(ErrorCode::kInvalidArgument, std::string(model.name) + " is compiled in and can't be removed");
+    return Fail(ErrorCode::kInvalidArgument, std::string(model.name) + " is compiled in and can't be removed.");
   }
   if (!fs::exists(folder, error)) return 0;
   TIMBRE_TRY(const FileLock lock, FileLock::Acquire(LockPath(options, model), CancelledBy(observer)));
-  const int64_t freed = StatusOfModel(options, model).bytes_on_disk;
+  const int64_t freed = StatusOfModel(options.cache, model).bytes_on_disk;
   for (const ModelFile& file : model.files) {
-    const fs::path path = ModelFilePath(options, model, file);
+    const fs::path path = ModelFilePath(options.cache, model, file);
     for (const char* suffix : {"", ".part", ".part.tag"}) {
       fs::remove(path.string() + suffix, error);
-      if (error) return Fail(ErrorCode::kIo, path.string() + suffix + " can't be removed: " + error.message());
+      if (error) return Fail(ErrorCode::kIo, path.string() + suffix + " can't be removed: " + error.message() + ".");
     }
   }
   // Folders go only when empty: fs::remove refuses others.
   for (const ModelFile& file : model.files) {
-    for (fs::path inner = ModelFilePath(options, model, file).parent_path(); inner != folder;
+    for (fs::path inner = ModelFilePath(options.cache, model, file).parent_path(); inner != folder;
          inner = inner.parent_path()) {
       fs::remove(inner, error);
     }

@@ -1,6 +1,7 @@
-// The models of the catalogue on this machine: where they lie, and how they get there, get checked and go.
+// The models of the catalogue on this machine: how they get there, get checked and go. models/cache.h says where they
+// lie.
 //
-// A model's files lie in CACHE/models/NAME/. Two processes may work on the same cache: whoever changes a model's folder
+// Two processes may work on the same cache: whoever changes a model's folder
 // holds its lock, and a file has its name only when it is whole.
 #pragma once
 
@@ -10,7 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "models/catalogue.h"
+#include "models/cache.h"
 #include "tasks/observer.h"
 
 namespace timbre {
@@ -24,26 +25,8 @@ struct FetchOptions {
   double pause_seconds = 1;
 };
 
-// The cache is $TIMBRE_CACHE, else $XDG_CACHE_HOME/timbre, else ~/.cache/timbre; the mirror $TIMBRE_MODEL_MIRROR;
-// offline where $TIMBRE_OFFLINE is set and not 0. Fails where no home is known.
+// The cache is CacheDir(); the mirror $TIMBRE_MODEL_MIRROR; offline where $TIMBRE_OFFLINE is set and not 0.
 Result<FetchOptions> FetchOptionsFromEnvironment();
-
-std::filesystem::path ModelFolder(const FetchOptions& options, const ModelEntry& model);
-std::filesystem::path ModelFilePath(const FetchOptions& options, const ModelEntry& model, const ModelFile& file);
-
-enum class ModelState { kBuiltIn, kInstalled, kIncomplete, kMissing };
-
-struct ModelStatus {
-  ModelState state = ModelState::kMissing;
-  int64_t bytes_on_disk = 0;  // partial downloads included
-};
-
-// Looks for the files and their sizes; reads none. A file of another size than the published one counts as missing.
-ModelStatus StatusOfModel(const FetchOptions& options, const ModelEntry& model);
-
-// The paths of the model's files, in the catalogue's order. Fails with kNotFound, naming what is missing, where to get
-// it and where to put it.
-Result<std::vector<std::filesystem::path>> InstalledModelFiles(const FetchOptions& options, const ModelEntry& model);
 
 // Downloads what is missing and returns what InstalledModelFiles would. Waits while another process does the same. What
 // fails leaves the files that are whole, and of the others what can be gone on from. Where the network is the reason,

@@ -32,7 +32,7 @@ class FetchTest : public testing::Test {
   void TearDown() override { fs::remove_all(options_.cache); }
 
   void Write(const ModelFile& file, const std::string& bytes) {
-    const fs::path path = ModelFilePath(options_, model_, file);
+    const fs::path path = ModelFilePath(options_.cache, model_, file);
     fs::create_directories(path.parent_path());
     std::ofstream(path, std::ios::binary) << bytes;
   }
@@ -62,7 +62,7 @@ class Recorder : public Observer {
 TEST_F(FetchTest, PullVerifyAndRemove) {
   LoopbackServer server(mirror_);
   options_.mirror = server.Url("/mirror");
-  EXPECT_EQ(StatusOfModel(options_, model_).state, ModelState::kMissing);
+  EXPECT_EQ(StatusOfModel(options_.cache, model_).state, ModelState::kMissing);
 
   Recorder recorder;
   const auto pulled = PullModel(options_, model_, &recorder);
@@ -71,8 +71,8 @@ TEST_F(FetchTest, PullVerifyAndRemove) {
   ASSERT_EQ(pulled->size(), 2u);
   EXPECT_EQ((*pulled)[0], options_.cache / "models" / "toy" / "toy.th");
   EXPECT_EQ((*pulled)[1], options_.cache / "models" / "toy" / "deep" / "toy.yaml");
-  EXPECT_EQ(StatusOfModel(options_, model_).state, ModelState::kInstalled);
-  EXPECT_EQ(StatusOfModel(options_, model_).bytes_on_disk, 13);
+  EXPECT_EQ(StatusOfModel(options_.cache, model_).state, ModelState::kInstalled);
+  EXPECT_EQ(StatusOfModel(options_.cache, model_).bytes_on_disk, 13);
 
   ASSERT_TRUE(PullModel(options_, model_));
   EXPECT_EQ(server.Requests().size(), 2u) << "what is there is not fetched again";
@@ -94,12 +94,12 @@ TEST_F(FetchTest, VerifySaysWhatIsWrong) {
   auto checks = *VerifyModel(options_, model_);
   EXPECT_EQ(checks[0].verdict, FileVerdict::kWrongDigest);
   EXPECT_EQ(checks[1].verdict, FileVerdict::kMissing);
-  EXPECT_EQ(StatusOfModel(options_, model_).state, ModelState::kIncomplete);
+  EXPECT_EQ(StatusOfModel(options_.cache, model_).state, ModelState::kIncomplete);
 
   Write(model_.files[0], "weight");
   checks = *VerifyModel(options_, model_);
   EXPECT_EQ(checks[0].verdict, FileVerdict::kWrongSize);
-  EXPECT_FALSE(InstalledModelFiles(options_, model_)) << "a file of the wrong size is no model";
+  EXPECT_FALSE(InstalledModelFiles(options_.cache, model_)) << "a file of the wrong size is no model";
 }
 
 TEST_F(FetchTest, PullReplacesAFileOfTheWrongSize) {
@@ -150,7 +150,7 @@ TEST_F(FetchTest, AFileMissingOnTheServerLeavesTheOthers) {
   });
   options_.mirror = server.Url("");
   EXPECT_EQ(PullModel(options_, model_).error().code, ErrorCode::kNotFound);
-  EXPECT_EQ(StatusOfModel(options_, model_).state, ModelState::kIncomplete);
+  EXPECT_EQ(StatusOfModel(options_.cache, model_).state, ModelState::kIncomplete);
   EXPECT_EQ((*VerifyModel(options_, model_))[0].verdict, FileVerdict::kGood);
 }
 
@@ -171,7 +171,7 @@ TEST_F(FetchTest, TwoAtATimeFetchOnce) {
 
 TEST_F(FetchTest, ABuiltInModelNeedsNothing) {
   const ModelEntry& hpss = **FindModel("hpss");
-  EXPECT_EQ(StatusOfModel(options_, hpss).state, ModelState::kBuiltIn);
+  EXPECT_EQ(StatusOfModel(options_.cache, hpss).state, ModelState::kBuiltIn);
   EXPECT_TRUE(PullModel(options_, hpss)->empty());
   EXPECT_FALSE(RemoveModel(options_, hpss));
   EXPECT_FALSE(fs::exists(options_.cache));

@@ -1,0 +1,31 @@
+#include "base/files.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <system_error>
+
+namespace timbre {
+
+int64_t FileBytes(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return -1;
+  const auto size = std::filesystem::file_size(path, error);
+  return error ? -1 : static_cast<int64_t>(size);
+}
+
+Status SyncToDisk(const std::filesystem::path& path) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0 || fsync(descriptor) != 0) {
+    const int reason = errno;
+    if (descriptor >= 0) close(descriptor);
+    return Fail(ErrorCode::kIo, path.string() + " can't be written: " + std::strerror(reason) + ".");
+  }
+  close(descriptor);
+  return {};
+}
+
+}  // namespace timbre
