@@ -273,7 +273,7 @@ Result<Checkpoint> ReadSingle(const SharedBytes& bytes) {
   if (bytes.size() == 0) return Fail(ErrorCode::kCorrupt, "the file is empty.");
   const std::string_view start = text.substr(0, 64);
   const bool printable = std::all_of(start.begin(), start.end(), [](char c) {
-    return (c >= ' ' && c != 0x7F) || c == '\n' || c == '\r' || c == '\t';
+    return (static_cast<uint8_t>(c) >= ' ' && c != 0x7F) || c == '\n' || c == '\r' || c == '\t';
   });
   if (start.starts_with("version https://git-lfs")) {
     return Fail(ErrorCode::kCorrupt,

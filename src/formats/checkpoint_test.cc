@@ -1,14 +1,18 @@
 #include "formats/checkpoint.h"
 
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include <filesystem>
 
 #include "base/mapped_file.h"
+#include "tests/e2e/program.h"
+#include "tests/support/checksum.h"
+#include "tests/support/zip_builder.h"
 
 namespace timbre {
 namespace {
+
+using testing::Checksum;
 
 std::string Data(const std::string& name) { return std::string(TIMBRE_SOURCE_DIR) + "/tests/data/formats/" + name; }
 
@@ -19,17 +23,6 @@ std::vector<float> Values(const TensorMap& tensors, const std::string& name) {
     return {};
   }
   return found->second.ToF32();
-}
-
-// The checksum of all names and float32 values in the order of the names.
-uint32_t Checksum(const TensorMap& tensors) {
-  uLong crc = 0;
-  for (const auto& [name, tensor] : tensors) {
-    crc = crc32_z(crc, reinterpret_cast<const Bytef*>(name.data()), name.size());
-    const std::vector<float> values = tensor.ToF32();
-    crc = crc32_z(crc, reinterpret_cast<const Bytef*>(values.data()), values.size() * sizeof(float));
-  }
-  return static_cast<uint32_t>(crc);
 }
 
 // What PyTorch 2.15 reads from the reference checkpoints: the number of tensors and their checksum.
@@ -82,7 +75,7 @@ TEST(Checkpoint, DemucsPackageIsReadWithoutDemucs) {
   EXPECT_EQ(package->state->at("encoder.0.conv.weight").dtype, DType::kF16);
 }
 
-class EveryForm : public testing::TestWithParam<const char*> {};
+class EveryForm : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(EveryForm, TensorsAndValues) {
   const auto checkpoint = ReadCheckpoint(Data(GetParam()));
@@ -142,7 +135,141 @@ TEST_P(EveryForm, TensorsAndValues) {
   EXPECT_EQ(checkpoint->root.Find("args")->state().Find("lr")->Number(), 0.5);
 }
 
-INSTANTIATE_TEST_SUITE_P(Checkpoint, EveryForm, testing::Values("zip.pt", "protocol4.pt", "protocol5.pt", "legacy.pt"));
+INSTANTIATE_TEST_SUITE_P(Checkpoint, EveryForm,
+                         ::testing::Values("zip.pt", "protocol4.pt", "protocol5.pt", "legacy.pt"));
+
+std::string ErrorOf(const std::string& bytes) {
+  const auto checkpoint = ReadCheckpoint(SharedBytes::Own(bytes));
+  return checkpoint ? "no error" : checkpoint.error().message;
+}
+
+std::string Text(const std::string& text) {  // a pickled string
+  return "\x8c" + std::string(1, static_cast<char>(text.size())) + text;
+}
+
+// A pickled tensor without its final instruction. Shape and strides as protocol 0 numbers ("I2\nI3\n").
+std::string Tensor(int elements, const std::string& shape, const std::string& strides) {
+  return "ctorch._utils\n_rebuild_tensor_v2\n((" + Text("storage") + "ctorch\nFloatStorage\n" + Text("0") +
+         Text("cpu") + "I" + std::to_string(elements) + "\ntQI0\n(" + shape + "t(" + strides + "t\x89)tR";
+}
+
+bool Contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+TEST(Checkpoint, AnArchiveThatWasPackedAgainReadsTheSame) {
+  const std::string pickle = "}" + Text("w") + Tensor(3, "I3\n", "I1\n") + "s.";
+  const std::string storage("\0\0\x80\x3f\0\0\0\x40\0\0\x40\x40", 12);
+  for (const bool deflate : {false, true}) {
+    const auto checkpoint = ReadCheckpoint(SharedBytes::Own(testing::BuildTorchZip(pickle, {storage}, deflate)));
+    ASSERT_TRUE(checkpoint) << checkpoint.error().message;
+    EXPECT_EQ(Values(*checkpoint->tensors, "w"), (std::vector<float>{1, 2, 3}));
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(checkpoint->tensors->at("w").data.get()) % sizeof(float), 0u);
+  }
+}
+
+TEST(Checkpoint, AStateDictIsFoundWhereverItIs) {
+  const std::string storage(4, '\0');
+  const std::string weights = "}" + Text("w") + Tensor(1, "I1\n", "I1\n") + "s";
+  for (const char* name : {"state_dict", "model_state_dict", "model", "state"}) {
+    const auto nested =
+        ReadCheckpoint(SharedBytes::Own(testing::BuildTorchZip("}" + Text(name) + weights + "s.", {storage})));
+    ASSERT_TRUE(nested) << nested.error().message;
+    EXPECT_EQ(nested->State()->count("w"), 1u);
+    EXPECT_EQ(nested->tensors->count(std::string(name) + ".w"), 1u);
+  }
+  const auto bare = ReadCheckpoint(SharedBytes::Own(testing::BuildTorchZip(weights + ".", {storage})));
+  EXPECT_EQ(bare->State()->count("w"), 1u);
+}
+
+TEST(Checkpoint, PackagesHoldOneCheckpoint) {
+  const std::string inner =
+      testing::BuildTorchZip("}" + Text("w") + Tensor(1, "I1\n", "I1\n") + "s.", {std::string(4, '\0')});
+  const auto package = ReadCheckpoint(SharedBytes::Own(testing::BuildZip({{"x/config.ini", "[a]\nb = 1\n", true},
+                                                                          {"x/a.ckpt", "other"},
+                                                                          {"x/b.ckpt.best", inner, true},
+                                                                          {"x/c.bin", "0"}})));
+  ASSERT_TRUE(package) << package.error().message;
+  EXPECT_EQ(package->tensors->count("w"), 1u);
+  EXPECT_EQ(package->files.at("config.ini"), "[a]\nb = 1\n");
+  EXPECT_EQ(package->files.size(), 1u);
+  EXPECT_TRUE(Contains(ErrorOf(testing::BuildZip({{"a.ckpt", inner}, {"b.ckpt", inner}})), "several checkpoints"));
+  EXPECT_TRUE(Contains(ErrorOf(testing::BuildZip({{"a.txt", "x"}})), "holds no checkpoint"));
+  // An archive within an archive within an archive is not followed.
+  EXPECT_TRUE(Contains(ErrorOf(testing::BuildZip({{"b.pt", testing::BuildZip({{"a.pt", inner}})}})), "no PyTorch"));
+}
+
+TEST(Checkpoint, FilesOfAnotherKindAreNamed) {
+  EXPECT_TRUE(Contains(ErrorOf(""), "empty"));
+  EXPECT_TRUE(Contains(ErrorOf("<!DOCTYPE html><html>…"), "text"));
+  EXPECT_TRUE(Contains(ErrorOf("version https://git-lfs.github.com/spec/v1\noid sha256:0"), "Git LFS"));
+  EXPECT_TRUE(Contains(ErrorOf("RIFF\x10\x01\x01WAVE"), "no checkpoint"));
+  const auto module = ReadCheckpoint(Data("module.pt"));
+  ASSERT_FALSE(module);
+  EXPECT_TRUE(Contains(module.error().message, "'torch.nn.modules.linear.Linear'")) << module.error().message;
+  EXPECT_TRUE(module.error().message.starts_with(Data("module.pt"))) << module.error().message;
+  const auto script = ReadCheckpoint(Data("script.pt"));
+  ASSERT_FALSE(script);
+  EXPECT_TRUE(Contains(script.error().message, "TorchScript")) << script.error().message;
+  const auto complex = ReadCheckpoint(Data("complex.pt"));
+  ASSERT_FALSE(complex);
+  EXPECT_TRUE(Contains(complex.error().message, "ComplexFloatStorage")) << complex.error().message;
+  EXPECT_EQ(ReadCheckpoint(Data("missing.pt")).error().code, ErrorCode::kNotFound);
+  const auto plain = ReadCheckpoint(Data("zip.pt"));
+  EXPECT_FALSE(ToDemucsPackage(*plain));
+}
+
+TEST(Checkpoint, HostileArchivesAreRefused) {
+  const std::string four(4, '\0');
+  const std::string scalar = "}" + Text("w") + Tensor(1, "I1\n", "I1\n") + "s.";
+  EXPECT_TRUE(Contains(ErrorOf(testing::BuildTorchZip(scalar)), "lacks the storage '0'"));
+  EXPECT_TRUE(
+      Contains(ErrorOf(testing::BuildTorchZip("}" + Text("w") + Tensor(2, "I1\n", "I1\n") + "s.", {four})), "shorter"));
+  EXPECT_TRUE(Contains(ErrorOf(testing::BuildZip({{"a/data.pkl", scalar}, {"a/byteorder", "big"}, {"a/data/0", four}})),
+                       "big-endian"));
+  EXPECT_TRUE(Contains(ErrorOf(testing::BuildTorchZip("cos\nsystem\n(" + Text("true") + "tR.")), "'os.system'"));
+  // One stored value, expanded to a tensor of 2^39 elements.
+  EXPECT_TRUE(
+      Contains(ErrorOf(testing::BuildTorchZip("}" + Text("w") + Tensor(1, "I549755813888\n", "I0\n") + "s.", {four})),
+               "repeats few stored values"));
+  EXPECT_TRUE(Contains(
+      ErrorOf(testing::BuildTorchZip(
+          "}(" + Text("w") + Tensor(1, "I1\n", "I1\n") + Text("w") + Tensor(1, "I1\n", "I1\n") + "u.", {four})),
+      "'w' twice"));
+  // A dict that contains itself, and one that doubles at each of 30 levels.
+  EXPECT_TRUE(Contains(ErrorOf(testing::BuildTorchZip("}q\x01" + Text("x") + "h\x01s.")), "nested too deeply"));
+  std::string doubling = "}" + Text("x") + "K\x01s";
+  for (int i = 1; i <= 30; ++i) {
+    const std::string index(1, static_cast<char>(i));
+    doubling += "q" + index + "0}(" + Text("a") + "h" + index + Text("b") + "h" + index + "u";
+  }
+  EXPECT_TRUE(Contains(ErrorOf(testing::BuildTorchZip(doubling + ".")), "too many values"));
+}
+
+class Damaged : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Damaged, EveryTruncationIsAnError) {
+  const std::string whole = testing::ReadAll(Data(GetParam()));
+  ASSERT_TRUE(ReadCheckpoint(SharedBytes::Own(whole)));
+  for (size_t size = 0; size < whole.size(); size += 3) {
+    EXPECT_FALSE(ReadCheckpoint(SharedBytes::Own(whole.substr(0, size)))) << size;
+  }
+}
+
+TEST_P(Damaged, ChangedBytesNeverReachTheWeightsOfAnArchive) {
+  const std::string whole = testing::ReadAll(Data(GetParam()));
+  const uint32_t checksum = Checksum(*ReadCheckpoint(SharedBytes::Own(whole))->tensors);
+  // The old form has no checksums, so that there it is enough to survive.
+  const bool archive = whole.starts_with("PK");
+  for (size_t i = 0; i < whole.size(); ++i) {
+    std::string changed = whole;
+    changed[i] = static_cast<char>(changed[i] ^ 1 << i % 8);
+    const auto checkpoint = ReadCheckpoint(SharedBytes::Own(changed));
+    if (checkpoint && archive) {
+      EXPECT_EQ(Checksum(*checkpoint->tensors), checksum) << i;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Checkpoint, Damaged, ::testing::Values("zip.pt", "legacy.pt"));
 
 }  // namespace
 }  // namespace timbre

@@ -466,6 +466,7 @@ class Machine {
   // ---- names and calls ----
 
   Status PushGlobal(std::string_view module, std::string_view name) {
+    if (module.empty() || name.empty()) return Corrupt("a class has no name");
     if (module.size() + name.size() > 500) return Corrupt("the name of a class is too long");
     const std::string full = std::string(module) + "." + std::string(name);
     if (CallOf(full) == Call::kRefused) {

@@ -1,0 +1,117 @@
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+
+#include "base/atomic_file.h"
+#include "base/mapped_file.h"
+#include "base/paths.h"
+#include "base/text.h"
+#include "tests/e2e/program.h"
+
+namespace timbre {
+namespace {
+
+using testing::FilesIn;
+using testing::ReadAll;
+using testing::TempFolder;
+using testing::WriteAll;
+
+TEST(MapFile, GivesTheBytesAndOutlivesTheFile) {
+  const TempFolder folder;
+  const std::string path = (folder / "x").string();
+  WriteAll(path, "some text");
+  auto bytes = MapFile(path);
+  ASSERT_TRUE(bytes);
+  const SharedBytes slice = bytes->Slice(5, 4);
+  std::filesystem::remove(path);
+  *bytes = SharedBytes();
+  EXPECT_EQ(slice.text(), "text");
+}
+
+TEST(MapFile, WhatIsNoFileIsAnError) {
+  const TempFolder folder;
+  WriteAll(folder / "empty", "");
+  EXPECT_EQ(MapFile((folder / "empty").string())->size(), 0u);
+  EXPECT_EQ(MapFile((folder / "missing").string()).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(MapFile(folder.path().string()).error().code, ErrorCode::kInvalidArgument);
+  const std::string pipe = (folder / "pipe").string();
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_EQ(MapFile(pipe).error().code, ErrorCode::kInvalidArgument);  // and does not wait
+}
+
+TEST(AtomicFile, AppearsWhenComplete) {
+  const TempFolder folder;
+  const std::string path = (folder / "out.wav").string();
+  auto file = AtomicFile::Create(path);
+  ASSERT_TRUE(file);
+  EXPECT_TRUE(file->temporary_path().ends_with(".wav"));
+  ASSERT_TRUE(file->Write("ab"));
+  ASSERT_TRUE(file->Write("cd"));
+  EXPECT_FALSE(std::filesystem::exists(path));
+  ASSERT_TRUE(file->Commit(true));
+  EXPECT_EQ(ReadAll(path), "abcd");
+  EXPECT_EQ(FilesIn(folder.path()).size(), 1u);
+  EXPECT_FALSE(file->Write("x"));
+  EXPECT_FALSE(file->Commit());
+  EXPECT_EQ(ReadAll(path), "abcd");
+}
+
+TEST(AtomicFile, LeavesTheOldFileUnlessCommitted) {
+  const TempFolder folder;
+  const std::string path = (folder / "out").string();
+  WriteAll(path, "old");
+  {
+    auto file = AtomicFile::Create(path);
+    ASSERT_TRUE(file->Write("new"));
+    AtomicFile moved = *std::move(file);
+    ASSERT_TRUE(moved.Write("er"));
+  }
+  EXPECT_EQ(ReadAll(path), "old");
+  EXPECT_EQ(FilesIn(folder.path()).size(), 1u);
+  auto file = AtomicFile::Create(path);
+  ASSERT_TRUE(file->Write("new"));
+  ASSERT_TRUE(file->Commit());
+  EXPECT_EQ(ReadAll(path), "new");
+}
+
+TEST(AtomicFile, PlacesThatCannotBeWritten) {
+  const TempFolder folder;
+  EXPECT_EQ(AtomicFile::Create((folder / "no/such").string()).error().code, ErrorCode::kIo);
+  EXPECT_EQ(AtomicFile::Create(folder.path().string()).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(AtomicFile::Create(folder.path().string() + "/").error().code, ErrorCode::kInvalidArgument);
+  EXPECT_FALSE(AtomicFile::Create(""));
+  // A folder that takes the name in the meantime: an error, and nothing is left.
+  auto file = AtomicFile::Create((folder / "x").string());
+  std::filesystem::create_directories(folder / "x/y");
+  EXPECT_FALSE(file->Commit());
+  EXPECT_EQ(FilesIn(folder.path()).size(), 0u);
+}
+
+TEST(Paths, CacheFollowsTheBaseDirectorySpecification) {
+  const auto get = [](const char* name) { return std::string(std::getenv(name) == nullptr ? "" : std::getenv(name)); };
+  const std::string old_cache = get("XDG_CACHE_HOME"), old_home = get("HOME");
+  setenv("HOME", "/home/someone", 1);
+  setenv("XDG_CACHE_HOME", "/elsewhere", 1);
+  EXPECT_EQ(*CacheDir(), "/elsewhere/timbre");
+  setenv("XDG_CACHE_HOME", "relative", 1);
+  EXPECT_EQ(*CacheDir(), "/home/someone/.cache/timbre");
+  unsetenv("HOME");
+  EXPECT_FALSE(CacheDir());
+  old_cache.empty() ? unsetenv("XDG_CACHE_HOME") : setenv("XDG_CACHE_HOME", old_cache.c_str(), 1);
+  if (!old_home.empty()) setenv("HOME", old_home.c_str(), 1);
+}
+
+TEST(Text, Utf8) {
+  for (const char* good : {"", "a", "\u00e9", "\u266b", "\U0010ffff", "\uffff"}) EXPECT_TRUE(IsUtf8(good)) << good;
+  for (const char* bad : {"\x80", "\xc3", "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
+                          "\xf4\x90\x80\x80", "\xff", "a\xe2\x99"}) {
+    EXPECT_FALSE(IsUtf8(bad));
+  }
+  EXPECT_EQ(Printable("a\x1b[0m\n\xff\u266b\x7f"), "a?[0m??\u266b?");
+  EXPECT_EQ(Printable("abcdef", 3), "abc…");
+  EXPECT_EQ(Printable("ab\u266b", 3), "ab…");
+}
+
+}  // namespace
+}  // namespace timbre
