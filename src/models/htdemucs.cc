@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
 
 #include "dsp/tile_plan.h"
@@ -278,87 +277,7 @@ Moments MomentsOf(Value x) {
 }
 Value Normalise(Value x, const Moments& m) { return (x - m.mean) / Scale(m.deviation, 1.0f, 1e-5f); }
 
-Status Bounded(const char* name, double value, double lo, double hi) {
-  if (value >= lo && value <= hi) return {};
-  char text[160];
-  std::snprintf(text, sizeof text, "the option '%s' of the network is %g, which is not within [%g, %g]", name, value,
-                lo, hi);
-  return Fail(ErrorCode::kUnsupported, text);
-}
-
 }  // namespace
-
-HtdemucsOptions HtdemucsOptions::Released() {
-  HtdemucsOptions o;
-  o.bottom_channels = 512;
-  o.dconv_mode = 3;
-  o.segment = 39.0 / 5.0;
-  return o;
-}
-
-int64_t HtdemucsOptions::training_samples() const {
-  // The checkpoint states the segment as a fraction; the small term makes up for its rounding to double.
-  return static_cast<int64_t>(std::floor(segment * samplerate + 1e-6));
-}
-
-Status CheckHtdemucs(const HtdemucsOptions& o) {
-  const struct {
-    const char* name;
-    double value, lo, hi;
-  } bounds[] = {
-      {"sources", double(o.sources.size()), 1, 64},
-      {"audio_channels", double(o.audio_channels), 1, 8},
-      {"channels", double(o.channels), 4, 1024},
-      {"growth", double(o.growth), 1, 8},
-      {"depth", double(o.depth), 1, 8},
-      {"nfft", double(o.nfft), 16, 1 << 16},
-      {"emb_scale", double(o.emb_scale), -1e6, 1e6},
-      {"freq_emb", double(o.freq_emb), 0, 1e6},
-      {"kernel_size", double(o.kernel_size), 4, 64},
-      {"stride", double(o.stride), 2, 32},
-      {"context", double(o.context), 0, 16},
-      {"context_enc", double(o.context_enc), 0, 16},
-      {"norm_starts", double(o.norm_starts), 0, 1000},
-      {"norm_groups", double(o.norm_groups), 1, 1024},
-      {"dconv_mode", double(o.dconv_mode), 0, 3},
-      {"dconv_depth", double(o.dconv_depth), -8, 8},
-      {"dconv_comp", double(o.dconv_comp), 1, 1024},
-      {"bottom_channels", double(o.bottom_channels), 0, 8192},
-      {"t_layers", double(o.t_layers), 0, 64},
-      {"t_heads", double(o.t_heads), 1, 256},
-      {"t_hidden_scale", double(o.t_hidden_scale), 0.01, 64},
-      {"t_norm_in_group", double(o.t_norm_in_group), 0, 1024},
-      {"t_group_norm", double(o.t_group_norm), 0, 1024},
-      {"t_max_period", double(o.t_max_period), 1, 1e9},
-      {"t_weight_pos_embed", double(o.t_weight_pos_embed), -1e6, 1e6},
-      {"samplerate", double(o.samplerate), 1000, 384000},
-      {"segment", double(o.segment), 0.01, 120},
-  };
-  for (const auto& b : bounds) TIMBRE_CHECK(Bounded(b.name, b.value, b.lo, b.hi));
-  int64_t channels = o.channels, bins = o.nfft / 2;
-  for (int i = 0; i < o.depth; ++i) {
-    if (bins <= o.kernel_size || bins % o.stride != 0) {
-      return Fail(ErrorCode::kUnsupported, "the network's depth of " + std::to_string(o.depth) +
-                                               " leaves too few of the " + std::to_string(o.nfft / 2) +
-                                               " frequencies for its stride");
-    }
-    bins /= o.stride;
-    if (i > 0) channels *= o.growth;
-  }
-  const int64_t width = o.bottom_channels ? o.bottom_channels : channels;
-  if (o.nfft % 8 != 0 || o.kernel_size != 2 * o.stride || o.stride % 2 != 0) {
-    return Fail(ErrorCode::kUnsupported,
-                "the network's kernel_size must be twice its even stride, and nfft a multiple of 8");
-  }
-  if (channels > 16384 || o.channels / o.dconv_comp < 1) {
-    return Fail(ErrorCode::kUnsupported, "the network's channels, growth and dconv_comp do not fit together");
-  }
-  if (o.t_layers > 0 && (width % o.t_heads != 0 || width % 4 != 0)) {
-    return Fail(ErrorCode::kUnsupported, "the transformer's width of " + std::to_string(width) +
-                                             " cannot be divided among " + std::to_string(o.t_heads) + " heads");
-  }
-  return {};
-}
 
 Result<Graph> BuildHtdemucs(const HtdemucsOptions& o, Weights& weights, int64_t tile, int batch, bool taps) {
   TIMBRE_CHECK(CheckHtdemucs(o));

@@ -46,6 +46,11 @@ struct HtdemucsOptions {
 // Options from outside are bounded and fit together. Errors name the option.
 Status CheckHtdemucs(const HtdemucsOptions& options);
 
+struct DemucsPackage;
+// The options that a Demucs package was made with. Every option of demucs 4.0's constructor is known; a value that no
+// released model has and that would change the network is an error that names the option.
+Result<HtdemucsOptions> ReadHtdemucsOptions(const DemucsPackage& package);
+
 // The graph of `batch` tiles of `tile` samples: "mix" [batch, tile, audio_channels] -> "stems"
 // [batch, tile, sources * audio_channels]. Weights have the names and layouts of demucs' state dict. With `taps`, the
 // outputs of the encoders, decoders and of the transformer are graph outputs too, under the names of demucs' modules

@@ -1,0 +1,177 @@
+// HTDemucs held against the reference's own output: one tile, its intermediate activations, and whole tracks.
+#include "models/htdemucs.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "formats/checkpoint.h"
+#include "formats/formula_weights.h"
+#include "kernels/kernel.h"
+#include "runtime/session.h"
+#include "tests/support/golden.h"
+
+namespace timbre {
+namespace {
+
+using testing::DataPath;
+using testing::RatioDb;
+using testing::SharedPath;
+using testing::Transposed;
+using testing::Values;
+
+constexpr double kFloorDb = 100;
+
+// The network that a case's metadata describes.
+HtdemucsOptions OptionsOf(const Safetensors& file) {
+  const auto config = nlohmann::json::parse(file.metadata.at("config"));
+  HtdemucsOptions o;
+  o.sources = config.at("sources").get<std::vector<std::string>>();
+  o.channels = config.at("channels");
+  o.growth = config.at("growth");
+  o.nfft = config.at("nfft");
+  o.depth = config.at("depth");
+  o.bottom_channels = config.at("bottom_channels");
+  o.t_layers = config.at("t_layers");
+  o.dconv_mode = config.at("dconv_mode");
+  o.samplerate = config.at("samplerate");
+  o.use_train_segment = config.at("use_train_segment");
+  const std::string segment = config.at("segment");
+  const size_t slash = segment.find('/');
+  o.segment = std::stod(segment) / (slash == std::string::npos ? 1.0 : std::stod(segment.substr(slash + 1)));
+  return o;
+}
+
+// One tile: outputs in the graph's order. mix is [channels, samples], as the reference has it.
+std::vector<std::vector<float>> RunTile(Graph graph, const std::vector<float>& mix, int64_t channels) {
+  ThreadPool pool;
+  std::vector<std::vector<float>> outputs;
+  for (const GraphPort& port : graph.outputs) outputs.emplace_back(graph.shape(port.tensor).elements());
+  auto session = MakeSession(std::move(graph), {.device = "cpu"}, pool, nullptr);
+  if (!session) {
+    ADD_FAILURE() << session.error().message;
+    return outputs;
+  }
+  const std::vector<float> input = Transposed(mix, channels, static_cast<int64_t>(mix.size()) / channels);
+  const float* in[] = {input.data()};
+  std::vector<float*> out;
+  for (auto& output : outputs) out.push_back(output.data());
+  const Status status = (*session)->Run(in, out);
+  EXPECT_TRUE(status) << status.error().message;
+  return outputs;
+}
+
+// The reference's [rows, columns of its last axis], `begin` to `begin + count`.
+std::vector<float> Columns(const std::vector<float>& x, int64_t rows, int64_t begin, int64_t count) {
+  const int64_t columns = static_cast<int64_t>(x.size()) / rows;
+  std::vector<float> y;
+  for (int64_t r = 0; r < rows; ++r) {
+    y.insert(y.end(), x.begin() + r * columns + begin, x.begin() + r * columns + begin + count);
+  }
+  return y;
+}
+
+// Each slice of the stems that the case holds.
+void CheckSlices(const Safetensors& file, const std::vector<float>& stems, int64_t features) {
+  const int64_t samples = static_cast<int64_t>(stems.size()) / features;
+  const std::vector<float> ours = Transposed(stems, samples, features);
+  int checked = 0;
+  for (const std::string name : {"stems", "stems.head", "stems.mid", "stems.tail"}) {
+    const auto found = file.tensors->find(name);
+    if (found == file.tensors->end()) continue;
+    const int64_t count = found->second.shape.back();
+    const int64_t begin = name == "stems.mid" ? (samples - count) / 2 : name == "stems.tail" ? samples - count : 0;
+    const double ratio = RatioDb(Values(file, name), Columns(ours, features, begin, count));
+    std::printf("  %-12s %.1f dB\n", name.c_str(), ratio);
+    EXPECT_GE(ratio, kFloorDb) << name;
+    ++checked;
+  }
+  EXPECT_GT(checked, 0);
+}
+
+TEST(HtdemucsParity, SmallNetworkByFormula) {
+  const auto file = ReadSafetensors(DataPath("htdemucs-small.safetensors"));
+  ASSERT_TRUE(file) << file.error().message;
+  const auto tensors = ReadFormulaWeights(DataPath("htdemucs-small.weights.json"));
+  ASSERT_TRUE(tensors) << tensors.error().message;
+  const HtdemucsOptions o = OptionsOf(*file);
+  const auto weights = WeightsFromMap(*tensors);
+  auto graph = BuildHtdemucs(o, *weights, o.training_samples(), 1);
+  ASSERT_TRUE(graph) << graph.error().message;
+  const auto out = RunTile(*std::move(graph), Values(*file, "mix"), 2);
+  CheckSlices(*file, out[0], 2 * static_cast<int64_t>(o.sources.size()));
+}
+
+// The reference's activations [C, F, 8 of T] or [C, 8 of T] against ours [T, F, C] or [T, C].
+void CheckTap(const Safetensors& file, const std::string& name, const std::string& tap,
+              const std::vector<float>& ours) {
+  const auto found = file.tensors->find("tap." + tap);
+  if (found == file.tensors->end()) return;
+  const Shape& shape = found->second.shape;
+  const int64_t steps = shape.back(), channels = shape[0], bins = shape.rank() == 3 ? shape[1] : 1;
+  const std::vector<float> reference = found->second.ToF32();
+  std::vector<float> cut(reference.size());
+  for (int64_t c = 0; c < channels; ++c) {
+    for (int64_t f = 0; f < bins; ++f) {
+      for (int64_t t = 0; t < steps; ++t) cut[(c * bins + f) * steps + t] = ours[(t * bins + f) * channels + c];
+    }
+  }
+  const double ratio = RatioDb(reference, cut);
+  std::printf("  %-24s %.1f dB\n", name.c_str(), ratio);
+  EXPECT_GE(ratio, kFloorDb) << name;
+}
+
+void CheckSegment(const std::string& model, const std::string& checkpoint) {
+  const std::string path = SharedPath("goldens/htdemucs/" + model + ".segment.safetensors");
+  TIMBRE_NEED_SHARED(path);
+  const auto file = ReadSafetensors(path);
+  ASSERT_TRUE(file) << file.error().message;
+  const auto read = ReadCheckpoint(SharedPath("goldens/htdemucs/" + checkpoint));
+  ASSERT_TRUE(read) << read.error().message;
+  const auto package = ToDemucsPackage(*read);
+  ASSERT_TRUE(package) << package.error().message;
+  const auto o = ReadHtdemucsOptions(*package);
+  ASSERT_TRUE(o) << o.error().message;
+  const auto weights = WeightsFromMap(package->state);
+  auto graph = BuildHtdemucs(*o, *weights, o->training_samples(), 1, true);
+  ASSERT_TRUE(graph) << graph.error().message;
+  const std::vector<GraphPort> ports = graph->outputs;
+  const auto out = RunTile(*std::move(graph), Values(*file, "mix"), 2);
+  for (size_t i = 0; i < ports.size(); ++i) {
+    std::string tap = ports[i].name;
+    if (tap == "stems") CheckSlices(*file, out[i], 2 * static_cast<int64_t>(o->sources.size()));
+    if (tap == "crosstransformer.0") tap = "crosstransformer.freq";
+    if (tap == "crosstransformer.1") tap = "crosstransformer.time";
+    CheckTap(*file, ports[i].name, tap, out[i]);
+  }
+}
+
+TEST(HtdemucsParity, SegmentOfFourStems) { CheckSegment("htdemucs-tiny", "htdemucs-tiny-b9c4b409.th"); }
+TEST(HtdemucsParity, SegmentOfSixStems) { CheckSegment("htdemucs6s-tiny", "htdemucs6s-tiny-155ea895.th"); }
+
+bool HasFastConvolution() {
+  const auto rows = KernelsFor(Op::kConv, DeviceKind::kCpu);
+  return !rows.empty() && rows.front()->tier == Tier::kFast;
+}
+
+TEST(HtdemucsParity, ReleasedShapeByFormula) {
+  if (!HasFastConvolution()) GTEST_SKIP() << "337 GFLOP on reference kernels take too long";
+  const std::string path = SharedPath("goldens/htdemucs/htdemucs-full.segment.safetensors");
+  TIMBRE_NEED_SHARED(path);
+  const auto file = ReadSafetensors(path);
+  ASSERT_TRUE(file) << file.error().message;
+  const auto tensors = ReadFormulaWeights(SharedPath("goldens/htdemucs/htdemucs-full.weights.json"));
+  ASSERT_TRUE(tensors) << tensors.error().message;
+  const HtdemucsOptions o = OptionsOf(*file);
+  const auto weights = WeightsFromMap(*tensors);
+  auto graph = BuildHtdemucs(o, *weights, o.training_samples(), 1);
+  ASSERT_TRUE(graph) << graph.error().message;
+  const auto out = RunTile(*std::move(graph), Values(*file, "mix"), 2);
+  CheckSlices(*file, out[0], 2 * static_cast<int64_t>(o.sources.size()));
+}
+
+}  // namespace
+}  // namespace timbre

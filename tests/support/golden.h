@@ -1,0 +1,54 @@
+// Reference cases: where they lie, how they are read, how results are held against them.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "dsp/metrics.h"
+#include "formats/safetensors.h"
+
+namespace timbre::testing {
+
+inline std::string DataPath(const std::string& name) { return TIMBRE_SOURCE_DIR "/tests/data/" + name; }
+// Cases that hold recordings or weights made by others lie beside the checkout, not in it.
+inline std::string SharedPath(const std::string& name) { return TIMBRE_SOURCE_DIR "/../shared/" + name; }
+
+// Skips the test, loudly, where a file that lies beside the checkout is missing.
+#define TIMBRE_NEED_SHARED(path)                                                                \
+  if (!std::filesystem::exists(path)) {                                                         \
+    std::cerr << "SKIPPED for want of " << (path) << ": this reference case was not checked\n"; \
+    GTEST_SKIP() << "no " << (path);                                                            \
+  }                                                                                             \
+  static_assert(true)
+
+// The tensor as float32 values; a test failure and nothing where there is none.
+inline std::vector<float> Values(const Safetensors& file, const std::string& name) {
+  const auto found = file.tensors->find(name);
+  if (found == file.tensors->end()) {
+    ADD_FAILURE() << "the reference case has no " << name;
+    return {};
+  }
+  return found->second.ToF32();
+}
+
+// Signal-to-error ratio in dB; a test failure and -200 where the two can't be compared.
+inline double RatioDb(const std::vector<float>& reference, const std::vector<float>& result) {
+  const auto ratio = Sdr(reference, result);
+  if (!ratio) ADD_FAILURE() << ratio.error().message;
+  return ratio.value_or(-200.0);
+}
+
+// [channels, samples] <-> [samples, channels].
+inline std::vector<float> Transposed(const std::vector<float>& x, int64_t rows, int64_t columns) {
+  std::vector<float> y(x.size());
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < columns; ++c) y[c * rows + r] = x[r * columns + c];
+  }
+  return y;
+}
+
+}  // namespace timbre::testing
