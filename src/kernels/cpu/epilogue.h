@@ -1,0 +1,44 @@
+// Element-wise functions over arrays, and what a fused node does to its result before storing it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "kernels/kernel.h"
+
+namespace timbre {
+
+// y[i] = f(x[i]); y may be x.
+void UnaryArray(const UnaryAttrs& attrs, const float* x, float* y, int64_t count);
+// a[i] *= sigmoid(gate[i]).
+void GateArray(float* a, const float* gate, int64_t count);
+// y[i] += x[i]
+void AddArray(float* y, const float* x, int64_t count);
+
+// One step, its input bound to memory.
+struct EpilogueOp {
+  EpilogueStep::Kind kind = EpilogueStep::Kind::kUnary;
+  UnaryAttrs unary;
+  const float* data = nullptr;
+  bool per_feature = true;  // kPRelu: false for one slope for all
+};
+
+// All steps of a node.
+struct Epilogue {
+  static constexpr int kMaxOps = 8;
+  std::array<EpilogueOp, kMaxOps> ops;
+  int count = 0;
+  bool glu = false;
+};
+
+// Whether ApplyEpilogue can do this node's steps: at most kMaxOps, and before a GLU only unary ones.
+bool EpilogueServable(const NodeRef& ref);
+Epilogue BindEpilogue(const CpuCall& call);
+
+// Applies the steps to `rows` rows of `width` results, which lie `ld` apart in `tile` (overwritten), and stores them at
+// out[(row + r) * out_ld + column + j]. The result's whole rows have out_ld features, so that residuals are found at
+// the same place. With a GLU, `width` counts its outputs and the gate of result j is tile[gate + j].
+void ApplyEpilogue(const Epilogue& epilogue, float* tile, int64_t ld, int64_t gate, int64_t rows, int64_t width,
+                   int64_t row, int64_t column, float* out, int64_t out_ld);
+
+}  // namespace timbre

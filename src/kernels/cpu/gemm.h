@@ -1,0 +1,92 @@
+// Matrix products whose left side is read where it lies and whose right side, the weights, was packed once.
+#pragma once
+
+#include <cstdint>
+
+#include "base/aligned.h"
+#include "base/thread_pool.h"
+#include "kernels/cpu/epilogue.h"
+#include "kernels/cpu/micro.h"
+
+namespace timbre {
+
+// The right side of a product: bias in panel order, then panels of [k][panel] floats, the last half as wide where that
+// is enough. With `glu`, the first vector of a panel holds values and the second their gates, so that one register
+// block has both.
+struct PackedLayout {
+  int64_t k = 0, n = 0;  // n: columns; with glu values and gates together
+  bool glu = false;
+  int lanes = 0;
+
+  PackedLayout(int64_t depth, int64_t columns, bool gated);
+  int64_t outputs() const { return glu ? n / 2 : n; }
+  int64_t panel_outputs() const { return glu ? lanes : 2 * lanes; }
+  int64_t panels() const { return (outputs() + panel_outputs() - 1) / panel_outputs(); }
+  bool half(int64_t panel) const { return !glu && outputs() - panel * 2 * lanes <= lanes; }
+  int64_t bias_floats() const { return panels() * 2 * lanes; }
+  int64_t floats() const { return bias_floats() + (panels() * 2 - (half(panels() - 1) ? 1 : 0)) * lanes * k; }
+};
+
+// Fills `packed` (layout.floats() of them) from weight(i, j), i in [0, k), j in [0, n), and bias (n values, or null).
+template <typename Weight>
+void PackWeights(const PackedLayout& layout, const Weight& weight, const float* bias, float* packed) {
+  const int lanes = layout.lanes;
+  float* panel = packed + layout.bias_floats();
+  for (int64_t p = 0; p < layout.panels(); ++p) {
+    const int width = layout.half(p) ? lanes : 2 * lanes;
+    for (int j = 0; j < width; ++j) {
+      const int64_t output = layout.glu ? p * lanes + j % lanes : p * 2 * lanes + j;
+      const bool padding = output >= layout.outputs();
+      const int64_t column = layout.glu && j >= lanes ? output + layout.outputs() : output;
+      packed[p * 2 * lanes + j] = padding || bias == nullptr ? 0.0f : bias[column];
+      for (int64_t i = 0; i < layout.k; ++i) panel[i * width + j] = padding ? 0.0f : weight(i, column);
+    }
+    for (int j = width; j < 2 * lanes; ++j) packed[p * 2 * lanes + j] = 0.0f;
+    panel += layout.k * width;
+  }
+}
+
+// The left side: rows of k floats each, which need not be contiguous in memory.
+class GemmRows {
+ public:
+  struct Place {
+    const float* a = nullptr;
+    int64_t lda = 0;
+    int64_t tap_count = 0;
+  };
+  virtual ~GemmRows() = default;
+  // Where rows [row, row + rows) can be read in place: their start, their distance, and up to max_taps() runs that make
+  // each. False: they must be gathered.
+  virtual bool Find(int64_t row, int64_t rows, Place* place, GemmTap* taps) const = 0;
+  // Writes the rows' k values each, `ld` apart.
+  virtual void Gather(int64_t row, int64_t rows, float* out, int64_t ld) const = 0;
+  virtual int64_t max_taps() const { return 1; }
+};
+
+// Rows at a fixed distance, each one run.
+class PlainRows : public GemmRows {
+ public:
+  PlainRows(const float* a, int64_t lda, int64_t k) : a_(a), lda_(lda), k_(k) {}
+  bool Find(int64_t row, int64_t rows, Place* place, GemmTap* taps) const override;
+  void Gather(int64_t row, int64_t rows, float* out, int64_t ld) const override;
+
+ private:
+  const float* a_;
+  int64_t lda_, k_;
+};
+
+struct GemmShape {
+  int64_t m = 0, k = 0, n = 0;
+  bool glu = false;
+  int64_t row_bytes = 0;  // of memory that a row adds to those before it: sizes the pieces that stay in the cache
+};
+
+// Scratch that Gemm needs for any GemmRows of this shape.
+size_t GemmScratchBytes(const GemmShape& shape, int threads);
+
+// c[r * ldc + column + j] = epilogue(bias[j] + sum_i rows[r][i] w[i][j]). Results do not depend on the number of
+// threads. c may be one of the epilogue's residuals, but not overlap the rows.
+void Gemm(const GemmRows& rows, const GemmShape& shape, const float* packed, const Epilogue& epilogue, float* c,
+          int64_t ldc, int64_t column, float* scratch, ThreadPool& pool);
+
+}  // namespace timbre

@@ -1,0 +1,123 @@
+// Vector functions for float32, a few units in the last place each. Included once for every target.
+#if defined(TIMBRE_KERNELS_CPU_MATH_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef TIMBRE_KERNELS_CPU_MATH_INL_H_
+#undef TIMBRE_KERNELS_CPU_MATH_INL_H_
+#else
+#define TIMBRE_KERNELS_CPU_MATH_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace timbre {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Tag = hn::ScalableTag<float>;
+using Vec = hn::Vec<Tag>;
+#if HWY_TARGET == HWY_SCALAR
+inline constexpr int kLanes = 1;
+#else
+inline constexpr int kLanes = HWY_MAX_BYTES / 4;
+#endif
+
+HWY_INLINE Vec Const(float x) { return hn::Set(Tag(), x); }
+
+// e^x for x <= 0: reduction to |r| <= ln(2)/2 and a polynomial. Below -87 it stays at e^-87.
+HWY_INLINE Vec ExpNonPositive(Vec x) {
+  const Tag d;
+  const hn::RebindToSigned<Tag> di;
+  x = hn::Max(x, Const(-87.0f));
+  const Vec n = hn::Round(hn::Mul(x, Const(1.44269504f)));
+  // ln(2) in two parts, the first with few enough bits for n times it to be exact.
+  Vec r = hn::NegMulAdd(n, Const(0.693359375f), x);
+  r = hn::NegMulAdd(n, Const(-2.12194440e-4f), r);
+  // Minimax on [-ln(2)/2, ln(2)/2] of (e^r - 1 - r) / r^2, absolute error 6e-8.
+  Vec p = Const(1.39411108e-3f);
+  p = hn::MulAdd(p, r, Const(8.36317521e-3f));
+  p = hn::MulAdd(p, r, Const(4.16663736e-2f));
+  p = hn::MulAdd(p, r, Const(1.66665763e-1f));
+  p = hn::MulAdd(p, r, Const(0.5f));
+  p = hn::Add(hn::MulAdd(p, hn::Mul(r, r), r), Const(1.0f));
+  const auto bits = hn::ShiftLeft<23>(hn::Add(hn::ConvertTo(di, n), hn::Set(di, 127)));
+  return hn::Mul(p, hn::BitCast(d, bits));
+}
+
+// e^x for any x: 0 below -103, infinity above 88.72, NaN for NaN.
+HWY_INLINE Vec Exp(Vec x) {
+  const Vec clamped = hn::Min(hn::Max(x, Const(-104.0f)), Const(89.0f));
+  const Tag d;
+  const hn::RebindToSigned<Tag> di;
+  const Vec n = hn::Round(hn::Mul(clamped, Const(1.44269504f)));
+  Vec r = hn::NegMulAdd(n, Const(0.693359375f), clamped);
+  r = hn::NegMulAdd(n, Const(-2.12194440e-4f), r);
+  Vec p = Const(1.99075700e-4f);
+  p = hn::MulAdd(p, r, Const(1.39336428e-3f));
+  p = hn::MulAdd(p, r, Const(8.33328627e-3f));
+  p = hn::MulAdd(p, r, Const(4.16664667e-2f));
+  p = hn::MulAdd(p, r, Const(1.66666672e-1f));
+  p = hn::MulAdd(p, r, Const(0.5f));
+  p = hn::Add(hn::MulAdd(p, hn::Mul(r, r), r), Const(1.0f));
+  // 2^n in two factors, so that neither leaves the exponent's range.
+  const auto i = hn::ConvertTo(di, n);
+  const auto half = hn::ShiftRight<1>(i);
+  const auto bias = hn::Set(di, 127);
+  p = hn::Mul(p, hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(half, bias))));
+  p = hn::Mul(p, hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(hn::Sub(i, half), bias))));
+  return hn::IfThenElse(hn::IsNaN(x), x, p);
+}
+
+HWY_INLINE Vec Sigmoid(Vec x) {
+  // From e^-|x|, which does not overflow.
+  const Vec e = ExpNonPositive(hn::Neg(hn::Abs(x)));
+  const Vec q = hn::Div(Const(1.0f), hn::Add(Const(1.0f), e));
+  const Vec y = hn::IfThenElse(hn::Lt(x, hn::Zero(Tag())), hn::Mul(e, q), q);
+  return hn::IfThenElse(hn::IsNaN(x), x, y);
+}
+
+HWY_INLINE Vec Tanh(Vec x) {
+  const Vec a = hn::Abs(x);
+  const Vec e = ExpNonPositive(hn::Mul(a, Const(-2.0f)));
+  const Vec large = hn::CopySign(hn::Div(hn::Sub(Const(1.0f), e), hn::Add(Const(1.0f), e)), x);
+  // Near zero the difference above would cancel: minimax of tanh(x)/x in x^2 on |x| <= 0.65.
+  const Vec t = hn::Mul(x, x);
+  Vec p = Const(-5.46841137e-3f);
+  p = hn::MulAdd(p, t, Const(2.04153601e-2f));
+  p = hn::MulAdd(p, t, Const(-5.36653511e-2f));
+  p = hn::MulAdd(p, t, Const(1.33304164e-1f));
+  p = hn::MulAdd(p, t, Const(-3.33332300e-1f));
+  p = hn::MulAdd(hn::Mul(p, t), x, x);
+  const Vec y = hn::IfThenElse(hn::Lt(a, Const(0.625f)), p, large);
+  return hn::IfThenElse(hn::IsNaN(x), x, y);
+}
+
+// x P(x^2) / Q(x^2), minimax in relative error (2e-8) for |x| <= 3.92, beyond which erf is 1 in float32.
+HWY_INLINE Vec Erf(Vec x) {
+  const Vec c = hn::Min(hn::Max(x, Const(-3.92f)), Const(3.92f));
+  const Vec t = hn::Mul(c, c);
+  Vec p = Const(2.05006108e-6f);
+  p = hn::MulAdd(p, t, Const(2.84864975e-4f));
+  p = hn::MulAdd(p, t, Const(3.76516371e-3f));
+  p = hn::MulAdd(p, t, Const(5.27472906e-2f));
+  p = hn::MulAdd(p, t, Const(1.90396979e-1f));
+  p = hn::MulAdd(p, t, Const(1.12837911f));
+  Vec q = Const(3.80905149e-5f);
+  q = hn::MulAdd(q, t, Const(1.16241164e-3f));
+  q = hn::MulAdd(q, t, Const(1.49683114e-2f));
+  q = hn::MulAdd(q, t, Const(1.14105031e-1f));
+  q = hn::MulAdd(q, t, Const(5.02067685e-1f));
+  q = hn::MulAdd(q, t, Const(1.0f));
+  const Vec y = hn::Div(hn::Mul(c, p), q);
+  return hn::IfThenElse(hn::Ge(hn::Abs(x), Const(3.92f)), hn::CopySign(Const(1.0f), x), y);
+}
+
+// x/2 (1 + erf(x / sqrt 2)); NaN survives by the factor x.
+HWY_INLINE Vec Gelu(Vec x) {
+  const Vec h = hn::Mul(x, Const(0.5f));
+  return hn::MulAdd(h, Erf(hn::Mul(x, Const(0.707106781f))), h);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace timbre
+HWY_AFTER_NAMESPACE();
+#endif

@@ -1,0 +1,123 @@
+#include "kernels/cpu/micro.h"
+
+#include "kernels/cpu/simd.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/micro.cc"
+#include <hwy/foreach_target.h>
+// After foreach_target.h, once for every target.
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace timbre {
+namespace HWY_NAMESPACE {
+namespace {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Tag = hn::ScalableTag<float>;
+using Vec = hn::Vec<Tag>;
+#if HWY_TARGET == HWY_SCALAR
+constexpr int kLanes = 1;
+#else
+constexpr int kLanes = HWY_MAX_BYTES / 4;
+#endif
+
+// 28 accumulators where there are 32 registers, 12 where there are 16.
+#if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
+constexpr int kBlockRows = 14;
+#else
+constexpr int kBlockRows = 6;
+#endif
+static_assert(kBlockRows <= kMaxBlockRows && 2 * kLanes <= kMaxPanel);
+
+// An empty statement that the compiler cannot see through. Without it GCC gives every row a pointer of its own, and
+// x86-64 has not enough registers for fourteen: 85 GFLOP/s instead of 117.
+template <typename T>
+HWY_INLINE void Hide(T*& p) {
+  asm("" : "+r"(p));
+}
+
+template <int kRows, int kVectors>
+HWY_INLINE void Block(const GemmTap* HWY_RESTRICT taps, int64_t tap_count, const float* HWY_RESTRICT a, int64_t lda,
+                      const float* HWY_RESTRICT b, int64_t ldb, GemmStart start, const float* HWY_RESTRICT bias,
+                      float* HWY_RESTRICT c, int64_t ldc) {
+  const Tag d;
+  Vec acc[kRows][kVectors];
+  if (start == GemmStart::kAccumulate) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+      for (int j = 0; j < kVectors; ++j) acc[i][j] = hn::LoadU(d, c + i * ldc + j * kLanes);
+    }
+  } else {
+#pragma GCC unroll 2
+    for (int j = 0; j < kVectors; ++j) {
+      const Vec first = start == GemmStart::kBias ? hn::LoadU(d, bias + j * kLanes) : hn::Zero(d);
+#pragma GCC unroll 16
+      for (int i = 0; i < kRows; ++i) acc[i][j] = first;
+    }
+  }
+  constexpr int kGroups = (kRows + 2) / 3;  // one pointer for three rows: p, p + lda and p + 2 lda are addressing modes
+  for (int64_t t = 0; t < tap_count; ++t) {
+    const float* p[kGroups];
+#pragma GCC unroll 5
+    for (int g = 0; g < kGroups; ++g) p[g] = a + taps[t].a + 3 * g * lda;
+    const float* q = b + taps[t].b * ldb;
+    for (int64_t k = taps[t].k; k > 0; --k) {
+#pragma GCC unroll 5
+      for (int g = 0; g < kGroups; ++g) Hide(p[g]);
+      Vec bv[kVectors];
+#pragma GCC unroll 2
+      for (int j = 0; j < kVectors; ++j) bv[j] = hn::LoadU(d, q + j * kLanes);
+#pragma GCC unroll 16
+      for (int i = 0; i < kRows; ++i) {
+        const Vec av = hn::Set(d, p[i / 3][(i % 3) * lda]);
+#pragma GCC unroll 2
+        for (int j = 0; j < kVectors; ++j) acc[i][j] = hn::MulAdd(av, bv[j], acc[i][j]);
+      }
+#pragma GCC unroll 5
+      for (int g = 0; g < kGroups; ++g) ++p[g];
+      q += ldb;
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+    for (int j = 0; j < kVectors; ++j) hn::StoreU(acc[i][j], d, c + i * ldc + j * kLanes);
+  }
+}
+
+template <int kVectors>
+void Rows(int64_t rows, const GemmTap* taps, int64_t tap_count, const float* a, int64_t lda, const float* b,
+          int64_t ldb, GemmStart start, const float* bias, float* c, int64_t ldc) {
+  const auto run = [&]<int kRows>() HWY_ATTR {
+    Block<kRows, kVectors>(taps, tap_count, a, lda, b, ldb, start, bias, c, ldc);
+    a += kRows * lda;
+    c += kRows * ldc;
+    rows -= kRows;
+  };
+  while (rows >= kBlockRows) run.template operator()<kBlockRows>();
+  if constexpr (kBlockRows > 8) {
+    if (rows >= 8) run.template operator()<8>();
+  }
+  if (rows >= 4) run.template operator()<4>();
+  if (rows >= 2) run.template operator()<2>();
+  if (rows >= 1) run.template operator()<1>();
+}
+
+}  // namespace
+
+MicroKernels MakeMicro() {
+  return {.lanes = kLanes, .panel = 2 * kLanes, .block_rows = kBlockRows, .full = &Rows<2>, .half = &Rows<1>};
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace timbre
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace timbre {
+HWY_EXPORT(MakeMicro);
+MicroKernels CurrentMicro() { return HWY_DYNAMIC_DISPATCH(MakeMicro)(); }
+}  // namespace timbre
+#endif
