@@ -48,7 +48,9 @@ bool Conforms(const KernelRow& row, const OneNode& plain, ThreadPool& pool, cons
   Graph graph = plain.graph;
   const DeviceCaps caps = CpuCaps(pool, Precision::kF32);
   const size_t wanted = graph.nodes.size();
-  FuseEpilogues(graph, [&](const Graph& g, const Node& node) { return row.Supports({g, node}, caps); });
+  FuseEpilogues(graph, [&](const Graph& g, const Node& node) {
+    return node.op == row.op && row.Supports({g, node}, caps);
+  });
   if (wanted > 1 && graph.nodes.size() != 1) return false;
   const Node& node = graph.nodes[0];
   const NodeRef ref{graph, node};
