@@ -1,0 +1,21 @@
+// Models of the catalogue, fetched where they are needed.
+#pragma once
+
+#include "apps/cli/terminal.h"
+#include "base/result.h"
+#include "models/catalogue.h"
+#include "tasks/fetch.h"
+
+namespace timbre::cli {
+
+// "84 MB", or "of unpublished size".
+std::string SizeText(const ModelEntry& model);
+
+// Fetches the model if it isn't there, after saying how large it is, from where, and under which licence.
+Status FetchModel(const FetchOptions& options, const ModelEntry& model, Terminal& terminal);
+
+// For commands that compute: where `name` is a model of the catalogue, has it fetched; anything else is left alone. The
+// error names the model that needs no download, if there is one for the task.
+Status FetchIfNamed(const std::string& name, Terminal& terminal);
+
+}  // namespace timbre::cli

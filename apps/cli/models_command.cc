@@ -1,0 +1,208 @@
+// timbre models: what there is to compute with, and how it gets here.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "apps/cli/command.h"
+#include "apps/cli/fetching.h"
+
+namespace timbre::cli {
+namespace {
+
+std::string_view StateName(ModelState state) {
+  switch (state) {
+    case ModelState::kBuiltIn: return "built in";
+    case ModelState::kInstalled: return "installed";
+    case ModelState::kIncomplete: return "incomplete";
+    case ModelState::kMissing: return "not here";
+  }
+  return "";
+}
+
+std::string_view VerdictName(FileVerdict verdict) {
+  switch (verdict) {
+    case FileVerdict::kGood: return "good";
+    case FileVerdict::kUnchecked: return "unchecked";
+    case FileVerdict::kMissing: return "missing";
+    case FileVerdict::kWrongSize: return "wrong size";
+    case FileVerdict::kWrongDigest: return "wrong digest";
+  }
+  return "";
+}
+
+Report ToJson(const ModelEntry& model, const FetchOptions& options) {
+  const ModelStatus status = StatusOfModel(options.cache, model);
+  const auto known = [](auto value) { return value == decltype(value){} ? Report() : Report(value); };
+  Report files = Report::array();
+  for (const ModelFile& file : model.files) {
+    files.push_back({{"name", file.name},
+                     {"path", ModelFilePath(options.cache, model, file).string()},
+                     {"role", file.role == ModelFileRole::kWeights ? "weights" : "config"},
+                     {"url", known(file.url)},
+                     {"bytes", known(file.bytes)},
+                     {"sha256", known(file.sha256)}});
+  }
+  return {{"name", model.name},
+          {"summary", model.summary},
+          {"task", ModelTaskName(model.task)},
+          {"architecture", model.architecture},
+          {"stems", model.stems},
+          {"licence", model.licence},
+          {"page", known(model.page)},
+          {"bytes", known(ModelBytes(model))},
+          {"state", StateName(status.state)},
+          {"bytes_on_disk", status.bytes_on_disk},
+          {"files", files}};
+}
+
+class ModelsCommand final : public Command {
+ public:
+  FieldList Fields() override {
+    return {{.name = "action",
+             .value = &action_,
+             .help = "list (the default), pull, path, verify or remove",
+             .positional = true,
+             .choices = {"list", "pull", "path", "verify", "remove"}},
+            {.name = "name",
+             .value = &names_,
+             .help = "models of the catalogue; list and verify take all where none is named",
+             .positional = true},
+            {.name = "cache",
+             .value = &cache_,
+             .help = "the folder that holds models (TIMBRE_CACHE sets it too)",
+             .placeholder = "DIR"},
+            {.name = "mirror",
+             .value = &mirror_,
+             .help = "fetch from URL/MODEL/FILE instead (TIMBRE_MODEL_MIRROR sets it too)",
+             .placeholder = "URL"},
+            {.name = "offline", .value = &offline_, .help = "say what to put where instead of fetching it"}};
+  }
+
+  std::string Examples() const override {
+    return "Examples:\n"
+           "  timbre models\n"
+           "  timbre models pull htdemucs\n"
+           "  timbre models verify\n";
+  }
+
+  Status Run(Terminal& terminal, Report& report) override {
+    TIMBRE_TRY(FetchOptions options, FetchOptionsFromEnvironment());
+    if (!cache_.empty()) options.cache = cache_;
+    if (!mirror_.empty()) options.mirror = mirror_;
+    if (offline_) options.offline = true;
+    report["action"] = action_;
+    report["cache"] = options.cache.string();
+    std::vector<const ModelEntry*> models;
+    for (const std::string& name : names_) {
+      TIMBRE_TRY(const ModelEntry* model, FindModel(name));
+      models.push_back(model);
+    }
+    if (models.empty()) {
+      if (action_ != "list" && action_ != "verify") {
+        return Fail(ErrorCode::kInvalidArgument, "'timbre models " + action_ + "' needs the name of a model.");
+      }
+      for (const ModelEntry& model : ModelCatalogue()) models.push_back(&model);
+    }
+    if (action_ == "list") return List(models, options, terminal, report);
+    if (action_ == "pull") return Pull(models, options, terminal, report);
+    if (action_ == "path") return Path(models, options, terminal, report);
+    if (action_ == "verify") return Verify(models, options, terminal, report);
+    return Remove(models, options, terminal, report);
+  }
+
+ private:
+  using Models = std::vector<const ModelEntry*>;
+
+  static Status List(const Models& models, const FetchOptions& options, Terminal& terminal, Report& report) {
+    report["models"] = Report::array();
+    terminal.Print(fmt::format("{:<15} {:<9} {:>7}  {:<11} {}", "model", "task", "size", "state", "what it is"));
+    for (const ModelEntry* model : models) {
+      const int64_t bytes = ModelBytes(*model);
+      const std::string size = bytes > 0 ? BytesText(static_cast<double>(bytes)) : model->files.empty() ? "-" : "?";
+      terminal.Print(fmt::format("{:<15} {:<9} {:>7}  {:<11} {}", model->name, ModelTaskName(model->task), size,
+                                 StateName(StatusOfModel(options.cache, *model).state), model->summary));
+      terminal.Print(fmt::format("    {}; licence of the weights: {}", fmt::join(model->stems, ", "), model->licence));
+      report["models"].push_back(ToJson(*model, options));
+    }
+    return {};
+  }
+
+  static Status Pull(const Models& models, const FetchOptions& options, Terminal& terminal, Report& report) {
+    report["models"] = Report::array();
+    for (const ModelEntry* model : models) {
+      TIMBRE_CHECK(FetchModel(options, *model, terminal));
+      report["models"].push_back(ToJson(*model, options));
+      if (model->files.empty()) {
+        terminal.Say(fmt::format("{} is built in.", model->name));
+      } else {
+        terminal.Say(fmt::format("{} is in {}.", model->name, ModelFolder(options.cache, *model).string()));
+      }
+    }
+    return {};
+  }
+
+  static Status Path(const Models& models, const FetchOptions& options, Terminal& terminal, Report& report) {
+    report["paths"] = Report::array();
+    for (const ModelEntry* model : models) {
+      TIMBRE_TRY(const auto paths, InstalledModelFiles(options.cache, *model));
+      if (paths.empty()) {
+        return Fail(ErrorCode::kInvalidArgument, std::string(model->name) + " is compiled in and has no files.");
+      }
+      for (const auto& path : paths) {
+        terminal.Print(path.string());
+        report["paths"].push_back(path.string());
+      }
+    }
+    return {};
+  }
+
+  Status Verify(const Models& models, const FetchOptions& options, Terminal& terminal, Report& report) const {
+    report["files"] = Report::array();
+    int bad = 0, checked = 0;
+    for (const ModelEntry* model : models) {
+      // Without names, what was never fetched is not wrong.
+      if (names_.empty() && StatusOfModel(options.cache, *model).state != ModelState::kInstalled &&
+          StatusOfModel(options.cache, *model).state != ModelState::kIncomplete) {
+        continue;
+      }
+      TIMBRE_TRY(const std::vector<FileCheck> checks, VerifyModel(options, *model, &terminal));
+      for (const FileCheck& check : checks) {
+        terminal.Print(fmt::format("{}: {} {}", model->name, check.path.string(), check.detail));
+        report["files"].push_back({{"model", model->name},
+                                   {"path", check.path.string()},
+                                   {"verdict", VerdictName(check.verdict)},
+                                   {"detail", check.detail}});
+        ++checked;
+        bad += check.verdict != FileVerdict::kGood && check.verdict != FileVerdict::kUnchecked;
+      }
+    }
+    if (checked == 0) terminal.Say("There is no model to verify.");
+    if (bad == 0) return {};
+    return Fail(ErrorCode::kCorrupt,
+                fmt::format("{} of {} files {} not as published; 'timbre models remove NAME' and 'timbre models pull "
+                            "NAME' get them anew.",
+                            bad, checked, bad == 1 ? "is" : "are"));
+  }
+
+  static Status Remove(const Models& models, const FetchOptions& options, Terminal& terminal, Report& report) {
+    report["removed"] = Report::array();
+    for (const ModelEntry* model : models) {
+      TIMBRE_TRY(const int64_t freed, RemoveModel(options, *model, &terminal));
+      report["removed"].push_back({{"name", model->name}, {"bytes", freed}});
+      terminal.Say(freed > 0
+                       ? fmt::format("{} is removed, {} freed.", model->name, BytesText(static_cast<double>(freed)))
+                       : fmt::format("{} was not here.", model->name));
+    }
+    return {};
+  }
+
+  std::string action_ = "list", cache_, mirror_;
+  std::vector<std::string> names_;
+  bool offline_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeModelsCommand() { return std::make_unique<ModelsCommand>(); }
+
+}  // namespace timbre::cli

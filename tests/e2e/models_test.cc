@@ -1,0 +1,125 @@
+// `timbre models`, against a mirror on the loopback.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <csignal>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "tests/e2e/program.h"
+#include "tests/support/loopback_server.h"
+
+namespace timbre::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+class ModelsCli : public ::testing::Test {
+ protected:
+  Ran Models(std::vector<std::string> words) {
+    words.insert(words.begin(), "models");
+    words.insert(words.end(), {"--cache", cache_.path().string()});
+    return RunTimbre(words);
+  }
+  TempFolder cache_;
+};
+
+TEST_F(ModelsCli, ListsEveryModelWithItsFacts) {
+  const Ran plain = Models({});
+  EXPECT_EQ(plain.code, 0) << plain.err;
+  for (const char* part : {"htdemucs_ft", "84 MB", "CC BY-NC 4.0", "built in", "not here", "deepfilternet3"}) {
+    EXPECT_NE(plain.out.find(part), std::string::npos) << part << "\n" << plain.out;
+  }
+  const Ran ran = Models({"list", "--json", "-"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json report = Json::parse(ran.out);
+  const Json& first = report["models"][0];
+  EXPECT_EQ(first["name"], "htdemucs");
+  EXPECT_EQ(first["bytes"], 84141911);
+  EXPECT_EQ(first["files"][0]["path"], (cache_ / "models/htdemucs/955717e8-8726e21a.th").string());
+  for (const Json& model : report["models"]) {
+    EXPECT_EQ(model["bytes"].is_null(), model["name"].get<std::string>().starts_with("mdx23c") ||
+                                            model["name"] == "larsnet" || model["name"] == "hpss");
+  }
+}
+
+// Real weights, as they are published: the catalogue's size and digest are theirs.
+TEST_F(ModelsCli, PullsVerifiesAndRemovesARealModel) {
+  const fs::path published = fs::path(TIMBRE_SOURCE_DIR) / "../shared/goldens/gtcrn";
+  if (!fs::exists(published)) GTEST_SKIP() << "SKIPPED: no reference files at " << published;
+  for (const std::string training : {"dns3", "vctk"}) {
+    const std::string name = "gtcrn-" + training, file = "model_trained_on_" + training + ".tar";
+    const std::string body = ReadAll(published / ("gtcrn-" + training + ".tar"));
+    LoopbackServer server([&](const LoopbackRequest& request, LoopbackConnection& connection) {
+      if (request.path != "/" + name + "/" + file) return connection.Answer("404 Not Found", "");
+      ServeFile(body)(request, connection);
+    });
+    const Ran pulled = Models({"pull", name, "--mirror", server.Url("")});
+    ASSERT_EQ(pulled.code, 0) << pulled.err;
+    EXPECT_NE(pulled.out.find("licence of the weights: MIT"), std::string::npos) << pulled.out;
+    const Ran path = Models({"path", name});
+    EXPECT_EQ(path.out, (cache_ / ("models/" + name + "/" + file)).string() + "\n");
+    EXPECT_EQ(ReadAll(cache_ / ("models/" + name + "/" + file)), body);
+    const Ran verified = Models({"verify"});
+    EXPECT_EQ(verified.code, 0) << verified.err;
+    EXPECT_NE(verified.out.find("is as published"), std::string::npos) << verified.out;
+
+    std::string damaged = body;
+    damaged[damaged.size() / 2] ^= 1;
+    WriteAll(cache_ / ("models/" + name + "/" + file), damaged);
+    EXPECT_EQ(Models({"verify", name}).code, 1);
+
+    const Ran removed = Models({"remove", name});
+    EXPECT_EQ(removed.code, 0) << removed.err;
+    EXPECT_FALSE(fs::exists(cache_ / ("models/" + name)));
+    EXPECT_EQ(server.Requests().size(), 1u);
+  }
+}
+
+TEST_F(ModelsCli, WrongBytesOfTheRightSizeAreNotInstalled) {
+  LoopbackServer server(ServeFile(std::string(579819, 'x')));
+  const Ran ran = Models({"pull", "gtcrn-dns3", "--mirror", server.Url("")});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_NE(ran.err.find("is not the published file"), std::string::npos) << ran.err;
+  EXPECT_TRUE(FilesIn(cache_ / "models/gtcrn-dns3").empty());
+  EXPECT_EQ(Models({"path", "gtcrn-dns3"}).code, 1);
+}
+
+TEST_F(ModelsCli, CtrlCKeepsWhatHasArrived) {
+  const std::string start(100000, 'x');
+  LoopbackServer server([&](const LoopbackRequest&, LoopbackConnection& connection) {
+    connection.Send("HTTP/1.1 200 OK\r\nContent-Length: 579819\r\nETag: \"one\"\r\n\r\n" + start);
+    connection.Stall();
+  });
+  Child child({"models", "pull", "gtcrn-dns3", "--mirror", server.Url(""), "--cache", cache_.path().string()});
+  const fs::path part = cache_ / "models/gtcrn-dns3/model_trained_on_dns3.tar.part";
+  for (int i = 0; i < 3000 && (server.Requests().empty() || !fs::exists(part)); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  child.Signal(SIGINT);
+  const Ran ran = child.Wait();
+  EXPECT_EQ(ran.code, 130) << ran.err;
+  EXPECT_FALSE(fs::exists(cache_ / "models/gtcrn-dns3/model_trained_on_dns3.tar"));
+}
+
+TEST_F(ModelsCli, OfflineSaysWhatToPutWhere) {
+  const Ran ran = Models({"pull", "htdemucs", "--offline"});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_NE(ran.err.find("put https://dl.fbaipublicfiles.com/demucs/hybrid_transformer/955717e8-8726e21a.th at " +
+                         (cache_ / "models/htdemucs/955717e8-8726e21a.th").string()),
+            std::string::npos)
+      << ran.err;
+}
+
+TEST_F(ModelsCli, WhatMakesNoSenseIsRefused) {
+  EXPECT_NE(Models({"pull", "htdemuks"}).err.find("Did you mean 'htdemucs'?"), std::string::npos);
+  EXPECT_EQ(Models({"pull"}).code, 2);
+  EXPECT_EQ(Models({"pulll"}).code, 2);
+  EXPECT_EQ(Models({"path", "hpss"}).code, 2);
+  EXPECT_EQ(Models({"remove", "hpss"}).code, 2);
+  EXPECT_EQ(Models({"pull", "hpss"}).code, 0);
+}
+
+}  // namespace
+}  // namespace timbre::testing
