@@ -9,14 +9,12 @@
 namespace timbre {
 
 // `name` is one of
-//   a file: a Demucs package (.th), a plain state dict with its YAML configuration (`config`, or the file of the same
-//   stem beside
-//     it) or a Demucs bag (.yaml whose models lie beside it);
+//   a file: a Demucs package (.th), a Demucs bag (.yaml, whose models lie beside it), or a plain state dict with its
+//     YAML configuration (`config`, or the file beside it of the same name but for its extension);
 //   a folder: the checkpoints of LarsNet;
-//   a name of the catalogue, whose files have been fetched before;
-//   "hpss", which needs no file.
+//   a name of the catalogue, whose files lie in the cache, or which needs none.
 // Errors: kNotFound with the nearest names, kCorrupt, kUnsupported for an architecture or an option beyond what there
-// is.
+// is. They begin with the path.
 Result<LoadedModel> LoadModel(const std::string& name, const std::string& config = "");
 
 }  // namespace timbre

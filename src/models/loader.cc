@@ -1,0 +1,178 @@
+#include "models/loader.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/paths.h"
+#include "base/text.h"
+#include "formats/checkpoint.h"
+#include "models/cache.h"
+#include "models/catalogue.h"
+#include "models/hpss.h"
+#include "models/htdemucs.h"
+
+namespace timbre {
+namespace {
+
+namespace fs = std::filesystem;
+using Model = std::shared_ptr<const SeparationModel>;
+
+constexpr uintmax_t kMaxYamlBytes = 1 << 20;
+
+Result<Model> FromDemucs(const Checkpoint& checkpoint) {
+  TIMBRE_TRY(const DemucsPackage package, ToDemucsPackage(checkpoint));
+  TIMBRE_TRY(HtdemucsOptions options, ReadHtdemucsOptions(package));
+  return MakeHtdemucs(std::move(options), package.state);
+}
+
+// A checkpoint that says by itself what it is, or that a configuration belongs to.
+Result<Model> LoadCheckpoint(const fs::path& path, const std::string& config) {
+  TIMBRE_TRY(const Checkpoint checkpoint, ReadCheckpoint(path.string()));
+  Result<Model> model =
+      IsDemucsPackage(checkpoint)
+          ? FromDemucs(checkpoint)
+          : Fail(ErrorCode::kUnsupported,
+                 "this checkpoint is none of a separation model that is known" +
+                     std::string(config.empty() ? "; where it needs a configuration, name that with --config" : ""));
+  if (!model) return Prefix(model.error(), path.string());
+  return model;
+}
+
+// The checkpoint of a Demucs signature: SIGNATURE.th or SIGNATURE-CHECKSUM.th.
+Result<fs::path> FindSignature(const fs::path& folder, const std::string& signature) {
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder.empty() ? "." : folder, error)) {
+    const fs::path& file = entry.path();
+    const std::string stem = file.stem().string();
+    if (file.extension() == ".th" && stem.substr(0, stem.find('-')) == signature) return file;
+  }
+  return Fail(ErrorCode::kNotFound,
+              "there is no '" + Printable(signature) + ".th' beside it, nor one with a checksum in its name");
+}
+
+// Members share what tasks rely on.
+Status CheckMembers(const LoadedModel& model) {
+  const SeparationInfo& first = model.info();
+  if (model.weights.size() != model.members.size()) {
+    return Fail(ErrorCode::kCorrupt, "the bag does not have weights for each of its models");
+  }
+  for (size_t m = 0; m < model.members.size(); ++m) {
+    const SeparationInfo& info = model.members[m]->info();
+    if (info.stems != first.stems || info.sample_rate != first.sample_rate || info.channels != first.channels) {
+      return Fail(ErrorCode::kCorrupt, "the models of the bag differ in stems, sample rate or channels");
+    }
+    if (model.weights[m].size() != first.stems.size()) {
+      return Fail(ErrorCode::kCorrupt, "the bag does not have a weight for each stem");
+    }
+  }
+  for (size_t s = 0; s < first.stems.size(); ++s) {
+    float sum = 0;
+    for (const auto& weights : model.weights) sum += weights[s];
+    if (!(std::abs(sum) > 1e-6f && std::abs(sum) < 1e6f)) {
+      return Fail(ErrorCode::kCorrupt,
+                  "the bag's weights of the stem '" + Printable(first.stems[s]) + "' sum to nothing");
+    }
+  }
+  return {};
+}
+
+LoadedModel Single(Model model) {
+  const size_t stems = model->info().stems.size();
+  LoadedModel loaded;
+  loaded.members.push_back(std::move(model));
+  loaded.weights.emplace_back(stems, 1.0f);
+  return loaded;
+}
+
+// Demucs' own bags: a list of signatures, weights, and perhaps a segment.
+Result<LoadedModel> LoadBag(const fs::path& path) {
+  LoadedModel bag;
+  std::vector<std::string> signatures;
+  std::error_code error;
+  if (fs::file_size(path, error) > kMaxYamlBytes || error) {
+    return Fail(ErrorCode::kCorrupt, "this is too large for the description of a bag of models");
+  }
+  try {
+    const YAML::Node yaml = YAML::LoadFile(path.string());
+    if (!yaml.IsMap() || !yaml["models"] || !yaml["models"].IsSequence() || yaml["models"].size() == 0) {
+      return Fail(ErrorCode::kUnsupported,
+                  "this is no bag of models; where it is a configuration, name its checkpoint with --model");
+    }
+    signatures = yaml["models"].as<std::vector<std::string>>();
+    if (yaml["weights"]) bag.weights = yaml["weights"].as<std::vector<std::vector<float>>>();
+    if (yaml["segment"]) bag.segment = yaml["segment"].as<double>();
+  } catch (const YAML::Exception& e) {
+    return Fail(ErrorCode::kCorrupt, "this is no bag of models: " + Printable(e.what()));
+  }
+  if (signatures.size() > 64) return Fail(ErrorCode::kUnsupported, "a bag of more than 64 models");
+  for (const std::string& signature : signatures) {
+    TIMBRE_TRY(const fs::path file, FindSignature(path.parent_path(), signature));
+    TIMBRE_TRY(Model member, LoadCheckpoint(file, ""));
+    bag.members.push_back(std::move(member));
+  }
+  if (bag.weights.empty()) {
+    bag.weights.assign(bag.members.size(), std::vector<float>(bag.info().stems.size(), 1.0f));
+  }
+  if (bag.segment < 0 || !(bag.segment <= 3600)) return Fail(ErrorCode::kCorrupt, "the bag's segment makes no sense");
+  TIMBRE_CHECK(CheckMembers(bag));
+  return bag;
+}
+
+Result<LoadedModel> LoadPath(const fs::path& path, const std::string& config) {
+  const std::string extension = path.extension().string();
+  if (extension == ".yaml" || extension == ".yml") {
+    Result<LoadedModel> bag = LoadBag(path);
+    if (!bag) return Prefix(bag.error(), path.string());
+    return bag;
+  }
+  TIMBRE_TRY(Model model, LoadCheckpoint(path, config));
+  return Single(std::move(model));
+}
+
+Result<LoadedModel> LoadEntry(const ModelEntry& entry) {
+  if (entry.task != ModelTask::kSeparate) {
+    return Fail(ErrorCode::kInvalidArgument, "'" + std::string(entry.name) + "' does not separate; use timbre " +
+                                                 std::string(ModelTaskName(entry.task)));
+  }
+  if (entry.architecture == "hpss") return Single(MakeHpss());
+  TIMBRE_TRY(const std::string cache, CacheDir());
+  TIMBRE_TRY(const std::vector<fs::path> files, InstalledModelFiles(cache, entry));
+  LoadedModel loaded;
+  for (size_t i = 0; i < files.size(); ++i) {
+    if (entry.files[i].role != ModelFileRole::kWeights) continue;
+    TIMBRE_TRY(Model member, LoadCheckpoint(files[i], ""));
+    loaded.members.push_back(std::move(member));
+  }
+  if (loaded.members.empty()) return Fail(ErrorCode::kInternal, "the catalogue has no weights for this model");
+  loaded.path = files.front().string();
+  loaded.weights = entry.bag_weights;
+  if (loaded.weights.empty()) {
+    loaded.weights.assign(loaded.members.size(), std::vector<float>(loaded.info().stems.size(), 1.0f));
+  }
+  TIMBRE_CHECK(CheckMembers(loaded));
+  return loaded;
+}
+
+}  // namespace
+
+Result<LoadedModel> LoadModel(const std::string& name, const std::string& config) {
+  std::error_code error;
+  const fs::path path(name);
+  if (fs::exists(path, error)) {
+    TIMBRE_TRY(LoadedModel loaded, LoadPath(path, config));
+    loaded.name = path.stem().string();
+    loaded.path = name;
+    return loaded;
+  }
+  if (name.find('/') != std::string::npos || path.has_extension()) {
+    return Fail(ErrorCode::kNotFound, "there is no model file '" + Printable(name) + "'");
+  }
+  TIMBRE_TRY(const ModelEntry* entry, FindModel(name));
+  TIMBRE_TRY(LoadedModel loaded, LoadEntry(*entry));
+  loaded.name = name;
+  return loaded;
+}
+
+}  // namespace timbre
