@@ -1,0 +1,483 @@
+// Normalisations, and reductions along neighbouring axes.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "kernels/cpu/epilogue.h"
+#include "kernels/cpu/simd.h"
+#include "kernels/kernel.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/norm.cc"
+#include <hwy/foreach_target.h>
+// After foreach_target.h, once for every target.
+#include <hwy/highway.h>
+
+#include "kernels/cpu/math-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace timbre {
+namespace HWY_NAMESPACE {
+namespace {
+
+// Float32 sums stay short: what is longer continues in float64.
+constexpr int64_t kShortRun = 64 * kLanes, kShortColumn = 64;
+
+template <bool kSquares>
+HWY_INLINE double RunSum(const float* x, int64_t count, float centre) {
+  const Tag d;
+  const Vec c = Const(centre);
+  const auto term = [&](Vec v) HWY_ATTR {
+    v = hn::Sub(v, c);
+    return kSquares ? hn::Mul(v, v) : v;
+  };
+  double total = 0;
+  int64_t i = 0;
+  while (i + kLanes <= count) {
+    const int64_t end = std::min(count, i + kShortRun);
+    Vec s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
+    for (; i + 4 * kLanes <= end; i += 4 * kLanes) {
+      s0 = hn::Add(s0, term(hn::LoadU(d, x + i)));
+      s1 = hn::Add(s1, term(hn::LoadU(d, x + i + kLanes)));
+      s2 = hn::Add(s2, term(hn::LoadU(d, x + i + 2 * kLanes)));
+      s3 = hn::Add(s3, term(hn::LoadU(d, x + i + 3 * kLanes)));
+    }
+    for (; i + kLanes <= end; i += kLanes) s0 = hn::Add(s0, term(hn::LoadU(d, x + i)));
+    total += hn::GetLane(hn::SumOfLanes(d, hn::Add(hn::Add(s0, s1), hn::Add(s2, s3))));
+  }
+  for (; i < count; ++i) {
+    const double v = double{x[i]} - centre;
+    total += kSquares ? v * v : v;
+  }
+  return total;
+}
+
+}  // namespace
+
+// The sum of x[i] - centre, and of its squares.
+double SumT(const float* x, int64_t count, float centre) { return RunSum<false>(x, count, centre); }
+double SquaresT(const float* x, int64_t count, float centre) { return RunSum<true>(x, count, centre); }
+
+// sums[j] += sum over rows of x[r][j] - centre[j]; squares[j] likewise of its squares.
+void ColumnSumsT(const float* x, int64_t rows, int64_t width, const float* centre, double* sums, double* squares) {
+  const Tag d;
+  constexpr int kWide = 4;
+  HWY_ALIGN float s_out[kWide * kLanes];
+  HWY_ALIGN float q_out[kWide * kLanes];
+  for (int64_t r0 = 0; r0 < rows; r0 += kShortColumn) {
+    const int64_t count = std::min(kShortColumn, rows - r0);
+    const float* block = x + r0 * width;
+    int64_t j = 0;
+    for (; j + kWide * kLanes <= width; j += kWide * kLanes) {
+      Vec s[kWide], q[kWide], c[kWide];
+#pragma GCC unroll 4
+      for (int v = 0; v < kWide; ++v) {
+        s[v] = q[v] = hn::Zero(d);
+        c[v] = hn::LoadU(d, centre + j + v * kLanes);
+      }
+      for (int64_t r = 0; r < count; ++r) {
+#pragma GCC unroll 4
+        for (int v = 0; v < kWide; ++v) {
+          const Vec e = hn::Sub(hn::LoadU(d, block + r * width + j + v * kLanes), c[v]);
+          s[v] = hn::Add(s[v], e);
+          q[v] = hn::MulAdd(e, e, q[v]);
+        }
+      }
+#pragma GCC unroll 4
+      for (int v = 0; v < kWide; ++v) {
+        hn::Store(s[v], d, s_out + v * kLanes);
+        hn::Store(q[v], d, q_out + v * kLanes);
+      }
+      for (int v = 0; v < kWide * kLanes; ++v) {
+        sums[j + v] += s_out[v];
+        squares[j + v] += q_out[v];
+      }
+    }
+    for (; j + kLanes <= width; j += kLanes) {
+      Vec s = hn::Zero(d), q = s;
+      const Vec c = hn::LoadU(d, centre + j);
+      for (int64_t r = 0; r < count; ++r) {
+        const Vec e = hn::Sub(hn::LoadU(d, block + r * width + j), c);
+        s = hn::Add(s, e);
+        q = hn::MulAdd(e, e, q);
+      }
+      hn::Store(s, d, s_out);
+      hn::Store(q, d, q_out);
+      for (int v = 0; v < kLanes; ++v) {
+        sums[j + v] += s_out[v];
+        squares[j + v] += q_out[v];
+      }
+    }
+    for (; j < width; ++j) {
+      for (int64_t r = 0; r < count; ++r) {
+        const double e = double{block[r * width + j]} - centre[j];
+        sums[j] += e;
+        squares[j] += e * e;
+      }
+    }
+  }
+}
+
+// y[r][j] = (x[r][j] - mean[j]) * scale[j] + shift[j].
+void NormaliseT(const float* x, int64_t rows, int64_t width, const float* mean, const float* scale, const float* shift,
+                float* y) {
+  const Tag d;
+  int64_t j = 0;
+  for (; j + kLanes <= width; j += kLanes) {
+    const Vec m = hn::LoadU(d, mean + j), a = hn::LoadU(d, scale + j), b = hn::LoadU(d, shift + j);
+    for (int64_t r = 0; r < rows; ++r) {
+      hn::StoreU(hn::MulAdd(hn::Sub(hn::LoadU(d, x + r * width + j), m), a, b), d, y + r * width + j);
+    }
+  }
+  for (; j < width; ++j) {
+    for (int64_t r = 0; r < rows; ++r) y[r * width + j] = (x[r * width + j] - mean[j]) * scale[j] + shift[j];
+  }
+}
+
+// The same with one mean and one deviation for all: y[r][j] = (x[r][j] - mean) * rstd * gamma[j] + beta[j].
+void NormaliseRunT(const float* x, int64_t rows, int64_t width, float mean, float rstd, const float* gamma,
+                   const float* beta, float* y) {
+  const Tag d;
+  const Vec m = Const(mean), s = Const(rstd);
+  int64_t j = 0;
+  for (; j + kLanes <= width; j += kLanes) {
+    const Vec a = hn::Mul(hn::LoadU(d, gamma + j), s), b = hn::LoadU(d, beta + j);
+    for (int64_t r = 0; r < rows; ++r) {
+      hn::StoreU(hn::MulAdd(hn::Sub(hn::LoadU(d, x + r * width + j), m), a, b), d, y + r * width + j);
+    }
+  }
+  for (; j < width; ++j) {
+    for (int64_t r = 0; r < rows; ++r) y[r * width + j] = (x[r * width + j] - mean) * rstd * gamma[j] + beta[j];
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace timbre
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace timbre {
+HWY_EXPORT(SumT);
+HWY_EXPORT(SquaresT);
+HWY_EXPORT(ColumnSumsT);
+HWY_EXPORT(NormaliseT);
+HWY_EXPORT(NormaliseRunT);
+
+namespace {
+
+// What one task reads when statistics are shared by many: depends on shapes only, so that sums come out alike whatever
+// the threads.
+constexpr int64_t kChunkFloats = 32 << 10;
+// What one task may read several times without leaving the second-level cache.
+constexpr int64_t kRunFloats = 64 << 10;
+// Rows that are normalised, then changed by the epilogue while they are in the first-level cache.
+constexpr int64_t kTileFloats = 4096;
+
+// The input seen as [batch, reduced, kept, channels]: statistics for each (batch, kept, group) over reduced and the
+// group's channels.
+struct NormShape {
+  int64_t batch = 1, reduced = 1, kept = 1, channels = 1, groups = 1;
+  bool servable = true;
+
+  int64_t width() const { return kept * channels; }  // of a row
+  int64_t sets() const { return kept * groups; }     // statistics for each batch
+  // One batch is one contiguous run with one mean, short enough for a cache.
+  bool runs() const { return kept == 1 && (groups == 1 || reduced == 1) && reduced * channels <= kRunFloats; }
+  int64_t chunk_rows() const { return std::clamp<int64_t>(kChunkFloats / width(), 1, reduced); }
+  int64_t chunks() const { return (reduced + chunk_rows() - 1) / chunk_rows(); }
+  int64_t tile_rows() const { return std::max<int64_t>(1, kTileFloats / width()); }
+};
+
+NormShape ShapeOfNorm(const NodeRef& ref) {
+  const auto& attrs = ref.attrs<NormAttrs>();
+  const Shape& x = ref.in(0);
+  NormShape s{.batch = x[0], .channels = x.back(), .groups = attrs.groups};
+  // Kept axes before the reduced ones act as the batch does, those after as groups of their own.
+  enum { kBefore, kReduced, kAfter } at = kBefore;
+  for (int i = 1; i < x.rank() - 1; ++i) {
+    const bool keep = attrs.keep >> i & 1;
+    if (x[i] == 1) continue;
+    if (!keep && at == kAfter) s.servable = false;
+    if (!keep && at == kBefore) at = kReduced;
+    if (keep && at == kReduced) at = kAfter;
+    (at == kBefore ? s.batch : at == kReduced ? s.reduced : s.kept) *= x[i];
+  }
+  return s;
+}
+
+bool NormSupports(const NodeRef& ref, const DeviceCaps&) { return ShapeOfNorm(ref).servable && EpilogueServable(ref); }
+
+struct NormMemory {
+  float *gamma, *beta;          // [channels]
+  float* tiles;                 // one for each thread
+  double* partial;              // [batch][chunk][2][sets]
+  float *mean, *scale, *shift;  // [batch][width]; `mean` first holds the sums' centres
+  double* columns;              // [thread][2][width]
+  size_t bytes;
+};
+
+NormMemory Divide(const NormShape& s, int threads, float* scratch) {
+  char* at = reinterpret_cast<char*>(scratch);
+  const auto take = [&]<typename T>(T*& p, int64_t count) {
+    p = reinterpret_cast<T*>(at);
+    at += (count * static_cast<int64_t>(sizeof(T)) + kAlignment - 1) / kAlignment * kAlignment;
+  };
+  NormMemory m{};
+  take(m.gamma, s.channels);
+  take(m.beta, s.channels);
+  take(m.tiles, threads * s.tile_rows() * s.width());
+  if (!s.runs()) {
+    take(m.partial, s.batch * s.chunks() * 2 * s.sets());
+    take(m.mean, s.batch * s.width());
+    take(m.scale, s.batch * s.width());
+    take(m.shift, s.batch * s.width());
+    take(m.columns, threads * 2 * s.width());
+  }
+  m.bytes = static_cast<size_t>(at - reinterpret_cast<char*>(scratch));
+  return m;
+}
+
+size_t NormScratch(const NodeRef& ref, const DeviceCaps& caps) {
+  return Divide(ShapeOfNorm(ref), caps.threads, nullptr).bytes;
+}
+
+float Rstd(double squares, double count, float eps) {
+  return static_cast<float>(1.0 / std::sqrt(std::max(0.0, squares / count) + eps));
+}
+
+Status NormRun(const CpuCall& call) {
+  const auto& attrs = call.ref.attrs<NormAttrs>();
+  const NormShape s = ShapeOfNorm(call.ref);
+  const NormMemory m = Divide(s, call.pool.threads(), call.scratch);
+  const Epilogue epilogue = BindEpilogue(call);
+  const int64_t width = s.width(), channels = s.channels, group = channels / s.groups;
+  const int64_t out_width = epilogue.glu ? channels / 2 : channels;
+  const bool has_gamma = call.ref.has(1), has_beta = call.ref.has(2);
+  const float* gamma = has_gamma ? call.in[1] : m.gamma;
+  const float* beta = has_beta ? call.in[2] : m.beta;
+  if (!has_gamma) std::fill_n(m.gamma, channels, 1.0f);
+  if (!has_beta) std::fill_n(m.beta, channels, 0.0f);
+
+  // Normalises rows of channels into the output, or, where a gate halves them, by way of a tile.
+  const auto finish = [&](int64_t row, int64_t rows, int worker, const auto& normalise) {
+    const int64_t step = s.tile_rows() * s.kept;
+    for (int64_t r = 0; r < rows; r += step) {
+      const int64_t count = std::min(step, rows - r);
+      float* tile = epilogue.glu ? m.tiles + worker * step * channels : call.out[0] + (row + r) * channels;
+      normalise(r, count, tile);
+      if (epilogue.count > 0) {
+        ApplyEpilogue(epilogue, tile, channels, channels / 2, count, out_width, row + r, 0, call.out[0], out_width);
+      }
+    }
+  };
+
+  if (s.runs()) {
+    const auto sum = HWY_DYNAMIC_DISPATCH(SumT);
+    const auto squares = HWY_DYNAMIC_DISPATCH(SquaresT);
+    const auto normalise = HWY_DYNAMIC_DISPATCH(NormaliseRunT);
+    const int64_t length = s.reduced * group;
+    call.pool.ForRange(
+        s.batch, std::max<int64_t>(1, 8192 / (s.reduced * channels)), [&](int64_t begin, int64_t end, int worker) {
+          for (int64_t n = begin; n < end; ++n) {
+            const float* x = call.in[0] + n * s.reduced * channels;
+            const auto statistics = [&](const float* run, float* mean, float* rstd) {
+              *mean =
+                  attrs.subtract_mean ? static_cast<float>(sum(run, length, 0.0f) / static_cast<double>(length)) : 0.0f;
+              *rstd = Rstd(squares(run, length, *mean), static_cast<double>(length), attrs.eps);
+            };
+            float mean, rstd;
+            if (s.groups == 1) {
+              statistics(x, &mean, &rstd);
+              finish(n * s.reduced, s.reduced, worker, [&](int64_t r, int64_t count, float* tile) {
+                normalise(x + r * channels, count, channels, mean, rstd, gamma, beta, tile);
+              });
+            } else {
+              finish(n, 1, worker, [&](int64_t, int64_t, float* tile) {
+                for (int64_t c = 0; c < channels; c += group) {
+                  statistics(x + c, &mean, &rstd);
+                  normalise(x + c, 1, group, mean, rstd, gamma + c, beta + c, tile + c);
+                }
+              });
+            }
+          }
+        });
+    return {};
+  }
+
+  // Sums are taken about the first value of each set: it is near the mean where the mean is large.
+  float* centre = m.mean;
+  for (int64_t n = 0; n < s.batch; ++n) {
+    for (int64_t j = 0; j < width; ++j) {
+      centre[n * width + j] = attrs.subtract_mean ? call.in[0][n * s.reduced * width + j / group * group] : 0.0f;
+    }
+  }
+  const int64_t chunks = s.chunks(), chunk_rows = s.chunk_rows(), sets = s.sets();
+  const auto column_sums = HWY_DYNAMIC_DISPATCH(ColumnSumsT);
+  call.pool.ForEach(s.batch * chunks, [&](int64_t task, int worker) {
+    const int64_t n = task / chunks, row = task % chunks * chunk_rows;
+    const int64_t rows = std::min(chunk_rows, s.reduced - row);
+    double *sums = m.columns + worker * 2 * width, *squares = sums + width;
+    std::fill_n(sums, 2 * width, 0.0);
+    column_sums(call.in[0] + (n * s.reduced + row) * width, rows, width, centre + n * width, sums, squares);
+    double* to = m.partial + task * 2 * sets;
+    for (int64_t i = 0; i < sets; ++i) {
+      double a = 0, b = 0;
+      for (int64_t j = i * group; j < (i + 1) * group; ++j) a += sums[j], b += squares[j];
+      to[i] = a;
+      to[sets + i] = b;
+    }
+  });
+  const double count = static_cast<double>(s.reduced * group);
+  call.pool.ForRange(s.batch * sets, 256, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t n = i / sets, set = i % sets;
+      double a = 0, b = 0;
+      for (int64_t c = 0; c < chunks; ++c) {
+        a += m.partial[(n * chunks + c) * 2 * sets + set];
+        b += m.partial[(n * chunks + c) * 2 * sets + sets + set];
+      }
+      const double offset = attrs.subtract_mean ? a / count : 0.0;
+      const float rstd = Rstd(b - a * offset, count, attrs.eps);
+      for (int64_t j = n * width + set * group; j < n * width + (set + 1) * group; ++j) {
+        const int64_t channel = (j - n * width) % channels;
+        m.mean[j] = static_cast<float>(centre[j] + offset);
+        m.scale[j] = gamma[channel] * rstd;
+        m.shift[j] = beta[channel];
+      }
+    }
+  });
+  const auto normalise = HWY_DYNAMIC_DISPATCH(NormaliseT);
+  call.pool.ForEach(s.batch * chunks, [&](int64_t task, int worker) {
+    const int64_t n = task / chunks, row = task % chunks * chunk_rows;
+    const int64_t rows = std::min(chunk_rows, s.reduced - row);
+    const float* x = call.in[0] + (n * s.reduced + row) * width;
+    finish((n * s.reduced + row) * s.kept, rows * s.kept, worker,
+           [&](int64_t r, int64_t rows_of_channels, float* tile) {
+             normalise(x + r * channels, rows_of_channels / s.kept, width, m.mean + n * width, m.scale + n * width,
+                       m.shift + n * width, tile);
+           });
+  });
+  return {};
+}
+
+// ---- Reduce ----
+
+// The reduced axes are neighbours: [outer, reduced, inner].
+struct ReduceShape {
+  int64_t outer = 1, reduced = 1, inner = 1;
+  bool servable = true;
+};
+
+ReduceShape ShapeOfReduce(const NodeRef& ref) {
+  const Shape& x = ref.in(0);
+  const uint32_t axes = ref.attrs<ReduceAttrs>().axes;
+  ReduceShape s;
+  bool seen = false;
+  for (int i = 0; i < x.rank(); ++i) {
+    if (x[i] == 1) continue;
+    if (axes >> i & 1) {
+      if (s.inner > 1) s.servable = false;
+      s.reduced *= x[i];
+      seen = true;
+    } else {
+      (seen ? s.inner : s.outer) *= x[i];
+    }
+  }
+  return s;
+}
+
+bool ReduceSupports(const NodeRef& ref, const DeviceCaps&) {
+  const ReduceFn fn = ref.attrs<ReduceAttrs>().fn;
+  return ref.node.epilogue.empty() && ShapeOfReduce(ref).servable && fn != ReduceFn::kMax && fn != ReduceFn::kMin;
+}
+
+// Long runs are cut alike whatever the threads.
+constexpr int64_t kReduceFloats = 64 << 10;
+
+size_t ReduceScratch(const NodeRef& ref, const DeviceCaps& caps) {
+  const ReduceShape s = ShapeOfReduce(ref);
+  if (s.inner > 1) return static_cast<size_t>(caps.threads) * s.inner * (2 * sizeof(double) + sizeof(float)) + 64;
+  return s.outer * (s.reduced / kReduceFloats + 1) * sizeof(double);
+}
+
+Status ReduceRun(const CpuCall& call) {
+  const ReduceShape s = ShapeOfReduce(call.ref);
+  const auto& attrs = call.ref.attrs<ReduceAttrs>();
+  const float* x = call.in[0];
+  float* y = call.out[0];
+  const double n = static_cast<double>(s.reduced);
+  const auto result = [&](double sum, double squares) {
+    if (attrs.fn == ReduceFn::kSum) return static_cast<float>(sum);
+    if (attrs.fn == ReduceFn::kMean) return static_cast<float>(sum / n);
+    return static_cast<float>(std::sqrt(std::max(0.0, squares) / (n - attrs.ddof)));
+  };
+  if (s.inner == 1) {
+    const auto sum_of = HWY_DYNAMIC_DISPATCH(SumT);
+    const auto squares_of = HWY_DYNAMIC_DISPATCH(SquaresT);
+    const int64_t pieces = s.reduced / kReduceFloats + 1;
+    double* partial = reinterpret_cast<double*>(call.scratch);
+    const auto total = [&](int64_t o, bool squares, const float* centres) {
+      call.pool.ForEach(pieces, [&](int64_t p, int) {
+        const int64_t begin = s.reduced * p / pieces, end = s.reduced * (p + 1) / pieces;
+        const float* run = x + o * s.reduced + begin;
+        partial[p] = squares ? squares_of(run, end - begin, *centres) : sum_of(run, end - begin, *centres);
+      });
+      double sum = 0;
+      for (int64_t p = 0; p < pieces; ++p) sum += partial[p];
+      return sum;
+    };
+    const auto one = [&](int64_t o, const auto& sum_about) {
+      const float zero = 0;
+      const double sum = sum_about(o, false, &zero);
+      if (attrs.fn != ReduceFn::kStd) {
+        y[o] = result(sum, 0);
+        return;
+      }
+      // Squares about the rounded mean, then corrected by what the rounding left.
+      const float mean = static_cast<float>(sum / n);
+      const double off = sum / n - mean;
+      y[o] = result(sum, sum_about(o, true, &mean) - n * off * off);
+    };
+    if (pieces > 1) {
+      for (int64_t o = 0; o < s.outer; ++o) one(o, total);
+    } else {
+      call.pool.ForRange(s.outer, std::max<int64_t>(1, 16384 / s.reduced), [&](int64_t begin, int64_t end, int) {
+        for (int64_t o = begin; o < end; ++o) {
+          one(o, [&](int64_t i, bool squares, const float* centre) {
+            return squares ? squares_of(x + i * s.reduced, s.reduced, *centre)
+                           : sum_of(x + i * s.reduced, s.reduced, *centre);
+          });
+        }
+      });
+    }
+    return {};
+  }
+  const auto column_sums = HWY_DYNAMIC_DISPATCH(ColumnSumsT);
+  double* columns = reinterpret_cast<double*>(call.scratch);
+  float* centres = reinterpret_cast<float*>(columns + 2 * call.pool.threads() * s.inner);
+  call.pool.ForEach(s.outer, [&](int64_t o, int worker) {
+    double *sums = columns + worker * 2 * s.inner, *squares = sums + s.inner;
+    float* centre = centres + worker * s.inner;
+    const float* block = x + o * s.reduced * s.inner;
+    std::fill_n(sums, 2 * s.inner, 0.0);
+    std::memcpy(centre, block, s.inner * sizeof(float));
+    column_sums(block, s.reduced, s.inner, centre, sums, squares);
+    for (int64_t j = 0; j < s.inner; ++j) {
+      y[o * s.inner + j] = result(sums[j] + n * centre[j], squares[j] - sums[j] * sums[j] / n);
+    }
+  });
+  return {};
+}
+
+const KernelRow kRows[] = {
+    {Op::kNorm, DeviceKind::kCpu, Tier::kFast, "norm_vector", 1, NormSupports, NormRun, NormScratch},
+    {Op::kReduce, DeviceKind::kCpu, Tier::kFast, "reduce_vector", 1, ReduceSupports, ReduceRun, ReduceScratch},
+};
+
+}  // namespace
+
+std::span<const KernelRow> CpuNormKernels() { return kRows; }
+
+}  // namespace timbre
+#endif
