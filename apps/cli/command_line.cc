@@ -13,17 +13,17 @@ bool IsList(const Field& field) { return std::holds_alternative<std::vector<std:
 
 std::string Placeholder(const Field& field) {
   if (!field.placeholder.empty()) return field.placeholder;
-  if (!field.choices.empty() && !field.positional) {
+  if (!field.choices.empty()) {
     std::string list;
     for (const std::string& choice : field.choices) list += (list.empty() ? "" : "|") + choice;
     return list;
   }
-  if (std::holds_alternative<std::string*>(field.value) || IsList(field)) return field.positional ? "" : "TEXT";
+  if (std::holds_alternative<std::string*>(field.value) || IsList(field)) return "TEXT";
   return "N";
 }
 
 std::string Declaration(const Field& field) {
-  if (field.positional) return field.name;
+  if (field.positional) return FlagOf(field);
   return (field.letter != 0 ? std::string("-") + field.letter + "," : "") + FlagOf(field);
 }
 
@@ -47,6 +47,7 @@ Result<Parsed> ParseCommandLine(const std::string& usage, const std::string& sum
   app.footer(examples);
   app.allow_extras();
   app.get_formatter()->column_width(36);
+  app.get_formatter()->label("REQUIRED", "");
   app.set_help_flag("-h,--help", "show this");
   std::vector<std::string> names = {"--help"};
   std::vector<std::pair<const Field*, CLI::Option*>> options;
@@ -64,7 +65,6 @@ Result<Parsed> ParseCommandLine(const std::string& usage, const std::string& sum
         option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
         if (field.positional && IsList(field)) option->expected(-1);
       }
-      if (field.positional && !field.choices.empty()) option->type_name(Placeholder(field));
       options.emplace_back(&field, option);
       if (!field.positional) names.push_back(FlagOf(field));
     }
@@ -72,6 +72,7 @@ Result<Parsed> ParseCommandLine(const std::string& usage, const std::string& sum
     std::reverse(words.begin(), words.end());
     app.parse(words);
   } catch (const CLI::CallForHelp&) {
+    for (const auto& [field, option] : options) option->required(field->required);  // shown without brackets
     return Parsed{.help = true, .text = app.help()};
   } catch (const CLI::ArgumentMismatch& error) {
     const std::string what = error.what();

@@ -4,7 +4,7 @@
 
 #include "apps/cli/command.h"
 #include "base/thread_pool.h"
-#include "runtime/peak.h"
+#include "kernels/cpu/simd.h"
 
 namespace timbre::cli {
 namespace {
@@ -15,7 +15,7 @@ class DevicesCommand final : public Command {
 
   Status Run(Terminal& terminal, Report& report) override {
     const int threads = AvailableProcessors();
-    const std::string target = CpuTargetName();
+    const std::string target = SimdTarget();
     const double memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
     const std::string reason = "the only device there is";
     report["devices"] = {

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/cpu/simd.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/peak.cc"
 #include <hwy/foreach_target.h>
@@ -51,8 +53,6 @@ double MultiplyAdds(int64_t rounds, float start, float* sink) {
   return 2.0 * static_cast<double>(rounds) * kChains * static_cast<double>(hn::Lanes(d));
 }
 
-const char* TargetName() { return hwy::TargetName(HWY_TARGET); }
-
 }  // namespace HWY_NAMESPACE
 }  // namespace timbre
 HWY_AFTER_NAMESPACE();
@@ -61,12 +61,9 @@ HWY_AFTER_NAMESPACE();
 namespace timbre {
 
 HWY_EXPORT(MultiplyAdds);
-HWY_EXPORT(TargetName);
-
-std::string CpuTargetName() { return HWY_DYNAMIC_DISPATCH(TargetName)(); }
 
 CpuPeak MeasureCpuPeak(ThreadPool& pool) {
-  CpuPeak peak{.simd_target = CpuTargetName()};
+  CpuPeak peak{.simd_target = SimdTarget()};
   std::vector<float> sinks(pool.threads() * 64);  // a few cache lines apart
   std::vector<double> operations(pool.threads() * 64);
   // The first run also brings the processor to its clock, and tells how many rounds make 25 ms.

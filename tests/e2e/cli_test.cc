@@ -70,6 +70,51 @@ TEST(Cli, DevicesAreReportedAsJson) {
   EXPECT_NE(ran.err.find("auto takes"), std::string::npos);
 }
 
+TEST(Cli, BenchReportsEveryFigure) {
+  const Ran ran = RunTimbre({"bench", "htdemucs-small", "--runs", "1", "--threads", "1", "--profile", "--json", "-"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json report = Json::parse(ran.out);
+  EXPECT_EQ(report["model"], "htdemucs-small");
+  EXPECT_EQ(report["threads"], 1);
+  for (const char* key : {"device", "simd_target"}) EXPECT_FALSE(report[key].get<std::string>().empty()) << key;
+  for (const char* key : {"seconds_per_tile", "real_time_factor", "gflop_per_tile", "gflops", "peak_gflops",
+                          "fraction_of_peak", "peak_memory_mb"}) {
+    EXPECT_GT(report[key].get<double>(), 0) << key;
+  }
+  EXPECT_NEAR(report["gflops"].get<double>() * report["seconds_per_tile"].get<double>(),
+              report["gflop_per_tile"].get<double>(), 1e-6);
+  EXPECT_NEAR(report["fraction_of_peak"].get<double>() * report["peak_gflops"].get<double>(),
+              report["gflops"].get<double>(), 1e-6);
+  int nodes = 0;
+  for (const Json& row : report["operators"]) nodes += row["nodes"].get<int>();
+  EXPECT_EQ(nodes, report["nodes"].size());
+  EXPECT_TRUE(report["steps_down"].empty());
+}
+
+TEST(Cli, BenchRunsTheKernelsThatAreNamed) {
+  const Ran ran = RunTimbre({"bench", "kernels", "--only", "bench_add/cpu.reference", "--runs", "1", "--json", "-"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json report = Json::parse(ran.out);
+  ASSERT_EQ(report["kernels"].size(), 1);
+  EXPECT_EQ(report["kernels"][0]["operator"], "binary");
+  EXPECT_GT(report["kernels"][0]["gflops"].get<double>(), 0);
+  const Ran none = RunTimbre({"bench", "kernels", "--only", "no such kernel"});
+  EXPECT_EQ(none.code, 1);
+  EXPECT_NE(none.err.find("no such kernel"), std::string::npos);
+}
+
+TEST(Cli, ExplainShowsThePlanAndWhatSwitchingOffChanges) {
+  const Ran fused = RunTimbre({"explain", "htdemucs-small"});
+  ASSERT_EQ(fused.code, 0) << fused.err;
+  EXPECT_NE(fused.out.find("crosstransformer"), std::string::npos);
+  const Ran plain = RunTimbre({"explain", "htdemucs-small", "--disable", "fold,fusion,fast-kernels,static-plan"});
+  ASSERT_EQ(plain.code, 0) << plain.err;
+  EXPECT_TRUE(plain.out != fused.out);
+  ExpectOneSentence(RunTimbre({"explain", "htdemucs-small", "--disable", "fuson"}), 2, "Did you mean 'fusion'?");
+  ExpectOneSentence(RunTimbre({"explain", "htdemucs-smal"}), 2, "Did you mean 'htdemucs-small'?");
+  ExpectOneSentence(RunTimbre({"explain", "htdemucs-small", "--device", "toaster"}), 1, "toaster");
+}
+
 TEST(Cli, AReportThatCannotBeWrittenIsAnError) {
   const Ran ran = RunTimbre({"devices", "--json", "/nonexistent/report.json"});
   EXPECT_EQ(ran.code, 1);

@@ -1,0 +1,220 @@
+// timbre bench: how fast a network or the kernels are here, against what the processor could do.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+
+#include "apps/cli/bench_kernels.h"
+#include "apps/cli/command.h"
+#include "apps/cli/runtime_options.h"
+#include "models/networks.h"
+#include "runtime/peak.h"
+
+namespace timbre::cli {
+namespace {
+
+double Median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
+  return values[values.size() / 2];
+}
+
+// Noise like a loud song's, for every input of the graph; and room for the outputs.
+struct Buffers {
+  std::vector<std::vector<float>> inputs, outputs;
+  std::vector<const float*> in;
+  std::vector<float*> out;
+
+  explicit Buffers(const Graph& graph) {
+    for (const GraphPort& port : graph.inputs) {
+      std::vector<float>& values = inputs.emplace_back(graph.shape(port.tensor).elements());
+      for (size_t i = 0; i < values.size(); ++i) values[i] = FormulaValue(Fnv1a64(port.name), i, -0.5f, 1.0f);
+      in.push_back(values.data());
+    }
+    for (const GraphPort& port : graph.outputs) {
+      out.push_back(outputs.emplace_back(graph.shape(port.tensor).elements()).data());
+    }
+  }
+};
+
+// What takes no measurable time has no rate.
+double Rate(double amount, double seconds) { return seconds > 0 ? amount / seconds / 1e9 : 0; }
+
+// Sums over nodes with one operator and kernel.
+struct Group {
+  double seconds = 0, flops = 0, bytes = 0;  // of one run
+  int nodes = 0;
+};
+
+class BenchCommand final : public Command {
+ public:
+  BenchCommand() {
+    for (const NetworkRow& row : Networks()) subjects_.emplace_back(row.name);
+    subjects_.emplace_back("kernels");
+  }
+
+  FieldList Fields() override {
+    FieldList fields = {
+        {.name = "what",
+         .value = &what_,
+         .help = "a network, with random weights, or 'kernels'",
+         .positional = true,
+         .required = true,
+         .choices = subjects_},
+        {.name = "runs",
+         .value = &runs_,
+         .help = "of which the median counts, after one more",
+         .letter = 'n',
+         .min = 1,
+         .max = 1000},
+        {.name = "batch", .value = &batch_, .help = "tiles computed together", .min = 1, .max = 64},
+        {.name = "seed", .value = &seed_, .help = "of the random weights"},
+        {.name = "profile", .value = &profile_, .help = "show the time of every node"},
+        {.name = "only", .value = &only_, .help = "kernels: those whose operator/case/kernel contains it"},
+        {.name = "pin", .value = &pin_, .help = "let the system move threads between processors"}};
+    return Append(fields, runtime_.Fields());
+  }
+
+  std::string Examples() const override {
+    return "The real-time factor is seconds of computing for a second of a track, overlap of the tiles included.\n"
+           "Examples:\n"
+           "  timbre bench htdemucs --json -\n"
+           "  timbre bench kernels --only conv\n";
+  }
+
+  Status Run(Terminal& terminal, Report& report) override {
+    ThreadPool pool(runtime_.threads());
+    if (pin_) pool.Pin();
+    CpuPeak peak = MeasureCpuPeak(pool);
+    if (what_ != "kernels") return BenchNetwork(pool, peak, terminal, report);
+    report["simd_target"] = peak.simd_target;
+    report["threads"] = pool.threads();
+    report["peak_gflops"] = peak.gflops;
+    terminal.Say(fmt::format("{}, {} threads, peak {:.1f} GFLOP/s", peak.simd_target, pool.threads(), peak.gflops));
+    return BenchKernels(only_, runs_, peak.gflops, pool, terminal, report);
+  }
+
+ private:
+  Status BenchNetwork(ThreadPool& pool, CpuPeak peak, Terminal& terminal, Report& report) {
+    TIMBRE_TRY(const NetworkRow* network, FindNetwork(what_));
+    Stats stats;
+    const std::unique_ptr<Weights> weights = RandomWeights(seed_);
+    TIMBRE_TRY(Graph graph, network->build(*weights, batch_));
+    const double gflop = FlopsOf(graph) / 1e9 / batch_;
+    Buffers buffers(graph);
+    TIMBRE_TRY(const std::unique_ptr<Session> session, MakeSession(std::move(graph), runtime_.Session(), pool, &stats));
+
+    std::vector<double> seconds;
+    terminal.BeginProgress("timing", what_);
+    for (int run = 0; run <= runs_; ++run) {
+      if (terminal.Cancelled()) return Fail(ErrorCode::kCancelled, "Cancelled.");
+      const auto start = std::chrono::steady_clock::now();
+      TIMBRE_CHECK(session->Run(buffers.in, buffers.out));
+      // The first run makes what is made when first needed, and is not counted.
+      if (run > 0)
+        seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / batch_);
+      terminal.OnProgress({.stage = Stage::kCompute, .done = run + 1, .total = runs_ + 1});
+    }
+    terminal.EndProgress();
+    const double memory = PeakMemory();
+    session->EnableProfile(true);
+    TIMBRE_CHECK(session->Run(buffers.in, buffers.out));
+    // Before and after: a machine that was disturbed during one of them does not flatter the fraction.
+    peak.gflops = std::max(peak.gflops, MeasureCpuPeak(pool).gflops);
+
+    const double median = Median(seconds);
+    report["model"] = what_;
+    report["device"] = session->device_name();
+    report["device_reason"] = session->device_reason();
+    report["simd_target"] = peak.simd_target;
+    report["threads"] = pool.threads();
+    report["batch"] = batch_;
+    report["runs"] = seconds;
+    report["seconds_per_tile"] = median;
+    report["real_time_factor"] = median / network->seconds;
+    report["gflop_per_tile"] = gflop;
+    report["gflops"] = gflop / median;
+    report["peak_gflops"] = peak.gflops;
+    report["fraction_of_peak"] = gflop / median / peak.gflops;
+    report["peak_memory_mb"] = memory / 1e6;
+    report["arena_mb"] = static_cast<double>(session->arena_bytes()) / 1e6;
+    report["weights_mb"] = static_cast<double>(session->weight_bytes()) / 1e6;
+    terminal.Print(fmt::format("{} on {} ({})", what_, session->device_name(), session->device_reason()));
+    const auto [fastest, slowest] = std::minmax_element(seconds.begin(), seconds.end());
+    terminal.Print(
+        fmt::format("  seconds per tile   {:.4f}, median of {} ({:.4f} to {:.4f})", median, runs_, *fastest, *slowest));
+    terminal.Print(fmt::format("  real-time factor   {:.4f}", median / network->seconds));
+    terminal.Print(fmt::format("  GFLOP per tile     {:.1f}", gflop));
+    terminal.Print(fmt::format("  GFLOP/s            {:.1f}, {:.1f} % of the peak of {:.1f}", gflop / median,
+                               100 * gflop / median / peak.gflops, peak.gflops));
+    terminal.Print(fmt::format("  peak memory        {} (activations {}, weights {})", BytesText(memory),
+                               BytesText(static_cast<double>(session->arena_bytes())),
+                               BytesText(static_cast<double>(session->weight_bytes()))));
+    PrintProfile(session->Profile(), peak.gflops, terminal, report);
+    ReportSteps(stats, terminal, report);
+    return {};
+  }
+
+  void PrintProfile(const std::vector<NodeTiming>& nodes, double peak_gflops, Terminal& terminal,
+                    Report& report) const {
+    std::map<std::pair<std::string, std::string>, Group> groups;
+    double total = 0;
+    for (const NodeTiming& node : nodes) {
+      Group& group = groups[{node.op, node.kernel}];
+      const double seconds = node.seconds / static_cast<double>(std::max<int64_t>(1, node.runs));
+      group.seconds += seconds;
+      group.flops += node.flops;
+      group.bytes += static_cast<double>(node.bytes);
+      ++group.nodes;
+      total += seconds;
+    }
+    const auto line = [&](const std::string& name, const std::string& kernel, const Group& group) {
+      return fmt::format("  {:<40} {:<24} {:>5} {:>9.2f} {:>6.1f}% {:>8.2f} {:>8.1f} {:>6.1f}% {:>7.1f}", name, kernel,
+                         group.nodes, group.seconds * 1e3, 100 * group.seconds / total, group.flops / 1e9,
+                         Rate(group.flops, group.seconds), 100 * Rate(group.flops, group.seconds) / peak_gflops,
+                         Rate(group.bytes, group.seconds));
+    };
+    const std::string head = fmt::format("  {:<40} {:<24} {:>5} {:>9} {:>7} {:>8} {:>8} {:>7} {:>7}", "operator",
+                                         "kernel", "nodes", "ms", "time", "GFLOP", "GFLOP/s", "of peak", "GB/s");
+    const auto json = [&](const std::string& op, const std::string& kernel, const Group& group) {
+      return Report{{"op", op},
+                    {"kernel", kernel},
+                    {"nodes", group.nodes},
+                    {"seconds", group.seconds},
+                    {"gflop", group.flops / 1e9},
+                    {"gigabytes", group.bytes / 1e9}};
+    };
+    std::vector<std::pair<std::pair<std::string, std::string>, Group>> sorted(groups.begin(), groups.end());
+    std::sort(sorted.begin(), sorted.end(),
+              [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });
+    terminal.Print(head);
+    report["operators"] = Report::array();
+    for (const auto& [key, group] : sorted) {
+      terminal.Print(line(key.first, key.second, group));
+      report["operators"].push_back(json(key.first, key.second, group));
+    }
+    if (!profile_) return;
+    terminal.Print(head);
+    report["nodes"] = Report::array();
+    for (const NodeTiming& node : nodes) {
+      const Group group{node.seconds / static_cast<double>(std::max<int64_t>(1, node.runs)), node.flops,
+                        static_cast<double>(node.bytes), 1};
+      terminal.Print(line(node.op + " " + node.node, node.kernel, group));
+      report["nodes"].push_back(json(node.op, node.kernel, group));
+      report["nodes"].back()["node"] = node.node;
+    }
+  }
+
+  std::vector<std::string> subjects_;
+  std::string what_, only_;
+  int runs_ = 5, batch_ = 1;
+  uint64_t seed_ = 1;
+  bool profile_ = false, pin_ = true;
+  RuntimeOptions runtime_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeBenchCommand() { return std::make_unique<BenchCommand>(); }
+
+}  // namespace timbre::cli

@@ -1,0 +1,118 @@
+#include "apps/cli/bench_kernels.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "graph/net.h"
+#include "graph/op_table.h"
+#include "runtime/cpu_session.h"
+
+namespace timbre::cli {
+namespace {
+
+struct Timed {
+  double median = 0;  // seconds
+  double gflop = 0;
+};
+
+std::vector<float> Noise(uint64_t seed, const OpCase::Input& input) {
+  std::vector<float> values(static_cast<size_t>(input.shape.elements()));
+  for (size_t i = 0; i < values.size(); ++i) values[i] = FormulaValue(seed, i, input.lo, input.hi - input.lo);
+  return values;
+}
+
+// The median time of `runs` runs; nothing where the kernel does not take the case.
+Result<std::optional<Timed>> Time(const KernelRow& row, const OpCase& c, int runs, ThreadPool& pool) {
+  const std::unique_ptr<Weights> none = RandomWeights(0);
+  GraphBuilder builder("case", *none);
+  std::vector<Value> inputs;
+  std::vector<std::vector<float>> values;
+  for (size_t i = 0; i < c.inputs.size(); ++i) {
+    const OpCase::Input& input = c.inputs[i];
+    values.push_back(input.absent ? std::vector<float>() : Noise(i + 1, input));
+    const std::string name = std::to_string(i);
+    inputs.push_back(input.absent     ? Value()
+                     : input.constant ? builder.Constant(name, input.shape, values.back())
+                                      : builder.Input(name, input.shape));
+  }
+  const std::vector<Value> outputs = builder.Add(row.op, c.attrs, inputs);
+  for (size_t i = 0; i < outputs.size(); ++i) builder.Output("y" + std::to_string(i), outputs[i]);
+  TIMBRE_TRY(const Graph graph, builder.Finish());
+  const Node& node = graph.nodes.front();
+  const NodeRef ref{graph, node};
+  const DeviceCaps caps = CpuCaps(pool, Precision::kF32);
+  if (!row.Supports(ref, caps)) return std::nullopt;
+
+  AlignedBytes packed, scratch;
+  if (row.pack != nullptr) {
+    TIMBRE_TRY(packed, row.pack(ref, caps));
+  }
+  if (row.scratch_bytes != nullptr) {
+    TIMBRE_TRY(scratch, AlignedBytes::Allocate(row.scratch_bytes(ref, caps)));
+  }
+  std::vector<AlignedBytes> blocks;
+  std::vector<const float*> in;
+  std::vector<float*> out;
+  for (const std::vector<float>& v : values) {
+    TIMBRE_TRY(AlignedBytes block, AlignedBytes::Allocate(v.size() * sizeof(float)));
+    std::copy(v.begin(), v.end(), block.f32());
+    const bool read = !v.empty() && (row.packed_inputs >> in.size() & 1) == 0;
+    in.push_back(read ? block.f32() : nullptr);
+    blocks.push_back(std::move(block));
+  }
+  for (const TensorId id : node.outputs) {
+    TIMBRE_TRY(AlignedBytes block, AlignedBytes::Allocate(graph.shape(id).elements() * sizeof(float)));
+    out.push_back(block.f32());
+    blocks.push_back(std::move(block));
+  }
+  const CpuCall call{ref, in, out, &packed, scratch.f32(), pool};
+  const CpuRun run = std::get<CpuRun>(row.run);
+  std::vector<double> seconds;
+  for (int i = 0; i <= runs; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    TIMBRE_CHECK(run(call));
+    // The first run warms caches and is not counted.
+    if (i > 0) seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  std::nth_element(seconds.begin(), seconds.begin() + seconds.size() / 2, seconds.end());
+  return Timed{seconds[seconds.size() / 2], FlopsOf(graph, node) / 1e9};
+}
+
+}  // namespace
+
+Status BenchKernels(const std::string& only, int runs, double peak_gflops, ThreadPool& pool, Terminal& terminal,
+                    Report& report) {
+  report["kernels"] = Report::array();
+  terminal.Print(fmt::format("{:<16} {:<28} {:<24} {:>10} {:>10} {:>8}", "operator", "case", "kernel", "ms", "GFLOP/s",
+                             "of peak"));
+  for (const OpRow& op : OpTable()) {
+    for (const OpCase& c : op.cases()) {
+      if (!c.benchmark) continue;
+      for (const KernelRow* row : KernelsFor(op.op, DeviceKind::kCpu)) {
+        const std::string name = fmt::format("{}/{}/{}", op.name, c.name, row->name);
+        if (name.find(only) == std::string::npos) continue;
+        if (terminal.Cancelled()) return Fail(ErrorCode::kCancelled, "Cancelled.");
+        TIMBRE_TRY(const std::optional<Timed> timed, Time(*row, c, runs, pool));
+        if (!timed) continue;
+        const double gflops = timed->gflop / timed->median;
+        terminal.Print(fmt::format("{:<16} {:<28} {:<24} {:>10.3f} {:>10.1f} {:>7.1f}%", op.name, c.name, row->name,
+                                   timed->median * 1e3, gflops, 100 * gflops / peak_gflops));
+        report["kernels"].push_back({{"operator", op.name},
+                                     {"case", c.name},
+                                     {"kernel", row->name},
+                                     {"tier", NameOf(row->tier)},
+                                     {"seconds", timed->median},
+                                     {"gflop", timed->gflop},
+                                     {"gflops", gflops},
+                                     {"fraction_of_peak", gflops / peak_gflops}});
+      }
+    }
+  }
+  if (!report["kernels"].empty()) return {};
+  return Fail(ErrorCode::kNotFound,
+              "No kernel and case contains '" + only + "'; 'timbre bench kernels' alone lists them.");
+}
+
+}  // namespace timbre::cli

@@ -1,0 +1,16 @@
+// timbre bench kernels: every kernel on the op table's cases.
+#pragma once
+
+#include <string>
+
+#include "apps/cli/command.h"
+#include "base/thread_pool.h"
+
+namespace timbre::cli {
+
+// Times each CPU kernel on the benchmark cases of its operator whose "op/case/kernel" contains `only`; prints a table,
+// and adds "kernels" to the report. Fractions are of `peak_gflops`.
+Status BenchKernels(const std::string& only, int runs, double peak_gflops, ThreadPool& pool, Terminal& terminal,
+                    Report& report);
+
+}  // namespace timbre::cli

@@ -1,0 +1,64 @@
+#include "apps/cli/runtime_options.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace timbre::cli {
+
+RuntimeOptions::RuntimeOptions() {
+  if (const char* device = std::getenv("TIMBRE_DEVICE"); device != nullptr && *device != '\0') options_.device = device;
+}
+
+FieldList RuntimeOptions::Fields() {
+  return {
+      {.name = "device",
+       .value = &options_.device,
+       .help = "what computes; 'timbre devices' lists it",
+       .placeholder = "NAME"},
+      {.name = "threads", .value = &options_.threads, .help = "of the CPU (default: all)", .min = 1, .max = 1024},
+      ChoiceField<Precision>("precision", &options_.precision, {{"f32", Precision::kF32}, {"f16", Precision::kF16}},
+                             "of the arithmetic"),
+      {.name = "disable",
+       .value = &disabled_,
+       .help = "leave out: fold, fusion, fast-kernels, attention, static-plan",
+       .placeholder = "A,B",
+       .choices = {"fold", "fusion", "fast-kernels", "attention", "static-plan"}},
+      {.name = "strict",
+       .value = &options_.strict,
+       .help = "fail where a kernel would have to be replaced by a slower one"},
+      {.name = "verify", .value = &options_.verify, .help = "check every node against its definition (slow)"},
+  };
+}
+
+SessionOptions RuntimeOptions::Session() const {
+  SessionOptions session = options_;
+  const auto on = [&](const char* name) {
+    return std::find(disabled_.begin(), disabled_.end(), name) == disabled_.end();
+  };
+  session.toggles = {.fold = on("fold"),
+                     .fusion = on("fusion"),
+                     .fast_kernels = on("fast-kernels"),
+                     .attention = on("attention"),
+                     .static_plan = on("static-plan")};
+  return session;
+}
+
+void ReportSteps(const Stats& stats, Terminal& terminal, Report& report) {
+  report["steps_down"] = Report::array();
+  for (const StepDown& step : stats.steps()) {
+    terminal.Warn(fmt::format("{} ran on {} instead of {}, {} times: {}", step.node, step.to, step.from, step.count,
+                              step.reason));
+    report["steps_down"].push_back(
+        {{"node", step.node}, {"from", step.from}, {"to", step.to}, {"reason", step.reason}, {"count", step.count}});
+  }
+}
+
+double PeakMemory() {
+  rusage usage{};
+  return getrusage(RUSAGE_SELF, &usage) == 0 ? static_cast<double>(usage.ru_maxrss) * 1024 : 0;
+}
+
+}  // namespace timbre::cli

@@ -1,0 +1,28 @@
+// The options of every command that computes: where, and with which optimisations.
+#pragma once
+
+#include "apps/cli/command.h"
+#include "runtime/session.h"
+
+namespace timbre::cli {
+
+// Adds --device, --threads, --precision, --disable, --strict and --verify.
+class RuntimeOptions {
+ public:
+  RuntimeOptions();  // --device defaults to the environment's TIMBRE_DEVICE, where it is set
+  FieldList Fields();
+  SessionOptions Session() const;
+  int threads() const { return options_.threads; }
+
+ private:
+  SessionOptions options_;
+  std::vector<std::string> disabled_;
+};
+
+// The ladder's steps down: a warning each, and "steps_down" of the report.
+void ReportSteps(const Stats& stats, Terminal& terminal, Report& report);
+
+// Peak resident memory of this process so far, in bytes; 0 where the system does not say.
+double PeakMemory();
+
+}  // namespace timbre::cli
