@@ -1,0 +1,18 @@
+# One libFuzzer program for each tests/fuzz/NAME_fuzz_test.cc. `./dev fuzz` builds and runs them.
+if(TIMBRE_FUZZ)
+  # Warnings are errors in the builds with the compiler that everything is written for; this one only has to find crashes.
+  target_compile_options(timbre PUBLIC -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+    -fno-omit-frame-pointer -g1 -Wno-error)
+  file(GLOB fuzz_sources CONFIGURE_DEPENDS tests/fuzz/*_fuzz_test.cc)
+  file(GLOB fuzz_support CONFIGURE_DEPENDS tests/fuzz/fuzz.cc tests/support/*.cc tests/e2e/program.cc)
+  foreach(source ${fuzz_sources})
+    get_filename_component(name ${source} NAME_WE)
+    string(REPLACE "_fuzz_test" "" name ${name})
+    add_executable(fuzz_${name} ${source} ${fuzz_support})
+    target_include_directories(fuzz_${name} PRIVATE ${CMAKE_SOURCE_DIR})
+    target_compile_definitions(fuzz_${name} PRIVATE TIMBRE_LIBFUZZER
+      TIMBRE_SOURCE_DIR="${CMAKE_SOURCE_DIR}" TIMBRE_PROGRAM="${CMAKE_BINARY_DIR}/bin/timbre")
+    target_link_libraries(fuzz_${name} PRIVATE timbre)
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer,address,undefined)
+  endforeach()
+endif()
