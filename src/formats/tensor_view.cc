@@ -29,7 +29,7 @@ bool IsRowMajor(const Shape& shape, const Shape& strides) {
 }
 
 Result<SharedBytes> AlignBytes(const SharedBytes& bytes) {
-  if (reinterpret_cast<uintptr_t>(bytes.data()) % sizeof(double) == 0) return bytes;
+  if (bytes.size() == 0 || reinterpret_cast<uintptr_t>(bytes.data()) % sizeof(double) == 0) return bytes;
   TIMBRE_TRY(AlignedBytes copy, AlignedBytes::Allocate(bytes.size()));
   std::memcpy(copy.data(), bytes.data(), bytes.size());
   return SharedBytes::Own(std::move(copy));

@@ -6,7 +6,7 @@ namespace timbre::testing {
 namespace {
 
 void Put(std::string& out, uint64_t value, int bytes) {
-  for (int i = 0; i < bytes; ++i) out += static_cast<char>(value >> (8 * i));
+  for (; bytes > 0; --bytes, value >>= 8) out += static_cast<char>(value);
 }
 
 std::string Deflate(const std::string& content) {
