@@ -296,8 +296,9 @@ void Binary(const BinaryAttrs& a, Ins<T> in, Outs<T> out) {
     for (int64_t i = 0; i < s.elements(); i += 2) {
       const T* p = in[0].data + BroadcastIndex(in[0].shape, s, i);
       const T* q = in[1].data + BroadcastIndex(in[1].shape, s, i);
-      out[0].data[i] = p[0] * q[0] - p[1] * q[1];
-      out[0].data[i + 1] = p[0] * q[1] + p[1] * q[0];
+      const T re = p[0] * q[0] - p[1] * q[1], im = p[0] * q[1] + p[1] * q[0];
+      out[0].data[i] = re;  // the output may lie where an input does
+      out[0].data[i + 1] = im;
     }
     return;
   }
