@@ -1,0 +1,90 @@
+// Reference cases of the speech models, and how near a result comes to them.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "formats/safetensors.h"
+#include "models/speech.h"
+#include "tasks/speech_core.h"
+
+namespace timbre::testing {
+
+// Agreement that rounding alone explains: a float32 network agrees with its float64 twin at about 120 dB.
+inline constexpr double kFloor = 100.0;
+
+inline std::string SharedFile(const std::string& name) { return std::string(TIMBRE_SOURCE_DIR) + "/../shared/" + name; }
+inline std::string DataFile(const std::string& name) { return std::string(TIMBRE_SOURCE_DIR) + "/tests/data/" + name; }
+
+#define TIMBRE_NEEDS_FILE(path)                                                                  \
+  if (!std::filesystem::exists(path)) {                                                          \
+    GTEST_SKIP() << "*** SKIPPED: " << (path) << " is missing, so this case is not proven here"; \
+  }
+
+// Signal to error in dB over all of the reference; -infinity where the sizes differ or a value is not finite.
+inline double Agreement(const std::vector<float>& reference, const std::vector<float>& result) {
+  if (reference.size() != result.size() || reference.empty()) return -INFINITY;
+  double signal = 0, error = 0;
+  for (size_t i = 0; i < reference.size(); ++i) {
+    const double d = static_cast<double>(reference[i]) - result[i];
+    if (!std::isfinite(result[i])) return -INFINITY;
+    signal += static_cast<double>(reference[i]) * reference[i];
+    error += d * d;
+  }
+  return error == 0 ? INFINITY : 10 * std::log10(signal / error);
+}
+
+class Golden {
+ public:
+  explicit Golden(const std::string& path) {
+    auto read = ReadSafetensors(path);
+    EXPECT_TRUE(read) << read.error().message;
+    if (read) file_ = *std::move(read);
+  }
+  std::vector<float> operator[](const std::string& name) const {
+    const auto it = file_.tensors ? file_.tensors->find(name) : TensorMap::const_iterator();
+    EXPECT_TRUE(file_.tensors && it != file_.tensors->end()) << name;
+    return file_.tensors && it != file_.tensors->end() ? it->second.ToF32() : std::vector<float>();
+  }
+  Shape shape(const std::string& name) const { return file_.tensors->at(name).shape; }
+
+ private:
+  Safetensors file_;
+};
+
+// A whole signal through the core, mono.
+inline std::vector<float> Enhance(const SpeechModel& model, const std::vector<float>& noisy,
+                                  SpeechCoreOptions options = {}, const SpeechControls& controls = {},
+                                  const SessionOptions& session = {}) {
+  ThreadPool pool(1);
+  auto core = SpeechCore::Create(model, options, session, pool, nullptr);
+  EXPECT_TRUE(core) << core.error().message;
+  if (!core) return {};
+  std::vector<float> out;
+  const auto drain = [&] {
+    std::vector<float> part(static_cast<size_t>((*core)->available()));
+    float* row = part.data();
+    (*core)->Pop(&row, static_cast<int64_t>(part.size()));
+    out.insert(out.end(), part.begin(), part.end());
+  };
+  const int64_t hop = (*core)->hop();
+  const float* at = noisy.data();
+  int64_t left = static_cast<int64_t>(noisy.size());
+  for (; left >= hop; left -= hop, at += hop) {
+    const Status status = (*core)->PushHop(&at, controls);
+    EXPECT_TRUE(status) << status.error().message;
+    drain();
+  }
+  const Status status = (*core)->Finish(&at, left, controls);
+  EXPECT_TRUE(status) << status.error().message;
+  drain();
+  EXPECT_GE(out.size(), noisy.size());
+  out.resize(noisy.size());
+  return out;
+}
+
+}  // namespace timbre::testing
