@@ -1,0 +1,83 @@
+// Reads any audio that FFmpeg's libraries decode, as a stream of float samples.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "audio/buffer.h"
+#include "base/result.h"
+
+namespace timbre {
+
+struct AudioInfo {
+  std::string format;  // codec and container as FFmpeg names them: "mp3 in mp3"
+  int sample_rate = 0;
+  int channels = 0;
+  std::vector<Speaker> speakers;  // one a channel
+  int64_t expected_frames = 0;    // by the container's header or the file's size, for progress only; 0: not known
+};
+
+// The best audio stream of a file or of a container with video, decoded as it is read: memory does not grow with its
+// length. Delay and padding that an encoder added, and the container states, are removed. Nothing but the file itself
+// is opened, whatever it refers to.
+class AudioReader {
+ public:
+  // Fails in one sentence for a file that is missing, empty, no regular file, no audio, or of which nothing decodes.
+  static Result<std::unique_ptr<AudioReader>> Open(const std::string& path);
+  // The same from memory, which must outlive the reader. `name` is for messages, and for its extension.
+  static Result<std::unique_ptr<AudioReader>> OpenMemory(std::span<const std::byte> bytes, const std::string& name);
+  ~AudioReader();
+
+  const AudioInfo& info() const { return info_; }
+
+  // Reads up to `frames` interleaved frames into `out`, and returns how many: fewer only at the end, then 0. Fails with
+  // kCorrupt at a sample that is NaN or infinite. Samples beyond full scale are passed on as they are.
+  Result<int64_t> Read(float* out, int64_t frames);
+
+  // Frames read so far.
+  int64_t position() const { return position_; }
+
+  // Back to the first sample, for a second pass.
+  Status Rewind();
+
+  // After the end was reached: what was wrong with the file although it could be read (it ends early, parts are
+  // damaged), as one sentence. Empty where nothing was.
+  const std::string& warning() const { return warning_; }
+
+ private:
+  struct Source;
+  struct Decoder;
+  AudioReader();
+  static Result<std::unique_ptr<AudioReader>> OpenSource(std::unique_ptr<Source> source);
+  static Status OpenContainer(Source* source, const char* edit_lists, Decoder* decoder);
+  Status Start();
+  int64_t Mp4End();
+  int64_t Keep();
+  // Decodes until samples are pending or the end is reached.
+  Status Fill();
+  Status Append();
+  void End();
+  double Seconds() const;  // of the samples decoded
+
+  std::unique_ptr<Source> source_;
+  std::unique_ptr<Decoder> decoder_;
+  AudioInfo info_;
+  std::vector<float> pending_;
+  size_t taken_ = 0;       // of pending_
+  int64_t position_ = 0;   // frames given out
+  int64_t decoded_ = 0;    // frames decoded
+  int64_t end_ = 0;        // frames that the container says there are; 0: not known
+  int64_t damaged_ = 0;    // packets or frames that could not be used
+  double damaged_at_ = 0;  // seconds, of the first
+  bool ended_ = false;
+  std::string warning_;
+};
+
+// All of a file, at most `max_frames` of it: more is kUnsupported.
+Result<AudioBuffer> ReadAudioFile(const std::string& path, int64_t max_frames);
+
+}  // namespace timbre

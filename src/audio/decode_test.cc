@@ -1,0 +1,281 @@
+#include "audio/decode.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <limits>
+
+#include "audio/encode.h"
+#include "audio/test_files.h"
+
+namespace timbre {
+namespace {
+
+constexpr int64_t kMost = 1 << 24;
+
+// A WAV file of the given format tag (1 integers, 3 floats).
+std::string Wav(int tag, int bits, int channels, int rate, const std::string& data) {
+  std::string bytes;
+  const auto put = [&](uint32_t value, int size) {
+    for (int i = 0; i < size; ++i) bytes.push_back(static_cast<char>(value >> (8 * i)));
+  };
+  bytes += "RIFF";
+  put(36 + static_cast<uint32_t>(data.size()), 4);
+  bytes += "WAVEfmt ";
+  put(16, 4), put(tag, 2), put(channels, 2), put(rate, 4), put(rate * channels * bits / 8, 4),
+      put(channels * bits / 8, 2);
+  put(bits, 2);
+  bytes += "data";
+  put(static_cast<uint32_t>(data.size()), 4);
+  return bytes + data;
+}
+
+std::string Bytes(const std::vector<float>& x) {
+  return {reinterpret_cast<const char*>(x.data()), x.size() * sizeof(float)};
+}
+
+std::span<const std::byte> AsBytes(const std::string& s) { return std::as_bytes(std::span(s.data(), s.size())); }
+
+TEST(Decode, ReadsInAnyStepAndAgainAfterRewind) {
+  TestFolder folder;
+  const std::vector<float> x = NoiseFrames(10007, 2);
+  WriteBytes(folder / "x.wav", Wav(3, 32, 2, 44100, Bytes(x)));
+  auto reader = AudioReader::Open(folder / "x.wav");
+  ASSERT_TRUE(reader) << reader.error().message;
+  EXPECT_EQ((*reader)->info().sample_rate, 44100);
+  EXPECT_EQ((*reader)->info().expected_frames, 10007);
+  EXPECT_EQ((*reader)->info().speakers, (std::vector<Speaker>{Speaker::kFrontLeft, Speaker::kFrontRight}));
+  for (int64_t step : {1, 7, 1000, 10007, 20000}) {
+    std::vector<float> y;
+    std::vector<float> block(step * 2);
+    for (;;) {
+      auto count = (*reader)->Read(block.data(), step);
+      ASSERT_TRUE(count);
+      if (*count == 0) break;
+      y.insert(y.end(), block.begin(), block.begin() + *count * 2);
+      EXPECT_EQ((*reader)->position() * 2, static_cast<int64_t>(y.size()));
+      if (*count < step) {
+        EXPECT_EQ((*reader)->position(), 10007);
+      }
+    }
+    EXPECT_EQ(y, x) << step;
+    EXPECT_EQ((*reader)->warning(), "");
+    ASSERT_TRUE((*reader)->Rewind());
+    EXPECT_EQ((*reader)->position(), 0);
+  }
+}
+
+TEST(Decode, EverySampleFormatOfWav) {
+  const std::string u8{'\x00', '\x80', '\xff'};
+  auto reader = AudioReader::OpenMemory(AsBytes(Wav(1, 8, 1, 8000, u8)), "x.wav");
+  ASSERT_FALSE(reader && (*reader)->info().channels != 1);
+  const std::string wav8 = Wav(1, 8, 1, 8000, u8),
+                    wav16 = Wav(1, 16, 1, 8000, std::string("\x00\x80\xff\x7f\x01\x00", 6)),
+                    wav24 = Wav(1, 24, 1, 8000, std::string("\x00\x00\x80\xff\xff\x7f\x01\x00\x00", 9)),
+                    wav32 = Wav(1, 32, 1, 8000, std::string("\x00\x00\x00\x80\x00\x00\x00\x40", 8));
+  const auto read = [](const std::string& bytes) {
+    auto r = AudioReader::OpenMemory(AsBytes(bytes), "x.wav");
+    EXPECT_TRUE(r) << r.error().message;
+    std::vector<float> x(10);
+    auto count = (*r)->Read(x.data(), 10);
+    EXPECT_TRUE(count);
+    x.resize(*count);
+    return x;
+  };
+  EXPECT_EQ(read(wav8), (std::vector<float>{-1, 0, 127.0f / 128}));
+  EXPECT_EQ(read(wav16), (std::vector<float>{-1, 32767.0f / 32768, 1.0f / 32768}));
+  EXPECT_EQ(read(wav24), (std::vector<float>{-1, 8388607.0f / 8388608, 1.0f / 8388608}));
+  EXPECT_EQ(read(wav32), (std::vector<float>{-1, 0.5f}));
+}
+
+TEST(Decode, NotANumberIsOneSentenceWithItsPlace) {
+  for (float bad : {std::nanf(""), std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()}) {
+    std::vector<float> x = NoiseFrames(20000, 2);
+    x[2 * 12345 + 1] = bad;
+    const std::string bytes = Wav(3, 32, 2, 10000, Bytes(x));
+    auto reader = AudioReader::OpenMemory(AsBytes(bytes), "song.wav");
+    ASSERT_TRUE(reader) << reader.error().message;
+    std::vector<float> y(x.size());
+    auto count = (*reader)->Read(y.data(), 20000);
+    ASSERT_FALSE(count);
+    EXPECT_EQ(count.error().code, ErrorCode::kCorrupt);
+    EXPECT_EQ(count.error().message,
+              "'song.wav' holds a sample that is not a finite number, sample 12345 (1.23 s); repair or re-export it.");
+  }
+}
+
+TEST(Decode, FilesThatAreNoAudioAreOneSentence) {
+  TestFolder folder;
+  WriteBytes(folder / "empty.mp3", "");
+  WriteBytes(folder / "text.mp3", std::string(5000, 'a') + "\nplain text\n");
+  WriteBytes(folder / "text.txt", "Just some words.\n");
+  WriteBytes(folder / "zeros.wav", std::string(100000, '\0'));
+  WriteBytes(folder / "header.wav", Wav(1, 16, 2, 44100, ""));
+  WriteBytes(folder / "list.m3u8",
+             "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n");
+  WriteBytes(folder / "list.ffconcat", "ffconcat version 1.0\nfile header.wav\n");
+  for (const auto& [name, code, words] : {std::tuple{"missing.mp3", ErrorCode::kNotFound, "does not exist"},
+                                          {"", ErrorCode::kInvalidArgument, "is a folder"},
+                                          {"empty.mp3", ErrorCode::kCorrupt, "is empty"},
+                                          {"text.mp3", ErrorCode::kCorrupt, "text.mp3' "},
+                                          {"text.txt", ErrorCode::kCorrupt, "text.txt' "},
+                                          {"zeros.wav", ErrorCode::kCorrupt, "zeros.wav' "},
+                                          {"header.wav", ErrorCode::kCorrupt, "no samples"},
+                                          {"list.m3u8", ErrorCode::kCorrupt, "list.m3u8' "},
+                                          {"list.ffconcat", ErrorCode::kCorrupt, "list.ffconcat' "}}) {
+    auto reader = AudioReader::Open(folder / name);
+    ASSERT_FALSE(reader) << name;
+    EXPECT_EQ(reader.error().code, code) << name << ": " << reader.error().message;
+    EXPECT_NE(reader.error().message.find(words), std::string::npos) << reader.error().message;
+    EXPECT_EQ(reader.error().message.back(), '.');
+    EXPECT_EQ(reader.error().message.find('\n'), std::string::npos);
+  }
+  auto reader = AudioReader::Open("/dev/null");
+  ASSERT_FALSE(reader);
+  EXPECT_NE(reader.error().message.find("no regular file"), std::string::npos);
+}
+
+TEST(Decode, ATruncatedFileGivesWhatIsThereAndSaysSo) {
+  TestFolder folder;
+  const std::vector<float> x = NoiseFrames(200000, 2);
+  for (FileFormat format : {FileFormat::kWav, FileFormat::kFlac, FileFormat::kMp3}) {
+    const std::string path = folder / std::string("x.").append(FileExtension(format));
+    auto writer = AudioWriter::Create(path, {.format = format}, 44100, 2);
+    ASSERT_TRUE(writer);
+    ASSERT_TRUE((*writer)->Write(x.data(), 200000));
+    ASSERT_TRUE((*writer)->Finish());
+    const std::string bytes = ReadBytes(path);
+    const std::string half = bytes.substr(0, bytes.size() / 2);
+    auto reader = AudioReader::OpenMemory(AsBytes(half), "song");
+    ASSERT_TRUE(reader) << reader.error().message;
+    std::vector<float> y(x.size());
+    auto count = (*reader)->Read(y.data(), 200000);
+    ASSERT_TRUE(count) << count.error().message;
+    EXPECT_GT(*count, 90000) << FileExtension(format);
+    EXPECT_LT(*count, 110000) << FileExtension(format);
+    EXPECT_EQ((*reader)->warning().find("'song' ends early, at 2."), 0u)
+        << FileExtension(format) << (*reader)->warning();
+  }
+}
+
+TEST(Decode, ADamagedFileIsReadOn) {
+  TestFolder folder;
+  auto writer = AudioWriter::Create(folder / "x.mp3", {.format = FileFormat::kMp3}, 44100, 2);
+  ASSERT_TRUE(writer);
+  const std::vector<float> x = NoiseFrames(300000, 2);
+  ASSERT_TRUE((*writer)->Write(x.data(), 300000));
+  ASSERT_TRUE((*writer)->Finish());
+  std::string bytes = ReadBytes(folder / "x.mp3");
+  for (size_t i = bytes.size() / 2; i < bytes.size() / 2 + 5000; ++i) bytes[i] = static_cast<char>(i * 37);
+  auto reader = AudioReader::OpenMemory(AsBytes(bytes), "song");
+  ASSERT_TRUE(reader);
+  std::vector<float> y(2 * 400000);
+  auto count = (*reader)->Read(y.data(), 400000);
+  ASSERT_TRUE(count) << count.error().message;
+  EXPECT_GT(*count, 280000);
+  EXPECT_NE((*reader)->warning(), "");
+}
+
+TEST(Decode, ALimitOnLengthIsKept) {
+  TestFolder folder;
+  WriteBytes(folder / "x.wav", Wav(3, 32, 1, 44100, Bytes(NoiseFrames(1000, 1))));
+  EXPECT_TRUE(ReadAudioFile(folder / "x.wav", 1000));
+  EXPECT_FALSE(ReadAudioFile(folder / "x.wav", 999));
+}
+
+// What the ffmpeg program encodes comes back to the sample: delay and padding are cut off.
+TEST(Decode, ContainersAndCodecsKeepTheLength) {
+  if (!HaveFfmpeg()) GTEST_SKIP() << "SKIPPED: there is no ffmpeg program to make the files with";
+  TestFolder folder;
+  struct Case {
+    const char* name;
+    const char* options;
+    double least_db;
+    bool opus = false;
+  };
+  const Case cases[] = {
+      {"x.flac", "", 90},
+      {"x.m4a", "-c:a aac -b:a 192k", 20},
+      {"alac.m4a", "-c:a alac", 90},
+      {"x.mp4", "-f lavfi -i color=s=32x32:r=10 -shortest -c:v mpeg4 -c:a aac -b:a 192k", 20},
+      {"x.mkv", "-f lavfi -i color=s=32x32:r=10 -shortest -c:v mpeg4 -c:a flac", 90},
+      {"x.mp3", "-b:a 192k", 20},
+      {"x.ogg", "-c:a libvorbis -b:a 192k", 20},
+      {"x.opus", "-c:a libopus -b:a 192k", 20, true},
+      {"x.webm", "-c:a libopus -b:a 192k", 20, true},
+      {"x.aiff", "", 90},
+      {"x.caf", "-c:a pcm_s24le", 120},
+      {"x.wv", "", 90},
+      {"x.au", "", 90},
+  };
+  for (const Case& c : cases) {
+    for (int rate : {44100, 48000}) {
+      for (int64_t frames : {int64_t{20000}, int64_t{44100 + 777}}) {
+        SCOPED_TRACE(testing::Message() << c.name << " " << rate << " " << frames);
+        if (c.opus && rate != 48000) continue;
+        const std::vector<float> x = SineFrames(frames, 2, 300, rate);
+        WriteBytes(folder / "in.wav", Wav(3, 32, 2, rate, Bytes(x)));
+        ASSERT_TRUE(RunFfmpeg("-i " + (folder / "in.wav") + " " + c.options + " " + (folder / c.name)));
+        auto back = ReadAudioFile(folder / c.name, kMost);
+        ASSERT_TRUE(back) << back.error().message;
+        EXPECT_EQ(back->sample_rate, rate);
+        EXPECT_EQ(back->channels, 2);
+        EXPECT_EQ(back->frames(), frames);
+        const size_t edge = x.size() / 10;
+        EXPECT_GE(SignalToError({x.begin() + edge, x.end() - edge},
+                                {back->samples.begin() + edge, back->samples.begin() + (x.size() - edge)}),
+                  c.least_db);
+      }
+    }
+  }
+}
+
+TEST(Decode, SurroundLayoutsAreNamed) {
+  if (!HaveFfmpeg()) GTEST_SKIP() << "SKIPPED: there is no ffmpeg program to make the files with";
+  TestFolder folder;
+  using enum Speaker;
+  const std::pair<const char*, std::vector<Speaker>> layouts[] = {
+      {"mono", {kFrontCenter}},
+      {"quad", {kFrontLeft, kFrontRight, kBackLeft, kBackRight}},
+      {"5.1", {kFrontLeft, kFrontRight, kFrontCenter, kLowFrequency, kBackLeft, kBackRight}},
+      {"5.1(side)", {kFrontLeft, kFrontRight, kFrontCenter, kLowFrequency, kSideLeft, kSideRight}},
+      {"7.1", {kFrontLeft, kFrontRight, kFrontCenter, kLowFrequency, kBackLeft, kBackRight, kSideLeft, kSideRight}},
+  };
+  for (const auto& [name, speakers] : layouts) {
+    ASSERT_TRUE(RunFfmpeg(std::string("-f lavfi -i anullsrc=r=44100:cl='") + name + "' -t 0.1 " + (folder / "x.wav")));
+    auto reader = AudioReader::Open(folder / "x.wav");
+    ASSERT_TRUE(reader);
+    EXPECT_EQ((*reader)->info().speakers, speakers) << name;
+  }
+}
+
+TEST(Decode, AVideoWithoutSoundHoldsNoAudio) {
+  if (!HaveFfmpeg()) GTEST_SKIP() << "SKIPPED: there is no ffmpeg program to make the files with";
+  TestFolder folder;
+  ASSERT_TRUE(RunFfmpeg("-f lavfi -i color=s=32x32:r=10 -t 1 -c:v mpeg4 " + (folder / "x.mp4")));
+  auto reader = AudioReader::Open(folder / "x.mp4");
+  ASSERT_FALSE(reader);
+  EXPECT_NE(reader.error().message.find("holds no audio"), std::string::npos) << reader.error().message;
+}
+
+TEST(Decode, RealFiles) {
+  const std::string shared = std::string(TIMBRE_SOURCE_DIR) + "/../shared/audio/";
+  if (!std::filesystem::exists(shared)) GTEST_SKIP() << "SKIPPED: " << shared << " is missing";
+  for (const auto& [name, rate, channels] : {std::tuple{"music-20s.mp3", 44100, 2},
+                                             {"noisy-speech-16k.wav", 16000, 1},
+                                             {"noisy-speech-48k.wav", 48000, 1}}) {
+    auto reader = AudioReader::Open(shared + name);
+    ASSERT_TRUE(reader) << reader.error().message;
+    EXPECT_EQ((*reader)->info().sample_rate, rate);
+    EXPECT_EQ((*reader)->info().channels, channels);
+    auto all = ReadAudioFile(shared + name, kMost);
+    ASSERT_TRUE(all);
+    EXPECT_NEAR(static_cast<double>(all->frames()), static_cast<double>((*reader)->info().expected_frames), 2304);
+    double energy = 0;
+    for (const float v : all->samples) energy += v * v;
+    EXPECT_GT(energy / static_cast<double>(all->samples.size()), 1e-6);
+  }
+}
+
+}  // namespace
+}  // namespace timbre

@@ -1,0 +1,512 @@
+#include "audio/encode.h"
+
+#include <fcntl.h>
+#include <sndfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "audio/resample.h"
+#include "base/atomic_file.h"
+#include "base/suggest.h"
+
+extern "C" {
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/channel_layout.h>
+#include <libavutil/mem.h>
+}
+
+namespace timbre {
+namespace {
+
+constexpr int64_t kBlock = 8192;  // frames converted at once
+constexpr int kMaxChannels = 8;
+
+template <typename Enum>
+Result<Enum> Parse(std::string_view what, std::string_view name,
+                   std::span<const std::pair<std::string_view, Enum>> rows) {
+  std::vector<std::string> names;
+  for (const auto& [row_name, value] : rows) {
+    if (row_name == name) return value;
+    names.emplace_back(row_name);
+  }
+  return Fail(ErrorCode::kInvalidArgument,
+              "There is no " + std::string(what) + " '" + std::string(name) + "'." + SuggestionFor(name, names));
+}
+
+// A file descriptor that remembers why it failed: the libraries on top of it don't say.
+struct Sink {
+  int fd = -1;
+  int failed = 0;  // errno
+
+  Sink() = default;
+  Sink(const Sink&) = delete;
+  Sink& operator=(const Sink&) = delete;
+  ~Sink() {
+    if (fd >= 0) close(fd);
+  }
+
+  bool Write(const void* bytes, size_t count) {
+    const char* from = static_cast<const char*>(bytes);
+    while (count > 0) {
+      const ssize_t written = write(fd, from, count);
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) {
+        failed = errno;
+        return false;
+      }
+      from += written;
+      count -= static_cast<size_t>(written);
+    }
+    return true;
+  }
+
+  int64_t Seek(int64_t offset, int whence) {
+    const off_t at = lseek(fd, offset, whence);
+    if (at < 0) failed = errno;
+    return at;
+  }
+
+  int64_t Size() {
+    struct stat info = {};
+    return fstat(fd, &info) == 0 ? info.st_size : -1;
+  }
+};
+
+Status NotWritten(const std::string& path, int error, const std::string& otherwise) {
+  return Fail(ErrorCode::kIo,
+              "'" + path + "' could not be written: " + (error != 0 ? std::strerror(error) : otherwise) + ".");
+}
+
+// Turns samples into bytes of one format.
+class Encoder {
+ public:
+  virtual ~Encoder() = default;
+  virtual Status Encode(const float* interleaved, int64_t frames) = 0;
+  virtual Status Finish() = 0;
+};
+
+// WAV and FLAC, by libsndfile.
+class PcmEncoder : public Encoder {
+ public:
+  static Result<std::unique_ptr<Encoder>> Create(Sink* sink, const std::string& path, const WriteOptions& options,
+                                                 int sample_rate, int channels) {
+    const bool flac = options.format == FileFormat::kFlac;
+    if (flac && options.sample_format == SampleFormat::kF32) {
+      return Fail(ErrorCode::kInvalidArgument, "FLAC holds no floating-point samples; choose s16 or s24, or WAV.");
+    }
+    const int subtype = options.sample_format == SampleFormat::kS16   ? SF_FORMAT_PCM_16
+                        : options.sample_format == SampleFormat::kS24 ? SF_FORMAT_PCM_24
+                                                                      : SF_FORMAT_FLOAT;
+    SF_INFO info = {};
+    info.samplerate = sample_rate;
+    info.channels = channels;
+    info.format = (flac ? SF_FORMAT_FLAC : SF_FORMAT_RF64) | subtype;
+    static SF_VIRTUAL_IO io = {
+        .get_filelen = [](void* s) { return static_cast<sf_count_t>(static_cast<Sink*>(s)->Size()); },
+        .seek = [](sf_count_t offset, int whence,
+                   void* s) { return static_cast<sf_count_t>(static_cast<Sink*>(s)->Seek(offset, whence)); },
+        .read = [](void*, sf_count_t, void*) -> sf_count_t { return 0; },
+        .write = [](const void* bytes, sf_count_t count, void* s) -> sf_count_t {
+          return static_cast<Sink*>(s)->Write(bytes, static_cast<size_t>(count)) ? count : 0;
+        },
+        .tell = [](void* s) { return static_cast<sf_count_t>(static_cast<Sink*>(s)->Seek(0, SEEK_CUR)); },
+    };
+    std::unique_ptr<PcmEncoder> encoder(new PcmEncoder(sink, path, options.sample_format, channels));
+    encoder->file_ = sf_open_virtual(&io, SFM_WRITE, &info, sink);
+    if (encoder->file_ == nullptr) return tl::unexpected(NotWritten(path, sink->failed, sf_strerror(nullptr)).error());
+    // An RF64 that stays below 4 GiB becomes a plain WAV when it is closed.
+    if (!flac) sf_command(encoder->file_, SFC_RF64_AUTO_DOWNGRADE, nullptr, SF_TRUE);
+    // The PEAK chunk holds the time of day: equal input is to give equal files.
+    sf_command(encoder->file_, SFC_SET_ADD_PEAK_CHUNK, nullptr, SF_FALSE);
+    return encoder;
+  }
+
+  ~PcmEncoder() override {
+    if (file_ != nullptr) sf_close(file_);
+  }
+
+  Status Encode(const float* interleaved, int64_t frames) override {
+    while (frames > 0) {
+      const int64_t count = std::min(frames, kBlock);
+      const int64_t values = count * channels_;
+      sf_count_t written = 0;
+      if (format_ == SampleFormat::kF32) {
+        written = sf_write_float(file_, interleaved, values);
+      } else {
+        // libsndfile takes integers from the top of 32 bits.
+        const bool s16 = format_ == SampleFormat::kS16;
+        const float scale = s16 ? 32768.0f : 8388608.0f;
+        for (int64_t i = 0; i < values; ++i) {
+          const float value = std::clamp(interleaved[i] * scale, -scale, scale - 1);
+          integers_[i] = static_cast<int32_t>(static_cast<uint32_t>(std::lrintf(value)) << (s16 ? 16 : 8));
+        }
+        written = sf_write_int(file_, integers_.data(), values);
+      }
+      if (written != values || sink_->failed != 0) return NotWritten(path_, sink_->failed, sf_strerror(file_));
+      interleaved += values;
+      frames -= count;
+    }
+    return {};
+  }
+
+  Status Finish() override {
+    const int error = sf_close(std::exchange(file_, nullptr));
+    if (error != 0 || sink_->failed != 0) return NotWritten(path_, sink_->failed, sf_error_number(error));
+    return {};
+  }
+
+ private:
+  PcmEncoder(Sink* sink, std::string path, SampleFormat format, int channels)
+      : sink_(sink), path_(std::move(path)), format_(format), channels_(channels), integers_(kBlock * channels) {}
+
+  Sink* sink_;
+  std::string path_;
+  SampleFormat format_;
+  int channels_;
+  SNDFILE* file_ = nullptr;
+  std::vector<int32_t> integers_;
+};
+
+// The nearest rate that MP3 knows, from above where there is one.
+int Mp3Rate(int sample_rate) {
+  for (const int rate : {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000}) {
+    if (rate >= sample_rate) return rate;
+  }
+  return 48000;
+}
+
+std::string Reason(int error) {
+  char text[AV_ERROR_MAX_STRING_SIZE] = {};
+  av_strerror(error, text, sizeof(text));
+  return text;
+}
+
+// MP3 (libmp3lame) and Opus (libopus), by FFmpeg's libraries, whose containers record the encoder's delay and padding:
+// the file decodes to the number of samples that went in.
+class LossyEncoder : public Encoder {
+ public:
+  static Result<std::unique_ptr<Encoder>> Create(Sink* sink, const std::string& path, const WriteOptions& options,
+                                                 int sample_rate, int channels) {
+    const bool mp3 = options.format == FileFormat::kMp3;
+    const char* name = mp3 ? "MP3" : "Opus";
+    if (channels > 2) {
+      return Fail(ErrorCode::kInvalidArgument, std::string(name) + " files of " + std::to_string(channels) +
+                                                   " channels are not written; choose WAV or FLAC.");
+    }
+    const int least = mp3 ? 32 : 6, most = mp3 ? 320 : 510;
+    const int bitrate = options.bitrate == 0 ? (mp3 ? 320 : 160) : options.bitrate;
+    if (bitrate < least || bitrate > most) {
+      return Fail(ErrorCode::kInvalidArgument, "A bit rate of " + std::to_string(bitrate) + " kbit/s was asked for; " +
+                                                   name + " takes " + std::to_string(least) + " to " +
+                                                   std::to_string(most) + ".");
+    }
+    const AVCodec* codec = avcodec_find_encoder_by_name(mp3 ? "libmp3lame" : "libopus");
+    if (codec == nullptr) {
+      return Fail(ErrorCode::kUnsupported,
+                  std::string("FFmpeg's libraries here cannot encode ") + name + "; choose WAV or FLAC.");
+    }
+    const int rate = mp3 ? Mp3Rate(sample_rate) : 48000;
+    TIMBRE_TRY(Resampler resampler, Resampler::Create(sample_rate, rate, channels));
+    std::unique_ptr<LossyEncoder> encoder(new LossyEncoder(sink, path, std::move(resampler), channels));
+    LossyEncoder& e = *encoder;
+
+    constexpr int kIoBuffer = 1 << 16;
+    e.codec_ = avcodec_alloc_context3(codec);
+    e.packet_ = av_packet_alloc();
+    e.frame_ = av_frame_alloc();
+    auto* buffer = static_cast<unsigned char*>(av_malloc(kIoBuffer));
+    if (buffer != nullptr) e.io_ = avio_alloc_context(buffer, kIoBuffer, 1, sink, nullptr, &WriteBytes, &SeekBytes);
+    if (e.io_ == nullptr) av_free(buffer);
+    int error = avformat_alloc_output_context2(&e.format_, nullptr, mp3 ? "mp3" : "opus", nullptr);
+    if (error < 0 || e.codec_ == nullptr || e.packet_ == nullptr || e.frame_ == nullptr || e.io_ == nullptr) {
+      return Fail(ErrorCode::kOutOfMemory, "There is no memory left to write '" + path + "'.");
+    }
+    e.format_->pb = e.io_;
+    e.format_->flags |= AVFMT_FLAG_BITEXACT;  // no random serial number, no version: equal input gives equal files
+    e.codec_->flags |= AV_CODEC_FLAG_BITEXACT;
+    if ((e.format_->oformat->flags & AVFMT_GLOBALHEADER) != 0) e.codec_->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
+    e.codec_->sample_fmt = mp3 ? AV_SAMPLE_FMT_FLTP : AV_SAMPLE_FMT_FLT;
+    e.codec_->sample_rate = rate;
+    e.codec_->time_base = {1, rate};
+    e.codec_->bit_rate = int64_t{bitrate} * 1000;
+    av_channel_layout_default(&e.codec_->ch_layout, channels);
+    error = avcodec_open2(e.codec_, codec, nullptr);
+    AVStream* stream = error < 0 ? nullptr : avformat_new_stream(e.format_, nullptr);
+    if (stream != nullptr) {
+      stream->time_base = e.codec_->time_base;
+      error = avcodec_parameters_from_context(stream->codecpar, e.codec_);
+      if (error >= 0) error = avformat_write_header(e.format_, nullptr);
+    }
+    if (error < 0 || stream == nullptr) return e.Failed(error);
+    return encoder;
+  }
+
+  ~LossyEncoder() override {
+    av_frame_free(&frame_);
+    av_packet_free(&packet_);
+    avcodec_free_context(&codec_);
+    avformat_free_context(format_);
+    if (io_ != nullptr) {
+      av_freep(&io_->buffer);
+      avio_context_free(&io_);
+    }
+  }
+
+  Status Encode(const float* interleaved, int64_t frames) override {
+    TIMBRE_CHECK(resampler_.Push(interleaved, frames, &waiting_));
+    return Send(false);
+  }
+
+  Status Finish() override {
+    TIMBRE_CHECK(resampler_.Finish(&waiting_));
+    TIMBRE_CHECK(Send(true));
+    if (const int error = avcodec_send_frame(codec_, nullptr); error < 0) return Failed(error);
+    TIMBRE_CHECK(Drain());
+    if (const int error = av_write_trailer(format_); error < 0) return Failed(error);
+    avio_flush(io_);
+    if (sink_->failed != 0 || io_->error < 0) return Failed(io_->error);
+    return {};
+  }
+
+ private:
+  LossyEncoder(Sink* sink, std::string path, Resampler resampler, int channels)
+      : sink_(sink), path_(std::move(path)), resampler_(std::move(resampler)), channels_(channels) {}
+
+#if LIBAVFORMAT_VERSION_MAJOR >= 61
+  static int WriteBytes(void* sink, const uint8_t* bytes, int count) {
+#else
+  static int WriteBytes(void* sink, uint8_t* bytes, int count) {
+#endif
+    Sink& s = *static_cast<Sink*>(sink);
+    return s.Write(bytes, static_cast<size_t>(count)) ? count : AVERROR(s.failed);
+  }
+  static int64_t SeekBytes(void* sink, int64_t offset, int whence) {
+    Sink& s = *static_cast<Sink*>(sink);
+    whence &= ~AVSEEK_FORCE;
+    return whence == AVSEEK_SIZE ? s.Size() : s.Seek(offset, whence);
+  }
+
+  tl::unexpected<Error> Failed(int error) const {
+    return tl::unexpected(NotWritten(path_, sink_->failed, Reason(error)).error());
+  }
+
+  // Gives the encoder whole frames of what waits, and at the end the rest.
+  Status Send(bool all) {
+    const int64_t size = codec_->frame_size;
+    int64_t at = 0;
+    const int64_t total = static_cast<int64_t>(waiting_.size()) / channels_;
+    while (total - at >= size || (all && at < total)) {
+      const int64_t count = std::min(size, total - at);
+      frame_->nb_samples = static_cast<int>(count);
+      frame_->format = codec_->sample_fmt;
+      frame_->sample_rate = codec_->sample_rate;
+      frame_->pts = sent_;
+      int error = av_channel_layout_copy(&frame_->ch_layout, &codec_->ch_layout);
+      if (error >= 0) error = av_frame_get_buffer(frame_, 0);
+      if (error < 0) return Failed(error);
+      const float* from = waiting_.data() + at * channels_;
+      if (av_sample_fmt_is_planar(codec_->sample_fmt) == 0) {
+        std::memcpy(frame_->data[0], from, static_cast<size_t>(count) * channels_ * sizeof(float));
+      } else {
+        for (int c = 0; c < channels_; ++c) {
+          float* plane = reinterpret_cast<float*>(frame_->data[c]);
+          for (int64_t i = 0; i < count; ++i) plane[i] = from[i * channels_ + c];
+        }
+      }
+      error = avcodec_send_frame(codec_, frame_);
+      av_frame_unref(frame_);
+      if (error < 0) return Failed(error);
+      TIMBRE_CHECK(Drain());
+      at += count;
+      sent_ += count;
+    }
+    waiting_.erase(waiting_.begin(), waiting_.begin() + at * channels_);
+    return {};
+  }
+
+  // Writes the packets that the encoder has ready.
+  Status Drain() {
+    for (;;) {
+      int error = avcodec_receive_packet(codec_, packet_);
+      if (error == AVERROR(EAGAIN) || error == AVERROR_EOF) return {};
+      if (error >= 0) {
+        packet_->stream_index = 0;
+        av_packet_rescale_ts(packet_, codec_->time_base, format_->streams[0]->time_base);
+        error = av_write_frame(format_, packet_);
+        av_packet_unref(packet_);
+      }
+      if (error < 0 || sink_->failed != 0) return Failed(error);
+    }
+  }
+
+  Sink* sink_;
+  std::string path_;
+  Resampler resampler_;
+  int channels_;
+  AVFormatContext* format_ = nullptr;
+  AVCodecContext* codec_ = nullptr;
+  AVIOContext* io_ = nullptr;
+  AVPacket* packet_ = nullptr;
+  AVFrame* frame_ = nullptr;
+  std::vector<float> waiting_;  // resampled, not yet a whole frame
+  int64_t sent_ = 0;            // frames
+};
+
+// Opens a file in the folder of `path` that has no name, so that nothing is left of it whatever happens.
+Status OpenNameless(const std::string& path, Sink* sink) {
+  const size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  sink->fd = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (sink->fd < 0) {  // not every file system can
+    std::string name = folder + "/.timbre-XXXXXX";
+    sink->fd = mkostemp(name.data(), O_CLOEXEC);
+    if (sink->fd >= 0) unlink(name.c_str());
+  }
+  if (sink->fd < 0) return NotWritten(path, errno, "");
+  return {};
+}
+
+class FileWriter : public AudioWriter {
+ public:
+  FileWriter(AtomicFile file, ClipMode clip, int channels)
+      : file_(std::move(file)), clip_(clip), channels_(channels), block_(kBlock * channels) {}
+
+  Status Open(const WriteOptions& options, int sample_rate) {
+    sink_.fd = open(file_.temporary_path().c_str(), O_WRONLY | O_CLOEXEC);
+    if (sink_.fd < 0) return NotWritten(path(), errno, "");
+    const bool pcm = options.format == FileFormat::kWav || options.format == FileFormat::kFlac;
+    auto create = pcm ? PcmEncoder::Create : LossyEncoder::Create;
+    TIMBRE_TRY(encoder_, create(&sink_, path(), options, sample_rate, channels_));
+    if (clip_ == ClipMode::kRescale) TIMBRE_CHECK(OpenNameless(path(), &samples_));
+    return {};
+  }
+
+  Status Write(const float* interleaved, int64_t frames) override {
+    if (encoder_ == nullptr) return Fail(ErrorCode::kInternal, "'" + path() + "' was written to after its end.");
+    const int64_t values = frames * channels_;
+    float peak = report_.peak;
+    for (int64_t i = 0; i < values; ++i) {
+      const float magnitude = std::fabs(interleaved[i]);
+      if (!(magnitude <= std::numeric_limits<float>::max())) {
+        return Fail(ErrorCode::kInternal, "Sample " + std::to_string(report_.frames + i / channels_) + " of '" +
+                                              path() + "' is not a finite number.");
+      }
+      peak = std::max(peak, magnitude);
+    }
+    report_.peak = peak;
+    report_.frames += frames;
+    if (clip_ == ClipMode::kNone) return encoder_->Encode(interleaved, frames);
+    if (clip_ == ClipMode::kRescale) {
+      if (!samples_.Write(interleaved, static_cast<size_t>(values) * sizeof(float))) {
+        return NotWritten(path(), samples_.failed, "");
+      }
+      return {};
+    }
+    for (int64_t at = 0; at < frames; at += kBlock) {
+      const int64_t count = std::min(kBlock, frames - at);
+      for (int64_t i = 0; i < count * channels_; ++i) {
+        block_[i] = std::clamp(interleaved[at * channels_ + i], -0.99f, 0.99f);
+      }
+      TIMBRE_CHECK(encoder_->Encode(block_.data(), count));
+    }
+    return {};
+  }
+
+  Result<WriteReport> Finish() override {
+    if (encoder_ == nullptr) return Fail(ErrorCode::kInternal, "'" + path() + "' was completed twice.");
+    if (clip_ == ClipMode::kRescale) TIMBRE_CHECK(Rescale());
+    TIMBRE_CHECK(encoder_->Finish());
+    encoder_.reset();
+    if (close(std::exchange(sink_.fd, -1)) != 0) return tl::unexpected(NotWritten(path(), errno, "").error());
+    TIMBRE_CHECK(file_.Commit());
+    return report_;
+  }
+
+ private:
+  const std::string& path() const { return file_.final_path(); }
+
+  // The second pass: reads the samples back, scaled by what the peak asks for.
+  Status Rescale() {
+    report_.gain = 1.0f / std::max(1.0f, 1.01f * report_.peak);
+    if (samples_.Seek(0, SEEK_SET) < 0) return NotWritten(path(), samples_.failed, "");
+    for (int64_t at = 0; at < report_.frames; at += kBlock) {
+      const int64_t count = std::min(kBlock, report_.frames - at);
+      char* to = reinterpret_cast<char*>(block_.data());
+      size_t left = static_cast<size_t>(count) * channels_ * sizeof(float);
+      while (left > 0) {
+        const ssize_t got = read(samples_.fd, to, left);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return NotWritten(path(), got < 0 ? errno : 0, "its temporary samples are gone");
+        to += got;
+        left -= static_cast<size_t>(got);
+      }
+      for (int64_t i = 0; i < count * channels_; ++i) block_[i] *= report_.gain;
+      TIMBRE_CHECK(encoder_->Encode(block_.data(), count));
+    }
+    return {};
+  }
+
+  AtomicFile file_;
+  ClipMode clip_;
+  int channels_;
+  Sink sink_;     // file_'s, for the encoder; outlives it
+  Sink samples_;  // with kRescale: all samples, raw
+  std::unique_ptr<Encoder> encoder_;
+  std::vector<float> block_;
+  WriteReport report_;
+};
+
+constexpr std::pair<std::string_view, FileFormat> kFileFormats[] = {{"wav", FileFormat::kWav},
+                                                                    {"flac", FileFormat::kFlac},
+                                                                    {"mp3", FileFormat::kMp3},
+                                                                    {"opus", FileFormat::kOpus},
+                                                                    {"ogg", FileFormat::kOpus}};
+constexpr std::pair<std::string_view, SampleFormat> kSampleFormats[] = {
+    {"s16", SampleFormat::kS16}, {"s24", SampleFormat::kS24}, {"f32", SampleFormat::kF32}};
+constexpr std::pair<std::string_view, ClipMode> kClipModes[] = {
+    {"rescale", ClipMode::kRescale}, {"clamp", ClipMode::kClamp}, {"none", ClipMode::kNone}};
+
+}  // namespace
+
+Result<FileFormat> ParseFileFormat(std::string_view name) {
+  return Parse<FileFormat>("audio format", name, kFileFormats);
+}
+Result<SampleFormat> ParseSampleFormat(std::string_view name) {
+  return Parse<SampleFormat>("sample format", name, kSampleFormats);
+}
+Result<ClipMode> ParseClipMode(std::string_view name) { return Parse<ClipMode>("clip mode", name, kClipModes); }
+
+std::string_view FileExtension(FileFormat format) {
+  switch (format) {
+    case FileFormat::kWav: return "wav";
+    case FileFormat::kFlac: return "flac";
+    case FileFormat::kMp3: return "mp3";
+    case FileFormat::kOpus: return "opus";
+  }
+  return "";
+}
+
+Result<std::unique_ptr<AudioWriter>> AudioWriter::Create(const std::string& path, const WriteOptions& options,
+                                                         int sample_rate, int channels) {
+  if (channels < 1 || channels > kMaxChannels || sample_rate < 1000 || sample_rate > 655350) {
+    return Fail(ErrorCode::kInvalidArgument, "Audio of " + std::to_string(channels) + " channels at " +
+                                                 std::to_string(sample_rate) + " Hz cannot be written to '" + path +
+                                                 "'.");
+  }
+  TIMBRE_TRY(AtomicFile file, AtomicFile::Create(path));
+  auto writer = std::make_unique<FileWriter>(std::move(file), options.clip, channels);
+  TIMBRE_CHECK(writer->Open(options, sample_rate));
+  return writer;
+}
+
+}  // namespace timbre

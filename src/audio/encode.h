@@ -1,0 +1,65 @@
+// Writes audio files, under their final name only once they are complete.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace timbre {
+
+enum class FileFormat : uint8_t {
+  kWav,  // RF64 above 4 GiB
+  kFlac,
+  kMp3,
+  kOpus,  // in Ogg, at 48 kHz
+};
+enum class SampleFormat : uint8_t { kS16, kS24, kF32 };
+
+// What happens to samples beyond full scale.
+enum class ClipMode : uint8_t {
+  kRescale,  // the whole file is divided by max(1, 1.01 * peak): prevent_clip of demucs/audio.py
+  kClamp,    // to [-0.99, 0.99], likewise
+  kNone,     // kept where the format has room for them, cut at full scale where not
+};
+
+struct WriteOptions {
+  FileFormat format = FileFormat::kWav;
+  SampleFormat sample_format = SampleFormat::kS16;  // of WAV (any) and FLAC (s16, s24)
+  ClipMode clip = ClipMode::kRescale;
+  int bitrate = 0;  // kbit/s, of MP3 (32 to 320, default 320) and Opus (6 to 510, default 160)
+};
+
+// By the names that users give: "wav", "flac", "mp3", "opus" or "ogg"; "s16", "s24", "f32"; "rescale", "clamp", "none".
+Result<FileFormat> ParseFileFormat(std::string_view name);
+Result<SampleFormat> ParseSampleFormat(std::string_view name);
+Result<ClipMode> ParseClipMode(std::string_view name);
+// Without a dot: "wav", "flac", "mp3", "opus".
+std::string_view FileExtension(FileFormat format);
+
+struct WriteReport {
+  int64_t frames = 0;
+  float peak = 0;  // the largest magnitude given to Write
+  float gain = 1;  // that kRescale applied
+};
+
+// A stream of interleaved frames into one file. Memory doesn't grow with its length: rescaling keeps the samples in a
+// nameless temporary file in the same folder, which takes 4 bytes a sample and disappears by itself. Destroyed before
+// Finish, it leaves nothing behind.
+class AudioWriter {
+ public:
+  // Fails where the options don't fit the format, the rate or the channels (1 to 8; MP3 and Opus 1 or 2), or where the
+  // file can't be made. Rates that MP3 doesn't know and all that Opus is given are resampled.
+  static Result<std::unique_ptr<AudioWriter>> Create(const std::string& path, const WriteOptions& options,
+                                                     int sample_rate, int channels);
+  virtual ~AudioWriter() = default;
+
+  // Samples must be finite; kInternal otherwise.
+  virtual Status Write(const float* interleaved, int64_t frames) = 0;
+  // Completes the file and gives it its name. Nothing may be called after it.
+  virtual Result<WriteReport> Finish() = 0;
+};
+
+}  // namespace timbre
