@@ -107,7 +107,7 @@ class BenchCommand final : public Command {
     std::vector<double> seconds;
     terminal.BeginProgress("timing", what_);
     for (int run = 0; run <= runs_; ++run) {
-      if (terminal.Cancelled()) return Fail(ErrorCode::kCancelled, "Cancelled.");
+      if (terminal.Cancelled()) return Fail(ErrorCode::kCancelled, "cancelled.");
       const auto start = std::chrono::steady_clock::now();
       TIMBRE_CHECK(session->Run(buffers.in, buffers.out));
       // The first run makes what is made when first needed, and is not counted.

@@ -93,7 +93,7 @@ Status BenchKernels(const std::string& only, int runs, double peak_gflops, Threa
       for (const KernelRow* row : KernelsFor(op.op, DeviceKind::kCpu)) {
         const std::string name = fmt::format("{}/{}/{}", op.name, c.name, row->name);
         if (name.find(only) == std::string::npos) continue;
-        if (terminal.Cancelled()) return Fail(ErrorCode::kCancelled, "Cancelled.");
+        if (terminal.Cancelled()) return Fail(ErrorCode::kCancelled, "cancelled.");
         TIMBRE_TRY(const std::optional<Timed> timed, Time(*row, c, runs, pool));
         if (!timed) continue;
         const double gflops = timed->gflop / timed->median;
@@ -112,7 +112,7 @@ Status BenchKernels(const std::string& only, int runs, double peak_gflops, Threa
   }
   if (!report["kernels"].empty()) return {};
   return Fail(ErrorCode::kNotFound,
-              "No kernel and case contains '" + only + "'; 'timbre bench kernels' alone lists them.");
+              "no kernel and case contains '" + only + "'; 'timbre bench kernels' alone lists them.");
 }
 
 }  // namespace timbre::cli

@@ -86,7 +86,7 @@ Result<Parsed> ParseCommandLine(const std::string& usage, const std::string& sum
       const std::string name = word.substr(0, word.find('='));
       const std::string nearest = Nearest(name, names);
       return Fail(ErrorCode::kInvalidArgument,
-                  "There is no option '" + name + "'" +
+                  "there is no option '" + name + "'" +
                       (nearest.empty() ? "; see '" + usage + " --help'." : ". Did you mean '" + nearest + "'?"));
     }
   }

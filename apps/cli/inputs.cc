@@ -53,7 +53,7 @@ Status ListFolder(const fs::path& folder, bool recursive, const fs::path& except
     }
   }
   if (found.empty()) {
-    return Fail(ErrorCode::kNotFound, "There is no audio file in '" + folder.string() + "'" +
+    return Fail(ErrorCode::kNotFound, "there is no audio file in '" + folder.string() + "'" +
                                           (recursive ? "." : "; --recursive looks into its folders too."));
   }
   std::sort(found.begin(), found.end());
@@ -70,7 +70,7 @@ Result<std::vector<std::string>> ExpandInputs(const std::vector<std::string>& in
     std::error_code error;
     const fs::file_status status = fs::status(input, error);
     if (status.type() == fs::file_type::not_found) {
-      return Fail(ErrorCode::kNotFound, "There is no file '" + input + "'.");
+      return Fail(ErrorCode::kNotFound, "there is no file '" + input + "'.");
     }
     if (fs::is_directory(status)) {
       TIMBRE_CHECK(ListFolder(input, recursive, Normal(except), files));
@@ -97,10 +97,10 @@ Status CheckOutputFolder(const std::string& folder) {
     path = path.parent_path();
   if (!fs::is_directory(path, error)) {
     return Fail(ErrorCode::kIo,
-                "The output folder '" + folder + "' cannot be made: '" + path.string() + "' is not a folder.");
+                "the output folder '" + folder + "' cannot be made: '" + path.string() + "' is not a folder.");
   }
   if (access(path.c_str(), W_OK | X_OK) != 0) {
-    return Fail(ErrorCode::kIo, "The output folder '" + folder + "' cannot be written to; check the permissions of '" +
+    return Fail(ErrorCode::kIo, "the output folder '" + folder + "' cannot be written to; check the permissions of '" +
                                     path.string() + "'.");
   }
   return {};
@@ -120,7 +120,7 @@ Status OutputPlan::Add(const std::string& path, const std::string& input) {
   if (place != planned_.end() && place->first == entry.first) {
     if (place->second == input) {
       return Fail(ErrorCode::kInvalidArgument,
-                  "Two stems of '" + input + "' would both be written to '" + path + "'; put {stem} into --name.");
+                  "two stems of '" + input + "' would both be written to '" + path + "'; put {stem} into --name.");
     }
     return Fail(ErrorCode::kInvalidArgument, "'" + place->second + "' and '" + input + "' would both be written to '" +
                                                  path + "'; give them to two runs with an --output each.");

@@ -31,7 +31,9 @@ ExitCode ExitCodeFor(ErrorCode code) {
 }
 
 ExitCode Complain(const Error& error) {
-  fmt::print(stderr, "timbre: {}\n", Printable(error.message));
+  std::string message = Printable(error.message);
+  if (message.empty() || std::string_view(".?!").find(message.back()) == std::string_view::npos) message += '.';
+  fmt::print(stderr, "timbre: {}\n", message);
   return ExitCodeFor(error.code);
 }
 
@@ -56,7 +58,7 @@ Status WriteReport(const Report& report, const std::string& path) {
     good = std::fclose(file) == 0 && good;
   if (good) return {};
   return Fail(ErrorCode::kIo,
-              "The report could not be written to '" + path + "'; check the folder and the space left.");
+              "the report could not be written to '" + path + "'; check the folder and the space left.");
 }
 
 ExitCode RunCommand(const CommandRow& row, std::vector<std::string> words) {
@@ -92,7 +94,7 @@ ExitCode RunCommand(const CommandRow& row, std::vector<std::string> words) {
 }
 
 ExitCode Main(std::vector<std::string> words) {
-  if (words.empty()) return Complain({ErrorCode::kInvalidArgument, "A command is missing; see 'timbre --help'."});
+  if (words.empty()) return Complain({ErrorCode::kInvalidArgument, "a command is missing; see 'timbre --help'."});
   const std::string name = words.front();
   words.erase(words.begin());
   if (name == "--help" || name == "-h" || name == "help") {
@@ -108,7 +110,7 @@ ExitCode Main(std::vector<std::string> words) {
     if (name == row.name) return RunCommand(row, std::move(words));
     names.push_back(row.name);
   }
-  return Complain({ErrorCode::kInvalidArgument, "There is no command '" + name + "'." + SuggestionFor(name, names)});
+  return Complain({ErrorCode::kInvalidArgument, "there is no command '" + name + "'." + SuggestionFor(name, names)});
 }
 
 }  // namespace
@@ -119,9 +121,9 @@ int main(int argc, char** argv) {
   try {
     return timbre::cli::Main(std::vector<std::string>(argv + 1, argv + argc));
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "timbre: Out of memory; close other programs or use a shorter --segment.\n");
+    fmt::print(stderr, "timbre: out of memory; close other programs or use a shorter --segment.\n");
   } catch (const std::exception& error) {
-    fmt::print(stderr, "timbre: Unexpected failure: {}.\n", timbre::cli::Printable(error.what()));
+    fmt::print(stderr, "timbre: unexpected failure: {}.\n", timbre::cli::Printable(error.what()));
   }
   return timbre::cli::kExitFailed;
 }

@@ -38,7 +38,7 @@ Result<const NetworkRow*> FindNetwork(std::string_view name) {
     if (row.name == name) return &row;
     names.emplace_back(row.name);
   }
-  return Fail(ErrorCode::kNotFound, "There is no network '" + std::string(name) + "'." + SuggestionFor(name, names));
+  return Fail(ErrorCode::kNotFound, "there is no network '" + std::string(name) + "'." + SuggestionFor(name, names));
 }
 
 }  // namespace timbre

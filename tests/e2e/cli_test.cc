@@ -47,15 +47,15 @@ TEST(Cli, EveryCommandOfTheHelpHasHelp) {
 }
 
 TEST(Cli, WhatDoesNotExistSuggestsTheNearest) {
-  ExpectOneSentence(RunTimbre({}), 2, "A command is missing");
+  ExpectOneSentence(RunTimbre({}), 2, "a command is missing");
   ExpectOneSentence(RunTimbre({"devcies"}), 2, "Did you mean 'devices'?");
   ExpectOneSentence(RunTimbre({"zzzzzzzzzzzz"}), 2, "It can be one of: ");
   ExpectOneSentence(RunTimbre({"devices", "--jsom", "-"}), 2, "Did you mean '--json'?");
-  ExpectOneSentence(RunTimbre({"devices", "-x"}), 2, "There is no option '-x'");
+  ExpectOneSentence(RunTimbre({"devices", "-x"}), 2, "there is no option '-x'");
   ExpectOneSentence(RunTimbre({"devices", "more"}), 2, "one word too many");
   ExpectOneSentence(RunTimbre({"devices", "--json"}), 2, "--json needs a value");
   ExpectOneSentence(RunTimbre({"devices", "--quiet=3"}), 2, "--quiet takes no value");
-  ExpectOneSentence(RunTimbre({"bad\n\x1b[31mname"}), 2, "There is no command 'bad ?[31mname'");
+  ExpectOneSentence(RunTimbre({"bad\n\x1b[31mname"}), 2, "there is no command 'bad ?[31mname'");
 }
 
 TEST(Cli, DevicesAreReportedAsJson) {
