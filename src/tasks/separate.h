@@ -64,7 +64,7 @@ struct TrackReport {
   int64_t tiles = 0;
   StageTimes times;
   double real_time_factor = 0;  // times.total / seconds
-  int64_t peak_memory = 0;      // bytes, of the process so far
+  std::string warning;          // what was wrong with the input although it could be read; empty where nothing was
 };
 
 // A model made ready for any number of tracks.
