@@ -7,6 +7,7 @@
 #include "dsp/tile_plan.h"
 #include "dsp/window.h"
 #include "graph/net.h"
+#include "models/blocks.h"
 
 namespace timbre {
 namespace {
@@ -36,7 +37,7 @@ class DemucsWeights : public Weights {
     // Along frequency only: [out, in, frequency, 1].
     if (shape.rank() == 3) return Reshaped(name, {shape[0], shape[1], shape[2], 1}, shape);
     TIMBRE_TRY(HostTensor w, inner_.Get(name, {shape[0], shape[1], shape[3], shape[2]}));
-    return Swapped(w);
+    return SwapKernelAxes(w);
   }
 
  private:
@@ -54,20 +55,6 @@ class DemucsWeights : public Weights {
     HostTensor third{shape, w.dtype, {}};
     third.data = {w.data, w.data.get() + part * third.bytes()};
     return third;
-  }
-
-  static HostTensor Swapped(const HostTensor& w) {
-    const int64_t a = w.shape[2], b = w.shape[3], kernels = w.shape[0] * w.shape[1];
-    const size_t size = SizeOf(w.dtype);
-    std::shared_ptr<std::byte> bytes(new std::byte[w.bytes()], std::default_delete<std::byte[]>());
-    for (int64_t k = 0; k < kernels; ++k) {
-      for (int64_t i = 0; i < a; ++i) {
-        for (int64_t j = 0; j < b; ++j) {
-          std::memcpy(bytes.get() + ((k * b + j) * a + i) * size, w.data.get() + ((k * a + i) * b + j) * size, size);
-        }
-      }
-    }
-    return {{w.shape[0], w.shape[1], b, a}, w.dtype, std::move(bytes)};
   }
 
   Weights& inner_;

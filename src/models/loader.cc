@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 
 #include "base/paths.h"
 #include "base/text.h"
@@ -12,6 +14,8 @@
 #include "models/catalogue.h"
 #include "models/hpss.h"
 #include "models/htdemucs.h"
+#include "models/larsnet.h"
+#include "models/mdx23c.h"
 
 namespace timbre {
 namespace {
@@ -27,17 +31,64 @@ Result<Model> FromDemucs(const Checkpoint& checkpoint) {
   return MakeHtdemucs(std::move(options), package.state);
 }
 
+// A checkpoint that is nothing but weights, and the YAML file that says what they are of.
+Result<Model> FromMdx23c(const Checkpoint& checkpoint, const std::string& config) {
+  std::error_code error;
+  if (!fs::is_regular_file(config, error)) {
+    return Fail(ErrorCode::kNotFound, "there is no configuration '" + Printable(config) + "'");
+  }
+  if (fs::file_size(config, error) > kMaxYamlBytes || error) {
+    return Fail(ErrorCode::kCorrupt, "the configuration '" + Printable(config) + "' is too large to be one");
+  }
+  std::ifstream file(config, std::ios::binary);
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  auto options = ParseMdx23cConfig(text);
+  if (!options) return Prefix(options.error(), config);
+  return MakeMdx23c(*std::move(options), checkpoint.State());
+}
+
+// The file beside a checkpoint that has its name and a YAML file's extension, or nothing.
+std::string ConfigBeside(fs::path path) {
+  std::error_code error;
+  for (const char* extension : {".yaml", ".yml"}) {
+    if (fs::is_regular_file(path.replace_extension(extension), error)) return path.string();
+  }
+  return "";
+}
+
 // A checkpoint that says by itself what it is, or that a configuration belongs to.
-Result<Model> LoadCheckpoint(const fs::path& path, const std::string& config) {
+Result<Model> LoadCheckpoint(const fs::path& path, std::string config) {
   TIMBRE_TRY(const Checkpoint checkpoint, ReadCheckpoint(path.string()));
-  Result<Model> model =
-      IsDemucsPackage(checkpoint)
-          ? FromDemucs(checkpoint)
-          : Fail(ErrorCode::kUnsupported,
-                 "this checkpoint is none of a separation model that is known" +
-                     std::string(config.empty() ? "; where it needs a configuration, name that with --config" : ""));
+  if (config.empty()) config = ConfigBeside(path);
+  Result<Model> model = IsDemucsPackage(checkpoint) ? FromDemucs(checkpoint)
+                        : !config.empty()
+                            ? FromMdx23c(checkpoint, config)
+                            : Fail(ErrorCode::kUnsupported,
+                                   "this checkpoint is none of a separation model that is known; where it needs a "
+                                   "configuration, name that with --config");
   if (!model) return Prefix(model.error(), path.string());
   return model;
+}
+
+// The folder that LarsNet is published as: a checkpoint for each stem, in a folder of its own.
+Result<Model> LoadLarsnet(const fs::path& folder, double wiener) {
+  LarsnetOptions options;
+  options.wiener = wiener;
+  auto weights = std::make_shared<TensorMap>();
+  std::error_code error;
+  const fs::path inner = folder / "pretrained_larsnet_models";
+  for (const std::string& stem : options.stems) {
+    const fs::path base = fs::is_directory(inner, error) ? inner : folder;
+    const fs::path file = base / stem / ("pretrained_" + stem + "_unet.pth");
+    if (!fs::is_regular_file(file, error)) {
+      return Fail(ErrorCode::kNotFound,
+                  "there is no '" + file.string() +
+                      "'; a folder is read as LarsNet's, with a checkpoint for each of its stems");
+    }
+    TIMBRE_TRY(const Checkpoint checkpoint, ReadCheckpoint(file.string()));
+    for (const auto& [name, tensor] : *checkpoint.State()) weights->emplace(stem + "." + name, tensor);
+  }
+  return MakeLarsnet(std::move(options), std::move(weights));
 }
 
 // The checkpoint of a Demucs signature: SIGNATURE.th or SIGNATURE-CHECKSUM.th.
@@ -120,8 +171,14 @@ Result<LoadedModel> LoadBag(const fs::path& path) {
   return bag;
 }
 
-Result<LoadedModel> LoadPath(const fs::path& path, const std::string& config) {
+Result<LoadedModel> LoadPath(const fs::path& path, const std::string& config, double wiener) {
   const std::string extension = path.extension().string();
+  std::error_code error;
+  if (fs::is_directory(path, error)) {
+    auto model = LoadLarsnet(path, wiener);
+    if (!model) return Prefix(model.error(), path.string());
+    return Single(*std::move(model));
+  }
   if (extension == ".yaml" || extension == ".yml") {
     Result<LoadedModel> bag = LoadBag(path);
     if (!bag) return Prefix(bag.error(), path.string());
@@ -131,7 +188,7 @@ Result<LoadedModel> LoadPath(const fs::path& path, const std::string& config) {
   return Single(std::move(model));
 }
 
-Result<LoadedModel> LoadEntry(const ModelEntry& entry) {
+Result<LoadedModel> LoadEntry(const ModelEntry& entry, double wiener) {
   if (entry.task != ModelTask::kSeparate) {
     return Fail(ErrorCode::kInvalidArgument, "'" + std::string(entry.name) + "' does not separate; use timbre " +
                                                  std::string(ModelTaskName(entry.task)));
@@ -140,9 +197,20 @@ Result<LoadedModel> LoadEntry(const ModelEntry& entry) {
   TIMBRE_TRY(const std::string cache, CacheDir());
   TIMBRE_TRY(const std::vector<fs::path> files, InstalledModelFiles(cache, entry));
   LoadedModel loaded;
+  if (entry.architecture == "larsnet") {
+    // The first file's stem lies in a folder of its own.
+    TIMBRE_TRY(Model model, LoadLarsnet(files.front().parent_path().parent_path(), wiener));
+    loaded = Single(std::move(model));
+    loaded.path = files.front().parent_path().parent_path().string();
+    return loaded;
+  }
+  std::string config;
+  for (size_t i = 0; i < files.size(); ++i) {
+    if (entry.files[i].role == ModelFileRole::kConfig) config = files[i].string();
+  }
   for (size_t i = 0; i < files.size(); ++i) {
     if (entry.files[i].role != ModelFileRole::kWeights) continue;
-    TIMBRE_TRY(Model member, LoadCheckpoint(files[i], ""));
+    TIMBRE_TRY(Model member, LoadCheckpoint(files[i], config));
     loaded.members.push_back(std::move(member));
   }
   if (loaded.members.empty()) return Fail(ErrorCode::kInternal, "the catalogue has no weights for this model");
@@ -155,24 +223,33 @@ Result<LoadedModel> LoadEntry(const ModelEntry& entry) {
   return loaded;
 }
 
+// A filter that the model does not have must not be asked for in vain.
+Result<LoadedModel> CheckWiener(LoadedModel model, double wiener) {
+  if (wiener != 0 && model.info().architecture != "larsnet") {
+    return Fail(ErrorCode::kInvalidArgument,
+                "a Wiener filter across the stems is LarsNet's alone; leave --wiener out with '" + model.name + "'");
+  }
+  return model;
+}
+
 }  // namespace
 
-Result<LoadedModel> LoadModel(const std::string& name, const std::string& config) {
+Result<LoadedModel> LoadModel(const std::string& name, const std::string& config, double wiener) {
   std::error_code error;
   const fs::path path(name);
   if (fs::exists(path, error)) {
-    TIMBRE_TRY(LoadedModel loaded, LoadPath(path, config));
+    TIMBRE_TRY(LoadedModel loaded, LoadPath(path, config, wiener));
     loaded.name = path.stem().string();
     loaded.path = name;
-    return loaded;
+    return CheckWiener(std::move(loaded), wiener);
   }
   if (name.find('/') != std::string::npos || path.has_extension()) {
     return Fail(ErrorCode::kNotFound, "there is no model file '" + Printable(name) + "'");
   }
   TIMBRE_TRY(const ModelEntry* entry, FindModel(name));
-  TIMBRE_TRY(LoadedModel loaded, LoadEntry(*entry));
+  TIMBRE_TRY(LoadedModel loaded, LoadEntry(*entry, wiener));
   loaded.name = name;
-  return loaded;
+  return CheckWiener(std::move(loaded), wiener);
 }
 
 }  // namespace timbre

@@ -13,8 +13,9 @@ namespace timbre {
 //     YAML configuration (`config`, or the file beside it of the same name but for its extension);
 //   a folder: the checkpoints of LarsNet;
 //   a name of the catalogue, whose files lie in the cache, or which needs none.
+// `wiener` is the exponent of LarsNet's filter across its stems; 0: none, the only value that other models take.
 // Errors: kNotFound with the nearest names, kCorrupt, kUnsupported for an architecture or an option beyond what there
 // is. They begin with the path.
-Result<LoadedModel> LoadModel(const std::string& name, const std::string& config = "");
+Result<LoadedModel> LoadModel(const std::string& name, const std::string& config = "", double wiener = 0);
 
 }  // namespace timbre
