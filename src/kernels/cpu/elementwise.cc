@@ -141,7 +141,7 @@ Status UnaryRun(const CpuCall& call) {
       const int64_t count = std::min(step, end - r);
       float* y = call.out[0] + r * width;
       UnaryArray(attrs, call.in[0] + r * width, y, count * width);
-      ApplyEpilogue(epilogue, y, width, 0, count, width, r, 0, call.out[0], width);
+      ApplyEpilogue(epilogue, y, width, 0, count, width, 0, call.out[0], r * width, width);
     }
   });
   return {};
@@ -227,8 +227,8 @@ Status BinaryRun(const CpuCall& call) {
     call.pool.ForRange(rows, RowGrain(width), [&](int64_t begin, int64_t end, int) {
       const int64_t step = std::max<int64_t>(1, 4096 / width);
       for (int64_t r = begin; r < end; r += step) {
-        ApplyEpilogue(epilogue, call.out[0] + r * width, width, 0, std::min(step, end - r), width, r, 0, call.out[0],
-                      width);
+        ApplyEpilogue(epilogue, call.out[0] + r * width, width, 0, std::min(step, end - r), width, 0, call.out[0],
+                      r * width, width);
       }
     });
   }
@@ -246,7 +246,7 @@ Status PReluRun(const CpuCall& call) {
     for (int64_t r = begin; r < end; ++r) {
       float* y = call.out[0] + r * width;
       if (call.in[0] != call.out[0]) std::memcpy(y, call.in[0] + r * width, width * sizeof(float));
-      ApplyEpilogue(prelu, y, width, 0, 1, width, r, 0, call.out[0], width);
+      ApplyEpilogue(prelu, y, width, 0, 1, width, 0, call.out[0], r * width, width);
     }
   });
   return {};

@@ -105,7 +105,7 @@ void AddArrayT(float* y, const float* x, int64_t count) {
 }
 
 void ApplyEpilogueT(const Epilogue& epilogue, float* tile, int64_t ld, int64_t gate, int64_t rows, int64_t width,
-                    int64_t row, int64_t column, float* out, int64_t out_ld) {
+                    int64_t column, float* out, int64_t offset, int64_t out_ld) {
   bool gated = epilogue.glu;  // the gates are still beside the values
   for (int n = 0; n < epilogue.count; ++n) {
     const EpilogueOp& op = epilogue.ops[n];
@@ -125,7 +125,7 @@ void ApplyEpilogueT(const Epilogue& epilogue, float* tile, int64_t ld, int64_t g
           MapTwo(v, op.data + column, width, [](Vec a, Vec b) HWY_ATTR { return hn::Mul(a, b); });
           break;
         case EpilogueStep::Kind::kAdd:
-          MapTwo(v, op.data + (row + r) * out_ld + column, width, [](Vec a, Vec b) HWY_ATTR { return hn::Add(a, b); });
+          MapTwo(v, op.data + offset + r * out_ld, width, [](Vec a, Vec b) HWY_ATTR { return hn::Add(a, b); });
           break;
         case EpilogueStep::Kind::kPRelu: {
           const Tag d;
@@ -145,7 +145,7 @@ void ApplyEpilogueT(const Epilogue& epilogue, float* tile, int64_t ld, int64_t g
   }
   for (int64_t r = 0; r < rows; ++r) {
     const float* v = tile + r * ld;
-    float* o = out + (row + r) * out_ld + column;
+    float* o = out + offset + r * out_ld;
     if (o == v) continue;
     Map(v, o, width, [](Vec a) HWY_ATTR { return a; });
   }
@@ -194,8 +194,8 @@ Epilogue BindEpilogue(const CpuCall& call) {
 }
 
 void ApplyEpilogue(const Epilogue& epilogue, float* tile, int64_t ld, int64_t gate, int64_t rows, int64_t width,
-                   int64_t row, int64_t column, float* out, int64_t out_ld) {
-  HWY_DYNAMIC_DISPATCH(ApplyEpilogueT)(epilogue, tile, ld, gate, rows, width, row, column, out, out_ld);
+                   int64_t column, float* out, int64_t offset, int64_t out_ld) {
+  HWY_DYNAMIC_DISPATCH(ApplyEpilogueT)(epilogue, tile, ld, gate, rows, width, column, out, offset, out_ld);
 }
 }  // namespace timbre
 #endif

@@ -36,9 +36,9 @@ bool EpilogueServable(const NodeRef& ref);
 Epilogue BindEpilogue(const CpuCall& call);
 
 // Applies the steps to `rows` rows of `width` results, which lie `ld` apart in `tile` (overwritten), and stores them at
-// out[(row + r) * out_ld + column + j]. The result's whole rows have out_ld features, so that residuals are found at
-// the same place. With a GLU, `width` counts its outputs and the gate of result j is tile[gate + j].
+// out[offset + r * out_ld + j]. Residuals are read at the same place; `column` is the first result's feature. With a
+// GLU, `width` counts its outputs and the gate of result j is tile[gate + j]. `tile` may be where the results go.
 void ApplyEpilogue(const Epilogue& epilogue, float* tile, int64_t ld, int64_t gate, int64_t rows, int64_t width,
-                   int64_t row, int64_t column, float* out, int64_t out_ld);
+                   int64_t column, float* out, int64_t offset, int64_t out_ld);
 
 }  // namespace timbre

@@ -10,9 +10,6 @@ namespace {
 // What a core's second-level cache should hold of the left side while all panels pass by: half of the usual 1 MiB.
 constexpr int64_t kCacheBytes = 512 << 10;
 
-// Rows a power of two apart fall into the same few sets of the first-level cache, which holds eight to twelve of them.
-bool Aliases(int64_t lda) { return lda % 1024 == 0; }
-
 // Also breaks powers of two.
 int64_t GatherLd(int64_t k) { return (k + 15) / 16 * 16 + 16; }
 
@@ -23,7 +20,8 @@ struct Pieces {
 };
 
 Pieces PiecesOf(const GemmShape& shape, int64_t panels, int block_rows, int threads) {
-  const int64_t bytes = std::max<int64_t>({shape.row_bytes, 4, shape.k * 4 / 4});
+  // Gathered rows may take four times as much.
+  const int64_t bytes = std::max<int64_t>({shape.row_bytes, shape.k, 4});
   int64_t rows = std::clamp<int64_t>(kCacheBytes / bytes, 3 * block_rows, 64 * block_rows);
   // At least three pieces a thread, so that they finish together.
   if (threads > 1) rows = std::min(rows, std::max<int64_t>(shape.m / (3 * threads), 2 * block_rows));
@@ -43,7 +41,7 @@ PackedLayout::PackedLayout(int64_t depth, int64_t columns, bool gated)
     : k(depth), n(columns), glu(gated), lanes(CurrentMicro().lanes) {}
 
 bool PlainRows::Find(int64_t row, int64_t rows, Place* place, GemmTap* taps) const {
-  if (rows > 8 && Aliases(lda_)) return false;
+  if (RowsEvictEachOther(rows, lda_)) return false;
   *place = {.a = a_ + row * lda_, .lda = lda_, .tap_count = 1};
   taps[0] = {.a = 0, .b = 0, .k = k_};
   return true;
@@ -61,7 +59,7 @@ size_t GemmScratchBytes(const GemmShape& shape, int threads) {
 }
 
 void Gemm(const GemmRows& rows, const GemmShape& shape, const float* packed, const Epilogue& epilogue, float* c,
-          int64_t ldc, int64_t column, float* scratch, ThreadPool& pool) {
+          int64_t ldc, int64_t column, float* scratch, ThreadPool& pool, const GemmTarget* target) {
   const MicroKernels micro = CurrentMicro();
   const PackedLayout layout(shape.k, shape.n, shape.glu);
   const int64_t panels = layout.panels();
@@ -106,13 +104,24 @@ void Gemm(const GemmRows& rows, const GemmShape& shape, const float* packed, con
         const int64_t row = begin + i * micro.block_rows;
         const int64_t count = std::min<int64_t>(micro.block_rows, end - row);
         const GemmRows::Place& at = places[i];
-        if (direct) {
-          product(count, &taps[i * max_taps], at.tap_count, at.a, at.lda, b, panel, GemmStart::kBias, bias,
-                  c + row * ldc + column + first, ldc);
-        } else {
-          product(count, &taps[i * max_taps], at.tap_count, at.a, at.lda, b, panel, GemmStart::kBias, bias, tile,
-                  panel);
-          ApplyEpilogue(epilogue, tile, panel, micro.lanes, count, width, row, column + first, c, ldc);
+        int64_t offset = row * ldc + column;
+        const bool whole = target == nullptr || target->Find(row, count, &offset);
+        float* to = direct && whole ? c + offset + first : tile;
+        const int64_t to_ld = direct && whole ? ldc : panel;
+        product(count, &taps[i * max_taps], at.tap_count, at.a, at.lda, b, panel, GemmStart::kBias, bias, to, to_ld);
+        if (to != tile) continue;
+        if (whole) {
+          ApplyEpilogue(epilogue, tile, panel, micro.lanes, count, width, column + first, c, offset + first, ldc);
+          continue;
+        }
+        for (int64_t r = 0; r < count; ++r) {
+          int64_t from, until;
+          target->Row(row + r, &offset, &from, &until);
+          from = std::max(from, first);
+          until = std::min(until, first + width);
+          if (from >= until) continue;
+          ApplyEpilogue(epilogue, tile + r * panel + from - first, panel, micro.lanes, 1, until - from, column + from,
+                        c, offset + from, ldc);
         }
       }
     }

@@ -267,7 +267,8 @@ Status NormRun(const CpuCall& call) {
       float* tile = epilogue.glu ? m.tiles + worker * step * channels : call.out[0] + (row + r) * channels;
       normalise(r, count, tile);
       if (epilogue.count > 0) {
-        ApplyEpilogue(epilogue, tile, channels, channels / 2, count, out_width, row + r, 0, call.out[0], out_width);
+        ApplyEpilogue(epilogue, tile, channels, channels / 2, count, out_width, 0, call.out[0], (row + r) * out_width,
+                      out_width);
       }
     }
   };

@@ -28,7 +28,8 @@ namespace {
 std::vector<int64_t> Available() {
   std::vector<int64_t> targets;
   hwy::SetSupportedTargetsForTest(0);
-  for (int64_t left = hwy::SupportedTargets() & HWY_TARGETS; left != 0; left &= left - 1) targets.push_back(left & -left);
+  for (int64_t left = hwy::SupportedTargets() & HWY_TARGETS; left != 0; left &= left - 1)
+    targets.push_back(left & -left);
   // The baseline always runs, whether or not the processor detection lists it.
   if (targets.empty() || targets.back() != HWY_STATIC_TARGET) targets.push_back(HWY_STATIC_TARGET);
   return targets;

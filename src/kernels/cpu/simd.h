@@ -1,8 +1,9 @@
 // Which of Highway's targets the CPU kernels are compiled for, and which of those is in use.
 #pragma once
 
-// Set before any of Highway's headers. Dropped: SSSE3 and AVX3_DL, which bring nothing to float32 arithmetic and double the time to
-// compile, and SVE, whose vectors have no fixed size. What is left on x86-64: AVX3, AVX2, SSE4 and the plain baseline.
+// Set before any of Highway's headers. Dropped: SSSE3 and AVX3_DL, which bring nothing to float32 arithmetic and double
+// the time to compile, and SVE, whose vectors have no fixed size. What is left on x86-64: AVX3, AVX2, SSE4 and the
+// plain baseline.
 #ifndef HWY_DISABLED_TARGETS
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
 #endif
@@ -21,8 +22,8 @@ std::string SimdTarget();
 // Every target that was compiled and that this machine can run, best first.
 std::vector<std::string> SimdTargets();
 
-// Makes every later call use `name` ("" = the best again). Packed weights belong to the target that packed them, so sessions
-// made before must not run after. Not safe while kernels run. Fails where the machine lacks the target.
+// Makes every later call use `name` ("" = the best again). Packed weights belong to the target that packed them, so
+// sessions made before must not run after. Not safe while kernels run. Fails where the machine lacks the target.
 Status SetSimdTarget(std::string_view name);
 
 // Bytes in a vector of the target in use.

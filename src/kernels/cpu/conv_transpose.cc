@@ -1,0 +1,198 @@
+// Transposed convolutions as products. Output position p of an axis gets input i by kernel tap k where p + crop = i *
+// stride + k. The positions with the same phase r = (p + crop) mod stride thus see an ordinary convolution with the
+// taps k = r, r + stride, ... and along the width, the phases of one input position lie side by side: they are columns
+// of one product.
+#include <algorithm>
+#include <vector>
+
+#include "kernels/cpu/conv_rows.h"
+#include "kernels/cpu/gemm.h"
+#include "kernels/kernel.h"
+
+namespace timbre {
+namespace {
+
+struct TransposeGeometry {
+  int64_t batch = 1, in_channels = 1, out_channels = 1;
+  std::array<int64_t, 3> in{1, 1, 1}, out{1, 1, 1}, taps{1, 1, 1};  // taps: of one phase
+  Dims3 kernel{1, 1, 1}, stride{1, 1, 1}, crop{0, 0, 0};
+
+  int64_t phases() const { return int64_t{stride[0]} * stride[1]; }
+  int64_t k() const { return taps[0] * taps[1] * taps[2] * in_channels; }
+  int64_t n() const { return stride[2] * out_channels; }
+};
+
+TransposeGeometry GeometryOf(const NodeRef& ref) {
+  const auto& attrs = ref.attrs<ConvTransposeAttrs>();
+  const Shape &x = ref.in(0), &y = ref.out();
+  TransposeGeometry g;
+  g.batch = x[0];
+  g.in_channels = x.back();
+  g.out_channels = ref.in(1)[1];
+  g.kernel = attrs.kernel;
+  g.stride = attrs.stride;
+  g.crop = attrs.crop_lo;
+  for (int i = 0; i < attrs.dims; ++i) {
+    g.in[3 - attrs.dims + i] = x[1 + i];
+    g.out[3 - attrs.dims + i] = y[1 + i];
+  }
+  for (int i = 0; i < 3; ++i) g.taps[i] = (g.kernel[i] + g.stride[i] - 1) / g.stride[i];
+  return g;
+}
+
+// One phase: which multiples q of the stride have outputs, along each axis.
+struct Phase {
+  std::array<int64_t, 3> r{0, 0, 0}, first{0, 0, 0}, count{1, 1, 1};
+};
+
+Phase PhaseOf(const TransposeGeometry& g, int64_t index) {
+  Phase phase;
+  phase.r = {index / g.stride[1], index % g.stride[1], 0};
+  for (int i = 0; i < 3; ++i) {
+    // Along the width a row holds all phases, and may lie partly outside.
+    const int64_t low = i == 2 ? g.crop[i] - (g.stride[i] - 1) : g.crop[i] - phase.r[i];
+    phase.first[i] = low <= 0 ? 0 : (low + g.stride[i] - 1) / g.stride[i];
+    const int64_t high = g.out[i] - 1 + g.crop[i] - phase.r[i];
+    phase.count[i] = high < 0 ? 0 : std::max<int64_t>(0, high / g.stride[i] + 1 - phase.first[i]);
+  }
+  return phase;
+}
+
+ConvGeometry RowsOf(const TransposeGeometry& g, const Phase& phase) {
+  ConvGeometry rows;
+  rows.batch = g.batch;
+  rows.c = g.in_channels;
+  rows.in = g.in;
+  rows.out = phase.count;
+  for (int i = 0; i < 3; ++i) {
+    rows.kernel[i] = static_cast<int32_t>(g.taps[i]);
+    rows.pad[i] = static_cast<int32_t>(g.taps[i] - 1 - phase.first[i]);
+  }
+  return rows;
+}
+
+class PhaseTarget : public GemmTarget {
+ public:
+  PhaseTarget(const TransposeGeometry& g, const Phase& phase) : g_(g), phase_(phase) {}
+
+  bool Find(int64_t row, int64_t rows, int64_t* offset) const override {
+    if (row % phase_.count[2] + rows > phase_.count[2]) return false;
+    int64_t begin, end;
+    Row(row + rows - 1, offset, &begin, &end);
+    if (begin != 0 || end != g_.n()) return false;
+    Row(row, offset, &begin, &end);
+    return begin == 0 && end == g_.n();
+  }
+
+  void Row(int64_t row, int64_t* offset, int64_t* begin, int64_t* end) const override {
+    std::array<int64_t, 3> at;
+    for (int i = 2; i >= 0; --i) {
+      at[i] = (phase_.first[i] + row % phase_.count[i]) * g_.stride[i] + phase_.r[i] - g_.crop[i];
+      row /= phase_.count[i];
+    }
+    *offset = (((row * g_.out[0] + at[0]) * g_.out[1] + at[1]) * g_.out[2] + at[2]) * g_.out_channels;
+    *begin = std::max<int64_t>(0, -at[2]) * g_.out_channels;
+    *end = std::min<int64_t>(g_.stride[2], g_.out[2] - at[2]) * g_.out_channels;
+  }
+
+ private:
+  const TransposeGeometry& g_;
+  const Phase& phase_;
+};
+
+GemmShape ShapeOf(const TransposeGeometry& g, const Phase& phase) {
+  return {.m = g.batch * phase.count[0] * phase.count[1] * phase.count[2],
+          .k = g.k(),
+          .n = g.n(),
+          .row_bytes = g.taps[0] * g.taps[1] * g.in_channels * 4};
+}
+
+bool Supports(const NodeRef& ref, const DeviceCaps&) {
+  for (const EpilogueStep& step : ref.node.epilogue) {
+    if (step.kind == EpilogueStep::Kind::kGlu) return false;
+  }
+  return ref.attrs<ConvTransposeAttrs>().groups == 1 && ref.constant(1) && (!ref.has(2) || ref.constant(2)) &&
+         EpilogueServable(ref);
+}
+
+// What Gemm needs, then room for the epilogue's features repeated for each phase of the width.
+size_t GemmFloats(const TransposeGeometry& g, int threads) {
+  size_t bytes = 0;
+  for (int64_t p = 0; p < g.phases(); ++p)
+    bytes = std::max(bytes, GemmScratchBytes(ShapeOf(g, PhaseOf(g, p)), threads));
+  return bytes / sizeof(float);
+}
+
+size_t Scratch(const NodeRef& ref, const DeviceCaps& caps) {
+  const TransposeGeometry g = GeometryOf(ref);
+  return (GemmFloats(g, caps.threads) + Epilogue::kMaxOps * g.n()) * sizeof(float);
+}
+
+// weight [in, out, kernel...]
+Result<AlignedBytes> Pack(const NodeRef& ref, const DeviceCaps&) {
+  const TransposeGeometry g = GeometryOf(ref);
+  const PackedLayout layout(g.k(), g.n(), false);
+  const std::vector<float> weight = ref.value(1).ToF32();
+  std::vector<float> bias;
+  if (ref.has(2)) {
+    const std::vector<float> one = ref.value(2).ToF32();
+    for (int i = 0; i < g.stride[2]; ++i) bias.insert(bias.end(), one.begin(), one.end());
+  }
+  const int64_t taps = int64_t{g.kernel[0]} * g.kernel[1] * g.kernel[2];
+  TIMBRE_TRY(AlignedBytes packed, AlignedBytes::Allocate(g.phases() * layout.floats() * sizeof(float)));
+  for (int64_t p = 0; p < g.phases(); ++p) {
+    const Phase phase = PhaseOf(g, p);
+    const auto at = [&](int64_t i, int64_t j) {
+      const int64_t channel = i % g.in_channels;
+      int64_t rest = i / g.in_channels, tap = 0, scale = 1;
+      for (int axis = 2; axis >= 0; --axis) {
+        const int64_t back = g.taps[axis] - 1 - rest % g.taps[axis];  // inputs before the position itself
+        rest /= g.taps[axis];
+        const int64_t k = (axis == 2 ? j / g.out_channels : phase.r[axis]) + back * g.stride[axis];
+        if (k >= g.kernel[axis]) return 0.0f;
+        tap += k * scale;
+        scale *= g.kernel[axis];
+      }
+      return weight[(channel * g.out_channels + j % g.out_channels) * taps + tap];
+    };
+    PackWeights(layout, at, bias.empty() ? nullptr : bias.data(), packed.f32() + p * layout.floats());
+  }
+  return packed;
+}
+
+Status Run(const CpuCall& call) {
+  const TransposeGeometry g = GeometryOf(call.ref);
+  const PackedLayout layout(g.k(), g.n(), false);
+  Epilogue epilogue = BindEpilogue(call);
+  float* repeated = call.scratch + GemmFloats(g, call.pool.threads());
+  for (int i = 0; i < epilogue.count; ++i) {
+    EpilogueOp& op = epilogue.ops[i];
+    const bool features =
+        op.kind == EpilogueStep::Kind::kMulConst || (op.kind == EpilogueStep::Kind::kPRelu && op.per_feature);
+    if (!features || g.stride[2] == 1) continue;
+    float* to = repeated + i * g.n();
+    for (int r = 0; r < g.stride[2]; ++r) std::copy_n(op.data, g.out_channels, to + r * g.out_channels);
+    op.data = to;
+  }
+  for (int64_t p = 0; p < g.phases(); ++p) {
+    const Phase phase = PhaseOf(g, p);
+    const GemmShape shape = ShapeOf(g, phase);
+    if (shape.m == 0) continue;
+    const ConvRows rows(RowsOf(g, phase), call.in[0], 0, g.in_channels);
+    const PhaseTarget target(g, phase);
+    Gemm(rows, shape, call.packed->f32() + p * layout.floats(), epilogue, call.out[0], g.n(), 0, call.scratch,
+         call.pool, &target);
+  }
+  return {};
+}
+
+const KernelRow kRows[] = {
+    {Op::kConvTranspose, DeviceKind::kCpu, Tier::kFast, "conv_transpose_product", 1, Supports, Run, Scratch, Pack,
+     0b110},
+};
+
+}  // namespace
+
+std::span<const KernelRow> CpuConvTransposeKernels() { return kRows; }
+
+}  // namespace timbre
