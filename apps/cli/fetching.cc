@@ -34,7 +34,7 @@ Status FetchIfNamed(const std::string& name, Terminal& terminal) {
   const auto model = FindModel(name);
   if (!model || std::filesystem::exists(name, ignored)) return {};
   TIMBRE_TRY(const FetchOptions options, FetchOptionsFromEnvironment());
-  const Status fetched = FetchModel(options, **model, terminal);
+  Status fetched = FetchModel(options, **model, terminal);
   if (fetched || fetched.error().code == ErrorCode::kCancelled || (*model)->task != ModelTask::kSeparate)
     return fetched;
   Error error = fetched.error();
