@@ -8,8 +8,26 @@ Python's standard library only.
 import array
 import math
 import pathlib
+import struct
 import sys
-import wave
+
+
+def read_wav(name):
+    """Sample rate, channels and samples of a 16-bit WAV file, plain or extensible."""
+    data = pathlib.Path(name).read_bytes()
+    at, form, samples = 12, None, None
+    while at + 8 <= len(data):
+        tag, size = struct.unpack_from("<4sI", data, at)
+        if tag == b"fmt ":
+            form = struct.unpack_from("<HHIIHH", data, at + 8)
+        if tag == b"data":
+            samples = array.array("h", data[at + 8 : at + 8 + size])
+        at += 8 + size + size % 2
+    if form is None or samples is None or form[0] not in (1, 0xFFFE) or form[5] != 16:
+        sys.exit(f"levels.py: {name} is no 16-bit WAV file")
+    if sys.byteorder == "big":
+        samples.byteswap()
+    return form[2], form[1], samples
 
 
 def decibels(value):
@@ -19,11 +37,8 @@ def decibels(value):
 silent = False
 print(f"{'file':<28} {'seconds':>8} {'channels':>9} {'peak':>10} {'level':>10}")
 for name in sys.argv[1:]:
-    with wave.open(name) as file:
-        samples = array.array("h", file.readframes(file.getnframes()))
-        seconds, channels = file.getnframes() / file.getframerate(), file.getnchannels()
-    if sys.byteorder == "big":
-        samples.byteswap()
+    rate, channels, samples = read_wav(name)
+    seconds = len(samples) / channels / rate
     peak = max(map(abs, samples), default=0) / 32768
     level = math.sqrt(sum(s * s for s in samples) / max(1, len(samples))) / 32768
     silent |= peak == 0

@@ -106,27 +106,24 @@ Status CheckOutputFolder(const std::string& folder) {
   return {};
 }
 
+OutputPlan::OutputPlan(const std::vector<std::string>& inputs) {
+  for (const std::string& input : inputs) inputs_.insert(Normal(input).string());
+}
+
 Status OutputPlan::Add(const std::string& path, const std::string& input) {
-  const fs::path normal = Normal(path);
-  for (const std::string& other : inputs_) {
-    if (normal == Normal(other)) {
-      return Fail(ErrorCode::kInvalidArgument,
-                  "'" + input + "' would overwrite the input '" + other + "'; choose another --output or --name.");
-    }
+  const std::string normal = Normal(path).string();
+  if (inputs_.contains(normal)) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "'" + path + "' would be written over an input; choose another --output or --name.");
   }
-  const std::pair<std::string, std::string> entry = {normal.string(), input};
-  const auto place = std::lower_bound(planned_.begin(), planned_.end(), entry,
-                                      [](const auto& a, const auto& b) { return a.first < b.first; });
-  if (place != planned_.end() && place->first == entry.first) {
-    if (place->second == input) {
-      return Fail(ErrorCode::kInvalidArgument,
-                  "two stems of '" + input + "' would both be written to '" + path + "'; put {stem} into --name.");
-    }
-    return Fail(ErrorCode::kInvalidArgument, "'" + place->second + "' and '" + input + "' would both be written to '" +
-                                                 path + "'; give them to two runs with an --output each.");
+  const auto [place, added] = planned_.emplace(normal, input);
+  if (added) return {};
+  if (place->second == input) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "two stems of '" + input + "' would both be written to '" + path + "'; put {stem} into --name.");
   }
-  planned_.insert(place, entry);
-  return {};
+  return Fail(ErrorCode::kInvalidArgument, "'" + place->second + "' and '" + input + "' would both be written to '" +
+                                               path + "'; give them to two runs with an --output each.");
 }
 
 }  // namespace timbre::cli

@@ -1,6 +1,8 @@
 // Files and folders named on the command line, as a list of files; and what can be checked before anything runs.
 #pragma once
 
+#include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,13 +22,13 @@ Status CheckOutputFolder(const std::string& folder);
 // Files that a command is going to write, each by whom: none twice, and none of the inputs.
 class OutputPlan {
  public:
-  explicit OutputPlan(const std::vector<std::string>& inputs) : inputs_(inputs) {}
+  explicit OutputPlan(const std::vector<std::string>& inputs);
   // `input` gives the file `path`.
   Status Add(const std::string& path, const std::string& input);
 
  private:
-  std::vector<std::string> inputs_;
-  std::vector<std::pair<std::string, std::string>> planned_;  // sorted: normalised path, input
+  std::set<std::string> inputs_;                // normalised
+  std::map<std::string, std::string> planned_;  // normalised path, by which input
 };
 
 }  // namespace timbre::cli

@@ -160,6 +160,8 @@ void Terminal::OnProgress(const Progress& progress) {
     bar_shown_ = true;
     return;
   }
+  // What is read or fetched in a moment is not worth a line.
+  if (stage_ != Stage::kCompute && elapsed < 1) return;
   const int tenth = static_cast<int>(fraction * 10);
   if (tenth <= last_tenth_) return;
   last_tenth_ = tenth;

@@ -643,7 +643,8 @@ Result<std::string> OutputPath(const SeparateOptions& options, const std::string
       return Fail(ErrorCode::kInvalidArgument,
                   "--name holds '{" + Printable(field) + "'; it can hold {track}, {stem}, {model} and {ext}");
     }
-    name += found->second;
+    // A file called "...wav" must not lead out of the folder.
+    name += found->second == "." || found->second == ".." ? "_" : found->second;
     i = end + 1;
   }
   if (name.empty() || name.back() == '/') {

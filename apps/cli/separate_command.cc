@@ -1,0 +1,158 @@
+// timbre separate: tracks into stems.
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "apps/cli/command.h"
+#include "apps/cli/fetching.h"
+#include "apps/cli/inputs.h"
+#include "apps/cli/runtime_options.h"
+#include "models/catalogue.h"
+#include "models/loader.h"
+#include "tasks/separate.h"
+#include "tasks/separate_fields.h"
+
+namespace timbre::cli {
+namespace {
+
+Report ToJson(const TrackReport& track) {
+  Report outputs = Report::array();
+  for (const StemOutput& output : track.outputs) {
+    outputs.push_back({{"stem", output.stem},
+                       {"path", output.path},
+                       {"samples", output.samples},
+                       {"channels", output.channels},
+                       {"sample_rate", output.sample_rate},
+                       {"peak", output.peak},
+                       {"gain", output.gain}});
+  }
+  return {{"input", track.input},
+          {"input_format", track.input_format},
+          {"sample_rate", track.sample_rate},
+          {"channels", track.channels},
+          {"samples", track.samples},
+          {"seconds", track.seconds},
+          {"skipped", track.skipped},
+          {"outputs", outputs},
+          {"tiles", track.tiles},
+          {"timings",
+           {{"load", track.times.load},
+            {"analyse", track.times.analyse},
+            {"decode", track.times.decode},
+            {"compute", track.times.compute},
+            {"encode", track.times.encode},
+            {"total", track.times.total}}},
+          {"real_time_factor", track.real_time_factor},
+          {"warning", track.warning.empty() ? Report() : Report(track.warning)}};
+}
+
+class SeparateCommand final : public Command {
+ public:
+  FieldList Fields() override {
+    FieldList fields = {
+        {.name = "input",
+         .value = &inputs_,
+         .help = "audio files, or folders of them",
+         .positional = true,
+         .required = true},
+        {.name = "model",
+         .value = &model_,
+         .help = "a model's name or a checkpoint's path",
+         .placeholder = "NAME|PATH",
+         .letter = 'm'},
+        {.name = "config", .value = &config_, .help = "of a checkpoint that needs one", .placeholder = "PATH"},
+        {.name = "recursive", .value = &recursive_, .help = "look into the folders of folders", .letter = 'r'}};
+    Append(fields, SeparateFields(options_));
+    return Append(fields, runtime_.Fields());
+  }
+
+  std::string Examples() const override {
+    return "Examples:\n"
+           "  timbre separate song.mp3\n"
+           "  timbre separate --two-stems vocals --format flac -o karaoke album/\n"
+           "  timbre separate --model hpss song.mp3        (needs no download)\n";
+  }
+
+  Status Run(Terminal& terminal, Report& report) override {
+    options_.session = runtime_.Session();
+    FieldList reported = SeparateFields(options_);
+    Append(reported, runtime_.Fields());
+    report["options"] = FieldsToJson(reported);
+    report["tracks"] = Report::array();
+    TIMBRE_TRY(const std::vector<std::string> files, ExpandInputs(inputs_, recursive_, options_.output_dir));
+    TIMBRE_CHECK(CheckOutputFolder(options_.output_dir));
+    TIMBRE_CHECK(FetchIfNamed(model_, terminal));
+    TIMBRE_TRY(LoadedModel model, LoadModel(model_, config_));
+    const std::string name = model.name;
+    ThreadPool pool(runtime_.threads());
+    Stats stats;
+    TIMBRE_TRY(const std::unique_ptr<Separator> separator, Separator::Create(std::move(model), options_, pool, stats));
+    OutputPlan plan(files);
+    for (const std::string& file : files) {
+      for (const std::string& stem : separator->output_names()) {
+        TIMBRE_TRY(const std::string path, OutputPath(options_, name, file, stem));
+        TIMBRE_CHECK(plan.Add(path, file));
+      }
+    }
+    const SeparationInfo& info = separator->model().info();
+    report["model"] = {{"name", name},
+                       {"path", separator->model().path},
+                       {"architecture", info.architecture},
+                       {"networks", separator->model().members.size()},
+                       {"stems", info.stems},
+                       {"sample_rate", info.sample_rate}};
+    report["device"] = {{"name", separator->device_name()}, {"reason", separator->device_reason()}};
+    terminal.Say(fmt::format("{} on {}: {}", name, separator->device_name(), separator->device_reason()));
+    const Status done = SeparateAll(*separator, files, terminal, report["tracks"]);
+    report["peak_memory_mb"] = PeakMemory() / 1e6;
+    ReportSteps(stats, terminal, report);
+    return done;
+  }
+
+ private:
+  // One track that fails does not keep the others from being separated.
+  static Status SeparateAll(Separator& separator, const std::vector<std::string>& files, Terminal& terminal,
+                            Report& tracks) {
+    size_t failed = 0;
+    for (const std::string& file : files) {
+      terminal.BeginProgress("separating", std::filesystem::path(file).filename().string());
+      const Result<TrackReport> track = separator.Separate(file, terminal);
+      terminal.EndProgress();
+      if (!track) {
+        const Error& error = track.error();
+        tracks.push_back({{"input", file}, {"error", error.message}});
+        if (files.size() == 1 || error.code == ErrorCode::kCancelled) return tl::unexpected<Error>(error);
+        terminal.Warn(error.message);
+        ++failed;
+        continue;
+      }
+      tracks.push_back(ToJson(*track));
+      if (!track->warning.empty()) terminal.Warn(file + ": " + track->warning);
+      for (const StemOutput& output : track->outputs) terminal.Detail("  " + output.path);
+      if (track->skipped) {
+        terminal.Say(fmt::format("{}: skipped, its files are there", file));
+        continue;
+      }
+      const std::string folder =
+          track->outputs.empty() ? "" : std::filesystem::path(track->outputs.front().path).parent_path().string();
+      terminal.Say(fmt::format("{}: {} in {}, real-time factor {:.3f}, {} files in {}", file,
+                               DurationText(track->seconds), DurationText(track->times.total), track->real_time_factor,
+                               track->outputs.size(), folder));
+    }
+    if (failed == 0) return {};
+    return Fail(ErrorCode::kIo,
+                fmt::format("{} of {} tracks could not be separated; the warnings say why.", failed, files.size()));
+  }
+
+  std::vector<std::string> inputs_;
+  std::string model_ = std::string(kDefaultSeparationModel), config_;
+  bool recursive_ = false;
+  SeparateOptions options_;
+  RuntimeOptions runtime_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeSeparateCommand() { return std::make_unique<SeparateCommand>(); }
+
+}  // namespace timbre::cli
