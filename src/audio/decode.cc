@@ -89,6 +89,7 @@ std::vector<Speaker> SpeakersOf(const AVChannelLayout& given) {
   const bool named = given.order != AV_CHANNEL_ORDER_UNSPEC;
   if (!named) av_channel_layout_default(&layout, given.nb_channels);
   std::vector<Speaker> speakers;
+  speakers.reserve(static_cast<size_t>(given.nb_channels));
   for (int c = 0; c < given.nb_channels; ++c) {
     speakers.push_back(
         SpeakerOf(av_channel_layout_channel_from_index(named ? &given : &layout, static_cast<unsigned>(c))));
