@@ -2,13 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
-#include <filesystem>
 
 #include "audio/decode.h"
 #include "audio/encode.h"
 #include "models/loader.h"
 #include "tasks/apply.h"
 #include "tasks/separate.h"
+#include "tests/e2e/program.h"
 #include "tests/support/golden.h"
 
 namespace timbre {
@@ -81,39 +81,31 @@ TEST_P(HtdemucsTrack, InMemory) {
   Check(c, *results);
 }
 
-// The same through files, which hold float samples.
-TEST_P(HtdemucsTrack, ThroughFiles) {
+// The same through the program and files, which hold float samples.
+TEST_P(HtdemucsTrack, ThroughTheProgram) {
   TIMBRE_NEED_SHARED(SharedPath("goldens/htdemucs"));
+  const std::string checkpoint = SharedPath(std::string("goldens/htdemucs/") + GetParam().checkpoint);
   Case c = Read(GetParam().name + std::string(".track"), GetParam().checkpoint);
-  const std::filesystem::path folder =
-      std::filesystem::path(::testing::TempDir()) / (std::string("timbre_track_") + GetParam().name);
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directories(folder);
-  const std::string input = folder / "mix.wav";
+  const testing::TempFolder folder;
   const WriteOptions exact{.format = FileFormat::kWav, .sample_format = SampleFormat::kF32, .clip = ClipMode::kNone};
   {
-    auto writer = AudioWriter::Create(input, exact, 44100, 2);
+    auto writer = AudioWriter::Create(folder / "mix.wav", exact, 44100, 2);
     ASSERT_TRUE(writer) << writer.error().message;
     ASSERT_TRUE((*writer)->Write(c.mix.data(), c.samples));
     ASSERT_TRUE((*writer)->Finish());
   }
-  ThreadPool pool;
-  Stats stats;
-  SeparateOptions options{.output_dir = folder, .sample_format = "f32", .clip = "none", .session = {.device = "cpu"}};
-  auto separator = Separator::Create(c.model, options, pool, stats);
-  ASSERT_TRUE(separator) << separator.error().message;
-  Observer observer;
-  const auto report = (*separator)->Separate(input, observer);
-  ASSERT_TRUE(report) << report.error().message;
+  const testing::Ran ran = testing::RunTimbre({"separate", "mix.wav", "--model", checkpoint, "--output", ".", "--name",
+                                               "{stem}.{ext}", "--sample-format", "f32", "--clip", "none"},
+                                              folder.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
   std::vector<std::vector<float>> results;
-  for (const StemOutput& output : report->outputs) {
-    EXPECT_EQ(output.samples, c.samples);
-    const auto audio = ReadAudioFile(output.path, 1 << 24);
+  for (const std::string& stem : c.model.info().stems) {
+    const auto audio = ReadAudioFile(folder / (stem + ".wav"), 1 << 24);
     ASSERT_TRUE(audio) << audio.error().message;
+    EXPECT_EQ(audio->frames(), c.samples);
     results.push_back(audio->samples);
   }
   Check(c, results);
-  std::filesystem::remove_all(folder);
 }
 
 // An input shorter than a tile, without the normalisation of the whole track.
