@@ -640,8 +640,9 @@ Result<std::string> OutputPath(const SeparateOptions& options, const std::string
     const auto found =
         std::find_if(std::begin(fields), std::end(fields), [&](const auto& f) { return f.first == field; });
     if (end == std::string::npos || found == std::end(fields)) {
-      return Fail(ErrorCode::kInvalidArgument,
-                  "--name holds '{" + Printable(field) + "'; it can hold {track}, {stem}, {model} and {ext}");
+      return Fail(ErrorCode::kInvalidArgument, "--name holds '{" + Printable(field) +
+                                                   (end == std::string::npos ? "" : "}") +
+                                                   "'; it can hold {track}, {stem}, {model} and {ext}");
     }
     // A file called "...wav" must not lead out of the folder.
     name += found->second == "." || found->second == ".." ? "_" : found->second;
