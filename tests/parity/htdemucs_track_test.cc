@@ -6,7 +6,6 @@
 #include "audio/decode.h"
 #include "audio/encode.h"
 #include "models/loader.h"
-#include "tasks/apply.h"
 #include "tasks/separate.h"
 #include "tests/e2e/program.h"
 #include "tests/support/golden.h"
@@ -82,10 +81,8 @@ TEST_P(HtdemucsTrack, InMemory) {
 }
 
 // The same through the program and files, which hold float samples.
-TEST_P(HtdemucsTrack, ThroughTheProgram) {
-  TIMBRE_NEED_SHARED(SharedPath("goldens/htdemucs"));
-  const std::string checkpoint = SharedPath(std::string("goldens/htdemucs/") + GetParam().checkpoint);
-  Case c = Read(GetParam().name + std::string(".track"), GetParam().checkpoint);
+void CheckProgram(const Network& network, const std::string& which, const std::vector<std::string>& more) {
+  const Case c = Read(network.name + ("." + which), network.checkpoint);
   const testing::TempFolder folder;
   const WriteOptions exact{.format = FileFormat::kWav, .sample_format = SampleFormat::kF32, .clip = ClipMode::kNone};
   {
@@ -94,9 +91,11 @@ TEST_P(HtdemucsTrack, ThroughTheProgram) {
     ASSERT_TRUE((*writer)->Write(c.mix.data(), c.samples));
     ASSERT_TRUE((*writer)->Finish());
   }
-  const testing::Ran ran = testing::RunTimbre({"separate", "mix.wav", "--model", checkpoint, "--output", ".", "--name",
-                                               "{stem}.{ext}", "--sample-format", "f32", "--clip", "none"},
-                                              folder.path());
+  const std::string checkpoint = SharedPath(std::string("goldens/htdemucs/") + network.checkpoint);
+  std::vector<std::string> words = {"separate", "mix.wav",      "--model",         checkpoint, "--output", ".",
+                                    "--name",   "{stem}.{ext}", "--sample-format", "f32",      "--clip",   "none"};
+  words.insert(words.end(), more.begin(), more.end());
+  const testing::Ran ran = testing::RunTimbre(words, folder.path());
   ASSERT_EQ(ran.code, 0) << ran.err;
   std::vector<std::vector<float>> results;
   for (const std::string& stem : c.model.info().stems) {
@@ -108,35 +107,15 @@ TEST_P(HtdemucsTrack, ThroughTheProgram) {
   Check(c, results);
 }
 
-// An input shorter than a tile, without the normalisation of the whole track.
+TEST_P(HtdemucsTrack, ThroughTheProgram) {
+  TIMBRE_NEED_SHARED(SharedPath("goldens/htdemucs"));
+  CheckProgram(GetParam(), "track", {});
+}
+
+// An input shorter than a tile. The reference shows the tiling alone, without the normalisation of the track.
 TEST_P(HtdemucsTrack, ShortInput) {
   TIMBRE_NEED_SHARED(SharedPath("goldens/htdemucs"));
-  Case c = Read(GetParam().name + std::string(".short"), GetParam().checkpoint);
-  ThreadPool pool;
-  Stats stats;
-  const auto plan = c.model.members[0]->Plan(c.samples, {});
-  ASSERT_TRUE(plan) << plan.error().message;
-  auto runner = TileRunner::Create(c.model.members[0], plan->tile, 1, {.device = "cpu"}, pool, stats);
-  ASSERT_TRUE(runner) << runner.error().message;
-  const size_t stems = c.model.info().stems.size();
-  ApplyMember member{.runner = runner->get(), .plan = &*plan, .gains = std::vector<float>(stems * stems, 0.0f)};
-  for (size_t s = 0; s < stems; ++s) member.gains[s * stems + s] = 1;
-  const auto source = [&](std::vector<float>* samples) -> Status {
-    samples->insert(samples->end(), c.mix.begin(), c.mix.end());
-    return {};
-  };
-  std::vector<std::vector<float>> results(stems);
-  const auto sink = [&](const float* samples, int64_t frames) -> Status {
-    for (int64_t i = 0; i < frames; ++i) {
-      for (size_t s = 0; s < stems; ++s) {
-        for (int channel = 0; channel < 2; ++channel) results[s].push_back(samples[(i * stems + s) * 2 + channel]);
-      }
-    }
-    return {};
-  };
-  const Status status = ApplyModels({&member, 1}, source, sink, []() -> Status { return {}; });
-  ASSERT_TRUE(status) << status.error().message;
-  Check(c, results);
+  CheckProgram(GetParam(), "short", {"--no-normalise"});
 }
 
 }  // namespace
