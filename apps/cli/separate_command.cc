@@ -74,6 +74,7 @@ class SeparateCommand final : public Command {
   }
 
   Status Run(Terminal& terminal, Report& report) override {
+    TIMBRE_CHECK(runtime_.Check());
     options_.session = runtime_.Session();
     FieldList reported = SeparateFields(options_);
     Append(reported, runtime_.Fields());
@@ -81,7 +82,6 @@ class SeparateCommand final : public Command {
     report["tracks"] = Report::array();
     TIMBRE_TRY(const std::vector<std::string> files, ExpandInputs(inputs_, recursive_, options_.output_dir));
     TIMBRE_CHECK(CheckOutputFolder(options_.output_dir));
-    TIMBRE_CHECK(CheckDevice(options_.session.device));
     TIMBRE_CHECK(FetchIfNamed(model_, terminal));
     TIMBRE_TRY(LoadedModel model, LoadModel(model_, config_));
     const std::string name = model.name;
