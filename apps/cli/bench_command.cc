@@ -83,6 +83,7 @@ class BenchCommand final : public Command {
   }
 
   Status Run(Terminal& terminal, Report& report) override {
+    TIMBRE_CHECK(runtime_.Check());
     ThreadPool pool(runtime_.threads());
     if (pin_) pool.Pin();
     CpuPeak peak = MeasureCpuPeak(pool);

@@ -29,6 +29,7 @@ class ExplainCommand final : public Command {
   }
 
   Status Run(Terminal& terminal, Report& report) override {
+    TIMBRE_CHECK(runtime_.Check());
     TIMBRE_TRY(const NetworkRow* network, FindNetwork(model_));
     const std::unique_ptr<Weights> weights = RandomWeights(1);
     TIMBRE_TRY(Graph graph, network->build(*weights, batch_));

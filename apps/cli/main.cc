@@ -2,10 +2,13 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <new>
+#include <optional>
 
 #include "apps/cli/command.h"
 #include "apps/cli/command_line.h"
+#include "base/atomic_file.h"
 #include "base/suggest.h"
 
 namespace timbre::cli {
@@ -47,19 +50,43 @@ std::string Help() {
          "Exit codes: 0 done, 1 failed, 2 the command line makes no sense, 130 cancelled.";
 }
 
-Status WriteReport(const Report& report, const std::string& path) {
-  // File names may hold bytes that are no UTF-8; a report is.
-  const std::string text = report.dump(2, ' ', false, Report::error_handler_t::replace) + "\n";
-  FILE* file = path == "-" ? stdout : std::fopen(path.c_str(), "wb");
-  bool good = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  if (file == stdout)
-    good = std::fflush(file) == 0 && good;
-  else if (file != nullptr)
-    good = std::fclose(file) == 0 && good;
-  if (good) return {};
-  return Fail(ErrorCode::kIo,
-              "the report could not be written to '" + path + "'; check the folder and the space left.");
-}
+// Where `--json` goes. A file has its name only when the report is whole; that it can be written is known before the
+// command runs.
+class ReportFile {
+ public:
+  static Result<ReportFile> Open(const std::string& path) {
+    ReportFile report;
+    report.path_ = path;
+    std::error_code ignored;
+    if (path.empty() || path == "-" || std::filesystem::is_character_file(path, ignored)) return report;
+    TIMBRE_TRY(AtomicFile file, AtomicFile::Create(path));
+    report.file_ = std::move(file);
+    return report;
+  }
+
+  Status Write(const Report& report) {
+    if (path_.empty()) return {};
+    // File names may hold bytes that are no UTF-8; a report is.
+    const std::string text = report.dump(2, ' ', false, Report::error_handler_t::replace) + "\n";
+    if (file_) {
+      TIMBRE_CHECK(file_->Write(text));
+      return file_->Commit();
+    }
+    FILE* stream = path_ == "-" ? stdout : std::fopen(path_.c_str(), "wb");
+    bool good = stream != nullptr && std::fwrite(text.data(), 1, text.size(), stream) == text.size();
+    if (stream == stdout) {
+      good = std::fflush(stdout) == 0 && good;
+    } else if (stream != nullptr) {
+      good = std::fclose(stream) == 0 && good;
+    }
+    if (good) return {};
+    return Fail(ErrorCode::kIo, "the report could not be written to '" + path_ + "'");
+  }
+
+ private:
+  std::string path_;
+  std::optional<AtomicFile> file_;
+};
 
 ExitCode RunCommand(const CommandRow& row, std::vector<std::string> words) {
   const std::unique_ptr<Command> command = row.make();
@@ -78,6 +105,8 @@ ExitCode RunCommand(const CommandRow& row, std::vector<std::string> words) {
     return kExitOk;
   }
   terminal_options.stdout_is_json = json == "-";
+  Result<ReportFile> report_file = ReportFile::Open(json);
+  if (!report_file) return Complain(report_file.error());
   Report report = {{"version", TIMBRE_VERSION}, {"command", row.name}};
   Status status;
   {
@@ -88,7 +117,8 @@ ExitCode RunCommand(const CommandRow& row, std::vector<std::string> words) {
   if (!status) {
     report["error"] = {{"kind", ErrorCodeName(status.error().code)}, {"message", status.error().message}};
   }
-  const Status written = json.empty() ? Status() : WriteReport(report, json);
+  if (!status && status.error().code == ErrorCode::kCancelled) return Complain(status.error());
+  const Status written = report_file->Write(report);
   if (!status) return Complain(status.error());
   return written ? kExitOk : Complain(written.error());
 }

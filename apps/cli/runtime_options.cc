@@ -30,7 +30,20 @@ FieldList RuntimeOptions::Fields() {
        .value = &options_.strict,
        .help = "fail where a kernel would have to be replaced by a slower one"},
       {.name = "verify", .value = &options_.verify, .help = "check every node against its definition (slow)"},
+      {.name = "inject",
+       .value = &fault_,
+       .help = "fail there on purpose, to see the ladder: kernel:17, pack:3+",
+       .placeholder = "FAULT"},
   };
+}
+
+Status RuntimeOptions::Check() {
+  TIMBRE_CHECK(CheckDevice(options_.device));
+  if (fault_.empty()) return {};
+  injector_ = std::make_unique<FaultInjector>();
+  TIMBRE_CHECK(FaultInjector::Parse(fault_, *injector_));
+  options_.faults = injector_.get();
+  return {};
 }
 
 SessionOptions RuntimeOptions::Session() const {

@@ -6,17 +6,22 @@
 
 namespace timbre::cli {
 
-// Adds --device, --threads, --precision, --disable, --strict and --verify.
+// Adds --device, --threads, --precision, --disable, --strict, --verify and --inject.
 class RuntimeOptions {
  public:
   RuntimeOptions();  // --device defaults to the environment's TIMBRE_DEVICE, where it is set
   FieldList Fields();
+  // What the fields cannot check by themselves: that the device exists, that the fault is one.
+  Status Check();
+  // What it points at lives as long as this.
   SessionOptions Session() const;
   int threads() const { return options_.threads; }
 
  private:
   SessionOptions options_;
   std::vector<std::string> disabled_;
+  std::string fault_;
+  std::unique_ptr<FaultInjector> injector_;
 };
 
 // The ladder's steps down: a warning each, and "steps_down" of the report.

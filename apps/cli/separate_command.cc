@@ -74,6 +74,7 @@ class SeparateCommand final : public Command {
   }
 
   Status Run(Terminal& terminal, Report& report) override {
+    TIMBRE_CHECK(runtime_.Check());
     options_.session = runtime_.Session();
     FieldList reported = SeparateFields(options_);
     Append(reported, runtime_.Fields());

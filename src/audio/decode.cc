@@ -89,6 +89,7 @@ std::vector<Speaker> SpeakersOf(const AVChannelLayout& given) {
   const bool named = given.order != AV_CHANNEL_ORDER_UNSPEC;
   if (!named) av_channel_layout_default(&layout, given.nb_channels);
   std::vector<Speaker> speakers;
+  speakers.reserve(static_cast<size_t>(given.nb_channels));
   for (int c = 0; c < given.nb_channels; ++c) {
     speakers.push_back(
         SpeakerOf(av_channel_layout_channel_from_index(named ? &given : &layout, static_cast<unsigned>(c))));
@@ -339,9 +340,6 @@ Status AudioReader::Start() {
   // The first frame says what the stream is; headers may say otherwise.
   TIMBRE_CHECK(Fill());
   if (pending_.empty()) {
-    if (source_->failed != 0) {
-      return Fail(ErrorCode::kIo, quoted + " could not be read: " + std::strerror(source_->failed) + ".");
-    }
     return Fail(ErrorCode::kCorrupt, quoted + " holds no samples that can be decoded; it may be damaged or empty.");
   }
   end_ = Mp4End();
@@ -442,8 +440,7 @@ Status AudioReader::Fill() {
       continue;
     }
     if (got == AVERROR_EOF || (got != AVERROR(EAGAIN) && d.flushing)) {
-      End();
-      break;
+      return End();
     }
     if (got == AVERROR(ENOMEM)) return NoMemory(source_->name);
     if (got != AVERROR(EAGAIN) && damaged_++ == 0) damaged_at_ = Seconds();
@@ -464,7 +461,7 @@ Status AudioReader::Fill() {
   return {};
 }
 
-void AudioReader::End() {
+Status AudioReader::End() {
   ended_ = true;
   const Decoder& d = *decoder_;
   const std::string quoted = "'" + source_->name + "'";
@@ -473,14 +470,17 @@ void AudioReader::End() {
   const bool promised = d.format->duration_estimation_method != AVFMT_DURATION_FROM_BITRATE;
   const int64_t missing = info_.expected_frames - decoded_;
   if (source_->failed != 0) {
-    warning_ = quoted + " could not be read beyond " + At(Seconds()) + ": " + std::strerror(source_->failed) + ".";
-  } else if (promised && info_.expected_frames > 0 && missing > info_.sample_rate / 5 + 4096) {
+    return Fail(ErrorCode::kIo,
+                quoted + " could not be read beyond " + At(Seconds()) + ": " + std::strerror(source_->failed) + ".");
+  }
+  if (promised && info_.expected_frames > 0 && missing > info_.sample_rate / 5 + 4096) {
     warning_ = quoted + " ends early, at " + At(Seconds()) + " of " +
                At(static_cast<double>(info_.expected_frames) / info_.sample_rate) + "; what is there was read.";
   } else if (damaged_ > 0) {
     warning_ = quoted + " is damaged in " + std::to_string(damaged_) + (damaged_ == 1 ? " place" : " places, first") +
                " at " + At(damaged_at_) + "; the rest was read.";
   }
+  return {};
 }
 
 Result<int64_t> AudioReader::Read(float* out, int64_t frames) {

@@ -35,7 +35,8 @@ class AudioReader {
   const AudioInfo& info() const { return info_; }
 
   // Reads up to `frames` interleaved frames into `out`, and returns how many: fewer only at the end, then 0. Fails with
-  // kCorrupt at a sample that is NaN or infinite. Samples beyond full scale are passed on as they are.
+  // kCorrupt at a sample that is NaN or infinite, with kIo where the file system fails. Samples beyond full scale are
+  // passed on as they are.
   Result<int64_t> Read(float* out, int64_t frames);
 
   // Frames read so far.
@@ -60,7 +61,7 @@ class AudioReader {
   // Decodes until samples are pending or the end is reached.
   Status Fill();
   Status Append();
-  void End();
+  Status End();
   double Seconds() const;  // of the samples decoded
 
   std::unique_ptr<Source> source_;

@@ -230,6 +230,45 @@ TEST(Decode, ContainersAndCodecsKeepTheLength) {
   }
 }
 
+// An MP4 box.
+std::string Box(const std::string& type, const std::string& content) {
+  std::string box;
+  const auto size = static_cast<uint32_t>(content.size() + 8);
+  for (int i = 3; i >= 0; --i) box.push_back(static_cast<char>(size >> (8 * i)));
+  return box + type + content;
+}
+
+// iTunes writes the exact length as a comment, since its edit lists don't hold it.
+TEST(Decode, TheLengthThatITunesNotesIsKept) {
+  if (!HaveFfmpeg()) GTEST_SKIP() << "SKIPPED: there is no ffmpeg program to make the files with";
+  TestFolder folder;
+  WriteBytes(folder / "in.wav", Wav(3, 32, 2, 44100, Bytes(SineFrames(50000, 2, 300, 44100))));
+  ASSERT_TRUE(RunFfmpeg("-i " + (folder / "in.wav") + " -c:a aac " + (folder / "x.m4a")));
+  std::string bytes = ReadBytes(folder / "x.m4a");
+  const size_t moov = bytes.find("moov");
+  ASSERT_NE(moov, std::string::npos);
+  const std::string zero(4, '\0');
+  // 49600 samples.
+  const std::string note = " 00000000 00000400 000003A4 000000000000C1C0 00000000 00000000";
+  const std::string item = Box("----", Box("mean", zero + "com.apple.iTunes") + Box("name", zero + "iTunSMPB") +
+                                           Box("data", std::string("\0\0\0\1\0\0\0\0", 8) + note));
+  const std::string handler = Box("hdlr", zero + zero + "mdirappl" + zero + zero + std::string(1, '\0'));
+  const std::string extra = Box("udta", Box("meta", zero + handler + Box("ilst", item)));
+  // The box is the file's last: it can grow.
+  uint32_t size = 0;
+  for (size_t i = moov - 4; i < moov; ++i) size = size << 8 | static_cast<uint8_t>(bytes[i]);
+  ASSERT_EQ(moov - 4 + size, bytes.size());
+  size += static_cast<uint32_t>(extra.size());
+  for (size_t i = 0; i < 4; ++i) bytes[moov - 1 - i] = static_cast<char>(size >> (8 * i));
+  bytes += extra;
+  WriteBytes(folder / "itunes.m4a", bytes);
+  auto plain = ReadAudioFile(folder / "x.m4a", kMost);
+  auto noted = ReadAudioFile(folder / "itunes.m4a", kMost);
+  ASSERT_TRUE(plain && noted);
+  EXPECT_EQ(plain->frames(), 50000);
+  EXPECT_EQ(noted->frames(), 49600);
+}
+
 TEST(Decode, SurroundLayoutsAreNamed) {
   if (!HaveFfmpeg()) GTEST_SKIP() << "SKIPPED: there is no ffmpeg program to make the files with";
   TestFolder folder;

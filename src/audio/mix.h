@@ -10,9 +10,9 @@
 namespace timbre {
 
 // Mono is duplicated and two channels pass unchanged. More are mixed by the coefficients of ITU-R BS.775-3, table 2:
-// the front at 1, the center and each surround at 1/sqrt(2) into its side, a back center at 1/2 into both, the
-// low-frequency channel left out. Nothing is scaled down to avoid clipping: samples are floats, and clipping is dealt
-// with at the output.
+// the front at 1, the center and each surround at 1/sqrt(2) into its side, a back center and any other at 1/2 into
+// both, the low-frequency channel left out. Nothing is scaled down to avoid clipping: samples are floats, and clipping
+// is dealt with at the output.
 class StereoMix {
  public:
   // kUnsupported for no channel or more than 8.

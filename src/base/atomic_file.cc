@@ -37,7 +37,9 @@ Result<AtomicFile> AtomicFile::Create(const std::string& final_path) {
   file.final_path_ = final_path;
   // A name left over by a killed process with the same number is skipped, never opened.
   for (int attempt = 0; attempt < 100; ++attempt) {
-    file.temporary_path_ = folder + ".timbre-" + std::to_string(getpid()) + "-" + std::to_string(counter++) + extension;
+    file.temporary_path_ = folder;
+    file.temporary_path_.append(".timbre-").append(std::to_string(getpid())).append("-");
+    file.temporary_path_.append(std::to_string(counter++)).append(extension);
     file.fd_ = open(file.temporary_path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (file.fd_ >= 0) return file;
     if (errno != EEXIST) break;
@@ -77,12 +79,12 @@ Status AtomicFile::Commit(bool durable) {
   if (durable && fsync(fd_) != 0) return IoError(final_path_, "brought to the disk");
   // Some file systems report a full disk only here.
   if (close(std::exchange(fd_, -1)) != 0) {
-    const Status error = IoError(final_path_, "closed");
+    Status error = IoError(final_path_, "closed");
     Discard();
     return error;
   }
   if (std::rename(temporary_path_.c_str(), final_path_.c_str()) != 0) {
-    const Status error = IoError(final_path_, "put in its place");
+    Status error = IoError(final_path_, "put in its place");
     Discard();
     return error;
   }

@@ -50,6 +50,7 @@ inline tl::unexpected<Error> Prefix(Error error, std::string_view where) {
 #define TIMBRE_CONCAT_INNER(a, b) a##b
 #define TIMBRE_CONCAT(a, b) TIMBRE_CONCAT_INNER(a, b)
 
+// NOLINTBEGIN(bugprone-macro-parentheses): a declaration cannot stand in parentheses.
 // TIMBRE_TRY(auto x, MayFail());  binds the value, or returns the error from the enclosing function.
 #define TIMBRE_TRY(declaration, expression) \
   TIMBRE_TRY_INNER(TIMBRE_CONCAT(timbre_result_, __COUNTER__), declaration, expression)
@@ -57,6 +58,7 @@ inline tl::unexpected<Error> Prefix(Error error, std::string_view where) {
   auto result = (expression);                                                     \
   if (!result) return tl::unexpected<::timbre::Error>(std::move(result).error()); \
   declaration = *std::move(result)
+// NOLINTEND(bugprone-macro-parentheses)
 
 // TIMBRE_CHECK(MayFail());  for a Status: returns the error, if any, from the enclosing function.
 #define TIMBRE_CHECK(expression)                                                \

@@ -32,6 +32,11 @@ class StateStream {
     if (ok_) *value = copy;
   }
 
+  // What must hold between restored values.
+  void Require(bool holds) {
+    if (restoring() && !holds) ok_ = false;
+  }
+
   bool restoring() const { return mode_ == Mode::kRestore; }
   bool ok() const { return ok_; }
   size_t size() const { return size_; }

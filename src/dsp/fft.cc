@@ -162,9 +162,22 @@ void OnePass(D d, const RealFft::Pass& pass, size_t width, Rows in, OutRows out,
   }
 }
 
-using Wide = hn::CappedTag<float, RealFft::kLanes>;
-using Narrow = hn::CappedTag<float, 4>;
-using Single = hn::CappedTag<float, 1>;
+// Calls body with the widest vectors that rows of `width` floats divide into.
+template <class Body>
+void WithTag(size_t width, const Body& body) {
+  const hn::CappedTag<float, 16> wide;
+  const hn::CappedTag<float, 4> narrow;
+  const hn::CappedTag<float, 2> pair;
+  if (width % hn::Lanes(wide) == 0) {
+    body(wide);
+  } else if (width % hn::Lanes(narrow) == 0) {
+    body(narrow);
+  } else if (width % hn::Lanes(pair) == 0) {
+    body(pair);
+  } else {
+    body(hn::CappedTag<float, 1>());
+  }
+}
 
 // Runs all passes from `in` into the two buffers in turn; each buffer holds h * lanes floats a plane. Returns the last
 // one.
@@ -174,13 +187,7 @@ OutRows Transform(const std::vector<RealFft::Pass>& passes, const float* twiddle
   OutRows out = first;
   for (const RealFft::Pass& pass : passes) {
     const float* table = twiddles + pass.twiddle;
-    if (width % hn::Lanes(Wide()) == 0) {
-      OnePass(Wide(), pass, width, in, out, table);
-    } else if (width % hn::Lanes(Narrow()) == 0) {
-      OnePass(Narrow(), pass, width, in, out, table);
-    } else {
-      OnePass(Single(), pass, width, in, out, table);
-    }
+    WithTag(width, [&](auto d) { OnePass(d, pass, width, in, out, table); });
     width *= pass.radix;
     in = {out.re, out.im, width};
     out = out.re == first.re ? second : first;
@@ -259,11 +266,7 @@ void ForwardImpl(const std::vector<RealFft::Pass>& passes, const float* twiddles
   const size_t plane = half * lanes;
   const OutRows a{scratch, scratch + plane}, b{scratch + 2 * plane, scratch + 3 * plane};
   const OutRows z = Transform(passes, twiddles, lanes, {in, in + lanes, 2 * lanes}, a, b);
-  if (lanes % hn::Lanes(Wide()) == 0) {
-    Join(Wide(), half, lanes, split, z, out);
-  } else {
-    Join(Single(), half, lanes, split, z, out);
-  }
+  WithTag(lanes, [&](auto d) { Join(d, half, lanes, split, z, out); });
 }
 
 void InverseImpl(const std::vector<RealFft::Pass>& passes, const float* twiddles, const float* split, size_t half,
@@ -271,20 +274,11 @@ void InverseImpl(const std::vector<RealFft::Pass>& passes, const float* twiddles
   const size_t plane = half * lanes;
   const OutRows a{scratch, scratch + plane}, b{scratch + 2 * plane, scratch + 3 * plane};
   const float scale = 0.5f / static_cast<float>(half);
-  const bool wide = lanes % hn::Lanes(Wide()) == 0;
-  if (wide) {
-    Part(Wide(), half, lanes, split, scale, in, a);
-  } else {
-    Part(Single(), half, lanes, split, scale, in, a);
-  }
+  WithTag(lanes, [&](auto d) { Part(d, half, lanes, split, scale, in, a); });
   // The inverse transform is the forward one with the real and the imaginary plane exchanged, before and after.
   const OutRows swapped = Transform(passes, twiddles, lanes, {a.im, a.re, lanes}, {b.im, b.re}, {a.im, a.re});
   const OutRows z{swapped.im, swapped.re};
-  if (wide) {
-    Interleave(Wide(), half, lanes, z, out);
-  } else {
-    Interleave(Single(), half, lanes, z, out);
-  }
+  WithTag(lanes, [&](auto d) { Interleave(d, half, lanes, z, out); });
 }
 
 }  // namespace

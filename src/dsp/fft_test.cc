@@ -74,7 +74,9 @@ TEST(RealFft, AgreesWithTheDefinitionAtEveryLength) {
     }
     if (rest == 1) {
       Check(n, 1, 1);
+      Check(n, 2, 1);
       Check(n, 3, 1);
+      Check(n, 8, 1);
       Check(n, 16, 1);
     } else {
       auto fft = RealFft::Create(n);

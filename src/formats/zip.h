@@ -33,8 +33,9 @@ class ZipArchive {
   const std::vector<ZipEntry>& entries() const { return entries_; }  // in the directory's order
   const ZipEntry* Find(const std::string& name) const;
 
-  // The member's bytes, checked against its checksum: a view where it is stored, else inflated. All members that one
-  // archive inflates may take 64 MiB and 32 times its size together, so that a small file can't fill the memory.
+  // The member's bytes, checked against its checksum unless that is 0: a view where it is stored, else inflated. All
+  // members that one archive inflates may take 64 MiB and 32 times its size together, so that a small file can't fill
+  // the memory.
   Result<SharedBytes> Read(const ZipEntry& entry);
 
  private:

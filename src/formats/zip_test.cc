@@ -55,6 +55,10 @@ TEST(Zip, ChangedBytesAreFoundByTheChecksum) {
   }
 }
 
+TEST(Zip, MembersWithoutAChecksumAreRead) {
+  EXPECT_EQ(ReadOne(BuildZip({{"a", "some text", false, 0, true}}), "a")->text(), "some text");
+}
+
 TEST(Zip, ABombIsRefusedBeforeItIsUnpacked) {
   const std::string zeros(size_t{80} << 20, '\0');
   const auto declared = ReadOne(BuildZip({{"a", zeros, true}}), "a");

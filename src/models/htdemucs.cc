@@ -269,9 +269,10 @@ Value Normalise(Value x, const Moments& m) { return (x - m.mean) / Scale(m.devia
 Result<Graph> BuildHtdemucs(const HtdemucsOptions& o, Weights& weights, int64_t tile, int batch, bool taps) {
   TIMBRE_CHECK(CheckHtdemucs(o));
   const int64_t samples = o.use_train_segment ? o.training_samples() : tile;
-  if (tile < 1 || tile > samples || samples > int64_t{1} << 24 || batch < 1 || batch > 256) {
+  if (tile < 1 || tile > o.training_samples() || batch < 1 || batch > 256) {
     return Fail(ErrorCode::kInvalidArgument, "a tile of " + std::to_string(tile) +
-                                                 " samples: this network takes at most " + std::to_string(samples));
+                                                 " samples; this network takes at most " +
+                                                 std::to_string(o.training_samples()));
   }
   DemucsWeights adapted(weights);
   GraphBuilder b("htdemucs", adapted);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <functional>
@@ -211,7 +212,10 @@ Status CheckHtdemucs(const HtdemucsOptions& o) {
       {"segment", double(o.segment), 0.01, 120},
   };
   for (const auto& b : bounds) TIMBRE_CHECK(Bounded(b.name, b.value, b.lo, b.hi));
-  int64_t channels = o.channels, bins = o.nfft / 2;
+  // The largest activation of each kind; a hostile checkpoint costs little room and asks for much.
+  const double frames = o.segment * o.samplerate / (o.nfft / 4), features = double(o.sources.size()) * o.audio_channels;
+  double largest = std::max(frames * o.nfft * features, o.segment * o.samplerate * features);
+  int64_t channels = o.channels, bins = o.nfft / 2, steps = o.training_samples();
   for (int i = 0; i < o.depth; ++i) {
     if (bins <= o.kernel_size || bins % o.stride != 0) {
       return Fail(ErrorCode::kUnsupported, "the network's depth of " + std::to_string(o.depth) +
@@ -219,7 +223,9 @@ Status CheckHtdemucs(const HtdemucsOptions& o) {
                                                " frequencies for its stride");
     }
     bins /= o.stride;
+    steps = steps / o.stride + 1;
     if (i > 0) channels *= o.growth;
+    largest = std::max({largest, 2.0 * channels * bins * frames, 2.0 * channels * steps});
   }
   const int64_t width = o.bottom_channels ? o.bottom_channels : channels;
   if (o.nfft % 8 != 0 || o.kernel_size != 2 * o.stride || o.stride % 2 != 0) {
@@ -228,6 +234,12 @@ Status CheckHtdemucs(const HtdemucsOptions& o) {
   }
   if (channels > 16384 || o.channels / o.dconv_comp < 1) {
     return Fail(ErrorCode::kUnsupported, "the network's channels, growth and dconv_comp do not fit together");
+  }
+  if (o.t_layers > 0) {
+    largest = std::max(largest, std::max(1.0, o.t_hidden_scale) * width * std::max<double>(frames * bins, steps));
+  }
+  if (largest > 1 << 28) {
+    return Fail(ErrorCode::kUnsupported, "the network's options make activations of more than a gigabyte");
   }
   if (o.t_layers > 0 && (width % o.t_heads != 0 || width % 4 != 0)) {
     return Fail(ErrorCode::kUnsupported, "the transformer's width of " + std::to_string(width) +

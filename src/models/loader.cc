@@ -94,8 +94,10 @@ Result<Model> LoadLarsnet(const fs::path& folder, double wiener) {
 // The checkpoint of a Demucs signature: SIGNATURE.th or SIGNATURE-CHECKSUM.th.
 Result<fs::path> FindSignature(const fs::path& folder, const std::string& signature) {
   std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder.empty() ? "." : folder, error)) {
-    const fs::path& file = entry.path();
+  const fs::directory_iterator end;
+  for (fs::directory_iterator entry(folder.empty() ? "." : folder, error); !error && entry != end;
+       entry.increment(error)) {
+    const fs::path& file = entry->path();
     const std::string stem = file.stem().string();
     if (file.extension() == ".th" && stem.substr(0, stem.find('-')) == signature) return file;
   }

@@ -60,6 +60,9 @@ class Session {
   virtual std::string Explain() const = 0;  // the plan as text: nodes, kernels, ladder, memory, passes
 };
 
+// Fails with kNotFound, and the nearest name, where this machine has no device of that name.
+Status CheckDevice(const std::string& device);
+
 // `stats` (may be null) and `pool` must outlive the session. Errors: an unknown device, no memory, an invalid graph.
 Result<std::unique_ptr<Session>> MakeSession(Graph graph, const SessionOptions& options, ThreadPool& pool,
                                              Stats* stats);

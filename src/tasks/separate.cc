@@ -80,8 +80,8 @@ struct Scaling {
   }
 };
 
-Scaling ScalingOf(const SeparationInfo& info, const Moments& moments) {
-  if (!info.normalise) return {};
+Scaling ScalingOf(const SeparationInfo& info, const SeparateOptions& options, const Moments& moments) {
+  if (!info.normalise || !options.normalise) return {};
   return {static_cast<float>(moments.mean()), static_cast<float>(moments.deviation() + 1e-8)};
 }
 
@@ -459,7 +459,7 @@ Status SeparatorImpl::SeparateInto(TrackReader& reader, std::vector<std::unique_
   for (const Pass& pass : passes_) {
     TIMBRE_CHECK(MakeRunners(pass));
     TIMBRE_CHECK(reader.Rewind());
-    TIMBRE_CHECK(RunPass(pass, plans, reader, files, ScalingOf(info(), moments), tile_done, report));
+    TIMBRE_CHECK(RunPass(pass, plans, reader, files, ScalingOf(info(), options_, moments), tile_done, report));
   }
   const Stopwatch watch;
   observer.OnProgress({.stage = Stage::kEncode, .done = 0, .total = report.samples, .audio_seconds = report.seconds});
@@ -572,7 +572,7 @@ Result<std::vector<Samples>> SeparatorImpl::SeparateSamples(std::span<const floa
   }
   Moments moments;
   moments.Add(track, model_channels);
-  const Scaling scaling = ScalingOf(info(), moments);
+  const Scaling scaling = ScalingOf(info(), options_, moments);
   scaling.Apply(track.data(), track.size());
 
   TIMBRE_TRY(const std::vector<TilePlan> plans, PlansFor(moments.frames));
@@ -640,8 +640,9 @@ Result<std::string> OutputPath(const SeparateOptions& options, const std::string
     const auto found =
         std::find_if(std::begin(fields), std::end(fields), [&](const auto& f) { return f.first == field; });
     if (end == std::string::npos || found == std::end(fields)) {
-      return Fail(ErrorCode::kInvalidArgument,
-                  "--name holds '{" + Printable(field) + "'; it can hold {track}, {stem}, {model} and {ext}");
+      return Fail(ErrorCode::kInvalidArgument, "--name holds '{" + Printable(field) +
+                                                   (end == std::string::npos ? "" : "}") +
+                                                   "'; it can hold {track}, {stem}, {model} and {ext}");
     }
     // A file called "...wav" must not lead out of the folder.
     name += found->second == "." || found->second == ".." ? "_" : found->second;

@@ -25,6 +25,7 @@ struct SeparateOptions {
   int shifts = 0;
   uint64_t seed = 0;
   double transition_power = 1;
+  bool normalise = true;  // where the model's own pipeline does: the whole track to zero mean and unit deviation
   int batch = 1;
 
   std::string output_dir = "separated";

@@ -144,6 +144,7 @@ class DeepFilterCore final : public SpeechCore {
     stream.Integer(&pending_, 0, block_ - 1);
     stream.Integer(&skip_, 0, lead());
     out_.Visit(stream);
+    stream.Require(pending_ == std::max<int64_t>(frame_ - c_.lookahead(), 0) % block_ && out_.size() == 0);
   }
 
   const Session& session() const override { return first_->session(); }
@@ -341,6 +342,9 @@ class GtcrnCore final : public SpeechCore {
     stream.Integer(&pending_, 0, block_ - 1);
     stream.Integer(&emitted_, 0, kForever);
     out_.Visit(stream);
+    const int64_t frames = std::max<int64_t>(padded_ - 1, 0);
+    stream.Require(padded_ == (hops_ < 2 ? 0 : hops_ + 1) && pending_ == frames % block_ &&
+                   emitted_ == frames - pending_ && out_.size() == 0);
   }
 
   const Session& session() const override { return session_.session(); }

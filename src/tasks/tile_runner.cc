@@ -26,6 +26,12 @@ Result<std::unique_ptr<TileRunner>> TileRunner::Create(std::shared_ptr<const Sep
   if (batch < 1 || batch > 256) {
     return Fail(ErrorCode::kInvalidArgument, "a batch of " + std::to_string(batch) + " tiles; it can be 1 to 256");
   }
+  const auto width = static_cast<double>(model->info().stems.size() + 1) * model->info().channels;
+  if (width * static_cast<double>(tile) * batch > 1 << 29) {
+    return Fail(ErrorCode::kOutOfMemory,
+                "a batch of " + std::to_string(batch) + " tiles of " + std::to_string(tile) +
+                    " samples would take more than 2 GB; ask for a smaller --batch or --segment");
+  }
   std::unique_ptr<TileRunner> runner(new TileRunner(std::move(model), tile, batch, options, pool, stats));
   runner->processor_ = runner->model_->MakeProcessor(tile);
   if (runner->processor_) {

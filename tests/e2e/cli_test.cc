@@ -91,6 +91,28 @@ TEST(Cli, BenchReportsEveryFigure) {
   EXPECT_TRUE(report["steps_down"].empty());
 }
 
+TEST(Cli, AKernelThatFailsIsReplacedCountedAndShown) {
+  const std::vector<std::string> bench = {"bench",    "htdemucs-small", "--runs", "1",
+                                          "--inject", "kernel:20",      "--json", "-"};
+  const Ran ran = RunTimbre(bench);
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json steps = Json::parse(ran.out)["steps_down"];
+  ASSERT_EQ(steps.size(), 1);
+  for (const char* key : {"node", "from", "to", "reason"})
+    EXPECT_FALSE(steps[0][key].get<std::string>().empty()) << key;
+  EXPECT_NE(steps[0]["from"], steps[0]["to"]);
+  EXPECT_EQ(steps[0]["count"], 1);
+  EXPECT_NE(ran.err.find("warning: " + steps[0]["node"].get<std::string>()), std::string::npos) << ran.err;
+
+  std::vector<std::string> strict = bench;
+  strict.push_back("--strict");
+  const Ran refused = RunTimbre(strict);
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.err.find("timbre: "), std::string::npos) << refused.err;
+  EXPECT_NE(refused.err.find(steps[0]["node"].get<std::string>()), std::string::npos) << refused.err;
+  ExpectOneSentence(RunTimbre({"explain", "htdemucs-small", "--inject", "kernal:3"}), 2, "kernal");
+}
+
 TEST(Cli, BenchRunsTheKernelsThatAreNamed) {
   const Ran ran = RunTimbre({"bench", "kernels", "--only", "bench_add/cpu.reference", "--runs", "1", "--json", "-"});
   ASSERT_EQ(ran.code, 0) << ran.err;
@@ -115,10 +137,9 @@ TEST(Cli, ExplainShowsThePlanAndWhatSwitchingOffChanges) {
   ExpectOneSentence(RunTimbre({"explain", "htdemucs-small", "--device", "toaster"}), 1, "toaster");
 }
 
-TEST(Cli, AReportThatCannotBeWrittenIsAnError) {
-  const Ran ran = RunTimbre({"devices", "--json", "/nonexistent/report.json"});
-  EXPECT_EQ(ran.code, 1);
-  EXPECT_NE(ran.err.find("/nonexistent"), std::string::npos) << ran.err;
+TEST(Cli, AReportThatCannotBeWrittenIsAnErrorBeforeAnythingRuns) {
+  ExpectOneSentence(RunTimbre({"devices", "--json", "/nonexistent/report.json"}), 1, "/nonexistent");
+  EXPECT_EQ(RunTimbre({"devices", "--json", "/dev/null"}).code, 0);
 }
 
 }  // namespace

@@ -2,13 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
-#include <filesystem>
 
 #include "audio/decode.h"
 #include "audio/encode.h"
 #include "models/loader.h"
-#include "tasks/apply.h"
 #include "tasks/separate.h"
+#include "tests/e2e/program.h"
 #include "tests/support/golden.h"
 
 namespace timbre {
@@ -81,70 +80,42 @@ TEST_P(HtdemucsTrack, InMemory) {
   Check(c, *results);
 }
 
-// The same through files, which hold float samples.
-TEST_P(HtdemucsTrack, ThroughFiles) {
-  TIMBRE_NEED_SHARED(SharedPath("goldens/htdemucs"));
-  Case c = Read(GetParam().name + std::string(".track"), GetParam().checkpoint);
-  const std::filesystem::path folder =
-      std::filesystem::path(::testing::TempDir()) / (std::string("timbre_track_") + GetParam().name);
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directories(folder);
-  const std::string input = folder / "mix.wav";
+// The same through the program and files, which hold float samples.
+void CheckProgram(const Network& network, const std::string& which, const std::vector<std::string>& more) {
+  const Case c = Read(network.name + ("." + which), network.checkpoint);
+  const testing::TempFolder folder;
   const WriteOptions exact{.format = FileFormat::kWav, .sample_format = SampleFormat::kF32, .clip = ClipMode::kNone};
   {
-    auto writer = AudioWriter::Create(input, exact, 44100, 2);
+    auto writer = AudioWriter::Create(folder / "mix.wav", exact, 44100, 2);
     ASSERT_TRUE(writer) << writer.error().message;
     ASSERT_TRUE((*writer)->Write(c.mix.data(), c.samples));
     ASSERT_TRUE((*writer)->Finish());
   }
-  ThreadPool pool;
-  Stats stats;
-  SeparateOptions options{.output_dir = folder, .sample_format = "f32", .clip = "none", .session = {.device = "cpu"}};
-  auto separator = Separator::Create(c.model, options, pool, stats);
-  ASSERT_TRUE(separator) << separator.error().message;
-  Observer observer;
-  const auto report = (*separator)->Separate(input, observer);
-  ASSERT_TRUE(report) << report.error().message;
+  const std::string checkpoint = SharedPath(std::string("goldens/htdemucs/") + network.checkpoint);
+  std::vector<std::string> words = {"separate", "mix.wav",      "--model",         checkpoint, "--output", ".",
+                                    "--name",   "{stem}.{ext}", "--sample-format", "f32",      "--clip",   "none"};
+  words.insert(words.end(), more.begin(), more.end());
+  const testing::Ran ran = testing::RunTimbre(words, folder.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
   std::vector<std::vector<float>> results;
-  for (const StemOutput& output : report->outputs) {
-    EXPECT_EQ(output.samples, c.samples);
-    const auto audio = ReadAudioFile(output.path, 1 << 24);
+  for (const std::string& stem : c.model.info().stems) {
+    const auto audio = ReadAudioFile(folder / (stem + ".wav"), 1 << 24);
     ASSERT_TRUE(audio) << audio.error().message;
+    EXPECT_EQ(audio->frames(), c.samples);
     results.push_back(audio->samples);
   }
   Check(c, results);
-  std::filesystem::remove_all(folder);
 }
 
-// An input shorter than a tile, without the normalisation of the whole track.
+TEST_P(HtdemucsTrack, ThroughTheProgram) {
+  TIMBRE_NEED_SHARED(SharedPath("goldens/htdemucs"));
+  CheckProgram(GetParam(), "track", {});
+}
+
+// An input shorter than a tile. The reference shows the tiling alone, without the normalisation of the track.
 TEST_P(HtdemucsTrack, ShortInput) {
   TIMBRE_NEED_SHARED(SharedPath("goldens/htdemucs"));
-  Case c = Read(GetParam().name + std::string(".short"), GetParam().checkpoint);
-  ThreadPool pool;
-  Stats stats;
-  const auto plan = c.model.members[0]->Plan(c.samples, {});
-  ASSERT_TRUE(plan) << plan.error().message;
-  auto runner = TileRunner::Create(c.model.members[0], plan->tile, 1, {.device = "cpu"}, pool, stats);
-  ASSERT_TRUE(runner) << runner.error().message;
-  const size_t stems = c.model.info().stems.size();
-  ApplyMember member{.runner = runner->get(), .plan = &*plan, .gains = std::vector<float>(stems * stems, 0.0f)};
-  for (size_t s = 0; s < stems; ++s) member.gains[s * stems + s] = 1;
-  const auto source = [&](std::vector<float>* samples) -> Status {
-    samples->insert(samples->end(), c.mix.begin(), c.mix.end());
-    return {};
-  };
-  std::vector<std::vector<float>> results(stems);
-  const auto sink = [&](const float* samples, int64_t frames) -> Status {
-    for (int64_t i = 0; i < frames; ++i) {
-      for (size_t s = 0; s < stems; ++s) {
-        for (int channel = 0; channel < 2; ++channel) results[s].push_back(samples[(i * stems + s) * 2 + channel]);
-      }
-    }
-    return {};
-  };
-  const Status status = ApplyModels({&member, 1}, source, sink, []() -> Status { return {}; });
-  ASSERT_TRUE(status) << status.error().message;
-  Check(c, results);
+  CheckProgram(GetParam(), "short", {"--no-normalise"});
 }
 
 }  // namespace

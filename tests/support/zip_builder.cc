@@ -34,7 +34,8 @@ std::string BuildZip(const std::vector<ZipMember>& members) {
     Put(common, 0, 2);
     Put(common, member.deflate ? 8 : 0, 2);
     Put(common, 0, 4);
-    Put(common, crc32_z(0, reinterpret_cast<const Bytef*>(member.content.data()), member.content.size()), 4);
+    const uLong checksum = crc32_z(0, reinterpret_cast<const Bytef*>(member.content.data()), member.content.size());
+    Put(common, member.no_checksum ? 0 : checksum, 4);
     Put(common, packed.size(), 4);
     Put(common, member.declared_size != 0 ? member.declared_size : member.content.size(), 4);
     Put(common, member.name.size(), 2);

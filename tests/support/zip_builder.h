@@ -11,6 +11,7 @@ struct ZipMember {
   std::string name, content;
   bool deflate = false;
   uint32_t declared_size = 0;  // where not 0, what the directory claims instead of the truth
+  bool no_checksum = false;    // write 0 instead
 };
 
 std::string BuildZip(const std::vector<ZipMember>& members);

@@ -36,18 +36,18 @@ void SoftmaxStepT(float* scores, int64_t valid, int64_t count, float* most, floa
     const Vec shift = Const(top);
     Vec s0 = hn::Zero(d), s1 = s0;
     for (j = 0; j + 2 * kLanes <= valid; j += 2 * kLanes) {
-      const Vec e0 = ExpNonPositive(hn::Sub(hn::LoadU(d, scores + j), shift));
-      const Vec e1 = ExpNonPositive(hn::Sub(hn::LoadU(d, scores + j + kLanes), shift));
+      const Vec e0 = ExpBounded(hn::Sub(hn::LoadU(d, scores + j), shift));
+      const Vec e1 = ExpBounded(hn::Sub(hn::LoadU(d, scores + j + kLanes), shift));
       hn::StoreU(e0, d, scores + j);
       hn::StoreU(e1, d, scores + j + kLanes);
       s0 = hn::Add(s0, e0);
       s1 = hn::Add(s1, e1);
     }
     float sum = hn::GetLane(hn::SumOfLanes(d, hn::Add(s0, s1)));
-    for (; j < valid; ++j) sum += scores[j] = hn::GetLane(ExpNonPositive(Const(scores[j] - top)));
+    for (; j < valid; ++j) sum += scores[j] = hn::GetLane(ExpBounded(Const(scores[j] - top)));
 
     if (top > *most) {
-      const float scale = hn::GetLane(ExpNonPositive(Const(*most - top)));
+      const float scale = hn::GetLane(ExpBounded(Const(*most - top)));
       for (int64_t i = 0; i < width; i += kLanes) hn::StoreU(hn::Mul(hn::LoadU(d, out + i), Const(scale)), d, out + i);
       *total *= scale;
       *most = top;

@@ -244,9 +244,7 @@ Status PReluRun(const CpuCall& call) {
   const int64_t width = call.ref.out().back(), rows = call.ref.out().elements() / width;
   call.pool.ForRange(rows, RowGrain(width), [&](int64_t begin, int64_t end, int) {
     for (int64_t r = begin; r < end; ++r) {
-      float* y = call.out[0] + r * width;
-      if (call.in[0] != call.out[0]) std::memcpy(y, call.in[0] + r * width, width * sizeof(float));
-      ApplyEpilogue(prelu, y, width, 0, 1, width, 0, call.out[0], r * width, width);
+      ApplyEpilogue(prelu, call.in[0] + r * width, width, 0, 1, width, 0, call.out[0], r * width, width);
     }
   });
   return {};
@@ -256,8 +254,8 @@ Status GluRun(const CpuCall& call) {
   const int64_t width = call.ref.out().back(), rows = call.ref.out().elements() / width;
   call.pool.ForRange(rows, RowGrain(width), [&](int64_t begin, int64_t end, int) {
     for (int64_t r = begin; r < end; ++r) {
-      std::memcpy(call.out[0] + r * width, call.in[0] + r * 2 * width, width * sizeof(float));
-      GateArray(call.out[0] + r * width, call.in[0] + r * 2 * width + width, width);
+      const float* x = call.in[0] + r * 2 * width;
+      GateArray(call.out[0] + r * width, x, x + width, width);
     }
   });
   return {};

@@ -30,124 +30,125 @@ HWY_INLINE void Map(const float* x, float* y, int64_t count, const F& f) {
   for (int64_t j = i; j < count; ++j) y[j] = rest[j - i];
 }
 
-template <typename F>
-HWY_INLINE void MapTwo(float* y, const float* x, int64_t count, const F& f) {
+// The functions of a handful of instructions, and those that networks use most.
+HWY_INLINE Vec UnaryVector(const UnaryAttrs& attrs, Vec v) {
   const Tag d;
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) hn::StoreU(f(hn::LoadU(d, y + i), hn::LoadU(d, x + i)), d, y + i);
-  if (i == count) return;
-  HWY_ALIGN float rest_y[kLanes] = {};
-  HWY_ALIGN float rest_x[kLanes] = {};
-  for (int64_t j = i; j < count; ++j) {
-    rest_y[j - i] = y[j];
-    rest_x[j - i] = x[j];
+  const Vec zero = hn::Zero(d);
+  switch (attrs.fn) {
+    case UnaryFn::kIdentity: return v;
+    case UnaryFn::kRelu: return AtLeast(zero, v);
+    case UnaryFn::kLeakyRelu: return hn::IfThenElse(hn::Lt(v, zero), hn::Mul(Const(attrs.alpha), v), v);
+    case UnaryFn::kElu: {
+      // e^x - 1 cancels near zero: tanh(x/2) (e^x + 1) is the same and does not.
+      const Vec m = AtMost(zero, v);
+      const Vec e = hn::Mul(Tanh(hn::Mul(m, Const(0.5f))), hn::Add(ExpBounded(m), Const(1.0f)));
+      return hn::IfThenElse(hn::Gt(v, zero), v, hn::Mul(Const(attrs.alpha), e));
+    }
+    case UnaryFn::kGelu: return Gelu(v);
+    case UnaryFn::kSilu: return hn::Mul(v, Sigmoid(v));
+    case UnaryFn::kSigmoid: return Sigmoid(v);
+    case UnaryFn::kTanh: return Tanh(v);
+    case UnaryFn::kExp: return Exp(v);
+    case UnaryFn::kSqrt: return hn::Sqrt(v);
+    case UnaryFn::kRsqrt: return hn::Div(Const(1.0f), hn::Sqrt(v));
+    case UnaryFn::kAbs: return hn::Abs(v);
+    case UnaryFn::kNeg: return hn::Neg(v);
+    case UnaryFn::kSquare: return hn::Mul(v, v);
+    case UnaryFn::kSin: return hn::Sin(d, v);
+    case UnaryFn::kCos: return hn::Cos(d, v);
+    case UnaryFn::kSnake: {
+      const Vec s = hn::Sin(d, hn::Mul(Const(attrs.alpha), v));
+      return hn::Add(v, hn::Div(hn::Mul(s, s), Const(attrs.alpha)));
+    }
+    case UnaryFn::kClamp: return Clamp(v, attrs.alpha, attrs.beta);
+    case UnaryFn::kScale: return hn::MulAdd(Const(attrs.alpha), v, Const(attrs.beta));
+    // The rare ones whose special values (log of 0, powers of negative numbers) are best left to the C library.
+    case UnaryFn::kLog:
+    case UnaryFn::kPow: {
+      HWY_ALIGN float lanes[kLanes];
+      hn::Store(v, d, lanes);
+      for (float& x : lanes) x = attrs.fn == UnaryFn::kLog ? std::log(x) : std::pow(x, attrs.alpha);
+      return hn::Load(d, lanes);
+    }
   }
-  hn::Store(f(hn::Load(d, rest_y), hn::Load(d, rest_x)), d, rest_y);
-  for (int64_t j = i; j < count; ++j) y[j] = rest_y[j - i];
+  return v;
+}
+
+// All steps on one vector of results. `at` finds a step's operand for these results.
+template <typename Operand>
+HWY_INLINE Vec Steps(const Epilogue& epilogue, Vec v, Vec gate, const Operand& at) {
+  const Tag d;
+  bool gated = epilogue.glu;
+  for (int n = 0; n < epilogue.count; ++n) {
+    const EpilogueOp& op = epilogue.ops[n];
+    switch (op.kind) {
+      case EpilogueStep::Kind::kUnary:
+        v = UnaryVector(op.unary, v);
+        if (gated) gate = UnaryVector(op.unary, gate);
+        break;
+      case EpilogueStep::Kind::kGlu:
+        v = hn::Mul(v, Sigmoid(gate));
+        gated = false;
+        break;
+      case EpilogueStep::Kind::kMulConst: v = hn::Mul(v, at(op)); break;
+      case EpilogueStep::Kind::kAdd: v = hn::Add(v, at(op)); break;
+      case EpilogueStep::Kind::kPRelu: v = hn::IfThenElse(hn::Lt(v, hn::Zero(d)), hn::Mul(v, at(op)), v); break;
+    }
+  }
+  return v;
 }
 
 }  // namespace
 
 void UnaryArrayT(const UnaryAttrs& attrs, const float* x, float* y, int64_t count) {
-  const Tag d;
-  const Vec alpha = Const(attrs.alpha), beta = Const(attrs.beta), one = Const(1.0f), zero = hn::Zero(d);
+  // One loop a function for those where the choice would cost more than the work.
   switch (attrs.fn) {
-    case UnaryFn::kIdentity: return Map(x, y, count, [&](Vec v) HWY_ATTR { return v; });
-    // Max takes its second operand where either is NaN: NaN in must be NaN out.
-    case UnaryFn::kRelu:
-      return Map(x, y, count, [&](Vec v) HWY_ATTR { return hn::IfThenElse(hn::Lt(v, zero), zero, v); });
-    case UnaryFn::kLeakyRelu:
-      return Map(x, y, count, [&](Vec v) HWY_ATTR { return hn::IfThenElse(hn::Lt(v, zero), hn::Mul(alpha, v), v); });
-    case UnaryFn::kElu:
-      return Map(x, y, count, [&](Vec v) HWY_ATTR {
-        // e^x - 1 cancels near zero: tanh(x/2) (e^x + 1) is the same and does not.
-        const Vec m = hn::Min(v, zero);
-        const Vec e = hn::Mul(Tanh(hn::Mul(m, Const(0.5f))), hn::Add(ExpNonPositive(m), one));
-        return hn::IfThenElse(hn::Lt(v, zero), hn::Mul(alpha, e), v);
-      });
-    case UnaryFn::kGelu: return Map(x, y, count, [&](Vec v) HWY_ATTR { return Gelu(v); });
-    case UnaryFn::kSilu: return Map(x, y, count, [&](Vec v) HWY_ATTR { return hn::Mul(v, Sigmoid(v)); });
-    case UnaryFn::kSigmoid: return Map(x, y, count, [&](Vec v) HWY_ATTR { return Sigmoid(v); });
-    case UnaryFn::kTanh: return Map(x, y, count, [&](Vec v) HWY_ATTR { return Tanh(v); });
-    case UnaryFn::kExp: return Map(x, y, count, [&](Vec v) HWY_ATTR { return Exp(v); });
-    case UnaryFn::kSqrt: return Map(x, y, count, [&](Vec v) HWY_ATTR { return hn::Sqrt(v); });
-    case UnaryFn::kRsqrt: return Map(x, y, count, [&](Vec v) HWY_ATTR { return hn::Div(one, hn::Sqrt(v)); });
-    case UnaryFn::kAbs: return Map(x, y, count, [&](Vec v) HWY_ATTR { return hn::Abs(v); });
-    case UnaryFn::kNeg: return Map(x, y, count, [&](Vec v) HWY_ATTR { return hn::Neg(v); });
-    case UnaryFn::kSquare: return Map(x, y, count, [&](Vec v) HWY_ATTR { return hn::Mul(v, v); });
-    case UnaryFn::kSin: return Map(x, y, count, [&](Vec v) HWY_ATTR { return hn::Sin(d, v); });
-    case UnaryFn::kCos: return Map(x, y, count, [&](Vec v) HWY_ATTR { return hn::Cos(d, v); });
-    case UnaryFn::kSnake:
-      return Map(x, y, count, [&](Vec v) HWY_ATTR {
-        const Vec s = hn::Sin(d, hn::Mul(alpha, v));
-        return hn::Add(v, hn::Div(hn::Mul(s, s), alpha));
-      });
-    case UnaryFn::kClamp:
-      return Map(x, y, count, [&](Vec v) HWY_ATTR {
-        return hn::IfThenElse(hn::Lt(v, alpha), alpha, hn::IfThenElse(hn::Gt(v, beta), beta, v));
-      });
-    case UnaryFn::kScale: return Map(x, y, count, [&](Vec v) HWY_ATTR { return hn::MulAdd(alpha, v, beta); });
-    // The rare ones whose special values (log of 0, powers of negative numbers) are best left to the C library.
-    case UnaryFn::kLog:
-      for (int64_t i = 0; i < count; ++i) y[i] = std::log(x[i]);
-      return;
-    case UnaryFn::kPow:
-      for (int64_t i = 0; i < count; ++i) y[i] = std::pow(x[i], attrs.alpha);
-      return;
+    case UnaryFn::kGelu: return Map(x, y, count, [](Vec v) HWY_ATTR { return Gelu(v); });
+    case UnaryFn::kSilu: return Map(x, y, count, [](Vec v) HWY_ATTR { return hn::Mul(v, Sigmoid(v)); });
+    case UnaryFn::kRelu: return Map(x, y, count, [](Vec v) HWY_ATTR { return AtLeast(hn::Zero(Tag()), v); });
+    default: return Map(x, y, count, [&](Vec v) HWY_ATTR { return UnaryVector(attrs, v); });
   }
 }
 
-void GateArrayT(float* a, const float* gate, int64_t count) {
-  MapTwo(a, gate, count, [](Vec v, Vec g) HWY_ATTR { return hn::Mul(v, Sigmoid(g)); });
-}
-void AddArrayT(float* y, const float* x, int64_t count) {
-  MapTwo(y, x, count, [](Vec v, Vec w) HWY_ATTR { return hn::Add(v, w); });
+void GateArrayT(float* y, const float* x, const float* gate, int64_t count) {
+  const Tag d;
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    hn::StoreU(hn::Mul(hn::LoadU(d, x + i), Sigmoid(hn::LoadU(d, gate + i))), d, y + i);
+  }
+  for (; i < count; ++i) y[i] = x[i] * hn::GetLane(Sigmoid(Const(gate[i])));
 }
 
-void ApplyEpilogueT(const Epilogue& epilogue, float* tile, int64_t ld, int64_t gate, int64_t rows, int64_t width,
+void ApplyEpilogueT(const Epilogue& epilogue, const float* tile, int64_t ld, int64_t gate, int64_t rows, int64_t width,
                     int64_t column, float* out, int64_t offset, int64_t out_ld) {
-  bool gated = epilogue.glu;  // the gates are still beside the values
-  for (int n = 0; n < epilogue.count; ++n) {
-    const EpilogueOp& op = epilogue.ops[n];
-    if (op.kind == EpilogueStep::Kind::kUnary && (ld == width || (gated && ld == 2 * width))) {
-      UnaryArrayT(op.unary, tile, tile, rows * ld);
-      continue;
-    }
-    for (int64_t r = 0; r < rows; ++r) {
-      float* v = tile + r * ld;
-      switch (op.kind) {
-        case EpilogueStep::Kind::kUnary:
-          UnaryArrayT(op.unary, v, v, width);
-          if (gated) UnaryArrayT(op.unary, v + gate, v + gate, width);
-          break;
-        case EpilogueStep::Kind::kGlu: GateArrayT(v, v + gate, width); break;
-        case EpilogueStep::Kind::kMulConst:
-          MapTwo(v, op.data + column, width, [](Vec a, Vec b) HWY_ATTR { return hn::Mul(a, b); });
-          break;
-        case EpilogueStep::Kind::kAdd:
-          MapTwo(v, op.data + offset + r * out_ld, width, [](Vec a, Vec b) HWY_ATTR { return hn::Add(a, b); });
-          break;
-        case EpilogueStep::Kind::kPRelu: {
-          const Tag d;
-          const auto prelu = [&](Vec a, Vec slope)
-                                 HWY_ATTR { return hn::IfThenElse(hn::Lt(a, hn::Zero(d)), hn::Mul(a, slope), a); };
-          if (op.per_feature) {
-            MapTwo(v, op.data + column, width, prelu);
-          } else {
-            const Vec slope = Const(op.data[0]);
-            Map(v, v, width, [&](Vec a) HWY_ATTR { return prelu(a, slope); });
-          }
-          break;
-        }
-      }
-    }
-    if (op.kind == EpilogueStep::Kind::kGlu) gated = false;
-  }
+  const Tag d;
   for (int64_t r = 0; r < rows; ++r) {
     const float* v = tile + r * ld;
-    float* o = out + offset + r * out_ld;
-    if (o == v) continue;
-    Map(v, o, width, [](Vec a) HWY_ATTR { return a; });
+    const int64_t to = offset + r * out_ld;
+    int64_t j = 0;
+    for (; j + kLanes <= width; j += kLanes) {
+      const auto operand = [&](const EpilogueOp& op) HWY_ATTR {
+        if (op.kind == EpilogueStep::Kind::kAdd) return hn::LoadU(d, op.data + to + j);
+        return op.per_feature ? hn::LoadU(d, op.data + column + j) : Const(op.data[0]);
+      };
+      const Vec g = epilogue.glu ? hn::LoadU(d, v + gate + j) : hn::Zero(d);
+      hn::StoreU(Steps(epilogue, hn::LoadU(d, v + j), g, operand), d, out + to + j);
+    }
+    if (j == width) continue;
+    const int64_t rest = width - j;
+    const auto partial = [&](const float* from) HWY_ATTR {
+      HWY_ALIGN float lanes[kLanes] = {};
+      for (int64_t i = 0; i < rest; ++i) lanes[i] = from[i];
+      return hn::Load(d, lanes);
+    };
+    const auto operand = [&](const EpilogueOp& op) HWY_ATTR {
+      if (op.kind == EpilogueStep::Kind::kAdd) return partial(op.data + to + j);
+      return op.per_feature ? partial(op.data + column + j) : Const(op.data[0]);
+    };
+    HWY_ALIGN float lanes[kLanes];
+    const Vec g = epilogue.glu ? partial(v + gate + j) : hn::Zero(d);
+    hn::Store(Steps(epilogue, partial(v + j), g, operand), d, lanes);
+    for (int64_t i = 0; i < rest; ++i) out[to + j + i] = lanes[i];
   }
 }
 
@@ -159,14 +160,14 @@ HWY_AFTER_NAMESPACE();
 namespace timbre {
 HWY_EXPORT(UnaryArrayT);
 HWY_EXPORT(GateArrayT);
-HWY_EXPORT(AddArrayT);
 HWY_EXPORT(ApplyEpilogueT);
 
 void UnaryArray(const UnaryAttrs& attrs, const float* x, float* y, int64_t count) {
   HWY_DYNAMIC_DISPATCH(UnaryArrayT)(attrs, x, y, count);
 }
-void GateArray(float* a, const float* gate, int64_t count) { HWY_DYNAMIC_DISPATCH(GateArrayT)(a, gate, count); }
-void AddArray(float* y, const float* x, int64_t count) { HWY_DYNAMIC_DISPATCH(AddArrayT)(y, x, count); }
+void GateArray(float* y, const float* x, const float* gate, int64_t count) {
+  HWY_DYNAMIC_DISPATCH(GateArrayT)(y, x, gate, count);
+}
 
 bool EpilogueServable(const NodeRef& ref) {
   if (ref.node.epilogue.size() > Epilogue::kMaxOps) return false;
@@ -193,7 +194,7 @@ Epilogue BindEpilogue(const CpuCall& call) {
   return bound;
 }
 
-void ApplyEpilogue(const Epilogue& epilogue, float* tile, int64_t ld, int64_t gate, int64_t rows, int64_t width,
+void ApplyEpilogue(const Epilogue& epilogue, const float* tile, int64_t ld, int64_t gate, int64_t rows, int64_t width,
                    int64_t column, float* out, int64_t offset, int64_t out_ld) {
   HWY_DYNAMIC_DISPATCH(ApplyEpilogueT)(epilogue, tile, ld, gate, rows, width, column, out, offset, out_ld);
 }

@@ -10,10 +10,8 @@ namespace timbre {
 
 // y[i] = f(x[i]); y may be x.
 void UnaryArray(const UnaryAttrs& attrs, const float* x, float* y, int64_t count);
-// a[i] *= sigmoid(gate[i]).
-void GateArray(float* a, const float* gate, int64_t count);
-// y[i] += x[i]
-void AddArray(float* y, const float* x, int64_t count);
+// y[i] = x[i] * sigmoid(gate[i]).
+void GateArray(float* y, const float* x, const float* gate, int64_t count);
 
 // One step, its input bound to memory.
 struct EpilogueOp {
@@ -35,10 +33,10 @@ struct Epilogue {
 bool EpilogueServable(const NodeRef& ref);
 Epilogue BindEpilogue(const CpuCall& call);
 
-// Applies the steps to `rows` rows of `width` results, which lie `ld` apart in `tile` (overwritten), and stores them at
+// Applies the steps to `rows` rows of `width` results, which lie `ld` apart in `tile`, and stores them at
 // out[offset + r * out_ld + j]. Residuals are read at the same place; `column` is the first result's feature. With a
 // GLU, `width` counts its outputs and the gate of result j is tile[gate + j]. `tile` may be where the results go.
-void ApplyEpilogue(const Epilogue& epilogue, float* tile, int64_t ld, int64_t gate, int64_t rows, int64_t width,
+void ApplyEpilogue(const Epilogue& epilogue, const float* tile, int64_t ld, int64_t gate, int64_t rows, int64_t width,
                    int64_t column, float* out, int64_t offset, int64_t out_ld);
 
 }  // namespace timbre

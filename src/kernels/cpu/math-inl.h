@@ -23,11 +23,28 @@ inline constexpr int kLanes = HWY_MAX_BYTES / 4;
 
 HWY_INLINE Vec Const(float x) { return hn::Set(Tag(), x); }
 
-// e^x for x <= 0: reduction to |r| <= ln(2)/2 and a polynomial. Below -87 it stays at e^-87.
-HWY_INLINE Vec ExpNonPositive(Vec x) {
+// The larger and the smaller of a bound and x; where x is not a number, so is the result.
+HWY_INLINE Vec AtLeast(Vec bound, Vec x) {
+#if HWY_TARGET == HWY_SCALAR
+  return hn::IfThenElse(hn::Lt(x, bound), bound, x);
+#else
+  return hn::Max(bound, x);  // the second operand where either is not a number
+#endif
+}
+HWY_INLINE Vec AtMost(Vec bound, Vec x) {
+#if HWY_TARGET == HWY_SCALAR
+  return hn::IfThenElse(hn::Gt(x, bound), bound, x);
+#else
+  return hn::Min(bound, x);
+#endif
+}
+HWY_INLINE Vec Clamp(Vec x, float low, float high) { return AtMost(Const(high), AtLeast(Const(low), x)); }
+
+// e^x by reduction to |r| <= ln(2)/2 and a polynomial. x is taken to lie in [-87, 88]; NaN stays NaN.
+HWY_INLINE Vec ExpBounded(Vec x) {
   const Tag d;
   const hn::RebindToSigned<Tag> di;
-  x = hn::Max(x, Const(-87.0f));
+  x = Clamp(x, -87.0f, 88.0f);
   const Vec n = hn::Round(hn::Mul(x, Const(1.44269504f)));
   // ln(2) in two parts, the first with few enough bits for n times it to be exact.
   Vec r = hn::NegMulAdd(n, Const(0.693359375f), x);
@@ -45,7 +62,7 @@ HWY_INLINE Vec ExpNonPositive(Vec x) {
 
 // e^x for any x: 0 below -103, infinity above 88.72, NaN for NaN.
 HWY_INLINE Vec Exp(Vec x) {
-  const Vec clamped = hn::Min(hn::Max(x, Const(-104.0f)), Const(89.0f));
+  const Vec clamped = Clamp(x, -104.0f, 89.0f);
   const Tag d;
   const hn::RebindToSigned<Tag> di;
   const Vec n = hn::Round(hn::Mul(clamped, Const(1.44269504f)));
@@ -64,20 +81,14 @@ HWY_INLINE Vec Exp(Vec x) {
   const auto bias = hn::Set(di, 127);
   p = hn::Mul(p, hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(half, bias))));
   p = hn::Mul(p, hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(hn::Sub(i, half), bias))));
-  return hn::IfThenElse(hn::IsNaN(x), x, p);
+  return p;
 }
 
-HWY_INLINE Vec Sigmoid(Vec x) {
-  // From e^-|x|, which does not overflow.
-  const Vec e = ExpNonPositive(hn::Neg(hn::Abs(x)));
-  const Vec q = hn::Div(Const(1.0f), hn::Add(Const(1.0f), e));
-  const Vec y = hn::IfThenElse(hn::Lt(x, hn::Zero(Tag())), hn::Mul(e, q), q);
-  return hn::IfThenElse(hn::IsNaN(x), x, y);
-}
+HWY_INLINE Vec Sigmoid(Vec x) { return hn::Div(Const(1.0f), hn::Add(Const(1.0f), ExpBounded(hn::Neg(x)))); }
 
 HWY_INLINE Vec Tanh(Vec x) {
   const Vec a = hn::Abs(x);
-  const Vec e = ExpNonPositive(hn::Mul(a, Const(-2.0f)));
+  const Vec e = ExpBounded(hn::Mul(a, Const(-2.0f)));
   const Vec large = hn::CopySign(hn::Div(hn::Sub(Const(1.0f), e), hn::Add(Const(1.0f), e)), x);
   // Near zero the difference above would cancel: minimax of tanh(x)/x in x^2 on |x| <= 0.65.
   const Vec t = hn::Mul(x, x);
@@ -87,13 +98,12 @@ HWY_INLINE Vec Tanh(Vec x) {
   p = hn::MulAdd(p, t, Const(1.33304164e-1f));
   p = hn::MulAdd(p, t, Const(-3.33332300e-1f));
   p = hn::MulAdd(hn::Mul(p, t), x, x);
-  const Vec y = hn::IfThenElse(hn::Lt(a, Const(0.625f)), p, large);
-  return hn::IfThenElse(hn::IsNaN(x), x, y);
+  return hn::IfThenElse(hn::Lt(a, Const(0.625f)), p, large);
 }
 
 // x P(x^2) / Q(x^2), minimax in relative error (2e-8) for |x| <= 3.92, beyond which erf is 1 in float32.
 HWY_INLINE Vec Erf(Vec x) {
-  const Vec c = hn::Min(hn::Max(x, Const(-3.92f)), Const(3.92f));
+  const Vec c = Clamp(x, -3.92f, 3.92f);
   const Vec t = hn::Mul(c, c);
   Vec p = Const(2.05006108e-6f);
   p = hn::MulAdd(p, t, Const(2.84864975e-4f));

@@ -59,15 +59,16 @@ HWY_INLINE double RunSum(const float* x, int64_t count, float centre) {
 double SumT(const float* x, int64_t count, float centre) { return RunSum<false>(x, count, centre); }
 double SquaresT(const float* x, int64_t count, float centre) { return RunSum<true>(x, count, centre); }
 
-// sums[j] += sum over rows of x[r][j] - centre[j]; squares[j] likewise of its squares.
-void ColumnSumsT(const float* x, int64_t rows, int64_t width, const float* centre, double* sums, double* squares) {
+// sums[j] += sum over rows of x[r][j] - centre[j]; squares[j] likewise of its squares. Rows are `ld` apart.
+void ColumnSumsT(const float* x, int64_t ld, int64_t rows, int64_t width, const float* centre, double* sums,
+                 double* squares) {
   const Tag d;
   constexpr int kWide = 4;
   HWY_ALIGN float s_out[kWide * kLanes];
   HWY_ALIGN float q_out[kWide * kLanes];
   for (int64_t r0 = 0; r0 < rows; r0 += kShortColumn) {
     const int64_t count = std::min(kShortColumn, rows - r0);
-    const float* block = x + r0 * width;
+    const float* block = x + r0 * ld;
     int64_t j = 0;
     for (; j + kWide * kLanes <= width; j += kWide * kLanes) {
       Vec s[kWide], q[kWide], c[kWide];
@@ -79,7 +80,7 @@ void ColumnSumsT(const float* x, int64_t rows, int64_t width, const float* centr
       for (int64_t r = 0; r < count; ++r) {
 #pragma GCC unroll 4
         for (int v = 0; v < kWide; ++v) {
-          const Vec e = hn::Sub(hn::LoadU(d, block + r * width + j + v * kLanes), c[v]);
+          const Vec e = hn::Sub(hn::LoadU(d, block + r * ld + j + v * kLanes), c[v]);
           s[v] = hn::Add(s[v], e);
           q[v] = hn::MulAdd(e, e, q[v]);
         }
@@ -98,7 +99,7 @@ void ColumnSumsT(const float* x, int64_t rows, int64_t width, const float* centr
       Vec s = hn::Zero(d), q = s;
       const Vec c = hn::LoadU(d, centre + j);
       for (int64_t r = 0; r < count; ++r) {
-        const Vec e = hn::Sub(hn::LoadU(d, block + r * width + j), c);
+        const Vec e = hn::Sub(hn::LoadU(d, block + r * ld + j), c);
         s = hn::Add(s, e);
         q = hn::MulAdd(e, e, q);
       }
@@ -111,7 +112,7 @@ void ColumnSumsT(const float* x, int64_t rows, int64_t width, const float* centr
     }
     for (; j < width; ++j) {
       for (int64_t r = 0; r < count; ++r) {
-        const double e = double{block[r * width + j]} - centre[j];
+        const double e = double{block[r * ld + j]} - centre[j];
         sums[j] += e;
         squares[j] += e * e;
       }
@@ -119,19 +120,19 @@ void ColumnSumsT(const float* x, int64_t rows, int64_t width, const float* centr
   }
 }
 
-// y[r][j] = (x[r][j] - mean[j]) * scale[j] + shift[j].
-void NormaliseT(const float* x, int64_t rows, int64_t width, const float* mean, const float* scale, const float* shift,
-                float* y) {
+// y[r][j] = (x[r][j] - mean[j]) * scale[j] + shift[j]; rows of x are `ld` apart, those of y `width`.
+void NormaliseT(const float* x, int64_t ld, int64_t rows, int64_t width, const float* mean, const float* scale,
+                const float* shift, float* y) {
   const Tag d;
   int64_t j = 0;
   for (; j + kLanes <= width; j += kLanes) {
     const Vec m = hn::LoadU(d, mean + j), a = hn::LoadU(d, scale + j), b = hn::LoadU(d, shift + j);
     for (int64_t r = 0; r < rows; ++r) {
-      hn::StoreU(hn::MulAdd(hn::Sub(hn::LoadU(d, x + r * width + j), m), a, b), d, y + r * width + j);
+      hn::StoreU(hn::MulAdd(hn::Sub(hn::LoadU(d, x + r * ld + j), m), a, b), d, y + r * width + j);
     }
   }
   for (; j < width; ++j) {
-    for (int64_t r = 0; r < rows; ++r) y[r * width + j] = (x[r * width + j] - mean[j]) * scale[j] + shift[j];
+    for (int64_t r = 0; r < rows; ++r) y[r * width + j] = (x[r * ld + j] - mean[j]) * scale[j] + shift[j];
   }
 }
 
@@ -184,9 +185,13 @@ struct NormShape {
   int64_t sets() const { return kept * groups; }     // statistics for each batch
   // One batch is one contiguous run with one mean, short enough for a cache.
   bool runs() const { return kept == 1 && (groups == 1 || reduced == 1) && reduced * channels <= kRunFloats; }
+  // Statistics lie side by side, and one strip of them fits a cache: read from memory once.
+  bool strips() const { return kept > 1 && reduced * channels <= kRunFloats; }
+  int64_t strip() const { return std::clamp<int64_t>(kRunFloats / (reduced * channels), 1, kept); }
   int64_t chunk_rows() const { return std::clamp<int64_t>(kChunkFloats / width(), 1, reduced); }
   int64_t chunks() const { return (reduced + chunk_rows() - 1) / chunk_rows(); }
-  int64_t tile_rows() const { return std::max<int64_t>(1, kTileFloats / width()); }
+  int64_t columns() const { return (strips() ? strip() : kept) * channels; }  // that a task works on
+  int64_t tile_rows() const { return std::max<int64_t>(1, kTileFloats / columns()); }
 };
 
 NormShape ShapeOfNorm(const NodeRef& ref) {
@@ -209,11 +214,12 @@ NormShape ShapeOfNorm(const NodeRef& ref) {
 bool NormSupports(const NodeRef& ref, const DeviceCaps&) { return ShapeOfNorm(ref).servable && EpilogueServable(ref); }
 
 struct NormMemory {
-  float *gamma, *beta;          // [channels]
-  float* tiles;                 // one for each thread
-  double* partial;              // [batch][chunk][2][sets]
-  float *mean, *scale, *shift;  // [batch][width]; `mean` first holds the sums' centres
-  double* columns;              // [thread][2][width]
+  float *gamma, *beta;  // [channels]
+  float* tiles;         // one for each thread
+  double* columns;      // [thread][2][columns]
+  float *mean, *scale,
+      *shift;       // [batch, or thread if strips][columns]; `mean` first holds what the sums are taken about
+  double* partial;  // [batch][chunk][2][sets]
   size_t bytes;
 };
 
@@ -226,13 +232,14 @@ NormMemory Divide(const NormShape& s, int threads, float* scratch) {
   NormMemory m{};
   take(m.gamma, s.channels);
   take(m.beta, s.channels);
-  take(m.tiles, threads * s.tile_rows() * s.width());
+  take(m.tiles, threads * s.tile_rows() * s.columns());
   if (!s.runs()) {
-    take(m.partial, s.batch * s.chunks() * 2 * s.sets());
-    take(m.mean, s.batch * s.width());
-    take(m.scale, s.batch * s.width());
-    take(m.shift, s.batch * s.width());
-    take(m.columns, threads * 2 * s.width());
+    take(m.columns, threads * 2 * s.columns());
+    const int64_t copies = s.strips() ? threads : s.batch;
+    take(m.mean, copies * s.columns());
+    take(m.scale, copies * s.columns());
+    take(m.shift, copies * s.columns());
+    if (!s.strips()) take(m.partial, s.batch * s.chunks() * 2 * s.sets());
   }
   m.bytes = static_cast<size_t>(at - reinterpret_cast<char*>(scratch));
   return m;
@@ -246,82 +253,124 @@ float Rstd(double squares, double count, float eps) {
   return static_cast<float>(1.0 / std::sqrt(std::max(0.0, squares / count) + eps));
 }
 
-Status NormRun(const CpuCall& call) {
-  const auto& attrs = call.ref.attrs<NormAttrs>();
-  const NormShape s = ShapeOfNorm(call.ref);
-  const NormMemory m = Divide(s, call.pool.threads(), call.scratch);
-  const Epilogue epilogue = BindEpilogue(call);
-  const int64_t width = s.width(), channels = s.channels, group = channels / s.groups;
-  const int64_t out_width = epilogue.glu ? channels / 2 : channels;
-  const bool has_gamma = call.ref.has(1), has_beta = call.ref.has(2);
-  const float* gamma = has_gamma ? call.in[1] : m.gamma;
-  const float* beta = has_beta ? call.in[2] : m.beta;
-  if (!has_gamma) std::fill_n(m.gamma, channels, 1.0f);
-  if (!has_beta) std::fill_n(m.beta, channels, 0.0f);
+// What the three ways below share.
+struct NormTask {
+  const CpuCall& call;
+  NormAttrs attrs;
+  NormShape s;
+  NormMemory m;
+  Epilogue epilogue;
+  const float *gamma, *beta;
 
-  // Normalises rows of channels into the output, or, where a gate halves them, by way of a tile.
-  const auto finish = [&](int64_t row, int64_t rows, int worker, const auto& normalise) {
-    const int64_t step = s.tile_rows() * s.kept;
-    for (int64_t r = 0; r < rows; r += step) {
-      const int64_t count = std::min(step, rows - r);
-      float* tile = epilogue.glu ? m.tiles + worker * step * channels : call.out[0] + (row + r) * channels;
-      normalise(r, count, tile);
-      if (epilogue.count > 0) {
-        ApplyEpilogue(epilogue, tile, channels, channels / 2, count, out_width, 0, call.out[0], (row + r) * out_width,
-                      out_width);
-      }
+  int64_t group() const { return s.channels / s.groups; }
+  int64_t out_width() const { return epilogue.glu ? s.channels / 2 : s.channels; }
+  const float* x() const { return call.in[0]; }
+
+  // Stores `rows` rows of channels from `tile` as the rows from `row` on.
+  void Store(const float* tile, int64_t row, int64_t rows) const {
+    ApplyEpilogue(epilogue, tile, s.channels, s.channels / 2, rows, out_width(), 0, call.out[0], row * out_width(),
+                  out_width());
+  }
+
+  // `columns` columns, whole sets: what their sums are taken about. The first value of each set is near the mean where
+  // the mean is large.
+  void Centre(const float* first_row, int64_t columns, float* centre) const {
+    for (int64_t j = 0; j < columns; ++j) centre[j] = attrs.subtract_mean ? first_row[j / group() * group()] : 0.0f;
+  }
+
+  // One set's sums about its centre become its columns' mean, scale and shift.
+  void Settle(double sum, double squares, int64_t first, float* mean, float* scale, float* shift) const {
+    const double count = static_cast<double>(s.reduced * group());
+    const double offset = attrs.subtract_mean ? sum / count : 0.0;
+    const float rstd = Rstd(squares - sum * offset, count, attrs.eps);
+    for (int64_t j = first; j < first + group(); ++j) {
+      mean[j] = static_cast<float>(mean[j] + offset);
+      scale[j] = gamma[j % s.channels] * rstd;
+      shift[j] = beta[j % s.channels];
     }
-  };
+  }
+};
 
-  if (s.runs()) {
-    const auto sum = HWY_DYNAMIC_DISPATCH(SumT);
-    const auto squares = HWY_DYNAMIC_DISPATCH(SquaresT);
-    const auto normalise = HWY_DYNAMIC_DISPATCH(NormaliseRunT);
-    const int64_t length = s.reduced * group;
-    call.pool.ForRange(
-        s.batch, std::max<int64_t>(1, 8192 / (s.reduced * channels)), [&](int64_t begin, int64_t end, int worker) {
-          for (int64_t n = begin; n < end; ++n) {
-            const float* x = call.in[0] + n * s.reduced * channels;
-            const auto statistics = [&](const float* run, float* mean, float* rstd) {
-              *mean =
-                  attrs.subtract_mean ? static_cast<float>(sum(run, length, 0.0f) / static_cast<double>(length)) : 0.0f;
-              *rstd = Rstd(squares(run, length, *mean), static_cast<double>(length), attrs.eps);
-            };
-            float mean, rstd;
-            if (s.groups == 1) {
-              statistics(x, &mean, &rstd);
-              finish(n * s.reduced, s.reduced, worker, [&](int64_t r, int64_t count, float* tile) {
-                normalise(x + r * channels, count, channels, mean, rstd, gamma, beta, tile);
-              });
-            } else {
-              finish(n, 1, worker, [&](int64_t, int64_t, float* tile) {
-                for (int64_t c = 0; c < channels; c += group) {
-                  statistics(x + c, &mean, &rstd);
-                  normalise(x + c, 1, group, mean, rstd, gamma + c, beta + c, tile + c);
-                }
-              });
+void NormRuns(const NormTask& t) {
+  const auto sum = HWY_DYNAMIC_DISPATCH(SumT);
+  const auto squares = HWY_DYNAMIC_DISPATCH(SquaresT);
+  const auto normalise = HWY_DYNAMIC_DISPATCH(NormaliseRunT);
+  const int64_t channels = t.s.channels, group = t.group(), length = t.s.reduced * group;
+  t.call.pool.ForRange(
+      t.s.batch, std::max<int64_t>(1, 8192 / (t.s.reduced * channels)), [&](int64_t begin, int64_t end, int worker) {
+        float* tile = t.m.tiles + worker * t.s.tile_rows() * channels;
+        for (int64_t n = begin; n < end; ++n) {
+          const float* x = t.x() + n * t.s.reduced * channels;
+          const auto statistics = [&](const float* run, float* mean, float* rstd) {
+            *mean =
+                t.attrs.subtract_mean ? static_cast<float>(sum(run, length, 0.0f) / static_cast<double>(length)) : 0.0f;
+            *rstd = Rstd(squares(run, length, *mean), static_cast<double>(length), t.attrs.eps);
+          };
+          float mean, rstd;
+          if (t.s.groups > 1) {
+            for (int64_t c = 0; c < channels; c += group) {
+              statistics(x + c, &mean, &rstd);
+              normalise(x + c, 1, group, mean, rstd, t.gamma + c, t.beta + c, tile + c);
             }
+            t.Store(tile, n, 1);
+            continue;
           }
-        });
-    return {};
-  }
+          statistics(x, &mean, &rstd);
+          for (int64_t r = 0; r < t.s.reduced; r += t.s.tile_rows()) {
+            const int64_t rows = std::min(t.s.tile_rows(), t.s.reduced - r);
+            // Without an epilogue the result can go where it belongs.
+            float* to = t.epilogue.count == 0 ? t.call.out[0] + (n * t.s.reduced + r) * channels : tile;
+            normalise(x + r * channels, rows, channels, mean, rstd, t.gamma, t.beta, to);
+            if (to == tile) t.Store(tile, n * t.s.reduced + r, rows);
+          }
+        }
+      });
+}
 
-  // Sums are taken about the first value of each set: it is near the mean where the mean is large.
-  float* centre = m.mean;
-  for (int64_t n = 0; n < s.batch; ++n) {
-    for (int64_t j = 0; j < width; ++j) {
-      centre[n * width + j] = attrs.subtract_mean ? call.in[0][n * s.reduced * width + j / group * group] : 0.0f;
-    }
-  }
-  const int64_t chunks = s.chunks(), chunk_rows = s.chunk_rows(), sets = s.sets();
+void NormStrips(const NormTask& t) {
   const auto column_sums = HWY_DYNAMIC_DISPATCH(ColumnSumsT);
-  call.pool.ForEach(s.batch * chunks, [&](int64_t task, int worker) {
-    const int64_t n = task / chunks, row = task % chunks * chunk_rows;
-    const int64_t rows = std::min(chunk_rows, s.reduced - row);
-    double *sums = m.columns + worker * 2 * width, *squares = sums + width;
+  const auto normalise = HWY_DYNAMIC_DISPATCH(NormaliseT);
+  const int64_t width = t.s.width(), channels = t.s.channels, group = t.group();
+  const int64_t strips = (t.s.kept + t.s.strip() - 1) / t.s.strip();
+  t.call.pool.ForEach(t.s.batch * strips, [&](int64_t task, int worker) {
+    const int64_t n = task / strips, first = task % strips * t.s.strip(),
+                  count = std::min(t.s.strip(), t.s.kept - first);
+    const int64_t columns = count * channels;
+    const float* x = t.x() + n * t.s.reduced * width + first * channels;
+    double *sums = t.m.columns + worker * 2 * t.s.columns(), *squares = sums + columns;
+    float* mean = t.m.mean + worker * t.s.columns();
+    float* scale = t.m.scale + worker * t.s.columns();
+    float* shift = t.m.shift + worker * t.s.columns();
+    float* tile = t.m.tiles + worker * t.s.tile_rows() * t.s.columns();
+    std::fill_n(sums, 2 * columns, 0.0);
+    t.Centre(x, columns, mean);
+    column_sums(x, width, t.s.reduced, columns, mean, sums, squares);
+    for (int64_t j = 0; j < columns; j += group) {
+      double a = 0, b = 0;
+      for (int64_t i = j; i < j + group; ++i) a += sums[i], b += squares[i];
+      t.Settle(a, b, j, mean, scale, shift);
+    }
+    for (int64_t r = 0; r < t.s.reduced; r += t.s.tile_rows()) {
+      const int64_t rows = std::min(t.s.tile_rows(), t.s.reduced - r);
+      normalise(x + r * width, width, rows, columns, mean, scale, shift, tile);
+      for (int64_t i = 0; i < rows; ++i)
+        t.Store(tile + i * columns, (n * t.s.reduced + r + i) * t.s.kept + first, count);
+    }
+  });
+}
+
+void NormChunks(const NormTask& t) {
+  const auto column_sums = HWY_DYNAMIC_DISPATCH(ColumnSumsT);
+  const auto normalise = HWY_DYNAMIC_DISPATCH(NormaliseT);
+  const int64_t width = t.s.width(), group = t.group(), sets = t.s.sets();
+  const int64_t chunks = t.s.chunks(), chunk_rows = t.s.chunk_rows();
+  for (int64_t n = 0; n < t.s.batch; ++n) t.Centre(t.x() + n * t.s.reduced * width, width, t.m.mean + n * width);
+  t.call.pool.ForEach(t.s.batch * chunks, [&](int64_t task, int worker) {
+    const int64_t n = task / chunks, row = task % chunks * chunk_rows, rows = std::min(chunk_rows, t.s.reduced - row);
+    double *sums = t.m.columns + worker * 2 * width, *squares = sums + width;
     std::fill_n(sums, 2 * width, 0.0);
-    column_sums(call.in[0] + (n * s.reduced + row) * width, rows, width, centre + n * width, sums, squares);
-    double* to = m.partial + task * 2 * sets;
+    column_sums(t.x() + (n * t.s.reduced + row) * width, width, rows, width, t.m.mean + n * width, sums, squares);
+    double* to = t.m.partial + task * 2 * sets;
     for (int64_t i = 0; i < sets; ++i) {
       double a = 0, b = 0;
       for (int64_t j = i * group; j < (i + 1) * group; ++j) a += sums[j], b += squares[j];
@@ -329,36 +378,44 @@ Status NormRun(const CpuCall& call) {
       to[sets + i] = b;
     }
   });
-  const double count = static_cast<double>(s.reduced * group);
-  call.pool.ForRange(s.batch * sets, 256, [&](int64_t begin, int64_t end, int) {
+  t.call.pool.ForRange(t.s.batch * sets, 256, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t n = i / sets, set = i % sets;
       double a = 0, b = 0;
       for (int64_t c = 0; c < chunks; ++c) {
-        a += m.partial[(n * chunks + c) * 2 * sets + set];
-        b += m.partial[(n * chunks + c) * 2 * sets + sets + set];
+        a += t.m.partial[(n * chunks + c) * 2 * sets + set];
+        b += t.m.partial[(n * chunks + c) * 2 * sets + sets + set];
       }
-      const double offset = attrs.subtract_mean ? a / count : 0.0;
-      const float rstd = Rstd(b - a * offset, count, attrs.eps);
-      for (int64_t j = n * width + set * group; j < n * width + (set + 1) * group; ++j) {
-        const int64_t channel = (j - n * width) % channels;
-        m.mean[j] = static_cast<float>(centre[j] + offset);
-        m.scale[j] = gamma[channel] * rstd;
-        m.shift[j] = beta[channel];
-      }
+      t.Settle(a, b, set * group, t.m.mean + n * width, t.m.scale + n * width, t.m.shift + n * width);
     }
   });
-  const auto normalise = HWY_DYNAMIC_DISPATCH(NormaliseT);
-  call.pool.ForEach(s.batch * chunks, [&](int64_t task, int worker) {
-    const int64_t n = task / chunks, row = task % chunks * chunk_rows;
-    const int64_t rows = std::min(chunk_rows, s.reduced - row);
-    const float* x = call.in[0] + (n * s.reduced + row) * width;
-    finish((n * s.reduced + row) * s.kept, rows * s.kept, worker,
-           [&](int64_t r, int64_t rows_of_channels, float* tile) {
-             normalise(x + r * channels, rows_of_channels / s.kept, width, m.mean + n * width, m.scale + n * width,
-                       m.shift + n * width, tile);
-           });
+  t.call.pool.ForEach(t.s.batch * chunks, [&](int64_t task, int worker) {
+    const int64_t n = task / chunks, row = task % chunks * chunk_rows, rows = std::min(chunk_rows, t.s.reduced - row);
+    const float *mean = t.m.mean + n * width, *scale = t.m.scale + n * width, *shift = t.m.shift + n * width;
+    for (int64_t r = row; r < row + rows; r += t.s.tile_rows()) {
+      const int64_t count = std::min(t.s.tile_rows(), row + rows - r), from = n * t.s.reduced + r;
+      const bool direct = t.epilogue.count == 0;
+      float* to = direct ? t.call.out[0] + from * width : t.m.tiles + worker * t.s.tile_rows() * width;
+      normalise(t.x() + from * width, width, count, width, mean, scale, shift, to);
+      if (!direct) t.Store(to, from * t.s.kept, count * t.s.kept);
+    }
   });
+}
+
+Status NormRun(const CpuCall& call) {
+  const NormShape s = ShapeOfNorm(call.ref);
+  NormTask task{
+      call,   call.ref.attrs<NormAttrs>(), s, Divide(s, call.pool.threads(), call.scratch), BindEpilogue(call), nullptr,
+      nullptr};
+  task.gamma = call.ref.has(1) ? call.in[1] : std::fill_n(task.m.gamma, s.channels, 1.0f) - s.channels;
+  task.beta = call.ref.has(2) ? call.in[2] : std::fill_n(task.m.beta, s.channels, 0.0f) - s.channels;
+  if (s.runs()) {
+    NormRuns(task);
+  } else if (s.strips()) {
+    NormStrips(task);
+  } else {
+    NormChunks(task);
+  }
   return {};
 }
 
@@ -463,7 +520,7 @@ Status ReduceRun(const CpuCall& call) {
     const float* block = x + o * s.reduced * s.inner;
     std::fill_n(sums, 2 * s.inner, 0.0);
     std::memcpy(centre, block, s.inner * sizeof(float));
-    column_sums(block, s.reduced, s.inner, centre, sums, squares);
+    column_sums(block, s.inner, s.reduced, s.inner, centre, sums, squares);
     for (int64_t j = 0; j < s.inner; ++j) {
       y[o * s.inner + j] = result(sums[j] + n * centre[j], squares[j] - sums[j] * sums[j] / n);
     }

@@ -7,14 +7,18 @@ namespace {
 
 Status RunReference(const CpuCall& call) {
   const Node& node = call.ref.node;
-  std::vector<loops::In<float>> in;
-  for (size_t i = 0; i < node.inputs.size(); ++i) {
-    in.push_back(node.inputs[i] == kNoTensor ? loops::In<float>{}
-                                             : loops::In<float>{call.in[i], call.ref.in(static_cast<int>(i))});
+  // On the stack, so that a real-time thread may run this; concatenations alone are wider.
+  constexpr size_t kFew = 16;
+  loops::In<float> few_in[kFew];
+  loops::Out<float> out[kFew];
+  std::vector<loops::In<float>> many;
+  if (node.inputs.size() > kFew) many.resize(node.inputs.size());
+  const std::span<loops::In<float>> in(many.empty() ? few_in : many.data(), node.inputs.size());
+  for (size_t i = 0; i < in.size(); ++i) {
+    if (node.inputs[i] != kNoTensor) in[i] = {call.in[i], call.ref.in(static_cast<int>(i))};
   }
-  std::vector<loops::Out<float>> out;
-  for (size_t i = 0; i < node.outputs.size(); ++i) out.push_back({call.out[i], call.ref.out(static_cast<int>(i))});
-  loops::Run<float>(node.op, node.attrs, in, out);
+  for (size_t i = 0; i < node.outputs.size(); ++i) out[i] = {call.out[i], call.ref.out(static_cast<int>(i))};
+  loops::Run<float>(node.op, node.attrs, in, {out, node.outputs.size()});
   return {};
 }
 

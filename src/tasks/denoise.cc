@@ -1,0 +1,311 @@
+#include "tasks/denoise.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <vector>
+
+#include "audio/decode.h"
+#include "audio/encode.h"
+#include "base/paths.h"
+#include "tasks/denoise_stream.h"
+#include "tasks/fetch.h"
+#include "tasks/separate.h"
+
+namespace timbre {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+// Frames that the network takes at once from a file: enough to share what a weight costs to load, few enough for the
+// feature maps to stay in the cache.
+constexpr int kBlockFrames = 64;
+
+class Timer {
+ public:
+  explicit Timer(double* sum) : sum_(sum), start_(Clock::now()) {}
+  ~Timer() { *sum_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
+
+ private:
+  double* sum_;
+  Clock::time_point start_;
+};
+
+void Deinterleave(const float* in, int64_t frames, int channels, float* const* out) {
+  for (int c = 0; c < channels; ++c) {
+    for (int64_t i = 0; i < frames; ++i) out[c][i] = in[i * channels + c];
+  }
+}
+
+void Interleave(const float* const* in, int64_t frames, int channels, float* out) {
+  for (int c = 0; c < channels; ++c) {
+    for (int64_t i = 0; i < frames; ++i) out[i * channels + c] = in[c][i];
+  }
+}
+
+class DenoiserImpl final : public Denoiser {
+ public:
+  DenoiserImpl(SpeechModel model, const DenoiseOptions& options, ThreadPool& pool, Stats& stats)
+      : model_(std::move(model)), options_(options), pool_(pool), stats_(stats) {}
+
+  Status Prepare() {
+    TIMBRE_TRY(write_.format, ParseFileFormat(options_.format));
+    TIMBRE_TRY(write_.sample_format, ParseSampleFormat(options_.sample_format));
+    TIMBRE_TRY(write_.clip, ParseClipMode(options_.clip));
+    write_.bitrate = options_.bitrate;
+    controls_.mix = static_cast<float>(options_.mix);
+    controls_.speech.attenuation_limit = static_cast<float>(options_.attenuation_limit);
+    if (options_.post_filter) {
+      controls_.speech.post_filter_beta = static_cast<float>(*options_.post_filter);
+    } else if (model_.architecture == SpeechArchitecture::kDeepFilterNet && model_.deepfilternet.post_filter) {
+      controls_.speech.post_filter_beta = model_.deepfilternet.post_filter_beta;
+    }
+    if (model_.architecture != SpeechArchitecture::kDeepFilterNet && (options_.thresholds || !options_.deep_filter)) {
+      return Fail(ErrorCode::kInvalidArgument, "the model " + model_.name +
+                                                   " has no stages to leave out: --no-df and " +
+                                                   "--thresholds are for DeepFilterNet");
+    }
+    // Planned for the commonest case ahead of the first file, so that a model that can't run is an error here.
+    return Plan(model_.sample_rate(), 1);
+  }
+
+  Result<DenoiseReport> Denoise(const std::string& input, Observer& observer) override;
+  Result<std::string> PathFor(const std::string& input) const override {
+    SeparateOptions naming;
+    naming.output_dir = options_.output_dir;
+    naming.name = options_.name;
+    naming.format = options_.format;
+    return OutputPath(naming, model_.name, input, "speech");
+  }
+
+  const SpeechModel& model() const override { return model_; }
+  std::string device_name() const override { return stream_->session().device_name(); }
+  std::string device_reason() const override { return stream_->session().device_reason(); }
+
+ private:
+  // Has stream_ fit the file; the last one's is kept where it does.
+  Status Plan(int rate, int channels) {
+    if (stream_ != nullptr && stream_->sample_rate() == rate && stream_->channels() == channels) {
+      stream_->Reset();
+      return {};
+    }
+    SpeechCoreOptions core;
+    core.channels = channels;
+    core.block_frames = options_.stream ? 1 : kBlockFrames;
+    core.deep_filter = options_.deep_filter;
+    core.use_thresholds = options_.thresholds;
+    core.threshold_min = static_cast<float>(options_.threshold_min);
+    core.threshold_max_erb = static_cast<float>(options_.threshold_max_erb);
+    core.threshold_max_df = static_cast<float>(options_.threshold_max_df);
+    TIMBRE_TRY(stream_, DenoiseStream::Create(model_, rate, core, options_.session, pool_, &stats_));
+    return {};
+  }
+
+  Status Run(AudioReader& reader, AudioWriter& writer, Observer& observer, DenoiseReport* report);
+
+  const SpeechModel model_;
+  const DenoiseOptions options_;
+  ThreadPool& pool_;
+  Stats& stats_;
+  WriteOptions write_;
+  DenoiseStream::Controls controls_;
+  std::unique_ptr<DenoiseStream> stream_;
+};
+
+Status DenoiserImpl::Run(AudioReader& reader, AudioWriter& writer, Observer& observer, DenoiseReport* report) {
+  constexpr int64_t kPiece = DenoiseStream::kMostPush;
+  const int channels = reader.info().channels;
+  const int64_t expected = reader.info().expected_frames;
+  const double seconds = static_cast<double>(expected) / std::max(1, reader.info().sample_rate);
+  std::vector<float> interleaved(static_cast<size_t>(kPiece * channels)), planes(interleaved.size()), ready;
+  std::vector<float*> rows, out_rows(channels);
+  for (int c = 0; c < channels; ++c) rows.push_back(planes.data() + c * kPiece);
+  const auto write_ready = [&]() -> Status {
+    while (stream_->available() > 0) {
+      const int64_t count = std::min(stream_->available(), kPiece);
+      {
+        const Timer timer(&report->compute);
+        stream_->Pull(rows.data(), count, controls_);
+      }
+      const Timer timer(&report->encode);
+      Interleave(rows.data(), count, channels, interleaved.data());
+      TIMBRE_CHECK(writer.Write(interleaved.data(), count));
+    }
+    return {};
+  };
+  for (;;) {
+    int64_t count = 0;
+    {
+      const Timer timer(&report->decode);
+      TIMBRE_TRY(count, reader.Read(interleaved.data(), kPiece));
+    }
+    if (count == 0) break;
+    {
+      const Timer timer(&report->compute);
+      Deinterleave(interleaved.data(), count, channels, rows.data());
+      TIMBRE_CHECK(stream_->Push(rows.data(), count, controls_));
+    }
+    TIMBRE_CHECK(write_ready());
+    report->samples += count;
+    observer.OnProgress(
+        {.stage = Stage::kCompute, .done = report->samples, .total = expected, .audio_seconds = seconds});
+    if (observer.Cancelled()) return Fail(ErrorCode::kCancelled, "cancelled");
+  }
+  if (report->samples == 0) return Fail(ErrorCode::kCorrupt, report->input + ": it holds no samples");
+  {
+    const Timer timer(&report->compute);
+    TIMBRE_CHECK(stream_->Finish(controls_));
+  }
+  return write_ready();
+}
+
+Result<DenoiseReport> DenoiserImpl::Denoise(const std::string& input, Observer& observer) {
+  DenoiseReport report;
+  report.input = input;
+  TIMBRE_TRY(report.output, PathFor(input));
+  std::error_code error;
+  if (fs::equivalent(report.output, input, error)) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "'" + report.output + "' would be written over the input; change --output or --name");
+  }
+  report.skipped = options_.skip_existing && fs::exists(report.output, error);
+  if (report.skipped) return report;
+  {
+    const Timer timer(&report.total);
+    TIMBRE_TRY(const std::unique_ptr<AudioReader> reader, AudioReader::Open(input));
+    report.input_format = reader->info().format;
+    report.sample_rate = reader->info().sample_rate;
+    report.channels = reader->info().channels;
+    if (auto planned = Plan(report.sample_rate, report.channels); !planned) return Prefix(planned.error(), input);
+    const fs::path folder = fs::path(report.output).parent_path();
+    const bool made = !folder.empty() && !fs::exists(folder, error);
+    if (made) TIMBRE_CHECK(MakeFolders(folder.string()));
+    const auto convert = [&]() -> Result<WriteReport> {
+      TIMBRE_TRY(const std::unique_ptr<AudioWriter> writer,
+                 AudioWriter::Create(report.output, write_, report.sample_rate, report.channels));
+      TIMBRE_CHECK(Run(*reader, *writer, observer, &report));
+      const Timer encode(&report.encode);
+      return writer->Finish();
+    };
+    const Result<WriteReport> written = convert();
+    if (!written) {
+      if (made) fs::remove(folder, error);  // unless something else has come to lie in it
+      return tl::unexpected<Error>(written.error());
+    }
+    report.peak = written->peak;
+    report.gain = written->gain;
+    report.warning = reader->warning();
+  }
+  report.seconds = static_cast<double>(report.samples) / report.sample_rate;
+  report.real_time_factor = report.total / report.seconds;
+  return report;
+}
+
+}  // namespace
+
+Status CheckSpeechModelName(const std::string& name) {
+  std::error_code error;
+  if (fs::exists(name, error)) return {};
+  if (name.find('/') != std::string::npos)
+    return Fail(ErrorCode::kNotFound, "there is no file or folder '" + name + "'");
+  TIMBRE_TRY(const ModelEntry* entry, FindModel(name));
+  if (entry->task == ModelTask::kDenoise) return {};
+  return Fail(ErrorCode::kInvalidArgument,
+              "the model '" + name + "' does not clean speech; 'timbre models' lists those that do");
+}
+
+Result<SpeechModel> OpenSpeechModel(const std::string& name) {
+  TIMBRE_CHECK(CheckSpeechModelName(name));
+  std::error_code error;
+  if (fs::exists(name, error)) return LoadSpeechModel(name);
+  TIMBRE_TRY(const ModelEntry* entry, FindModel(name));
+  TIMBRE_TRY(const FetchOptions fetch, FetchOptionsFromEnvironment());
+  TIMBRE_TRY(const std::vector<fs::path> files, InstalledModelFiles(fetch.cache, *entry));
+  TIMBRE_TRY(SpeechModel model, LoadSpeechModel(files.front().string()));
+  model.name = name;
+  return model;
+}
+
+FieldList DenoiseFields(DenoiseOptions& options) {
+  return {
+      {.name = "output",
+       .value = &options.output_dir,
+       .help = "where the cleaned files go",
+       .placeholder = "DIR",
+       .letter = 'o'},
+      {.name = "atten-lim",
+       .value = &options.attenuation_limit,
+       .help = "lower noise by at most so many dB; 100 is no limit",
+       .placeholder = "DB",
+       .min = 0,
+       .max = 100},
+      {.name = "post-filter",
+       .value = &options.post_filter,
+       .help = "lower very noisy parts a little more (0: off; default: the model's)",
+       .placeholder = "BETA",
+       .min = 0,
+       .max = 1,
+       .implied = "0.02"},
+      {.name = "mix",
+       .value = &options.mix,
+       .help = "share of the cleaned sound; the rest is the input",
+       .placeholder = "F",
+       .min = 0,
+       .max = 1},
+      {.name = "df", .value = &options.deep_filter, .help = "leave DeepFilterNet's second stage out"},
+      {.name = "thresholds",
+       .value = &options.thresholds,
+       .help = "let the local signal-to-noise ratio decide which stages run"},
+      {.name = "threshold-min",
+       .value = &options.threshold_min,
+       .help = "below it: silence",
+       .placeholder = "DB",
+       .min = -100,
+       .max = 100},
+      {.name = "threshold-max-erb",
+       .value = &options.threshold_max_erb,
+       .help = "above it: untouched",
+       .placeholder = "DB",
+       .min = -100,
+       .max = 100},
+      {.name = "threshold-max-df",
+       .value = &options.threshold_max_df,
+       .help = "above it: the first stage alone",
+       .placeholder = "DB",
+       .min = -100,
+       .max = 100},
+      {.name = "stream", .value = &options.stream, .help = "hop by hop, as live; the same result, slower"},
+      {.name = "format",
+       .value = &options.format,
+       .help = "of the files written",
+       .choices = {"wav", "flac", "mp3", "ogg", "opus"}},
+      {.name = "sample-format",
+       .value = &options.sample_format,
+       .help = "where the format has a choice",
+       .choices = {"s16", "s24", "f32"}},
+      {.name = "clip",
+       .value = &options.clip,
+       .help = "what is done to samples beyond full scale",
+       .choices = {"rescale", "clamp", "none"}},
+      {.name = "bitrate",
+       .value = &options.bitrate,
+       .help = "kbit/s of mp3, ogg and opus (default: the format's)",
+       .min = 8,
+       .max = 512},
+      {.name = "name",
+       .value = &options.name,
+       .help = "path of a file below DIR, of {track}, {model} and {ext}",
+       .placeholder = "TEMPLATE"},
+      {.name = "skip-existing", .value = &options.skip_existing, .help = "leave files alone that are there already"},
+  };
+}
+
+Result<std::unique_ptr<Denoiser>> Denoiser::Create(SpeechModel model, const DenoiseOptions& options, ThreadPool& pool,
+                                                   Stats& stats) {
+  auto denoiser = std::make_unique<DenoiserImpl>(std::move(model), options, pool, stats);
+  TIMBRE_CHECK(denoiser->Prepare());
+  return denoiser;
+}
+
+}  // namespace timbre

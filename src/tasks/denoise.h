@@ -1,0 +1,79 @@
+// Cleaning speech in audio files of any rate, channels and length.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/fields.h"
+#include "base/thread_pool.h"
+#include "models/speech.h"
+#include "runtime/session.h"
+#include "runtime/stats.h"
+#include "tasks/observer.h"
+
+namespace timbre {
+
+inline constexpr const char* kDefaultSpeechModel = "deepfilternet3";
+
+// Whether there is a file or folder of that name, or a model for speech in the catalogue. Reads nothing.
+Status CheckSpeechModelName(const std::string& name);
+
+// A path, or a name of the catalogue whose file has been fetched.
+Result<SpeechModel> OpenSpeechModel(const std::string& name);
+
+struct DenoiseOptions {
+  double attenuation_limit = 100;     // dB
+  std::optional<double> post_filter;  // beta; empty: what the model's own configuration says
+  double mix = 1;
+  bool deep_filter = true;
+  bool stream = false;  // hop by hop, as live
+  bool thresholds = false;
+  double threshold_min = -10, threshold_max_erb = 30, threshold_max_df = 20;
+
+  std::string output_dir = "denoised";
+  std::string name = "{track}.{ext}";
+  std::string format = "wav";
+  std::string sample_format = "s16";
+  std::string clip = "rescale";
+  int bitrate = 0;
+  bool skip_existing = false;
+
+  SessionOptions session;
+};
+
+// All but `session`. `options` must outlive the fields.
+FieldList DenoiseFields(DenoiseOptions& options);
+
+struct DenoiseReport {
+  std::string input, input_format, output;
+  int sample_rate = 0, channels = 0;
+  int64_t samples = 0;
+  double seconds = 0;  // of audio
+  bool skipped = false;
+  float peak = 0, gain = 1;                               // before clip handling; that it applied
+  double decode = 0, compute = 0, encode = 0, total = 0;  // seconds
+  double real_time_factor = 0;
+  std::string warning;  // what was wrong with the input although it could be read
+};
+
+// A model made ready for any number of files. Memory does not grow with their length.
+class Denoiser {
+ public:
+  // `pool` and `stats` must outlive the denoiser.
+  static Result<std::unique_ptr<Denoiser>> Create(SpeechModel model, const DenoiseOptions& options, ThreadPool& pool,
+                                                  Stats& stats);
+  virtual ~Denoiser() = default;
+
+  // Cleans the file `input` into one with its rate, channels and length. On failure or cancellation nothing is left.
+  virtual Result<DenoiseReport> Denoise(const std::string& input, Observer& observer) = 0;
+  // Where it would go.
+  virtual Result<std::string> PathFor(const std::string& input) const = 0;
+
+  virtual const SpeechModel& model() const = 0;
+  virtual std::string device_name() const = 0;
+  virtual std::string device_reason() const = 0;
+};
+
+}  // namespace timbre

@@ -1,0 +1,162 @@
+#include "tasks/denoise_stream.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace timbre {
+namespace {
+
+constexpr int64_t kPiece = 512;  // samples taken from the core at once
+// Far above full scale, and far below where a sum of squares would overflow.
+constexpr float kLoudest = 1e4f;
+
+float Sane(float x) { return std::isfinite(x) ? std::clamp(x, -kLoudest, kLoudest) : 0.0f; }
+
+std::vector<float*> RowsOf(std::vector<float>& block, int channels, int64_t length) {
+  block.assign(static_cast<size_t>(channels * length), 0.0f);
+  std::vector<float*> rows;
+  for (int c = 0; c < channels; ++c) rows.push_back(block.data() + c * length);
+  return rows;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<DenoiseStream>> DenoiseStream::Create(const SpeechModel& model, int sample_rate,
+                                                             const SpeechCoreOptions& options,
+                                                             const SessionOptions& session, ThreadPool& pool,
+                                                             Stats* stats) {
+  TIMBRE_TRY(auto core, SpeechCore::Create(model, options, session, pool, stats));
+  const int native = model.sample_rate();
+  TIMBRE_TRY(StreamResampler in, StreamResampler::Create(sample_rate, native, options.channels, kMostPush));
+  TIMBRE_TRY(StreamResampler out, StreamResampler::Create(native, sample_rate, options.channels, kPiece));
+  // How far output can trail input: each resampler waits for its look-ahead and for up to one sample more.
+  int64_t lag = core->lag();
+  if (native != sample_rate) {
+    const double behind = static_cast<double>(core->lag() + 1 + out.lookahead()) * sample_rate / native;
+    lag = in.lookahead() + static_cast<int64_t>(std::ceil(behind)) + 1;
+  }
+  // What one call can bring at most: all that was lagging, and its own. The end of a signal brings up to a block more.
+  const int64_t block = static_cast<int64_t>(options.block_frames + 8) * core->hop();
+  const int64_t burst = 2 * (lag + kMostPush + block * std::max(sample_rate, native) / native) + kMostPush;
+  return std::unique_ptr<DenoiseStream>(
+      new DenoiseStream(options.channels, sample_rate, std::move(core), std::move(in), std::move(out), lag, burst));
+}
+
+DenoiseStream::DenoiseStream(int channels, int rate, std::unique_ptr<SpeechCore> core, StreamResampler in,
+                             StreamResampler out, int64_t lag, int64_t burst)
+    : channels_(channels),
+      rate_(rate),
+      core_(std::move(core)),
+      resample_in_(std::move(in)),
+      resample_out_(std::move(out)),
+      lag_(lag),
+      clean_rows_(RowsOf(clean_, channels, kMostPush)),
+      at_model_rows_(RowsOf(at_model_, channels, resample_in_.MostOutput())),
+      hop_rows_(RowsOf(hop_, channels, core_->hop())),
+      from_core_rows_(RowsOf(from_core_, channels, kPiece)),
+      back_rows_(RowsOf(back_, channels, resample_out_.MostOutput())),
+      dry_rows_(RowsOf(dry_, channels, kMostPush)),
+      waiting_(channels, core_->hop() + resample_in_.MostOutput()),
+      out_(channels, burst),
+      input_(channels, burst) {}
+
+Status DenoiseStream::Push(const float* const* in, int64_t count, const Controls& controls) {
+  const ScopedFlushDenormals flush;
+  for (int c = 0; c < channels_; ++c) std::transform(in[c], in[c] + count, clean_rows_[c], Sane);
+  input_.Push(clean_rows_.data(), count);
+  taken_ += count;
+  const int64_t made = resample_in_.Process(clean_rows_.data(), count, at_model_rows_.data());
+  waiting_.Push(at_model_rows_.data(), made);
+  return Drain(controls.speech);
+}
+
+Status DenoiseStream::Finish(const Controls& controls) {
+  const ScopedFlushDenormals flush;
+  // The resamplers' look-ahead reaches into silence.
+  for (int64_t left = resample_in_.lookahead(); left > 0;) {
+    const int64_t count = std::min(left, kMostPush);
+    const int64_t made = resample_in_.Process(nullptr, count, at_model_rows_.data());
+    waiting_.Push(at_model_rows_.data(), made);
+    TIMBRE_CHECK(Drain(controls.speech));
+    left -= count;
+  }
+  const int64_t rest = waiting_.size();
+  waiting_.Pop(hop_rows_.data(), rest);
+  TIMBRE_CHECK(core_->Finish(hop_rows_.data(), rest, controls.speech));
+  TIMBRE_CHECK(TakeCore());
+  while (given_ + out_.size() < taken_) {
+    const int64_t made = resample_out_.Process(nullptr, kPiece, back_rows_.data());
+    out_.Push(back_rows_.data(), std::min(made, taken_ - given_ - out_.size()));
+  }
+  return {};
+}
+
+Status DenoiseStream::Drain(const SpeechControls& controls) {
+  const int64_t hop = core_->hop();
+  while (waiting_.size() >= hop) {
+    waiting_.Pop(hop_rows_.data(), hop);
+    TIMBRE_CHECK(core_->PushHop(hop_rows_.data(), controls));
+    TIMBRE_CHECK(TakeCore());
+  }
+  return {};
+}
+
+Status DenoiseStream::TakeCore() {
+  while (core_->available() > 0) {
+    const int64_t count = std::min(core_->available(), kPiece);
+    core_->Pop(from_core_rows_.data(), count);
+    for (int c = 0; c < channels_; ++c) {
+      for (int64_t i = 0; i < count; ++i) {
+        if (!std::isfinite(from_core_rows_[c][i])) {
+          return Fail(ErrorCode::kKernelFailed,
+                      "the network gave a number that is not finite; the model file may be damaged");
+        }
+      }
+    }
+    const int64_t made = resample_out_.Process(from_core_rows_.data(), count, back_rows_.data());
+    // A core pads its last hop: what lies behind the input is cut.
+    out_.Push(back_rows_.data(), std::min(made, taken_ - given_ - out_.size()));
+  }
+  return {};
+}
+
+void DenoiseStream::Pull(float* const* out, int64_t count, const Controls& controls) {
+  const ScopedFlushDenormals flush;
+  out_.Pop(out, count);
+  const float wet = controls.mix, dry = 1.0f - controls.mix;
+  for (int64_t done = 0; done < count;) {
+    const int64_t piece = std::min(count - done, kMostPush);
+    input_.Pop(dry_rows_.data(), piece);
+    for (int c = 0; c < channels_ && dry != 0; ++c) {
+      for (int64_t i = 0; i < piece; ++i) out[c][done + i] = out[c][done + i] * wet + dry_rows_[c][i] * dry;
+    }
+    done += piece;
+  }
+  given_ += count;
+}
+
+void DenoiseStream::Reset() {
+  core_->Reset();
+  resample_in_.Reset();
+  resample_out_.Reset();
+  waiting_.Clear();
+  out_.Clear();
+  input_.Clear();
+  taken_ = given_ = 0;
+}
+
+void DenoiseStream::Visit(StateStream& stream) {
+  constexpr int64_t kForever = std::numeric_limits<int64_t>::max() / 4;
+  core_->Visit(stream);
+  resample_in_.Visit(stream);
+  resample_out_.Visit(stream);
+  waiting_.Visit(stream);
+  out_.Visit(stream);
+  input_.Visit(stream);
+  stream.Integer(&taken_, 0, kForever);
+  stream.Integer(&given_, 0, kForever);
+  stream.Require(waiting_.size() < core_->hop() && input_.size() == taken_ - given_ && out_.size() <= input_.size() &&
+                 input_.size() <= lag_);
+}
+
+}  // namespace timbre

@@ -1,0 +1,178 @@
+// timbre denoise, as a user runs it.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "audio/decode.h"
+#include "audio/encode.h"
+#include "formats/formula_weights.h"
+#include "tests/e2e/program.h"
+#include "tests/parity/speech_support.h"
+
+namespace timbre {
+namespace {
+
+using testing::Agreement;
+using testing::DataFile;
+using testing::Golden;
+using testing::kFloor;
+using testing::Ran;
+using testing::RunTimbre;
+using testing::SharedFile;
+using testing::TempFolder;
+
+// A model folder in the official layout, with the weights of the small reference case.
+std::string MakeModel(const TempFolder& folder) {
+  const auto path = folder / "model";
+  std::filesystem::create_directories(path / "checkpoints");
+  testing::WriteAll(path / "config.ini",
+                    "[df]\ndf_lookahead = 2\n[train]\nmodel = deepfilternet3\n[deepfilternet]\nconv_lookahead = 2\n"
+                    "conv_ch = 64\nemb_num_layers = 3\ndf_gru_skip = groupedlinear\ndf_pathway_kernel_size_t = 5\n"
+                    "df_num_layers = 2\nlinear_groups = 16\nenc_linear_groups = 32\n");
+  auto weights = ReadFormulaWeights(DataFile("deepfilternet/deepfilternet3-small.weights.json"));
+  EXPECT_TRUE(weights);
+  EXPECT_TRUE(WriteSafetensors((path / "checkpoints" / "model_9.ckpt").string(), {}));
+  EXPECT_TRUE(WriteSafetensors((path / "checkpoints" / "model_7.ckpt.best").string(), **weights));
+  return path.string();
+}
+
+void WriteFloatWav(const std::filesystem::path& path, const std::vector<float>& samples, int rate) {
+  auto writer =
+      AudioWriter::Create(path.string(), {.sample_format = SampleFormat::kF32, .clip = ClipMode::kNone}, rate, 1);
+  ASSERT_TRUE(writer);
+  ASSERT_TRUE((*writer)->Write(samples.data(), static_cast<int64_t>(samples.size())));
+  ASSERT_TRUE((*writer)->Finish());
+}
+
+AudioBuffer ReadFile(const std::filesystem::path& path) {
+  auto audio = ReadAudioFile(path.string(), 1 << 24);
+  EXPECT_TRUE(audio) << audio.error().message;
+  return audio ? *std::move(audio) : AudioBuffer();
+}
+
+TEST(DenoiseProgram, GivesTheReferencesSignal) {
+  TempFolder folder;
+  const std::string model = MakeModel(folder);
+  const Golden golden(DataFile("deepfilternet/deepfilternet3-small.safetensors"));
+  WriteFloatWav(folder / "noisy.wav", golden["noisy"], 48000);
+  for (const bool stream : {false, true}) {
+    std::vector<std::string> words{"denoise", "noisy.wav", "-m",   model, "--sample-format",
+                                   "f32",     "--clip",    "none", "-o",  "out"};
+    if (stream) words.push_back("--stream");
+    const Ran ran = RunTimbre(words, folder.path());
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    const AudioBuffer out = ReadFile(folder / "out/noisy.wav");
+    EXPECT_EQ(out.sample_rate, 48000);
+    EXPECT_GE(Agreement(golden["enhanced"], out.samples), kFloor) << (stream ? "hop by hop" : "in blocks");
+  }
+}
+
+// The released network's shape, from its official package.
+TEST(DenoiseProgram, GivesTheReferencesSignalFromTheOfficialPackage) {
+  const std::string package = SharedFile("goldens/deepfilternet/deepfilternet3.zip");
+  TIMBRE_NEEDS_FILE(package);
+  TempFolder folder;
+  struct Case {
+    std::string golden;
+    std::vector<std::string> options;
+  };
+  for (const Case& c : std::vector<Case>{{"deepfilternet3", {}},
+                                         {"deepfilternet3-pf", {"--post-filter"}},
+                                         {"deepfilternet3-atten", {"--atten-lim", "12"}}}) {
+    const Golden golden(SharedFile("goldens/deepfilternet/" + c.golden + ".safetensors"));
+    WriteFloatWav(folder / "noisy.wav", golden["noisy"], 48000);
+    std::vector<std::string> words{"denoise", "noisy.wav", "-m", package, "--sample-format", "f32", "--clip", "none"};
+    words.insert(words.end(), c.options.begin(), c.options.end());
+    const Ran ran = RunTimbre(words, folder.path());
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    EXPECT_GE(Agreement(golden["enhanced"], ReadFile(folder / "denoised/noisy.wav").samples), kFloor) << c.golden;
+  }
+}
+
+TEST(DenoiseProgram, GtcrnGivesTheReferencesSignal) {
+  for (const std::string name : {"dns3", "vctk"}) {
+    const std::string checkpoint = SharedFile("goldens/gtcrn/gtcrn-" + name + ".tar");
+    TIMBRE_NEEDS_FILE(checkpoint);
+    TempFolder folder;
+    const Golden golden(SharedFile("goldens/gtcrn/gtcrn-" + name + ".safetensors"));
+    WriteFloatWav(folder / "noisy.wav", golden["noisy"], 16000);
+    const Ran ran = RunTimbre({"denoise", "noisy.wav", "-m", checkpoint, "--sample-format", "f32", "--clip", "none"},
+                              folder.path());
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    std::vector<float> out = ReadFile(folder / "denoised/noisy.wav").samples;
+    EXPECT_EQ(out.size(), golden["noisy"].size());
+    out.resize(golden["enhanced"].size());  // the reference drops what does not fill a hop
+    EXPECT_GE(Agreement(golden["enhanced"], out), kFloor) << name;
+  }
+}
+
+TEST(DenoiseProgram, KeepsRateChannelsAndLength) {
+  TempFolder folder;
+  const std::string model = MakeModel(folder);
+  testing::WriteTestWav(folder / "a.wav", 0.7, 44100);
+  testing::WriteTestWav(folder / "b.wav", 0.01, 8000);
+  const Ran ran =
+      RunTimbre({"denoise", "a.wav", "b.wav", "-m", model, "--format", "flac", "--json", "report.json"}, folder.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  for (const char* name : {"a", "b"}) {
+    const AudioBuffer in = ReadFile(folder / (std::string(name) + ".wav"));
+    const AudioBuffer out = ReadFile(folder / ("denoised/" + std::string(name) + ".flac"));
+    EXPECT_EQ(out.sample_rate, in.sample_rate);
+    EXPECT_EQ(out.channels, in.channels);
+    EXPECT_EQ(out.frames(), in.frames());
+  }
+  const auto report = nlohmann::json::parse(testing::ReadAll(folder / "report.json"));
+  EXPECT_EQ(report["model"]["architecture"], "deepfilternet");
+  EXPECT_EQ(report["tracks"].size(), 2u);
+  EXPECT_EQ(report["tracks"][0]["sample_rate"], 44100);
+  EXPECT_EQ(report["tracks"][0]["channels"], 2);
+}
+
+TEST(DenoiseProgram, NoShareOfTheCleanedIsTheInput) {
+  TempFolder folder;
+  const std::string model = MakeModel(folder);
+  testing::WriteTestWav(folder / "a.wav", 0.5, 44100);
+  const Ran ran = RunTimbre({"denoise", "a.wav", "-m", model, "--mix", "0", "--clip", "none", "--sample-format", "f32"},
+                            folder.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ReadFile(folder / "denoised/a.wav").samples, ReadFile(folder / "a.wav").samples);
+}
+
+TEST(DenoiseProgram, OneBadFileDoesNotKeepTheOthers) {
+  TempFolder folder;
+  const std::string model = MakeModel(folder);
+  std::filesystem::create_directory(folder / "in");
+  testing::WriteTestWav(folder / "in/good.wav", 0.2);
+  testing::WriteAll(folder / "in/bad.wav", "RIFF, or so it says");
+  const Ran ran = RunTimbre({"denoise", "in", "-m", model}, folder.path());
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_NE(ran.err.find("bad.wav"), std::string::npos) << ran.err;
+  EXPECT_EQ(testing::FilesIn(folder / "denoised"), std::vector<std::string>{"good.wav"});
+  const Ran again = RunTimbre({"denoise", "in/good.wav", "-m", model, "--skip-existing"}, folder.path());
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_NE((again.out + again.err).find("skipped"), std::string::npos);
+}
+
+TEST(DenoiseProgram, SaysWhatIsWrong) {
+  TempFolder folder;
+  const std::string model = MakeModel(folder);
+  testing::WriteTestWav(folder / "a.wav", 0.1);
+  const auto complaint = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), "denoise");
+    const Ran ran = RunTimbre(words, folder.path());
+    EXPECT_NE(ran.code, 0);
+    return ran.err;
+  };
+  EXPECT_NE(complaint({"a.wav", "-m", "deepfilternet"}).find("deepfilternet3"), std::string::npos);
+  EXPECT_NE(complaint({"a.wav", "-m", "htdemucs"}).find("does not clean speech"), std::string::npos);
+  EXPECT_NE(complaint({"a.wav", "-m", "a.wav"}).find("a.wav"), std::string::npos);
+  EXPECT_NE(complaint({"a.wav", "-m", model, "--mix", "2"}).find("--mix"), std::string::npos);
+  EXPECT_NE(complaint({"-m", model}).find("--live"), std::string::npos);
+  EXPECT_NE(complaint({"a.wav", "-m", model, "--live"}).find("--live"), std::string::npos);
+  EXPECT_NE(complaint({"a.wav", "-m", model, "-o", ".", "--name", "a.wav"}).find("a.wav"), std::string::npos);
+  EXPECT_TRUE(std::filesystem::exists(folder / "a.wav"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "denoised"));
+}
+
+}  // namespace
+}  // namespace timbre

@@ -1,0 +1,261 @@
+// `timbre separate` from outside, with the model that needs no file.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "tests/e2e/program.h"
+
+namespace timbre::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+using Names = std::vector<std::string>;
+
+// Runs hpss in `folder` on `words`, with the results in its "out".
+Ran Separate(const TempFolder& folder, std::vector<std::string> words) {
+  words.insert(words.begin(), {"separate", "--model", "hpss", "-o", "out"});
+  return RunTimbre(words, folder.path());
+}
+
+// One line on stderr, nothing on stdout, and nothing left behind.
+void ExpectRefused(const TempFolder& folder, const Ran& ran, int code, const std::string& part) {
+  EXPECT_EQ(ran.code, code) << ran.err;
+  EXPECT_EQ(ran.out, "");
+  EXPECT_TRUE(ran.err.starts_with("timbre: ")) << ran.err;
+  EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+  EXPECT_NE(ran.err.find(part), std::string::npos) << ran.err;
+  EXPECT_FALSE(fs::exists(folder / "out")) << ran.err;
+}
+
+TEST(SeparateCommand, WritesStemsALineAndAReport) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 3);
+  const Ran ran = Separate(folder, {"song.wav", "--json", "report.json"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(FilesIn(folder / "out"), (Names{"hpss/song/harmonic.wav", "hpss/song/percussive.wav"}));
+  EXPECT_NE(ran.out.find("song.wav: 3.0 s in "), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find("real-time factor"), std::string::npos) << ran.out;
+  EXPECT_NE(ran.err.find("separating song.wav: 100 %"), std::string::npos) << ran.err;
+
+  const Json report = Json::parse(ReadAll(folder / "report.json"));
+  EXPECT_EQ(report["command"], "separate");
+  EXPECT_EQ(report["model"]["name"], "hpss");
+  EXPECT_EQ(report["options"]["format"], "wav");
+  EXPECT_FALSE(report["device"]["name"].get<std::string>().empty());
+  EXPECT_FALSE(report["device"]["reason"].get<std::string>().empty());
+  EXPECT_GT(report["peak_memory_mb"].get<double>(), 0);
+  EXPECT_TRUE(report["steps_down"].is_array());
+  ASSERT_EQ(report["tracks"].size(), 1);
+  const Json& track = report["tracks"][0];
+  EXPECT_EQ(track["input"], "song.wav");
+  EXPECT_EQ(track["samples"], 3 * 44100);
+  EXPECT_GT(track["real_time_factor"].get<double>(), 0);
+  for (const char* stage : {"load", "analyse", "decode", "compute", "encode", "total"}) {
+    EXPECT_GE(track["timings"][stage].get<double>(), 0) << stage;
+  }
+  ASSERT_EQ(track["outputs"].size(), 2);
+  for (const Json& output : track["outputs"]) {
+    EXPECT_EQ(output["samples"], 3 * 44100);
+    EXPECT_TRUE(fs::exists(folder.path() / output["path"].get<std::string>()));
+  }
+}
+
+TEST(SeparateCommand, AReportOnStdoutIsAlone) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 1);
+  const Ran ran = Separate(folder, {"song.wav", "--json", "-"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(Json::parse(ran.out)["tracks"].size(), 1);
+  EXPECT_NE(ran.err.find("real-time factor"), std::string::npos);
+}
+
+TEST(SeparateCommand, QuietSaysNothingAndVerboseSaysMore) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 1);
+  const Ran quiet = Separate(folder, {"song.wav", "--quiet"});
+  EXPECT_EQ(quiet.code, 0);
+  EXPECT_EQ(quiet.out + quiet.err, "");
+  const Ran verbose = Separate(folder, {"song.wav", "--verbose"});
+  EXPECT_NE(verbose.err.find("out/hpss/song/harmonic.wav"), std::string::npos) << verbose.err;
+}
+
+TEST(SeparateCommand, StemsTwoStemsAndFormats) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 1);
+  EXPECT_EQ(Separate(folder, {"song.wav", "--stems", "percussive", "--format", "flac"}).code, 0);
+  EXPECT_EQ(FilesIn(folder / "out"), (Names{"hpss/song/percussive.flac"}));
+  EXPECT_EQ(Separate(folder, {"song.wav", "--two-stems", "harmonic", "--name", "{stem}-of-{track}.{ext}"}).code, 0);
+  EXPECT_EQ(FilesIn(folder / "out"),
+            (Names{"harmonic-of-song.wav", "hpss/song/percussive.flac", "no_harmonic-of-song.wav"}));
+}
+
+TEST(SeparateCommand, SkipsWhatIsThereAndDoesTheRest) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 1);
+  ASSERT_EQ(Separate(folder, {"song.wav"}).code, 0);
+  const fs::path stem = folder.path() / "out/hpss/song/harmonic.wav";
+  WriteAll(stem, "kept");
+  const Ran skipped = Separate(folder, {"song.wav", "--skip-existing", "--json", "report.json"});
+  EXPECT_EQ(skipped.code, 0) << skipped.err;
+  EXPECT_NE(skipped.out.find("skipped"), std::string::npos) << skipped.out;
+  EXPECT_EQ(Json::parse(ReadAll(folder / "report.json"))["tracks"][0]["skipped"], true);
+  EXPECT_EQ(ReadAll(stem), "kept");
+  fs::remove(folder.path() / "out/hpss/song/percussive.wav");
+  EXPECT_EQ(Separate(folder, {"song.wav", "--skip-existing"}).code, 0);
+  EXPECT_NE(ReadAll(stem), "kept");
+  EXPECT_EQ(FilesIn(folder / "out").size(), 2);
+}
+
+TEST(SeparateCommand, FoldersStandForTheirAudio) {
+  TempFolder folder;
+  fs::create_directories(folder.path() / "album/disc2");
+  WriteTestWav(folder.path() / "album/a.wav", 0.5);
+  WriteTestWav(folder.path() / "album/disc2/b.WAV", 0.5);
+  WriteAll(folder.path() / "album/cover.jpg", "no audio");
+  WriteAll(folder.path() / "album/.hidden.wav", "no audio");
+  ASSERT_EQ(Separate(folder, {"album"}).code, 0);
+  EXPECT_EQ(FilesIn(folder / "out"), (Names{"hpss/a/harmonic.wav", "hpss/a/percussive.wav"}));
+  ASSERT_EQ(Separate(folder, {"--recursive", "album", "--name", "{track}.{stem}.{ext}"}).code, 0);
+  for (const char* name : {"a.harmonic.wav", "a.percussive.wav", "b.harmonic.wav", "b.percussive.wav"}) {
+    EXPECT_TRUE(fs::exists(folder / "out" / name)) << name;
+  }
+  // Earlier results are no input.
+  const Ran again = RunTimbre({"separate", "--model", "hpss", "-o", "out", "-r", ".", "--json", "-"}, folder.path());
+  ASSERT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(Json::parse(again.out)["tracks"].size(), 2);
+}
+
+TEST(SeparateCommand, BadInputIsRefusedInOneSentence) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 1);
+  WriteAll(folder / "empty.wav", "");
+  WriteAll(folder / "text.mp3", "This is no music at all, but a few words.\n");
+  WriteAll(folder / "headless.wav", ReadAll(folder / "song.wav").substr(0, 20));
+  WriteAll(folder / "headonly.wav", ReadAll(folder / "song.wav").substr(0, 44));
+  fs::create_directory(folder / "nothing");
+  ASSERT_EQ(mkfifo((folder / "pipe").c_str(), 0600), 0);
+  ExpectRefused(folder, Separate(folder, {}), 2, "INPUT is missing");
+  ExpectRefused(folder, Separate(folder, {"missing.wav"}), 1, "missing.wav");
+  ExpectRefused(folder, Separate(folder, {"song.wav", "missing.wav"}), 1, "missing.wav");
+  ExpectRefused(folder, Separate(folder, {"-q", "empty.wav"}), 1, "empty.wav");
+  ExpectRefused(folder, Separate(folder, {"-q", "text.mp3"}), 1, "text.mp3");
+  ExpectRefused(folder, Separate(folder, {"-q", "headless.wav"}), 1, "headless.wav");
+  ExpectRefused(folder, Separate(folder, {"-q", "headonly.wav"}), 1, "headonly.wav");
+  ExpectRefused(folder, Separate(folder, {"nothing"}), 1, "no audio file");
+  ExpectRefused(folder, Separate(folder, {"pipe"}), 1, "neither a file nor a folder");
+}
+
+TEST(SeparateCommand, OneBadTrackDoesNotStopTheOthers) {
+  TempFolder folder;
+  WriteTestWav(folder / "a.wav", 0.5);
+  WriteAll(folder / "b.wav", "This is no music at all.");
+  WriteTestWav(folder / "c.wav", 0.5);
+  const Ran ran = Separate(folder, {"a.wav", "b.wav", "c.wav", "--json", "report.json"});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_NE(ran.err.find("1 of 3 tracks"), std::string::npos) << ran.err;
+  EXPECT_EQ(FilesIn(folder / "out").size(), 4);
+  const Json report = Json::parse(ReadAll(folder / "report.json"));
+  EXPECT_TRUE(report["tracks"][1].contains("error"));
+  EXPECT_TRUE(report.contains("error"));
+}
+
+TEST(SeparateCommand, WhatDoesNotExistIsNamedWithTheNearest) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 0.5);
+  const auto refused = [&](std::vector<std::string> words, int code, const std::string& part) {
+    words.insert(words.begin(), "song.wav");
+    ExpectRefused(folder, Separate(folder, words), code, part);
+  };
+  refused({"--model", "hpsss"}, 1, "Did you mean 'hpss'?");
+  refused({"--model", "models/none.th"}, 1, "models/none.th");
+  refused({"--stems", "percusive"}, 1, "Did you mean 'percussive'?");
+  refused({"--two-stems", "harmonics"}, 1, "Did you mean 'harmonic'?");
+  refused({"--stems", "harmonic", "--two-stems", "harmonic"}, 2, "exclude each other");
+  refused({"--format", "waw"}, 2, "Did you mean 'wav'?");
+  refused({"--sample-format", "s42"}, 2, "--sample-format");
+  refused({"--overlap", "1"}, 2, "--overlap takes a number from 0 to 0.99, not '1'.");
+  refused({"--segmnt", "3"}, 2, "Did you mean '--segment'?");
+  refused({"--device", "toaster"}, 1, "toaster");
+}
+
+TEST(SeparateCommand, NameTemplatesStayInTheFolderAndGiveEachStemAFile) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 0.5);
+  WriteTestWav(folder / "...wav", 0.5);
+  fs::create_directory(folder / "other");
+  WriteTestWav(folder.path() / "other/song.flac", 0.5);
+  ExpectRefused(folder, Separate(folder, {"song.wav", "--name", "{title}.{ext}"}), 2, "{title}");
+  ExpectRefused(folder, Separate(folder, {"song.wav", "--name", "{stem"}), 2, "{stem");
+  ExpectRefused(folder, Separate(folder, {"song.wav", "--name", "{track}.{ext}"}), 2, "put {stem} into --name");
+  ExpectRefused(folder, Separate(folder, {"song.wav", "other"}), 2, "would both be written");
+  ExpectRefused(folder, Separate(folder, {"song.wav", "--stems", "harmonic", "-o", ".", "--name", "{track}.{ext}"}), 2,
+                "over an input");
+  // The track's name is "..": it must not lead out of the output folder.
+  ASSERT_EQ(Separate(folder, {"...wav", "--name", "{track}/{stem}.{ext}"}).code, 0);
+  EXPECT_EQ(FilesIn(folder / "out"), (Names{"_/harmonic.wav", "_/percussive.wav"}));
+}
+
+TEST(SeparateCommand, AnOutputFolderThatCannotBeIsRefusedFirst) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 0.5);
+  const Ran ran = RunTimbre({"separate", "--model", "hpss", "song.wav", "-o", "song.wav/out"}, folder.path());
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_NE(ran.err.find("song.wav/out"), std::string::npos) << ran.err;
+  EXPECT_EQ(FilesIn(folder.path()), (Names{"song.wav"}));
+  if (geteuid() == 0) return;  // the superuser may write anywhere
+  fs::create_directory(folder / "locked");
+  fs::permissions(folder / "locked", fs::perms::owner_read | fs::perms::owner_exec);
+  const Ran locked = RunTimbre({"separate", "--model", "hpss", "song.wav", "-o", "locked/out"}, folder.path());
+  EXPECT_EQ(locked.code, 1);
+  EXPECT_NE(locked.err.find("cannot be written to"), std::string::npos) << locked.err;
+}
+
+TEST(SeparateCommand, HostileCheckpointsAreRefused) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 0.5);
+  WriteAll(folder / "empty.th", "");
+  WriteAll(folder / "text.th", "no checkpoint");
+  WriteAll(folder / "truncated.th", std::string("PK\x03\x04", 4) + std::string(200, '\0'));
+  for (const char* name : {"empty.th", "text.th", "truncated.th"}) {
+    ExpectRefused(folder, Separate(folder, {"-q", "song.wav", "--model", name}), 1, name);
+  }
+  ExpectRefused(folder, Separate(folder, {"-q", "song.wav", "--model", "."}), 1, "");
+}
+
+TEST(SeparateCommand, WithoutNetworkItNamesTheModelThatNeedsNone) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 0.5);
+  setenv("XDG_CACHE_HOME", (folder / "cache").c_str(), 1);
+  setenv("TIMBRE_OFFLINE", "1", 1);
+  const Ran ran = RunTimbre({"separate", "song.wav", "-o", "out"}, folder.path());
+  unsetenv("XDG_CACHE_HOME");
+  unsetenv("TIMBRE_OFFLINE");
+  ExpectRefused(folder, ran, 1, "hpss");
+  EXPECT_NE(ran.err.find("955717e8"), std::string::npos) << ran.err;
+}
+
+TEST(SeparateCommand, CtrlCLeavesNothingBehind) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 300);
+  for (const int signal : {SIGINT, SIGTERM}) {
+    Child child({"separate", "--model", "hpss", "-o", "out", "song.wav", "--threads", "1"}, folder.path());
+    for (int i = 0; i < 600 && child.ErrorsSoFar().find("separating song.wav: ") == std::string::npos; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    child.Signal(signal);
+    const Ran ran = child.Wait();
+    EXPECT_EQ(ran.code, 130) << ran.err;
+    EXPECT_NE(ran.err.find("timbre: "), std::string::npos) << ran.err;
+    EXPECT_EQ(FilesIn(folder.path()), (Names{"song.wav"})) << ran.err;
+  }
+}
+
+}  // namespace
+}  // namespace timbre::testing
