@@ -16,10 +16,12 @@ struct TransposeGeometry {
   int64_t batch = 1, in_channels = 1, out_channels = 1;
   std::array<int64_t, 3> in{1, 1, 1}, out{1, 1, 1}, taps{1, 1, 1};  // taps: of one phase
   Dims3 kernel{1, 1, 1}, stride{1, 1, 1}, crop{0, 0, 0};
+  int64_t groups = 1;  // in_channels and out_channels are those of one group
 
-  int64_t phases() const { return int64_t{stride[0]} * stride[1]; }
+  int64_t joined() const { return groups == 1 ? stride[2] : 1; }  // phases along the width in one product
+  int64_t phases() const { return int64_t{stride[0]} * stride[1] * stride[2] / joined(); }
   int64_t k() const { return taps[0] * taps[1] * taps[2] * in_channels; }
-  int64_t n() const { return stride[2] * out_channels; }
+  int64_t n() const { return joined() * out_channels; }
 };
 
 TransposeGeometry GeometryOf(const NodeRef& ref) {
@@ -27,7 +29,8 @@ TransposeGeometry GeometryOf(const NodeRef& ref) {
   const Shape &x = ref.in(0), &y = ref.out();
   TransposeGeometry g;
   g.batch = x[0];
-  g.in_channels = x.back();
+  g.groups = attrs.groups;
+  g.in_channels = x.back() / g.groups;
   g.out_channels = ref.in(1)[1];
   g.kernel = attrs.kernel;
   g.stride = attrs.stride;
@@ -47,10 +50,11 @@ struct Phase {
 
 Phase PhaseOf(const TransposeGeometry& g, int64_t index) {
   Phase phase;
-  phase.r = {index / g.stride[1], index % g.stride[1], 0};
+  const int64_t along_width = g.stride[2] / g.joined();
+  phase.r = {index / along_width / g.stride[1], index / along_width % g.stride[1], index % along_width};
   for (int i = 0; i < 3; ++i) {
-    // Along the width a row holds all phases, and may lie partly outside.
-    const int64_t low = i == 2 ? g.crop[i] - (g.stride[i] - 1) : g.crop[i] - phase.r[i];
+    // Where a row holds all phases of the width, it may lie partly outside.
+    const int64_t low = i == 2 && g.joined() > 1 ? g.crop[i] - (g.stride[i] - 1) : g.crop[i] - phase.r[i];
     phase.first[i] = low <= 0 ? 0 : (low + g.stride[i] - 1) / g.stride[i];
     const int64_t high = g.out[i] - 1 + g.crop[i] - phase.r[i];
     phase.count[i] = high < 0 ? 0 : std::max<int64_t>(0, high / g.stride[i] + 1 - phase.first[i]);
@@ -61,7 +65,7 @@ Phase PhaseOf(const TransposeGeometry& g, int64_t index) {
 ConvGeometry RowsOf(const TransposeGeometry& g, const Phase& phase) {
   ConvGeometry rows;
   rows.batch = g.batch;
-  rows.c = g.in_channels;
+  rows.c = g.in_channels * g.groups;
   rows.in = g.in;
   rows.out = phase.count;
   for (int i = 0; i < 3; ++i) {
@@ -90,9 +94,9 @@ class PhaseTarget : public GemmTarget {
       at[i] = (phase_.first[i] + row % phase_.count[i]) * g_.stride[i] + phase_.r[i] - g_.crop[i];
       row /= phase_.count[i];
     }
-    *offset = (((row * g_.out[0] + at[0]) * g_.out[1] + at[1]) * g_.out[2] + at[2]) * g_.out_channels;
+    *offset = (((row * g_.out[0] + at[0]) * g_.out[1] + at[1]) * g_.out[2] + at[2]) * g_.out_channels * g_.groups;
     *begin = std::max<int64_t>(0, -at[2]) * g_.out_channels;
-    *end = std::min<int64_t>(g_.stride[2], g_.out[2] - at[2]) * g_.out_channels;
+    *end = std::min<int64_t>(g_.joined(), g_.out[2] - at[2]) * g_.out_channels;
   }
 
  private:
@@ -111,8 +115,7 @@ bool Supports(const NodeRef& ref, const DeviceCaps&) {
   for (const EpilogueStep& step : ref.node.epilogue) {
     if (step.kind == EpilogueStep::Kind::kGlu) return false;
   }
-  return ref.attrs<ConvTransposeAttrs>().groups == 1 && ref.constant(1) && (!ref.has(2) || ref.constant(2)) &&
-         EpilogueServable(ref);
+  return ref.constant(1) && (!ref.has(2) || ref.constant(2)) && EpilogueServable(ref);
 }
 
 // What Gemm needs, then room for the epilogue's features repeated for each phase of the width.
@@ -136,26 +139,33 @@ Result<AlignedBytes> Pack(const NodeRef& ref, const DeviceCaps&) {
   std::vector<float> bias;
   if (ref.has(2)) {
     const std::vector<float> one = ref.value(2).ToF32();
-    for (int i = 0; i < g.stride[2]; ++i) bias.insert(bias.end(), one.begin(), one.end());
+    // Of every group in turn, for the joined phases.
+    for (int64_t group = 0; group < g.groups; ++group) {
+      const auto first = one.begin() + group * g.out_channels;
+      for (int64_t i = 0; i < g.joined(); ++i) bias.insert(bias.end(), first, first + g.out_channels);
+    }
   }
   const int64_t taps = int64_t{g.kernel[0]} * g.kernel[1] * g.kernel[2];
-  TIMBRE_TRY(AlignedBytes packed, AlignedBytes::Allocate(g.phases() * layout.floats() * sizeof(float)));
-  for (int64_t p = 0; p < g.phases(); ++p) {
-    const Phase phase = PhaseOf(g, p);
+  TIMBRE_TRY(AlignedBytes packed, AlignedBytes::Allocate(g.phases() * g.groups * layout.floats() * sizeof(float)));
+  for (int64_t block = 0; block < g.phases() * g.groups; ++block) {
+    const Phase phase = PhaseOf(g, block / g.groups);
+    const int64_t group = block % g.groups;
     const auto at = [&](int64_t i, int64_t j) {
-      const int64_t channel = i % g.in_channels;
+      const int64_t channel = group * g.in_channels + i % g.in_channels;
       int64_t rest = i / g.in_channels, tap = 0, scale = 1;
       for (int axis = 2; axis >= 0; --axis) {
         const int64_t back = g.taps[axis] - 1 - rest % g.taps[axis];  // inputs before the position itself
         rest /= g.taps[axis];
-        const int64_t k = (axis == 2 ? j / g.out_channels : phase.r[axis]) + back * g.stride[axis];
+        const int64_t r = axis == 2 && g.joined() > 1 ? j / g.out_channels : phase.r[axis];
+        const int64_t k = r + back * g.stride[axis];
         if (k >= g.kernel[axis]) return 0.0f;
         tap += k * scale;
         scale *= g.kernel[axis];
       }
       return weight[(channel * g.out_channels + j % g.out_channels) * taps + tap];
     };
-    PackWeights(layout, at, bias.empty() ? nullptr : bias.data(), packed.f32() + p * layout.floats());
+    PackWeights(layout, at, bias.empty() ? nullptr : bias.data() + group * g.n(),
+                packed.f32() + block * layout.floats());
   }
   return packed;
 }
@@ -169,19 +179,21 @@ Status Run(const CpuCall& call) {
     EpilogueOp& op = epilogue.ops[i];
     const bool features =
         op.kind == EpilogueStep::Kind::kMulConst || (op.kind == EpilogueStep::Kind::kPRelu && op.per_feature);
-    if (!features || g.stride[2] == 1) continue;
+    if (!features || g.joined() == 1) continue;
     float* to = repeated + i * g.n();
-    for (int r = 0; r < g.stride[2]; ++r) std::copy_n(op.data, g.out_channels, to + r * g.out_channels);
+    for (int64_t r = 0; r < g.joined(); ++r) std::copy_n(op.data, g.out_channels, to + r * g.out_channels);
     op.data = to;
   }
   for (int64_t p = 0; p < g.phases(); ++p) {
     const Phase phase = PhaseOf(g, p);
     const GemmShape shape = ShapeOf(g, phase);
     if (shape.m == 0) continue;
-    const ConvRows rows(RowsOf(g, phase), call.in[0], 0, g.in_channels);
     const PhaseTarget target(g, phase);
-    Gemm(rows, shape, call.packed->f32() + p * layout.floats(), epilogue, call.out[0], g.n(), 0, call.scratch,
-         call.pool, &target);
+    for (int64_t group = 0; group < g.groups; ++group) {
+      const ConvRows rows(RowsOf(g, phase), call.in[0], group * g.in_channels, g.in_channels);
+      Gemm(rows, shape, call.packed->f32() + (p * g.groups + group) * layout.floats(), epilogue, call.out[0],
+           g.stride[2] * g.out_channels * g.groups, group * g.out_channels, call.scratch, call.pool, &target);
+    }
   }
   return {};
 }

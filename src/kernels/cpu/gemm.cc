@@ -104,8 +104,9 @@ void Gemm(const GemmRows& rows, const GemmShape& shape, const float* packed, con
         const int64_t row = begin + i * micro.block_rows;
         const int64_t count = std::min<int64_t>(micro.block_rows, end - row);
         const GemmRows::Place& at = places[i];
-        int64_t offset = row * ldc + column;
+        int64_t offset = row * ldc;
         const bool whole = target == nullptr || target->Find(row, count, &offset);
+        offset += column;
         float* to = direct && whole ? c + offset + first : tile;
         const int64_t to_ld = direct && whole ? ldc : panel;
         product(count, &taps[i * max_taps], at.tap_count, at.a, at.lda, b, panel, GemmStart::kBias, bias, to, to_ld);
@@ -117,6 +118,7 @@ void Gemm(const GemmRows& rows, const GemmShape& shape, const float* packed, con
         for (int64_t r = 0; r < count; ++r) {
           int64_t from, until;
           target->Row(row + r, &offset, &from, &until);
+          offset += column;
           from = std::max(from, first);
           until = std::min(until, first + width);
           if (from >= until) continue;

@@ -1,0 +1,192 @@
+// Operators that only move data.
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/kernel.h"
+
+namespace timbre {
+namespace {
+
+// Bytes worth handing to a thread.
+constexpr int64_t kGrainFloats = 1 << 15;
+
+int64_t Grain(int64_t floats) { return std::max<int64_t>(1, kGrainFloats / std::max<int64_t>(1, floats)); }
+
+// ---- Transpose ----
+
+// The axes, with those that stay neighbours merged.
+struct Axes {
+  int rank = 0;
+  int64_t size[Shape::kMaxRank], stride[Shape::kMaxRank];  // in the output's order; strides in the input
+};
+
+Axes AxesOf(const NodeRef& ref) {
+  const Shape& x = ref.in(0);
+  const auto& perm = ref.attrs<TransposeAttrs>().perm;
+  Axes axes;
+  for (int i = 0; i < x.rank(); ++i) {
+    const int64_t n = x[perm[i]], stride = x.stride(perm[i]);
+    if (n == 1) continue;
+    if (axes.rank > 0 && axes.stride[axes.rank - 1] == n * stride) {
+      axes.size[axes.rank - 1] *= n;
+      axes.stride[axes.rank - 1] = stride;
+      continue;
+    }
+    axes.size[axes.rank] = n;
+    axes.stride[axes.rank++] = stride;
+  }
+  if (axes.rank == 0) axes = {1, {1}, {1}};
+  return axes;
+}
+
+Status TransposeRun(const CpuCall& call) {
+  const Axes axes = AxesOf(call.ref);
+  const int last = axes.rank - 1;
+  // Where output index `at` of the first `count` axes begins in the input.
+  const auto place = [&](int64_t at, int count) {
+    int64_t offset = 0;
+    for (int i = count - 1; i >= 0; --i) {
+      offset += at % axes.size[i] * axes.stride[i];
+      at /= axes.size[i];
+    }
+    return offset;
+  };
+  const int64_t inner = axes.size[last];
+  int64_t outer = 1;
+  for (int i = 0; i < last; ++i) outer *= axes.size[i];
+  if (axes.stride[last] == 1) {
+    call.pool.ForRange(outer, Grain(inner), [&](int64_t begin, int64_t end, int) {
+      for (int64_t r = begin; r < end; ++r) {
+        std::memcpy(call.out[0] + r * inner, call.in[0] + place(r, last), inner * sizeof(float));
+      }
+    });
+    return {};
+  }
+  // Blocks of the axis that was contiguous and the axis that becomes so: both sides touch whole cache lines.
+  int source = 0;
+  while (axes.stride[source] != 1) ++source;
+  constexpr int64_t kBlock = 16;
+  const int64_t rows = axes.size[source];
+  int64_t out_stride = 1, between = 1;  // of the source axis in the output; positions of the axes around it
+  for (int i = source + 1; i <= last; ++i) out_stride *= axes.size[i];
+  for (int i = source + 1; i < last; ++i) between *= axes.size[i];
+  const int64_t planes = outer / rows, row_blocks = (rows + kBlock - 1) / kBlock;
+  call.pool.ForRange(planes * row_blocks, Grain(inner * kBlock), [&](int64_t begin, int64_t end, int) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t plane = task / row_blocks, first = task % row_blocks * kBlock,
+                    last_row = std::min(first + kBlock, rows);
+      // The output's row with the source axis at 0.
+      const int64_t zero = plane / between * rows * between + plane % between;
+      const float* x = call.in[0] + place(zero, last);
+      float* y = call.out[0] + zero * inner;
+      for (int64_t j = 0; j < inner; j += kBlock) {
+        const int64_t until = std::min(j + kBlock, inner);
+        for (int64_t r = first; r < last_row; ++r) {
+          for (int64_t i = j; i < until; ++i) y[r * out_stride + i] = x[r + i * axes.stride[last]];
+        }
+      }
+    }
+  });
+  return {};
+}
+
+// ---- Along one axis: [outer, axis, inner] ----
+
+struct AlongAxis {
+  int64_t outer, size, inner;
+  AlongAxis(const Shape& shape, int axis)
+      : outer(shape.Product(0, axis)), size(shape[axis]), inner(shape.Product(axis + 1, shape.rank())) {}
+};
+
+Status SliceRun(const CpuCall& call) {
+  const auto& attrs = call.ref.attrs<SliceAttrs>();
+  const AlongAxis x(call.ref.in(0), attrs.axis), y(call.ref.out(), attrs.axis);
+  // With a step of 1 the slice of each outer index is one run.
+  const int64_t runs = attrs.step == 1 ? 1 : y.size, length = attrs.step == 1 ? y.size * y.inner : y.inner;
+  call.pool.ForRange(x.outer * runs, Grain(length), [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      const float* from = call.in[0] + (i / runs * x.size + attrs.begin + i % runs * attrs.step) * x.inner;
+      std::memcpy(call.out[0] + i * length, from, length * sizeof(float));
+    }
+  });
+  return {};
+}
+
+Status ConcatRun(const CpuCall& call) {
+  const int axis = call.ref.attrs<ConcatAttrs>().axis;
+  const AlongAxis y(call.ref.out(), axis);
+  int64_t at = 0;
+  for (size_t k = 0; k < call.in.size(); ++k) {
+    const int64_t length = call.ref.in(static_cast<int>(k))[axis] * y.inner;
+    call.pool.ForRange(y.outer, Grain(length), [&](int64_t begin, int64_t end, int) {
+      for (int64_t o = begin; o < end; ++o) {
+        std::memcpy(call.out[0] + o * y.size * y.inner + at, call.in[k] + o * length, length * sizeof(float));
+      }
+    });
+    at += length;
+  }
+  return {};
+}
+
+Status PadRun(const CpuCall& call) {
+  const auto& attrs = call.ref.attrs<PadAttrs>();
+  const AlongAxis x(call.ref.in(0), attrs.axis), y(call.ref.out(), attrs.axis);
+  call.pool.ForRange(y.outer, Grain(y.size * y.inner), [&](int64_t begin, int64_t end, int) {
+    for (int64_t o = begin; o < end; ++o) {
+      const float* from = call.in[0] + o * x.size * x.inner;
+      float* to = call.out[0] + o * y.size * y.inner;
+      std::memcpy(to + attrs.lo * x.inner, from, x.size * x.inner * sizeof(float));
+      const auto fill = [&](int64_t i) {
+        int64_t source = i - attrs.lo;
+        if (attrs.mode == PadMode::kZero) {
+          std::memset(to + i * x.inner, 0, x.inner * sizeof(float));
+          return;
+        }
+        if (attrs.mode == PadMode::kReplicate) source = std::clamp<int64_t>(source, 0, x.size - 1);
+        if (source < 0) source = -source;
+        if (source >= x.size) source = 2 * (x.size - 1) - source;
+        std::memcpy(to + i * x.inner, from + source * x.inner, x.inner * sizeof(float));
+      };
+      for (int64_t i = 0; i < attrs.lo; ++i) fill(i);
+      for (int64_t i = attrs.lo + x.size; i < y.size; ++i) fill(i);
+    }
+  });
+  return {};
+}
+
+Status UpsampleRun(const CpuCall& call) {
+  const auto& attrs = call.ref.attrs<UpsampleAttrs>();
+  const AlongAxis x(call.ref.in(0), attrs.axis);
+  const int64_t factor = attrs.factor;
+  call.pool.ForRange(x.outer * x.size, Grain(x.inner * factor), [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      for (int64_t f = 0; f < factor; ++f) {
+        std::memcpy(call.out[0] + (i * factor + f) * x.inner, call.in[0] + i * x.inner, x.inner * sizeof(float));
+      }
+    }
+  });
+  return {};
+}
+
+Status ReshapeRun(const CpuCall& call) {
+  if (call.out[0] == call.in[0]) return {};
+  call.pool.ForRange(call.ref.out().elements(), kGrainFloats, [&](int64_t begin, int64_t end, int) {
+    std::memcpy(call.out[0] + begin, call.in[0] + begin, (end - begin) * sizeof(float));
+  });
+  return {};
+}
+
+const KernelRow kRows[] = {
+    {Op::kTranspose, DeviceKind::kCpu, Tier::kFast, "transpose_blocks", 1, nullptr, TransposeRun},
+    {Op::kSlice, DeviceKind::kCpu, Tier::kFast, "slice_runs", 1, nullptr, SliceRun},
+    {Op::kConcat, DeviceKind::kCpu, Tier::kFast, "concat_runs", 1, nullptr, ConcatRun},
+    {Op::kPad, DeviceKind::kCpu, Tier::kFast, "pad_runs", 1, nullptr, PadRun},
+    {Op::kUpsample, DeviceKind::kCpu, Tier::kFast, "upsample_runs", 1, nullptr, UpsampleRun},
+    {Op::kReshape, DeviceKind::kCpu, Tier::kFast, "reshape_copy", 1, nullptr, ReshapeRun},
+};
+
+}  // namespace
+
+std::span<const KernelRow> CpuMoveKernels() { return kRows; }
+
+}  // namespace timbre
