@@ -38,7 +38,7 @@ FieldList RuntimeOptions::Fields() {
 }
 
 Status RuntimeOptions::Check() {
-  TIMBRE_CHECK(CheckDevice(options_.device));
+  if (const auto chosen = ChooseDevice(options_.device); !chosen) return tl::unexpected<Error>(chosen.error());
   if (fault_.empty()) return {};
   injector_ = std::make_unique<FaultInjector>();
   TIMBRE_CHECK(FaultInjector::Parse(fault_, *injector_));

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <limits>
 
-#include "base/aligned.h"
-
 namespace timbre {
 namespace {
 
@@ -17,8 +15,7 @@ struct Block {
   int64_t offset = -1;
 };
 
-int64_t BytesOf(const Shape& shape) {
-  const int64_t align = static_cast<int64_t>(kAlignment);
+int64_t BytesOf(const Shape& shape, int64_t align) {
   return (std::max<int64_t>(shape.elements() * 4, 1) + align - 1) / align * align;
 }
 
@@ -38,7 +35,7 @@ bool ElementWise(const Graph& graph, const Node& node) {
 
 }  // namespace
 
-MemoryPlan PlanMemory(const Graph& graph, bool reuse) {
+MemoryPlan PlanMemory(const Graph& graph, bool reuse, int64_t alignment) {
   const size_t count = graph.tensors.size();
   std::vector<int> first(count, kUntilEnd), last(count, -2);
   for (const GraphPort& port : graph.inputs) first[port.tensor] = -1, last[port.tensor] = -1;
@@ -55,7 +52,7 @@ MemoryPlan PlanMemory(const Graph& graph, bool reuse) {
   std::vector<int> block_of(count, -1);
   auto new_block = [&](TensorId id) {
     block_of[id] = static_cast<int>(blocks.size());
-    blocks.push_back({BytesOf(graph.shape(id)), first[id], reuse ? last[id] : kUntilEnd, -1});
+    blocks.push_back({BytesOf(graph.shape(id), alignment), first[id], reuse ? last[id] : kUntilEnd, -1});
   };
   for (const GraphPort& port : graph.inputs) {
     if (block_of[port.tensor] < 0) new_block(port.tensor);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/aligned.h"
 #include "graph/graph.h"
 
 namespace timbre {
@@ -19,7 +20,7 @@ struct MemoryPlan {
 };
 
 // `reuse` false gives every tensor memory of its own (reshapes too), so that every value can be looked at after a run.
-// Element sizes are 4 bytes; offsets are multiples of kAlignment.
-MemoryPlan PlanMemory(const Graph& graph, bool reuse);
+// Element sizes are 4 bytes; offsets are multiples of `alignment`.
+MemoryPlan PlanMemory(const Graph& graph, bool reuse, int64_t alignment = static_cast<int64_t>(kAlignment));
 
 }  // namespace timbre

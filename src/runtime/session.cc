@@ -1,26 +1,68 @@
 #include "runtime/session.h"
 
-#include <algorithm>
-#include <iterator>
-
 #include "base/suggest.h"
 #include "base/text.h"
 #include "runtime/cpu_session.h"
+#include "runtime/vulkan/session.h"
 
 namespace timbre {
+namespace {
 
-Status CheckDevice(const std::string& device) {
-  static const std::string kDevices[] = {"auto", "cpu"};
-  if (std::find(std::begin(kDevices), std::end(kDevices), device) != std::end(kDevices)) return {};
-  return Fail(ErrorCode::kNotFound,
-              "there is no device '" + Printable(device) + "'." + SuggestionFor(device, kDevices));
+// The first usable device of a kind, or -1.
+int FirstOf(std::span<const VulkanDeviceInfo> devices, VkPhysicalDeviceType type) {
+  for (const VulkanDeviceInfo& d : devices) {
+    if (d.type == type && d.unusable.empty()) return d.index;
+  }
+  return -1;
+}
+
+}  // namespace
+
+Result<DeviceChoice> ChooseDevice(const std::string& wish) {
+  if (wish == "cpu") return DeviceChoice{-1, "asked for"};
+  auto listed = ListVulkanDevices();
+  const std::vector<VulkanDeviceInfo> devices = listed ? *std::move(listed) : std::vector<VulkanDeviceInfo>();
+  if (wish == "auto") {
+    // A software driver computes on the same processor that the CPU kernels use better.
+    for (const auto& [type, name] :
+         {std::pair{VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU, "a discrete GPU comes first"},
+          std::pair{VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU, "an integrated GPU comes before the CPU"}}) {
+      if (const int index = FirstOf(devices, type); index >= 0) return DeviceChoice{index, name};
+    }
+    return DeviceChoice{-1, listed ? "there is no GPU with a Vulkan driver" : listed.error().message};
+  }
+  std::vector<std::string> names{"auto", "cpu", "vulkan"};
+  for (const VulkanDeviceInfo& d : devices) {
+    names.push_back("vulkan:" + std::to_string(d.index));
+    names.push_back(d.name);
+  }
+  if (wish == "vulkan") {
+    if (!listed) return Fail(ErrorCode::kNotFound, "--device vulkan: " + listed.error().message);
+    for (const auto type :
+         {VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU, VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU,
+          VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU, VK_PHYSICAL_DEVICE_TYPE_OTHER, VK_PHYSICAL_DEVICE_TYPE_CPU}) {
+      if (const int index = FirstOf(devices, type); index >= 0) return DeviceChoice{index, "asked for"};
+    }
+    return Fail(ErrorCode::kNotFound, "--device vulkan: no device with a usable Vulkan driver is on this machine");
+  }
+  for (const VulkanDeviceInfo& d : devices) {
+    if (wish == d.name || wish == "vulkan:" + std::to_string(d.index)) return DeviceChoice{d.index, "asked for"};
+  }
+  if (wish.starts_with("vulkan:") && !listed)
+    return Fail(ErrorCode::kNotFound, "--device " + wish + ": " + listed.error().message);
+  return Fail(ErrorCode::kNotFound, "there is no device '" + Printable(wish) + "'." + SuggestionFor(wish, names));
 }
 
 Result<std::unique_ptr<Session>> MakeSession(Graph graph, const SessionOptions& options, ThreadPool& pool,
                                              Stats* stats) {
-  TIMBRE_CHECK(CheckDevice(options.device));
-  const char* const reason = options.device == "auto" ? "the only device" : "asked for";
-  return MakeCpuSession(std::move(graph), options, pool, stats, reason);
+  TIMBRE_TRY(const DeviceChoice choice, ChooseDevice(options.device));
+  if (choice.vulkan_index < 0) return MakeCpuSession(std::move(graph), options, pool, stats, choice.reason);
+  auto device = VulkanDevice::Open(choice.vulkan_index);
+  if (device) return MakeVulkanSession(std::move(graph), options, *std::move(device), pool, stats, choice.reason);
+  // A device that can't even be opened is as good as retired; one that was asked for by name is the caller's mistake.
+  if (options.device != "auto" || options.strict) return tl::unexpected<Error>(device.error());
+  if (stats) stats->Record("device", "vulkan:" + std::to_string(choice.vulkan_index), "cpu", device.error().message);
+  return MakeCpuSession(std::move(graph), options, pool, stats, device.error().message);
 }
 
 }  // namespace timbre

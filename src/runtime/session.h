@@ -60,8 +60,14 @@ class Session {
   virtual std::string Explain() const = 0;  // the plan as text: nodes, kernels, ladder, memory, passes
 };
 
-// Fails with kNotFound, and the nearest name, where this machine has no device of that name.
-Status CheckDevice(const std::string& device);
+// Which device a wish means (SessionOptions::device): -1 the CPU, else the index of a Vulkan device; and why. `auto`
+// takes a discrete GPU, else an integrated one, else the CPU; never a software driver. Errors: a device that is not
+// there.
+struct DeviceChoice {
+  int vulkan_index = -1;
+  std::string reason;
+};
+Result<DeviceChoice> ChooseDevice(const std::string& wish);
 
 // `stats` (may be null) and `pool` must outlive the session. Errors: an unknown device, no memory, an invalid graph.
 Result<std::unique_ptr<Session>> MakeSession(Graph graph, const SessionOptions& options, ThreadPool& pool,

@@ -1,0 +1,413 @@
+// The reference Vulkan kernel of every operator: one plain shader each, no optional features, no epilogue.
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <numbers>
+
+#include "kernels/vulkan/recorder.h"
+
+namespace timbre {
+
+const Shader& FindShader(std::string_view name) {
+  static const Shader none{};
+  for (const Shader& shader : AllShaders()) {
+    if (shader.name == name) return shader;
+  }
+  return none;
+}
+
+namespace {
+
+constexpr int64_t kThreads = 256;  // of a workgroup
+
+class Push {
+ public:
+  Push& I(int64_t value) {
+    words_.push_back(static_cast<uint32_t>(value));
+    return *this;
+  }
+  Push& F(float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, 4);
+    words_.push_back(bits);
+    return *this;
+  }
+  template <typename List>
+  Push& All(const List& list) {
+    for (const auto value : list) I(value);
+    return *this;
+  }
+  operator std::span<const uint32_t>() const { return words_; }  // NOLINT: what every call wants
+
+ private:
+  std::vector<uint32_t> words_;
+};
+
+// A grid of at least that many workgroups; shaders number them row by row.
+std::array<uint32_t, 3> Groups(int64_t count) {
+  constexpr int64_t kWidest = 65535;  // what every device has
+  const int64_t width = std::min(std::max<int64_t>(count, 1), kWidest);
+  return {static_cast<uint32_t>(width), static_cast<uint32_t>((count + width - 1) / width), 1};
+}
+std::array<uint32_t, 3> Threads(int64_t count) { return Groups((count + kThreads - 1) / kThreads); }
+
+Status Dispatch(const VulkanCall& call, std::string_view shader, std::initializer_list<BufferRange> bindings,
+                const Push& push, std::array<uint32_t, 3> groups) {
+  return call.recorder.Dispatch(FindShader(shader), bindings, {}, push, groups);
+}
+
+// Inputs that an operator may lack, or that the graph left out.
+BufferRange Input(const VulkanCall& call, size_t i) { return i < call.in.size() ? call.in[i] : BufferRange{}; }
+bool Has(const VulkanCall& call, size_t i) { return Input(call, i).bytes > 0; }
+
+struct Axes {
+  std::array<int64_t, 6> dims{1, 1, 1, 1, 1, 1}, stride{};
+};
+
+// The six-axis view of `shape` as it lies under `out`: axes that broadcast have stride 0.
+Axes Broadcast(const Shape& shape, const Shape& out) {
+  Axes axes;
+  for (int i = 1; i <= out.rank(); ++i) {
+    axes.dims[6 - i] = out[-i];
+    if (i <= shape.rank() && shape[-i] != 1) axes.stride[6 - i] = shape.stride(-i);
+  }
+  return axes;
+}
+
+struct Spatial {
+  int64_t d, h, w, c;
+};
+Spatial SpatialOf(const Shape& s) {
+  const int dims = s.rank() - 2;
+  return {dims > 2 ? s[-4] : 1, dims > 1 ? s[-3] : 1, s[-2], s[-1]};
+}
+
+Status RecordUnary(const VulkanCall& call) {
+  const auto& a = call.ref.attrs<UnaryAttrs>();
+  const int64_t n = call.ref.out().elements();
+  return Dispatch(call, "reference/unary", {call.in[0], call.out[0]},
+                  Push().I(n).I(static_cast<int64_t>(a.fn)).F(a.alpha).F(a.beta), Threads(n));
+}
+
+Status RecordBinary(const VulkanCall& call) {
+  const Shape& out = call.ref.out();
+  const Axes a = Broadcast(call.ref.in(0), out), b = Broadcast(call.ref.in(1), out);
+  return Dispatch(call, "reference/binary", {call.in[0], call.in[1], call.out[0]},
+                  Push()
+                      .I(out.elements())
+                      .I(static_cast<int64_t>(call.ref.attrs<BinaryAttrs>().fn))
+                      .All(a.dims)
+                      .All(a.stride)
+                      .All(b.stride),
+                  Threads(out.elements()));
+}
+
+Status RecordPRelu(const VulkanCall& call) {
+  const int64_t n = call.ref.out().elements();
+  return Dispatch(call, "reference/prelu", {call.in[0], call.in[1], call.out[0]},
+                  Push().I(n).I(call.ref.in(1).elements()), Threads(n));
+}
+
+Status RecordGlu(const VulkanCall& call) {
+  const int64_t n = call.ref.out().elements();
+  return Dispatch(call, "reference/glu", {call.in[0], call.out[0]}, Push().I(n).I(call.ref.out().back()), Threads(n));
+}
+
+Status RecordBatchNorm(const VulkanCall& call) {
+  const int64_t n = call.ref.out().elements();
+  return Dispatch(
+      call, "reference/batch_norm", {call.in[0], call.in[1], call.in[2], Input(call, 3), Input(call, 4), call.out[0]},
+      Push().I(n).I(call.ref.out().back()).I(Has(call, 3)).I(Has(call, 4)).F(call.ref.attrs<BatchNormAttrs>().eps),
+      Threads(n));
+}
+
+Status RecordSoftmax(const VulkanCall& call) {
+  const int64_t c = call.ref.out().back(), rows = call.ref.out().elements() / c;
+  return Dispatch(call, "reference/softmax", {call.in[0], call.out[0]}, Push().I(rows).I(c), Groups(rows));
+}
+
+Status RecordReduce(const VulkanCall& call) {
+  const auto& a = call.ref.attrs<ReduceAttrs>();
+  const Shape& s = call.ref.in(0);
+  Axes axes;
+  int slot = 0, kept = 0;
+  for (const bool reduced : {false, true}) {
+    for (int i = 0; i < s.rank(); ++i) {
+      if (static_cast<bool>(a.axes >> i & 1) != reduced) continue;
+      axes.dims[slot] = s[i];
+      axes.stride[slot++] = s.stride(i);
+    }
+    if (!reduced) kept = slot;
+  }
+  const int64_t outputs = call.ref.out().elements();
+  return Dispatch(call, "reference/reduce", {call.in[0], call.out[0]},
+                  Push()
+                      .I(outputs)
+                      .I(s.elements() / outputs)
+                      .I(static_cast<int64_t>(a.fn))
+                      .I(a.ddof)
+                      .I(kept)
+                      .All(axes.dims)
+                      .All(axes.stride),
+                  Groups(outputs));
+}
+
+Status RecordNorm(const VulkanCall& call) {
+  const auto& a = call.ref.attrs<NormAttrs>();
+  const Shape& s = call.ref.in(0);
+  std::array<int64_t, 5> dims{1, 1, 1, 1, 1}, stride{};
+  int slot = 0, kept = 0;
+  int64_t buckets = 1;
+  for (const bool reduced : {false, true}) {
+    for (int i = 0; i < s.rank() - 1; ++i) {
+      const bool keeps = i == 0 || (a.keep >> i & 1) != 0;
+      if (keeps == reduced) continue;
+      dims[slot] = s[i];
+      stride[slot++] = s.stride(i) / s.back();
+      if (keeps) buckets *= s[i];
+    }
+    if (!reduced) kept = slot;
+  }
+  const int64_t rows = s.elements() / s.back() / buckets;
+  return Dispatch(call, "reference/norm", {call.in[0], Input(call, 1), Input(call, 2), call.out[0]},
+                  Push()
+                      .I(buckets)
+                      .I(rows)
+                      .I(s.back())
+                      .I(a.groups)
+                      .I(kept)
+                      .I(Has(call, 1))
+                      .I(Has(call, 2))
+                      .I(a.subtract_mean)
+                      .F(a.eps)
+                      .All(dims)
+                      .All(stride),
+                  Groups(buckets * a.groups));
+}
+
+Status RecordConv(const VulkanCall& call) {
+  const auto& a = call.ref.attrs<ConvAttrs>();
+  const Spatial x = SpatialOf(call.ref.in(0)), y = SpatialOf(call.ref.out());
+  const int64_t n = call.ref.out().elements();
+  return Dispatch(call, "reference/conv", {call.in[0], call.in[1], Input(call, 2), call.out[0]},
+                  Push()
+                      .I(n)
+                      .I(Has(call, 2))
+                      .I(a.groups)
+                      .I(x.c)
+                      .I(y.c)
+                      .I(x.d)
+                      .I(x.h)
+                      .I(x.w)
+                      .I(y.d)
+                      .I(y.h)
+                      .I(y.w)
+                      .All(a.kernel)
+                      .All(a.stride)
+                      .All(a.dilation)
+                      .All(a.pad_lo),
+                  Threads(n));
+}
+
+Status RecordConvTranspose(const VulkanCall& call) {
+  const auto& a = call.ref.attrs<ConvTransposeAttrs>();
+  const Spatial x = SpatialOf(call.ref.in(0)), y = SpatialOf(call.ref.out());
+  const int64_t n = call.ref.out().elements();
+  return Dispatch(call, "reference/conv_transpose", {call.in[0], call.in[1], Input(call, 2), call.out[0]},
+                  Push()
+                      .I(n)
+                      .I(Has(call, 2))
+                      .I(a.groups)
+                      .I(x.c)
+                      .I(y.c)
+                      .I(x.d)
+                      .I(x.h)
+                      .I(x.w)
+                      .I(y.d)
+                      .I(y.h)
+                      .I(y.w)
+                      .All(a.kernel)
+                      .All(a.stride)
+                      .All(a.crop_lo),
+                  Threads(n));
+}
+
+Status RecordLinear(const VulkanCall& call) {
+  const auto& a = call.ref.attrs<LinearAttrs>();
+  const Shape &x = call.ref.in(0), &y = call.ref.out();
+  const int axis = a.axis;
+  return Dispatch(call, "reference/linear", {call.in[0], call.in[1], Input(call, 2), call.out[0]},
+                  Push().I(y.elements()).I(Has(call, 2)).I(a.groups).I(x[axis]).I(y[axis]).I(axis == -2 ? x.back() : 1),
+                  Threads(y.elements()));
+}
+
+Status RecordMatMul(const VulkanCall& call) {
+  const auto& a = call.ref.attrs<MatMulAttrs>();
+  const Shape &x = call.ref.in(0), &y = call.ref.out();
+  return Dispatch(call, "reference/matmul", {call.in[0], call.in[1], call.out[0]},
+                  Push().I(y.elements()).I(x[-2]).I(x[-1]).I(y[-1]).I(a.transpose_b).F(a.scale), Threads(y.elements()));
+}
+
+bool AttentionFits(const NodeRef& ref, const DeviceCaps&) {
+  return ref.node.epilogue.empty() && ref.in(0)[2] / ref.attrs<AttentionAttrs>().heads <= kThreads;
+}
+
+Status RecordAttention(const VulkanCall& call) {
+  const auto& a = call.ref.attrs<AttentionAttrs>();
+  const Shape &q = call.ref.in(0), &k = call.ref.in(1);
+  return Dispatch(call, "reference/attention", {call.in[0], call.in[1], call.in[2], call.out[0]},
+                  Push().I(q[0]).I(q[1]).I(k[1]).I(q[2]).I(a.heads).I(a.causal).F(a.scale),
+                  Groups(q[0] * q[1] * a.heads));
+}
+
+Status RecordTranspose(const VulkanCall& call) {
+  const auto& a = call.ref.attrs<TransposeAttrs>();
+  const Shape &x = call.ref.in(0), &y = call.ref.out();
+  Axes axes;
+  for (int i = 0; i < y.rank(); ++i) {
+    axes.dims[6 - y.rank() + i] = y[i];
+    axes.stride[6 - y.rank() + i] = x.stride(a.perm[i]);
+  }
+  return Dispatch(call, "reference/transpose", {call.in[0], call.out[0]},
+                  Push().I(y.elements()).All(axes.dims).All(axes.stride), Threads(y.elements()));
+}
+
+enum CopyMode { kStep = 0, kRepeat = 1, kZeros = 2, kReflected = 3, kReplicated = 4 };
+
+// Rows [begin, begin + rows) along `axis` of the output, from input `i`.
+Status CopyAxis(const VulkanCall& call, size_t i, int axis, int64_t begin, int64_t rows, CopyMode mode, int64_t first,
+                int64_t step) {
+  const Shape &x = call.ref.in(static_cast<int>(i)), &y = call.ref.out();
+  const int64_t inner = y.Product(axis + 1, y.rank()), count = y.Product(0, axis) * rows * inner;
+  return Dispatch(call, "reference/copy_axis", {call.in[i], call.out[0]},
+                  Push().I(count).I(inner).I(x[axis]).I(y[axis]).I(begin).I(rows).I(mode).I(first).I(step),
+                  Threads(count));
+}
+
+Status RecordReshape(const VulkanCall& call) {
+  const int64_t n = call.ref.out().elements();
+  return Dispatch(call, "reference/unary", {call.in[0], call.out[0]}, Push().I(n).I(0).F(0).F(0), Threads(n));
+}
+Status RecordSlice(const VulkanCall& call) {
+  const auto& a = call.ref.attrs<SliceAttrs>();
+  return CopyAxis(call, 0, a.axis, 0, call.ref.out()[a.axis], kStep, a.begin, a.step);
+}
+Status RecordConcat(const VulkanCall& call) {
+  const int axis = call.ref.attrs<ConcatAttrs>().axis;
+  int64_t begin = 0;
+  for (size_t i = 0; i < call.in.size(); ++i) {
+    const int64_t rows = call.ref.in(static_cast<int>(i))[axis];
+    TIMBRE_CHECK(CopyAxis(call, i, axis, begin, rows, kStep, 0, 1));
+    begin += rows;
+  }
+  return {};
+}
+Status RecordPad(const VulkanCall& call) {
+  const auto& a = call.ref.attrs<PadAttrs>();
+  const CopyMode mode = a.mode == PadMode::kZero ? kZeros : a.mode == PadMode::kReflect ? kReflected : kReplicated;
+  return CopyAxis(call, 0, a.axis, 0, call.ref.out()[a.axis], mode, a.lo, 1);
+}
+Status RecordUpsample(const VulkanCall& call) {
+  const auto& a = call.ref.attrs<UpsampleAttrs>();
+  return CopyAxis(call, 0, a.axis, 0, call.ref.out()[a.axis], kRepeat, 0, a.factor);
+}
+
+// cos and sin of 2 pi k / n_fft, then the window centred in n_fft samples.
+Result<AlignedBytes> PackRoots(const NodeRef& ref, const DeviceCaps&) {
+  const int n_fft = ref.node.op == Op::kStft ? ref.attrs<StftAttrs>().n_fft : ref.attrs<IstftAttrs>().n_fft;
+  TIMBRE_TRY(AlignedBytes bytes, AlignedBytes::Allocate(static_cast<size_t>(n_fft) * 3 * 4, true));
+  for (int k = 0; k < n_fft; ++k) {
+    const double angle = 2 * std::numbers::pi * k / n_fft;
+    bytes.f32()[2 * k] = static_cast<float>(std::cos(angle));
+    bytes.f32()[2 * k + 1] = static_cast<float>(std::sin(angle));
+  }
+  const HostTensor& window = ref.value(1);
+  window.ReadF32(bytes.f32() + 2 * n_fft + (n_fft - window.shape.elements()) / 2);
+  return bytes;
+}
+bool ConstantWindow(const NodeRef& ref, const DeviceCaps&) { return ref.node.epilogue.empty() && ref.constant(1); }
+
+Status RecordStft(const VulkanCall& call) {
+  const auto& a = call.ref.attrs<StftAttrs>();
+  const Shape &x = call.ref.in(0), &y = call.ref.out();
+  return Dispatch(call, "reference/stft", {call.in[0], call.packed, call.out[0]},
+                  Push().I(y.elements() / 2).I(x[1]).I(x[2]).I(y[1]).I(y[2]).I(a.n_fft).I(a.hop).F(a.scale),
+                  Threads(y.elements() / 2));
+}
+
+Status RecordIstft(const VulkanCall& call) {
+  const auto& a = call.ref.attrs<IstftAttrs>();
+  const Shape &x = call.ref.in(0), &y = call.ref.out();
+  return Dispatch(
+      call, "reference/istft", {call.in[0], call.packed, call.out[0]},
+      Push().I(y.elements()).I(y[1]).I(y[2]).I(x[1]).I(x[2]).I(a.n_fft).I(a.hop).I(a.crop).I(a.normalize).F(a.scale),
+      Threads(y.elements()));
+}
+
+bool RnnFits(const NodeRef& ref, const DeviceCaps&) { return ref.node.epilogue.empty() && ref.in(2)[1] <= 1024; }
+
+Status RecordRnn(const VulkanCall& call, int gates) {
+  const Shape& x = call.ref.in(0);
+  const BufferRange c0 = gates == 4 ? call.in[6] : BufferRange{}, c1 = gates == 4 ? call.out[2] : BufferRange{};
+  return Dispatch(
+      call, "reference/rnn",
+      {call.in[0], call.in[1], call.in[2], call.in[3], call.in[4], call.in[5], c0, call.out[0], call.out[1], c1},
+      Push()
+          .I(x[0])
+          .I(x[1])
+          .I(x[2])
+          .I(call.ref.in(2)[1])
+          .I(gates)
+          .I(call.ref.attrs<RnnAttrs>().reverse)
+          .I(Has(call, 3))
+          .I(Has(call, 4)),
+      Groups(x[0]));
+}
+Status RecordGru(const VulkanCall& call) { return RecordRnn(call, 3); }
+Status RecordLstm(const VulkanCall& call) { return RecordRnn(call, 4); }
+
+Status RecordCumulativeMean(const VulkanCall& call) {
+  const Shape& x = call.ref.in(0);
+  return Dispatch(call, "reference/cumulative_mean", {call.in[0], call.in[1], call.out[0], call.out[1]},
+                  Push().I(x[0]).I(x[1]).I(x[2]).F(call.ref.attrs<CumulativeMeanAttrs>().alpha), Threads(x[0] * x[2]));
+}
+
+constexpr KernelRow Row(Op op, std::string_view name, VulkanRecord record,
+                        bool (*supports)(const NodeRef&, const DeviceCaps&) = nullptr) {
+  return {op, DeviceKind::kVulkan, Tier::kReference, name, 1, supports, record};
+}
+
+const KernelRow kRows[] = {
+    Row(Op::kConv, "vulkan.reference.conv", RecordConv),
+    Row(Op::kConvTranspose, "vulkan.reference.conv_transpose", RecordConvTranspose),
+    Row(Op::kLinear, "vulkan.reference.linear", RecordLinear),
+    Row(Op::kMatMul, "vulkan.reference.matmul", RecordMatMul),
+    Row(Op::kAttention, "vulkan.reference.attention", RecordAttention, AttentionFits),
+    Row(Op::kNorm, "vulkan.reference.norm", RecordNorm),
+    Row(Op::kBatchNorm, "vulkan.reference.batch_norm", RecordBatchNorm),
+    Row(Op::kUnary, "vulkan.reference.unary", RecordUnary),
+    Row(Op::kBinary, "vulkan.reference.binary", RecordBinary),
+    Row(Op::kPRelu, "vulkan.reference.prelu", RecordPRelu),
+    Row(Op::kGlu, "vulkan.reference.glu", RecordGlu),
+    Row(Op::kSoftmax, "vulkan.reference.softmax", RecordSoftmax),
+    Row(Op::kReduce, "vulkan.reference.reduce", RecordReduce),
+    Row(Op::kReshape, "vulkan.reference.reshape", RecordReshape),
+    Row(Op::kTranspose, "vulkan.reference.transpose", RecordTranspose),
+    Row(Op::kSlice, "vulkan.reference.slice", RecordSlice),
+    Row(Op::kConcat, "vulkan.reference.concat", RecordConcat),
+    Row(Op::kPad, "vulkan.reference.pad", RecordPad),
+    Row(Op::kUpsample, "vulkan.reference.upsample", RecordUpsample),
+    {Op::kStft, DeviceKind::kVulkan, Tier::kReference, "vulkan.reference.stft", 1, ConstantWindow,
+     VulkanRecord(RecordStft), nullptr, PackRoots, 0b10},
+    {Op::kIstft, DeviceKind::kVulkan, Tier::kReference, "vulkan.reference.istft", 1, ConstantWindow,
+     VulkanRecord(RecordIstft), nullptr, PackRoots, 0b10},
+    Row(Op::kGru, "vulkan.reference.gru", RecordGru, RnnFits),
+    Row(Op::kLstm, "vulkan.reference.lstm", RecordLstm, RnnFits),
+    Row(Op::kCumulativeMean, "vulkan.reference.cumulative_mean", RecordCumulativeMean),
+};
+
+}  // namespace
+
+std::span<const KernelRow> VulkanReferenceKernels() { return kRows; }
+
+}  // namespace timbre

@@ -1,0 +1,145 @@
+// A Vulkan device as the runtime uses it: buffers, pipelines, command buffers, one queue, one timeline. The loader is
+// opened at run time: on a machine without Vulkan everything here says so and the program works on.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#define VK_NO_PROTOTYPES
+#include <vulkan/vulkan.h>
+
+#include "base/result.h"
+#include "kernels/vulkan/recorder.h"
+#include "runtime/faults.h"
+
+namespace timbre {
+
+struct VulkanDeviceInfo {
+  int index = 0;  // among all that the loader lists: "vulkan:0"
+  std::string name, driver, driver_version, api_version;
+  VkPhysicalDeviceType type = VK_PHYSICAL_DEVICE_TYPE_OTHER;
+  uint64_t memory_total = 0, memory_free = 0;  // of the largest device-local heap; free as far as the driver says
+  bool float16 = false, cooperative_matrix = false, subgroups = false;
+  std::string unusable;  // why it can't be used; empty where it can
+
+  bool software() const { return type == VK_PHYSICAL_DEVICE_TYPE_CPU; }
+  std::string_view kind() const;  // "discrete GPU", "integrated GPU", "software driver", …
+};
+
+// Every device that the loader lists, usable or not. An error where there is no loader.
+Result<std::vector<VulkanDeviceInfo>> ListVulkanDevices();
+
+// How many messages the validation layers gave so far. They are on where TIMBRE_VULKAN_VALIDATION is set to 1.
+int64_t VulkanValidationMessages();
+
+class VulkanDevice;
+
+// Memory on the device. Movable; returns its memory when it goes.
+class VulkanBuffer {
+ public:
+  VulkanBuffer() = default;
+  VulkanBuffer(VulkanBuffer&& other) noexcept { *this = std::move(other); }
+  VulkanBuffer& operator=(VulkanBuffer&& other) noexcept;
+  ~VulkanBuffer();
+
+  VkBuffer handle() const { return buffer_; }
+  uint64_t bytes() const { return bytes_; }
+  std::byte* mapped() const { return mapped_; }  // null where the host can't see it
+  BufferRange Range(uint64_t offset, uint64_t bytes) const {
+    return {reinterpret_cast<uint64_t>(buffer_), offset, bytes};
+  }
+
+ private:
+  friend class VulkanDevice;
+  VulkanDevice* device_ = nullptr;
+  VkBuffer buffer_ = VK_NULL_HANDLE;
+  VkDeviceMemory memory_ = VK_NULL_HANDLE;
+  std::byte* mapped_ = nullptr;
+  uint64_t bytes_ = 0;
+};
+
+// Commands recorded once and submitted many times. Every command waits for those before it.
+class VulkanCommands : public VulkanRecorder {
+ public:
+  ~VulkanCommands() override;
+  Status Dispatch(const Shader& shader, std::span<const BufferRange> bindings, std::span<const uint32_t> specialization,
+                  std::span<const uint32_t> push, std::array<uint32_t, 3> groups) override;
+  void Copy(const VulkanBuffer& from, uint64_t from_offset, const VulkanBuffer& to, uint64_t to_offset, uint64_t bytes);
+  Status End();
+
+ private:
+  friend class VulkanDevice;
+  VulkanCommands() = default;
+  Status NewPool();
+
+  VulkanDevice* device_ = nullptr;
+  VkCommandBuffer commands_ = VK_NULL_HANDLE;
+  std::vector<VkDescriptorPool> pools_;
+  int sets_left_ = 0;
+};
+
+class VulkanDevice {
+ public:
+  // One device object per index and process, as long as somebody holds it.
+  static Result<std::shared_ptr<VulkanDevice>> Open(int index);
+  ~VulkanDevice();
+
+  const VulkanDeviceInfo& info() const { return info_; }
+  const DeviceCaps& caps() const { return caps_; }
+  uint64_t max_range() const { return max_range_; }  // bytes that one binding may span
+  uint64_t alignment() const { return alignment_; }  // of a binding's offset
+
+  enum class Placement { kDevice, kHost };
+  // kHost memory is mapped and coherent. Errors: kOutOfMemory.
+  Result<VulkanBuffer> Allocate(uint64_t bytes, Placement placement);
+  // Whether kDevice memory can be mapped too: the host then reads and writes it in place.
+  bool unified() const { return unified_; }
+
+  Result<std::unique_ptr<VulkanCommands>> Record();
+  // Submits and waits. Errors: kDeviceLost, also where the device does not answer in time (TIMBRE_VULKAN_TIMEOUT
+  // seconds, 60).
+  Status Run(const VulkanCommands& commands);
+
+  void set_faults(FaultInjector* faults) { faults_ = faults; }
+
+ private:
+  friend class VulkanBuffer;
+  friend class VulkanCommands;
+  struct Functions;
+
+  VulkanDevice() = default;
+  Status Create(int index);
+  Result<VkPipeline> Pipeline(const Shader& shader, std::span<const uint32_t> specialization);
+  Status Check(VkResult result, const char* what) const;
+  void LoadPipelineCache();
+  void SavePipelineCache();
+
+  VulkanDeviceInfo info_;
+  DeviceCaps caps_;
+  uint64_t max_range_ = 0, alignment_ = 1;
+  bool unified_ = false;
+  FaultInjector* faults_ = nullptr;
+  VkPhysicalDevice physical_ = VK_NULL_HANDLE;
+  VkDevice device_ = VK_NULL_HANDLE;
+  VkQueue queue_ = VK_NULL_HANDLE;
+  uint32_t family_ = 0;
+  VkPhysicalDeviceMemoryProperties memory_{};
+  VkCommandPool commands_ = VK_NULL_HANDLE;
+  VkDescriptorSetLayout set_layout_ = VK_NULL_HANDLE;
+  VkPipelineLayout layout_ = VK_NULL_HANDLE;
+  VkPipelineCache cache_ = VK_NULL_HANDLE;
+  VkSemaphore timeline_ = VK_NULL_HANDLE;
+  uint64_t submitted_ = 0;
+  VulkanBuffer dummy_;  // bound where a shader's input is absent
+  std::map<std::string, VkPipeline> pipelines_;
+  size_t cached_bytes_ = 0;
+  std::unique_ptr<Functions> vk_;
+  std::mutex mutex_;
+};
+
+}  // namespace timbre

@@ -1,0 +1,508 @@
+#include "runtime/vulkan/session.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <set>
+
+#include "graph/passes.h"
+#include "runtime/cpu_session.h"
+#include "runtime/memory_plan.h"
+
+namespace timbre {
+namespace {
+
+using Placement = VulkanDevice::Placement;
+
+// A kernel that failed for a node: the plan is made again without it.
+using Banned = std::set<std::pair<std::string, std::string_view>>;
+
+bool Usable(const KernelRow& row, const NodeRef& ref, const VulkanDevice& device, const Toggles& toggles,
+            const Banned& banned) {
+  if (row.tier == Tier::kFast && (!toggles.fast_kernels || (ref.node.op == Op::kAttention && !toggles.attention)))
+    return false;
+  if (banned.contains({ref.node.name, row.name})) return false;
+  for (const auto& ids : {ref.node.inputs, ref.node.outputs}) {
+    for (const TensorId id : ids) {
+      if (id != kNoTensor && static_cast<uint64_t>(ref.graph.shape(id).elements()) * 4 > device.max_range())
+        return false;
+    }
+  }
+  return row.Supports(ref, device.caps());
+}
+
+const KernelRow* BestRow(const NodeRef& ref, const VulkanDevice& device, const Toggles& toggles, const Banned& banned) {
+  for (const KernelRow* row : KernelsFor(ref.node.op, DeviceKind::kVulkan)) {
+    if (Usable(*row, ref, device, toggles, banned)) return row;
+  }
+  return nullptr;
+}
+
+// Everything that one plan holds on the device. Made anew where a kernel has to be left out.
+class Plan {
+ public:
+  Plan(const Graph& source, const SessionOptions& options, VulkanDevice& device, ThreadPool& pool, Stats* stats)
+      : graph_(source), options_(options), device_(device), pool_(pool), stats_(stats) {
+    shared_ = {&graph_,
+               CpuCaps(pool, options.precision),
+               &pool,
+               stats,
+               options.faults,
+               options.strict,
+               options.toggles.fast_kernels,
+               options.toggles.attention,
+               {},
+               {}};
+  }
+
+  // On a kernel's failure, the node and kernel are in `failed` and the error is kKernelFailed.
+  Status Prepare(const Banned& banned, std::pair<std::string, std::string_view>& failed) {
+    RemoveDeadNodes(graph_);
+    if (options_.toggles.fold) folded_ = FoldBatchNorm(graph_);
+    if (options_.toggles.fusion) {
+      fused_ = FuseEpilogues(graph_, [&](const Graph& g, const Node& node) {
+        return BestRow({g, node}, device_, options_.toggles, banned) != nullptr;
+      });
+    }
+    TIMBRE_CHECK(Validate(graph_));
+    plan_ =
+        PlanMemory(graph_, options_.toggles.static_plan && !options_.verify, static_cast<int64_t>(device_.alignment()));
+    TIMBRE_TRY(arena_, device_.Allocate(static_cast<uint64_t>(plan_.bytes), Placement::kDevice));
+    int64_t widest = 0, scratch = 0;
+    for (const Node& node : graph_.nodes) {
+      steps_.push_back({BestRow({graph_, node}, device_, options_.toggles, banned), {}, nullptr});
+      Step& step = steps_.back();
+      if (InPlaceReshape(node)) {
+        step.skip = true;
+      } else if (step.row == nullptr) {
+        step.cpu = std::make_unique<CpuLadder>(shared_, node);
+        TIMBRE_CHECK(step.cpu->Prepare());
+      } else {
+        failed = {node.name, step.row->name};
+        TIMBRE_CHECK(Upload(node, step));
+        if (step.row->scratch_bytes)
+          scratch = std::max(scratch, static_cast<int64_t>(step.row->scratch_bytes({graph_, node}, device_.caps())));
+      }
+      int64_t bytes = 0;
+      for (const auto& ids : {node.inputs, node.outputs}) {
+        for (const TensorId id : ids) bytes += id != kNoTensor && !graph_.IsConstant(id) ? Padded(id) : 0;
+      }
+      if (step.row == nullptr) widest = std::max(widest, bytes);
+    }
+    for (const auto& ports : {graph_.inputs, graph_.outputs}) {
+      int64_t bytes = 0;
+      for (const GraphPort& port : ports) bytes += Padded(port.tensor);
+      widest = std::max(widest, bytes);
+    }
+    if (scratch > 0) {
+      TIMBRE_TRY(scratch_, device_.Allocate(static_cast<uint64_t>(scratch), Placement::kDevice));
+    }
+    if (!arena_.mapped()) {
+      TIMBRE_TRY(staging_, device_.Allocate(static_cast<uint64_t>(widest), Placement::kHost));
+    }
+    TIMBRE_CHECK(FlushUploads());
+    return RecordAll(failed);
+  }
+
+  Status Run(std::span<const float* const> inputs, std::span<float* const> outputs) {
+    std::vector<TensorId> ids;
+    for (const GraphPort& port : graph_.inputs) ids.push_back(port.tensor);
+    TIMBRE_CHECK(ToDevice(ids, [&](size_t i, std::byte* to, size_t bytes) { std::memcpy(to, inputs[i], bytes); }));
+    for (Segment& segment : segments_) {
+      if (segment.commands) {
+        TIMBRE_CHECK(device_.Run(*segment.commands));
+      } else {
+        TIMBRE_CHECK(RunOnCpu(segment.first));
+      }
+    }
+    ids.clear();
+    for (const GraphPort& port : graph_.outputs) ids.push_back(port.tensor);
+    return FromDevice(ids, [&](size_t i, const std::byte* from, size_t bytes) {
+      if (graph_.IsConstant(ids[i])) {
+        graph_.tensors[ids[i]].constant.ReadF32(outputs[i]);
+      } else {
+        std::memcpy(outputs[i], from, bytes);
+      }
+    });
+  }
+
+  const Graph& graph() const { return graph_; }
+  int64_t arena_bytes() const { return plan_.bytes; }
+  int64_t weight_bytes() const { return weight_bytes_; }
+  std::string KernelName(size_t node) const {
+    return steps_[node].skip  ? "none"
+           : steps_[node].row ? std::string(steps_[node].row->name)
+                              : "cpu " + steps_[node].cpu->kernel_name();
+  }
+  int nodes_on_cpu() const {
+    return static_cast<int>(
+        std::count_if(steps_.begin(), steps_.end(), [](const Step& s) { return s.cpu != nullptr; }));
+  }
+  const MemoryPlan& memory() const { return plan_; }
+  int folded() const { return folded_; }
+  int fused() const { return fused_; }
+
+ private:
+  struct Step {
+    const KernelRow* row = nullptr;  // null: on the CPU
+    VulkanBuffer packed;
+    std::unique_ptr<CpuLadder> cpu;
+    bool skip = false;
+  };
+  struct Segment {
+    std::unique_ptr<VulkanCommands> commands;  // null: one node on the CPU
+    size_t first = 0;
+  };
+
+  bool InPlaceReshape(const Node& node) const {
+    return node.op == Op::kReshape && plan_.offsets[node.inputs[0]] >= 0 &&
+           plan_.offsets[node.inputs[0]] == plan_.offsets[node.outputs[0]];
+  }
+  int64_t Bytes(TensorId id) const { return graph_.shape(id).elements() * 4; }
+  int64_t Padded(TensorId id) const { return (Bytes(id) + 63) / 64 * 64; }
+
+  // Memory for weights that is filled once the size of all is known to be there: through staging where it can't be
+  // mapped.
+  Result<VulkanBuffer> MakeFilled(const void* data, uint64_t bytes) {
+    TIMBRE_TRY(VulkanBuffer buffer, device_.Allocate(bytes, Placement::kDevice));
+    weight_bytes_ += static_cast<int64_t>(bytes);
+    if (buffer.mapped()) {
+      std::memcpy(buffer.mapped(), data, bytes);
+      return buffer;
+    }
+    TIMBRE_TRY(VulkanBuffer stage, device_.Allocate(bytes, Placement::kHost));
+    std::memcpy(stage.mapped(), data, bytes);
+    if (!uploads_) {
+      TIMBRE_TRY(uploads_, device_.Record());
+    }
+    uploads_->Copy(stage, 0, buffer, 0, bytes);
+    pending_bytes_ += bytes;
+    stages_.push_back(std::move(stage));
+    constexpr uint64_t kMostPending = uint64_t{256} << 20;
+    if (pending_bytes_ > kMostPending) TIMBRE_CHECK(FlushUploads());
+    return buffer;
+  }
+
+  Status FlushUploads() {
+    if (!uploads_) return {};
+    TIMBRE_CHECK(uploads_->End());
+    const Status status = device_.Run(*uploads_);
+    uploads_.reset();
+    stages_.clear();
+    pending_bytes_ = 0;
+    return status;
+  }
+
+  Status Upload(const Node& node, Step& step) {
+    const NodeRef ref{graph_, node};
+    if (step.row->pack) {
+      if (options_.faults) TIMBRE_CHECK(options_.faults->Pass(FaultPoint::kPack, node.name));
+      TIMBRE_TRY(const AlignedBytes packed, step.row->pack(ref, device_.caps()));
+      TIMBRE_TRY(step.packed, MakeFilled(packed.data(), packed.size()));
+    }
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const TensorId id = node.inputs[i];
+      if (!ref.constant(static_cast<int>(i)) || (step.row->packed_inputs >> i & 1) || constants_.contains(id)) continue;
+      const std::vector<float> values = graph_.tensors[id].constant.ToF32();
+      TIMBRE_TRY(VulkanBuffer buffer, MakeFilled(values.data(), values.size() * 4));
+      constants_.emplace(id, std::move(buffer));
+    }
+    return {};
+  }
+
+  BufferRange RangeOf(TensorId id) const {
+    if (id == kNoTensor) return {};
+    const auto constant = constants_.find(id);
+    if (constant != constants_.end()) return constant->second.Range(0, static_cast<uint64_t>(Bytes(id)));
+    if (plan_.offsets[id] < 0) return {};
+    return arena_.Range(static_cast<uint64_t>(plan_.offsets[id]), static_cast<uint64_t>(Bytes(id)));
+  }
+
+  Status RecordAll(std::pair<std::string, std::string_view>& failed) {
+    // A driver's watchdog looks at single submissions: not too much work in one.
+    constexpr int kMostNodes = 48;
+    constexpr double kMostFlops = 4e10;
+    int nodes = 0;
+    double flops = 0;
+    std::unique_ptr<VulkanCommands> open;
+    size_t first = 0;
+    auto close = [&]() -> Status {
+      if (!open) return {};
+      TIMBRE_CHECK(open->End());
+      segments_.push_back({std::move(open), first});
+      nodes = 0;
+      flops = 0;
+      return {};
+    };
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      const Node& node = graph_.nodes[i];
+      Step& step = steps_[i];
+      if (step.skip) continue;
+      if (step.row == nullptr) {
+        TIMBRE_CHECK(close());
+        segments_.push_back({nullptr, i});
+        continue;
+      }
+      failed = {node.name, step.row->name};
+      if (!open) {
+        TIMBRE_TRY(open, device_.Record());
+        first = i;
+      }
+      if (options_.faults) TIMBRE_CHECK(options_.faults->Pass(FaultPoint::kKernel, node.name));
+      std::vector<BufferRange> in, out;
+      for (const TensorId id : node.inputs) in.push_back(RangeOf(id));
+      for (const TensorId id : node.outputs) out.push_back(RangeOf(id));
+      const BufferRange packed = step.row->pack ? step.packed.Range(0, step.packed.bytes()) : BufferRange{};
+      const BufferRange scratch = scratch_.bytes() > 0 ? scratch_.Range(0, scratch_.bytes()) : BufferRange{};
+      TIMBRE_CHECK(std::get<VulkanRecord>(step.row->run)(
+          VulkanCall{{graph_, node}, in, out, packed, scratch, *open, device_.caps()}));
+      flops += FlopsOf(graph_, node);
+      if (++nodes >= kMostNodes || flops > kMostFlops) TIMBRE_CHECK(close());
+    }
+    return close();
+  }
+
+  // Gives the host bytes to fill for each tensor and brings them to the arena.
+  template <typename Fill>
+  Status ToDevice(std::span<const TensorId> ids, const Fill& fill) {
+    if (arena_.mapped()) {
+      for (size_t i = 0; i < ids.size(); ++i)
+        fill(i, arena_.mapped() + plan_.offsets[ids[i]], static_cast<size_t>(Bytes(ids[i])));
+      return {};
+    }
+    TIMBRE_TRY(auto copy, device_.Record());
+    int64_t at = 0;
+    for (size_t i = 0; i < ids.size(); ++i) {
+      fill(i, staging_.mapped() + at, static_cast<size_t>(Bytes(ids[i])));
+      copy->Copy(staging_, static_cast<uint64_t>(at), arena_, static_cast<uint64_t>(plan_.offsets[ids[i]]),
+                 static_cast<uint64_t>(Bytes(ids[i])));
+      at += Padded(ids[i]);
+    }
+    TIMBRE_CHECK(copy->End());
+    return device_.Run(*copy);
+  }
+
+  template <typename Take>
+  Status FromDevice(std::span<const TensorId> ids, const Take& take) {
+    if (arena_.mapped()) {
+      for (size_t i = 0; i < ids.size(); ++i)
+        take(i, arena_.mapped() + std::max<int64_t>(plan_.offsets[ids[i]], 0), static_cast<size_t>(Bytes(ids[i])));
+      return {};
+    }
+    TIMBRE_TRY(auto copy, device_.Record());
+    int64_t at = 0;
+    for (const TensorId id : ids) {
+      if (plan_.offsets[id] >= 0)
+        copy->Copy(arena_, static_cast<uint64_t>(plan_.offsets[id]), staging_, static_cast<uint64_t>(at),
+                   static_cast<uint64_t>(Bytes(id)));
+      at += Padded(id);
+    }
+    TIMBRE_CHECK(copy->End());
+    TIMBRE_CHECK(device_.Run(*copy));
+    at = 0;
+    for (size_t i = 0; i < ids.size(); ++i) {
+      take(i, staging_.mapped() + at, static_cast<size_t>(Bytes(ids[i])));
+      at += Padded(ids[i]);
+    }
+    return {};
+  }
+
+  Status RunOnCpu(size_t index) {
+    const Node& node = graph_.nodes[index];
+    std::vector<TensorId> read;
+    for (const TensorId id : node.inputs) {
+      if (id != kNoTensor && !graph_.IsConstant(id)) read.push_back(id);
+    }
+    // Host copies of what the node reads and writes, aligned as CPU kernels want it.
+    std::map<TensorId, AlignedBytes> host;
+    for (const auto& ids : {read, node.outputs}) {
+      for (const TensorId id : ids) {
+        TIMBRE_TRY(host[id], AlignedBytes::Allocate(static_cast<size_t>(Bytes(id))));
+      }
+    }
+    TIMBRE_CHECK(FromDevice(
+        read, [&](size_t i, const std::byte* from, size_t bytes) { std::memcpy(host[read[i]].data(), from, bytes); }));
+    std::vector<const float*> in;
+    std::vector<float*> out;
+    for (const TensorId id : node.inputs)
+      in.push_back(id == kNoTensor || graph_.IsConstant(id) ? nullptr : host[id].f32());
+    for (const TensorId id : node.outputs) out.push_back(host[id].f32());
+    TIMBRE_CHECK(steps_[index].cpu->Run(in, out));
+    return ToDevice(node.outputs, [&](size_t i, std::byte* to, size_t bytes) { std::memcpy(to, out[i], bytes); });
+  }
+
+  Graph graph_;
+  const SessionOptions& options_;
+  VulkanDevice& device_;
+  ThreadPool& pool_;
+  Stats* stats_;
+  CpuLadder::Shared shared_;
+  MemoryPlan plan_;
+  VulkanBuffer arena_, staging_, scratch_;
+  std::map<TensorId, VulkanBuffer> constants_;
+  std::vector<Step> steps_;
+  std::vector<Segment> segments_;
+  std::unique_ptr<VulkanCommands> uploads_;
+  std::vector<VulkanBuffer> stages_;
+  uint64_t pending_bytes_ = 0;
+  int64_t weight_bytes_ = 0;
+  int folded_ = 0, fused_ = 0;
+};
+
+class VulkanSession : public Session {
+ public:
+  VulkanSession(Graph graph, const SessionOptions& options, std::shared_ptr<VulkanDevice> device, ThreadPool& pool,
+                Stats* stats, std::string reason)
+      : source_(std::move(graph)),
+        options_(options),
+        device_(std::move(device)),
+        pool_(pool),
+        stats_(stats),
+        reason_(std::move(reason)) {}
+
+  ~VulkanSession() override {
+    plan_.reset();
+    if (device_) device_->set_faults(nullptr);
+  }
+
+  Status Prepare() {
+    device_->set_faults(options_.faults);
+    Banned banned;
+    for (;;) {
+      plan_ = std::make_unique<Plan>(source_, options_, *device_, pool_, stats_);
+      std::pair<std::string, std::string_view> failed;
+      const Status status = plan_->Prepare(banned, failed);
+      if (status) return {};
+      if (status.error().code != ErrorCode::kKernelFailed) {
+        plan_.reset();
+        // No room for one tile, or the device went while it was prepared. A larger batch is the caller's to halve.
+        const bool batched = !source_.inputs.empty() && source_.shape(source_.inputs[0].tensor)[0] > 1;
+        if (status.error().code == ErrorCode::kOutOfMemory && batched) return status;
+        return Retire(status.error());
+      }
+      banned.insert(failed);
+      TIMBRE_CHECK(
+          Record(failed.first, "vulkan " + std::string(failed.second), NextRung(failed.first, banned), status.error()));
+    }
+  }
+
+  Status Run(std::span<const float* const> inputs, std::span<float* const> outputs) override {
+    if (cpu_) return cpu_->Run(inputs, outputs);
+    if (inputs.size() != source_.inputs.size() || outputs.size() != source_.outputs.size()) {
+      return Fail(ErrorCode::kInternal, source_.name + ": run with a wrong number of inputs or outputs");
+    }
+    const auto start = std::chrono::steady_clock::now();
+    const Status status = plan_->Run(inputs, outputs);
+    if (status) {
+      seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      ++runs_;
+      return {};
+    }
+    TIMBRE_CHECK(Retire(status.error()));
+    return cpu_->Run(inputs, outputs);  // tiles are pure: the same one again
+  }
+
+  const Graph& graph() const override { return cpu_ ? cpu_->graph() : plan_->graph(); }
+  std::string device_name() const override {
+    return cpu_ ? cpu_->device_name() : device_->info().name + " (Vulkan, " + device_->info().driver + ")";
+  }
+  std::string device_reason() const override { return cpu_ ? cpu_->device_reason() : reason_; }
+  int64_t arena_bytes() const override { return cpu_ ? cpu_->arena_bytes() : plan_->arena_bytes(); }
+  int64_t weight_bytes() const override { return cpu_ ? cpu_->weight_bytes() : plan_->weight_bytes(); }
+
+  void EnableProfile(bool on) override {
+    if (cpu_) cpu_->EnableProfile(on);
+    seconds_ = 0;
+    runs_ = 0;
+  }
+  // A command buffer is timed as a whole: one row for all of it, then the nodes with their kernels and no times of
+  // their own.
+  std::vector<NodeTiming> Profile() const override {
+    if (cpu_) return cpu_->Profile();
+    std::vector<NodeTiming> rows{{"all nodes", "all", "vulkan", seconds_, FlopsOf(graph()), 0, runs_}};
+    for (size_t i = 0; i < graph().nodes.size(); ++i) {
+      const Node& node = graph().nodes[i];
+      rows.push_back(
+          {node.name, std::string(NameOf(node.op)), plan_->KernelName(i), 0, FlopsOf(graph(), node), 0, runs_});
+    }
+    return rows;
+  }
+
+  std::string Explain() const override {
+    if (cpu_) return cpu_->Explain();
+    const MemoryPlan& memory = plan_->memory();
+    std::string text = graph().name + " on " + device_name() + ": " + reason_ + "\n" +
+                       std::to_string(graph().nodes.size()) + " nodes, " + std::to_string(plan_->nodes_on_cpu()) +
+                       " of them on the CPU; " + std::to_string(plan_->folded()) + " batch norms folded, " +
+                       std::to_string(plan_->fused()) + " nodes fused into epilogues, " +
+                       std::to_string(memory.in_place) + " in place\narena " + std::to_string(memory.bytes >> 20) +
+                       " MiB (no plan can need less than " + std::to_string(memory.lower_bound >> 20) + "), weights " +
+                       std::to_string(weight_bytes() >> 20) + " MiB\n";
+    for (size_t i = 0; i < graph().nodes.size(); ++i) {
+      const Node& node = graph().nodes[i];
+      text += std::to_string(i) + "  " + std::string(NameOf(node.op)) + "  " + node.name + "  " +
+              graph().shape(node.outputs[0]).ToString() + "  " + plan_->KernelName(i) + "\n";
+    }
+    return text;
+  }
+
+ private:
+  // What a node will run on once `banned` holds.
+  std::string NextRung(const std::string& name, const Banned& banned) const {
+    for (const Node& node : source_.nodes) {
+      if (node.name != name) continue;
+      const KernelRow* row = BestRow({source_, node}, *device_, options_.toggles, banned);
+      return row ? "vulkan " + std::string(row->name) : "cpu";
+    }
+    return "its parts";
+  }
+
+  Status Record(const std::string& node, const std::string& from, const std::string& to, const Error& error) {
+    if (options_.strict) {
+      return Fail(error.code, node + ": would step down from " + from + " to " + to + " (" + error.message +
+                                  "), which strict mode forbids");
+    }
+    if (stats_) stats_->Record(node, from, to, error.message);
+    return {};
+  }
+
+  Status Retire(const Error& error) {
+    if (error.code != ErrorCode::kDeviceLost && error.code != ErrorCode::kOutOfMemory &&
+        error.code != ErrorCode::kUnsupported) {
+      return tl::unexpected<Error>(error);
+    }
+    const std::string name = device_->info().name;
+    TIMBRE_CHECK(Record("device", "vulkan " + name, "cpu", error));
+    plan_.reset();
+    device_->set_faults(nullptr);
+    device_.reset();
+    SessionOptions options = options_;
+    options.device = "cpu";
+    TIMBRE_TRY(cpu_, MakeCpuSession(source_, options, pool_, stats_, name + " was retired: " + error.message));
+    return {};
+  }
+
+  Graph source_;  // before the passes: to plan again, here or on the CPU
+  const SessionOptions options_;
+  std::shared_ptr<VulkanDevice> device_;
+  ThreadPool& pool_;
+  Stats* stats_;
+  std::string reason_;
+  std::unique_ptr<Plan> plan_;
+  std::unique_ptr<Session> cpu_;  // once the device is retired
+  double seconds_ = 0;
+  int64_t runs_ = 0;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Session>> MakeVulkanSession(Graph graph, const SessionOptions& options,
+                                                   std::shared_ptr<VulkanDevice> device, ThreadPool& pool, Stats* stats,
+                                                   std::string reason) {
+  auto session =
+      std::make_unique<VulkanSession>(std::move(graph), options, std::move(device), pool, stats, std::move(reason));
+  TIMBRE_CHECK(session->Prepare());
+  return session;
+}
+
+}  // namespace timbre

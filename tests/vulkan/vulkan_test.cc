@@ -1,0 +1,179 @@
+// The Vulkan device on whatever driver is there; Mesa's software driver is enough. The validation layers are on where
+// they are installed.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <iostream>
+
+#include "graph/net.h"
+#include "runtime/session.h"
+#include "runtime/verify.h"
+#include "runtime/vulkan/device.h"
+#include "runtime/vulkan/session.h"
+#include "tests/conformance/one_node.h"
+
+namespace timbre {
+namespace {
+
+// Before the loader is opened.
+const bool validation_on = setenv("TIMBRE_VULKAN_VALIDATION", "1", 1) == 0;
+
+int UsableDevice() {
+  const auto devices = ListVulkanDevices();
+  if (!devices) return -1;
+  for (const VulkanDeviceInfo& d : *devices) {
+    if (d.unusable.empty()) return d.index;
+  }
+  return -1;
+}
+
+#define TIMBRE_NEED_VULKAN()                                                                      \
+  if (UsableDevice() < 0) {                                                                       \
+    std::cerr << "SKIPPED for want of a Vulkan driver: the Vulkan device was not checked here\n"; \
+    GTEST_SKIP() << "no Vulkan";                                                                  \
+  }                                                                                               \
+  static_assert(true)
+
+class VulkanConformance : public testing::TestWithParam<int> {};
+
+TEST_P(VulkanConformance, EveryCaseAgreesWithTheOracle) {
+  TIMBRE_NEED_VULKAN();
+  const Op op = static_cast<Op>(GetParam());
+  const int64_t messages = VulkanValidationMessages();
+  ThreadPool pool(1);
+  auto device = VulkanDevice::Open(UsableDevice());
+  ASSERT_TRUE(device) << device.error().message;
+  static const EpilogueNames kEpilogues[] = {{},        {"gelu"}, {"relu"},  {"sigmoid"},     {"glu"},
+                                             {"scale"}, {"add"},  {"prelu"}, {"gelu", "add"}, {"glu", "scale", "add"}};
+  for (const OpCase& c : RowOf(op).cases()) {
+    if (c.benchmark) continue;
+    for (const EpilogueNames& epilogue : kEpilogues) {
+      const OneNode one = MakeOneNode(op, c, epilogue);
+      if (one.graph.nodes.empty()) continue;
+      for (const bool fast : {false, true}) {
+        if (!fast && !epilogue.empty()) continue;  // reference kernels take none
+        SessionOptions options;
+        options.toggles.fast_kernels = fast;
+        Stats stats;
+        auto session = MakeVulkanSession(one.graph, options, *device, pool, &stats, "test");
+        ASSERT_TRUE(session) << c.name << ": " << session.error().message;
+        std::string label = std::string(NameOf(op)) + "/" + c.name + (fast ? "/fast" : "/reference");
+        for (const std::string& step : epilogue) label += "+" + step;
+        std::vector<const float*> in, all;
+        for (const GraphPort& port : one.graph.inputs) in.push_back(one.inputs[port.tensor].data());
+        std::vector<std::vector<float>> results;
+        std::vector<float*> out;
+        for (const GraphPort& port : one.graph.outputs) results.emplace_back(one.graph.shape(port.tensor).elements());
+        for (auto& r : results) out.push_back(r.data());
+        const Status ran = (*session)->Run(in, out);
+        ASSERT_TRUE(ran) << label << ": " << ran.error().message;
+        for (const NodeTiming& row : (*session)->Profile())
+          EXPECT_EQ(row.kernel.find("cpu"), std::string::npos) << label << " ran on " << row.kernel;
+        for (const StepDown& step : stats.steps()) ADD_FAILURE() << label << ": " << step.reason;
+
+        // The whole small graph as one fused node, so that one comparison serves.
+        Node whole = one.graph.nodes[0];
+        if (one.graph.nodes.size() > 1) {
+          whole.composition = one.graph.nodes;
+          whole.outputs = one.graph.nodes.back().outputs;
+          for (size_t i = 1; i < one.graph.nodes.size(); ++i) {
+            for (const TensorId id : one.graph.nodes[i].inputs) {
+              if (!one.inputs[id].empty()) whole.inputs.push_back(id);
+            }
+          }
+        }
+        for (const TensorId id : whole.inputs) all.push_back(id == kNoTensor ? nullptr : one.inputs[id].data());
+        const std::vector<const float*> computed(out.begin(), out.end());
+        const Deviation deviation = Compare(one.graph, whole, computed, OracleOf(one.graph, whole, all));
+        EXPECT_LE(deviation.worst, 1.0) << label << " (" << deviation.db << " dB): " << deviation.where;
+      }
+    }
+  }
+  EXPECT_EQ(VulkanValidationMessages(), messages) << "the validation layers had something to say";
+}
+
+INSTANTIATE_TEST_SUITE_P(Ops, VulkanConformance, testing::Range(0, static_cast<int>(Op::kCount)),
+                         [](const auto& op) { return std::string(NameOf(static_cast<Op>(op.param))); });
+
+Graph SmallNetwork() {
+  auto weights = RandomWeights(7);
+  GraphBuilder builder("small", *weights);
+  const Net net(builder);
+  const Value x = builder.Input("x", {1, 40, 8});
+  Value y = Gelu((net / "a").Conv("conv", x, {.out = 16, .kernel = 3, .pad = 1}));
+  y = Glu((net / "b").Conv("conv", y, {.out = 32})) + y;
+  y = (net / "d").LayerNorm("norm", Reshape(y, {1, 20, 32}));
+  y = Attention(y, y, y, {.heads = 4, .scale = 0.35f});
+  builder.Output("y", (net / "d").Linear("linear", y, 32));
+  auto graph = builder.Finish();
+  EXPECT_TRUE(graph) << graph.error().message;
+  return *std::move(graph);
+}
+
+Result<std::vector<float>> RunSmall(const SessionOptions& options, Stats* stats, int runs = 1) {
+  ThreadPool pool(1);
+  TIMBRE_TRY(auto session, MakeSession(SmallNetwork(), options, pool, stats));
+  std::vector<float> x(320), y(640);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = FormulaValue(5, i, -1, 2);
+  const float* const in[] = {x.data()};
+  float* const out[] = {y.data()};
+  for (int i = 0; i < runs; ++i) TIMBRE_CHECK(session->Run(in, out));
+  return y;
+}
+
+TEST(Vulkan, EveryInjectedFaultStillGivesTheResult) {
+  TIMBRE_NEED_VULKAN();
+  SessionOptions cpu;
+  cpu.device = "cpu";
+  const std::vector<float> expected = RunSmall(cpu, nullptr).value();
+  const std::string wish = "vulkan:" + std::to_string(UsableDevice());
+  for (const FaultPoint point : {FaultPoint::kKernel, FaultPoint::kPipeline, FaultPoint::kAllocation,
+                                 FaultPoint::kSubmit, FaultPoint::kWait, FaultPoint::kDevice}) {
+    FaultInjector counter;
+    SessionOptions options;
+    options.device = wish;
+    options.faults = &counter;
+    const auto healthy = RunSmall(options, nullptr, 2);
+    ASSERT_TRUE(healthy) << healthy.error().message;
+    EXPECT_GE(SignalToErrorDb(expected, *healthy), 100);
+    ASSERT_GT(counter.passes(point), 0) << NameOf(point);
+    for (int64_t n = 0; n < counter.passes(point); ++n) {
+      FaultInjector injector;
+      injector.FailAt(point, n);
+      options.faults = &injector;
+      options.strict = false;
+      Stats stats;
+      const auto out = RunSmall(options, &stats, 2);
+      ASSERT_TRUE(out) << NameOf(point) << " " << n << ": " << out.error().message;
+      EXPECT_GE(SignalToErrorDb(expected, *out), 100) << NameOf(point) << " " << n;
+      ASSERT_EQ(stats.steps().size(), 1u) << NameOf(point) << " " << n;
+      EXPECT_NE(stats.steps()[0].reason.find("injected fault"), std::string::npos) << stats.steps()[0].reason;
+      EXPECT_FALSE(stats.steps()[0].node.empty());
+
+      FaultInjector again;
+      again.FailAt(point, n);
+      options.faults = &again;
+      options.strict = true;
+      EXPECT_FALSE(RunSmall(options, nullptr, 2)) << NameOf(point) << " " << n;
+    }
+  }
+}
+
+TEST(Vulkan, AutoNeverTakesASoftwareDriver) {
+  const auto choice = ChooseDevice("auto");
+  ASSERT_TRUE(choice) << choice.error().message;
+  const auto devices = ListVulkanDevices();
+  EXPECT_FALSE(choice->vulkan_index >= 0 && (*devices)[choice->vulkan_index].software());
+  EXPECT_FALSE(choice->reason.empty());
+}
+
+TEST(Vulkan, DevicesThatAreNotThereAreRefusedInASentence) {
+  for (const std::string wish : {"vulkan:99", "vulcan", "GeForce 9999"}) {
+    const auto choice = ChooseDevice(wish);
+    ASSERT_FALSE(choice) << wish;
+    EXPECT_NE(choice.error().message.find(wish), std::string::npos) << choice.error().message;
+  }
+}
+
+}  // namespace
+}  // namespace timbre
