@@ -56,6 +56,7 @@ class DenoiseCommand final : public Command {
   }
 
   Status Run(Terminal& terminal, Report& report) override {
+    TIMBRE_CHECK(runtime_.Check());
     options_.session = runtime_.Session();
     FieldList reported = DenoiseFields(options_);
     Append(reported, runtime_.Fields());

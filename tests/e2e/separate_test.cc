@@ -241,6 +241,23 @@ TEST(SeparateCommand, WithoutNetworkItNamesTheModelThatNeedsNone) {
   EXPECT_NE(ran.err.find("955717e8"), std::string::npos) << ran.err;
 }
 
+TEST(SeparateCommand, MemoryDoesNotGrowWithTheLengthOfTheTrack) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer keeps freed memory";
+#endif
+  TempFolder folder;
+  WriteTestWav(folder / "short.wav", 8);
+  WriteTestWav(folder / "long.wav", 80);
+  const auto peak = [&](const char* name) {
+    const Ran ran = Separate(folder, {name, "--json", "-"});
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    return ran.code == 0 ? Json::parse(ran.out)["peak_memory_mb"].get<double>() : 0;
+  };
+  const double small = peak("short.wav"), large = peak("long.wav");
+  EXPECT_GT(small, 0);
+  EXPECT_LE(large, 1.1 * small);
+}
+
 TEST(SeparateCommand, CtrlCLeavesNothingBehind) {
   TempFolder folder;
   WriteTestWav(folder / "song.wav", 300);
