@@ -3,6 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "audio/decode.h"
+#include "audio/encode.h"
 #include "dsp/overlap_add.h"
 #include "formats/checkpoint.h"
 #include "formats/formula_weights.h"
@@ -10,6 +12,7 @@
 #include "models/larsnet.h"
 #include "models/mdx23c.h"
 #include "runtime/session.h"
+#include "tests/e2e/program.h"
 #include "tests/support/golden.h"
 
 namespace timbre {
@@ -90,6 +93,31 @@ int CheckSlices(const Safetensors& file, const std::string& name, const std::vec
   return checked;
 }
 
+// ---- the program, on files that hold float samples
+
+void WriteExact(const std::string& path, const std::vector<float>& mix) {
+  const int64_t samples = static_cast<int64_t>(mix.size()) / 2;
+  const WriteOptions exact{.format = FileFormat::kWav, .sample_format = SampleFormat::kF32, .clip = ClipMode::kNone};
+  auto writer = AudioWriter::Create(path, exact, 44100, 2);
+  ASSERT_TRUE(writer) << writer.error().message;
+  ASSERT_TRUE((*writer)->Write(Transposed(mix, 2, samples).data(), samples));
+  ASSERT_TRUE((*writer)->Finish());
+}
+
+std::vector<float> ReadExact(const std::string& path) {
+  const auto audio = ReadAudioFile(path, 1 << 24);
+  EXPECT_TRUE(audio) << audio.error().message;
+  return audio ? Transposed(audio->samples, audio->frames(), 2) : std::vector<float>();
+}
+
+void RunProgram(const testing::TempFolder& folder, const std::string& model, const std::vector<std::string>& more) {
+  std::vector<std::string> words = {"separate", "mix.wav",      "--model",         model, "--output", ".",
+                                    "--name",   "{stem}.{ext}", "--sample-format", "f32", "--clip",   "none"};
+  words.insert(words.end(), more.begin(), more.end());
+  const testing::Ran ran = testing::RunTimbre(words, folder.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
+}
+
 // ---- MDX23C
 
 // The metadata's JSON is YAML too, so that the cases go through the parser of real configurations.
@@ -150,6 +178,22 @@ TEST(Mdx23cParity, TinyTrack) {
   const auto model = Tiny(*file);
   ASSERT_TRUE(model);
   EXPECT_EQ(CheckSlices(*file, "stems", RunTrack(*model, Values(*file, "mix")), 10), 1);
+}
+
+TEST(Mdx23cParity, TinyTrackThroughTheProgram) {
+  TIMBRE_NEED_SHARED(SharedPath("goldens/mdx23c/mdx23c-tiny.track.safetensors"));
+  const auto file = ReadSafetensors(SharedPath("goldens/mdx23c/mdx23c-tiny.track.safetensors"));
+  ASSERT_TRUE(file);
+  const testing::TempFolder folder;
+  WriteExact(folder / "mix.wav", Values(*file, "mix"));
+  // Its configuration lies beside the checkpoint.
+  RunProgram(folder, SharedPath("goldens/mdx23c/mdx23c-tiny.ckpt"), {});
+  std::vector<float> stems;
+  for (const char* stem : {"kick", "snare", "toms", "hh", "cymbals"}) {
+    const std::vector<float> one = ReadExact(folder / (std::string(stem) + ".wav"));
+    stems.insert(stems.end(), one.begin(), one.end());
+  }
+  EXPECT_EQ(CheckSlices(*file, "stems", stems, 10), 1);
 }
 
 // Whether 2 x 10^12 multiply-adds are a matter of seconds here.
@@ -226,20 +270,36 @@ TEST(LarsnetParity, Small) {
   CheckStems(*file, Formula(DataPath("larsnet-small.weights.json")), 0);
 }
 
-TEST(LarsnetParity, Direct) {
-  TIMBRE_NEED_SHARED(SharedPath("goldens/larsnet/larsnet.safetensors"));
-  if (!FastKernels()) GTEST_SKIP() << "no fast convolution here";
-  const auto file = ReadSafetensors(SharedPath("goldens/larsnet/larsnet.safetensors"));
+// The whole signals through the program, from the folder that LarsNet is published as.
+void CheckProgram(const std::string& name, const std::vector<std::string>& more) {
+  const auto file = ReadSafetensors(SharedPath("goldens/larsnet/" + name + ".safetensors"));
   ASSERT_TRUE(file);
-  CheckStems(*file, Formula(SharedPath("goldens/larsnet/larsnet.weights.json")), 0);
+  const testing::TempFolder folder;
+  const std::shared_ptr<const TensorMap> weights = Formula(SharedPath("goldens/larsnet/larsnet.weights.json"));
+  for (const std::string& stem : LarsnetOptions().stems) {
+    TensorMap own;
+    for (const auto& [weight, tensor] : *weights) {
+      if (weight.starts_with(stem + ".")) own.emplace(weight.substr(stem.size() + 1), tensor);
+    }
+    std::filesystem::create_directories(folder / ("larsnet/" + stem));
+    ASSERT_TRUE(WriteSafetensors(folder / ("larsnet/" + stem + "/pretrained_" + stem + "_unet.pth"), own));
+  }
+  const std::vector<float> mix = Values(*file, "mix");
+  WriteExact(folder / "mix.wav", mix);
+  RunProgram(folder, "larsnet", more);
+  for (const std::string& stem : LarsnetOptions().stems) {
+    EXPECT_EQ(CheckSlices(*file, "stems." + stem, ReadExact(folder / (stem + ".wav")), 2), 3);
+  }
 }
 
-TEST(LarsnetParity, Wiener) {
+TEST(LarsnetParity, DirectThroughTheProgram) {
+  TIMBRE_NEED_SHARED(SharedPath("goldens/larsnet/larsnet.safetensors"));
+  CheckProgram("larsnet", {});
+}
+
+TEST(LarsnetParity, WienerThroughTheProgram) {
   TIMBRE_NEED_SHARED(SharedPath("goldens/larsnet/larsnet-wiener.safetensors"));
-  if (!FastKernels()) GTEST_SKIP() << "no fast convolution here";
-  const auto file = ReadSafetensors(SharedPath("goldens/larsnet/larsnet-wiener.safetensors"));
-  ASSERT_TRUE(file);
-  CheckStems(*file, Formula(SharedPath("goldens/larsnet/larsnet.weights.json")), 1);
+  CheckProgram("larsnet-wiener", {"--wiener", "1"});
 }
 
 // What one tile needs of another's is only its envelope: any length must be covered, and by no more than it says.
