@@ -1,0 +1,280 @@
+// 3x3 convolutions with a quarter of the multiplications: F(4x4, 3x3) of Winograd's minimal filtering (Lavin and Gray,
+// "Fast Algorithms for Convolutional Neural Networks", 2015) by the interpolation points 0, +-3/4, +-3/2 and infinity.
+// These are exact in binary and keep the rounding error at a third to a fifth of that of the usual points 0, +-1, +-2:
+// 119 against 113 dB over 128 channels.
+#include <algorithm>
+#include <vector>
+
+#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/simd.h"
+#include "kernels/kernel.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/winograd.cc"
+#include <hwy/foreach_target.h>
+// After foreach_target.h, once for every target.
+#include <hwy/highway.h>
+
+#include "kernels/cpu/math-inl.h"
+
+#ifndef TIMBRE_KERNELS_CPU_WINOGRAD_
+#define TIMBRE_KERNELS_CPU_WINOGRAD_
+namespace timbre {
+namespace winograd {
+inline constexpr float kA = 0.75f, kB = 1.5f;  // the points
+inline constexpr float kA2 = kA * kA, kB2 = kB * kB;
+inline constexpr int kIn = 6, kOut = 4, kPoints = kIn * kIn;  // a tile's sides
+}  // namespace winograd
+}  // namespace timbre
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace timbre {
+namespace HWY_NAMESPACE {
+namespace {
+using namespace winograd;
+
+// B^T d for one line of six.
+HWY_INLINE void InputLine(const Vec* d, Vec* out) {
+  const Vec p = hn::NegMulAdd(Const(kB2), d[2], d[4]), q = hn::NegMulAdd(Const(kB2), d[1], d[3]);
+  const Vec r = hn::NegMulAdd(Const(kA2), d[2], d[4]), s = hn::NegMulAdd(Const(kA2), d[1], d[3]);
+  out[0] = hn::MulAdd(Const(kA2 * kB2), d[0], hn::NegMulAdd(Const(kA2 + kB2), d[2], d[4]));
+  out[1] = hn::MulAdd(Const(kA), q, p);
+  out[2] = hn::NegMulAdd(Const(kA), q, p);
+  out[3] = hn::MulAdd(Const(kB), s, r);
+  out[4] = hn::NegMulAdd(Const(kB), s, r);
+  out[5] = hn::MulAdd(Const(kA2 * kB2), d[1], hn::NegMulAdd(Const(kA2 + kB2), d[3], d[5]));
+}
+
+// A^T m for one line of six.
+HWY_INLINE void OutputLine(const Vec* m, Vec* out) {
+  const Vec sa = hn::Add(m[1], m[2]), da = hn::Sub(m[1], m[2]), sb = hn::Add(m[3], m[4]), db = hn::Sub(m[3], m[4]);
+  out[0] = hn::Add(m[0], hn::Add(sa, sb));
+  out[1] = hn::MulAdd(Const(kA), da, hn::Mul(Const(kB), db));
+  out[2] = hn::MulAdd(Const(kA2), sa, hn::Mul(Const(kB2), sb));
+  out[3] = hn::MulAdd(Const(kA2 * kA), da, hn::MulAdd(Const(kB2 * kB), db, m[5]));
+}
+
+}  // namespace
+
+// One tile of 6x6 positions, whose channels begin at x[0..36): value `point` of channel c goes to v[point * step + c].
+void InputTileT(const float* const* x, int64_t channels, float* v, int64_t step) {
+  const Tag d;
+  for (int64_t c = 0; c < channels; c += kLanes) {
+    Vec columns[kPoints];  // [column][row]
+    for (int j = 0; j < kIn; ++j) {
+      Vec line[kIn];
+#pragma GCC unroll 6
+      for (int i = 0; i < kIn; ++i) line[i] = hn::LoadU(d, x[i * kIn + j] + c);
+      InputLine(line, columns + j * kIn);
+    }
+    for (int i = 0; i < kIn; ++i) {
+      Vec line[kIn], out[kIn];
+#pragma GCC unroll 6
+      for (int j = 0; j < kIn; ++j) line[j] = columns[j * kIn + i];
+      InputLine(line, out);
+#pragma GCC unroll 6
+      for (int j = 0; j < kIn; ++j) hn::StoreU(out[j], d, v + (i * kIn + j) * step + c);
+    }
+  }
+}
+
+// The reverse for one tile's products: m[point * step + c] become y[position * channels + c], 4x4 positions, plus the
+// bias.
+void OutputTileT(const float* m, int64_t step, int64_t channels, const float* bias, float* y) {
+  const Tag d;
+  for (int64_t c = 0; c < channels; c += kLanes) {
+    const Vec b = hn::LoadU(d, bias + c);
+    Vec columns[kIn * kOut];  // [column][row]
+    for (int j = 0; j < kIn; ++j) {
+      Vec line[kIn];
+#pragma GCC unroll 6
+      for (int i = 0; i < kIn; ++i) line[i] = hn::LoadU(d, m + (i * kIn + j) * step + c);
+      OutputLine(line, columns + j * kOut);
+    }
+    for (int i = 0; i < kOut; ++i) {
+      Vec line[kIn], out[kOut];
+#pragma GCC unroll 6
+      for (int j = 0; j < kIn; ++j) line[j] = columns[j * kOut + i];
+      OutputLine(line, out);
+#pragma GCC unroll 4
+      for (int j = 0; j < kOut; ++j) hn::StoreU(hn::Add(out[j], b), d, y + (i * kOut + j) * channels + c);
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace timbre
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace timbre {
+HWY_EXPORT(InputTileT);
+HWY_EXPORT(OutputTileT);
+
+namespace {
+using namespace winograd;
+
+// With fewer channels the transforms cost what the product saves.
+constexpr int64_t kLeastChannels = 32;
+// The transformed weights are four times as large: they may take this many times the memory of what goes in and out.
+constexpr int64_t kMostWeights = 4;
+// Channels of the output transformed back together.
+constexpr int64_t kOutBlock = 64;
+
+struct WinogradShape {
+  int64_t batch, height, width, in, out_height, out_width, out, pad_h, pad_w;
+  int64_t tiles_h, tiles_w;
+  MicroKernels micro = CurrentMicro();
+
+  explicit WinogradShape(const NodeRef& ref) {
+    const Shape &x = ref.in(0), &y = ref.out();
+    const auto& attrs = ref.attrs<ConvAttrs>();
+    batch = x[0], height = x[1], width = x[2], in = x[3];
+    out_height = y[1], out_width = y[2], out = ref.in(1)[0];
+    pad_h = attrs.pad_lo[1], pad_w = attrs.pad_lo[2];
+    tiles_h = (out_height + kOut - 1) / kOut, tiles_w = (out_width + kOut - 1) / kOut;
+  }
+  int64_t tiles() const { return batch * tiles_h * tiles_w; }
+  // Of a task: enough that fetching the weights does not show, few enough for three tasks a thread.
+  int64_t task_tiles(int threads) const {
+    const int64_t blocks = std::clamp<int64_t>(tiles() / (3 * threads * micro.block_rows), 1, 56 / micro.block_rows);
+    return blocks * micro.block_rows;
+  }
+  // Distances between the points' planes, kept from being powers of two.
+  int64_t in_step(int64_t count) const { return count * in + 48; }
+  int64_t out_step(int64_t count) const { return count * kOutBlock + 48; }
+  int64_t worker_floats(int threads) const {
+    const int64_t count = task_tiles(threads);
+    return kPoints * (in_step(count) + out_step(count)) + kOut * kOut * kOutBlock;
+  }
+  int64_t point_floats() const { return in * out; }
+};
+
+bool Supports(const NodeRef& ref, const DeviceCaps&) {
+  const auto& a = ref.attrs<ConvAttrs>();
+  const int64_t in = ref.in(0).back(), out = ref.in(1)[0];
+  for (const EpilogueStep& step : ref.node.epilogue) {
+    if (step.kind == EpilogueStep::Kind::kGlu) return false;
+  }
+  if (a.dims != 2 || a.kernel != Dims3{1, 3, 3} || a.stride != Dims3{1, 1, 1} || a.dilation != Dims3{1, 1, 1})
+    return false;
+  return a.groups == 1 && in % 16 == 0 && in >= kLeastChannels && out % 16 == 0 && out >= kLeastChannels &&
+         kPoints * in * out <= kMostWeights * (ref.in(0).elements() + ref.out().elements()) && ref.constant(1) &&
+         (!ref.has(2) || ref.constant(2)) && EpilogueServable(ref);
+}
+
+size_t Scratch(const NodeRef& ref, const DeviceCaps& caps) {
+  const WinogradShape s(ref);
+  return (caps.threads * s.worker_floats(caps.threads) + s.in) * sizeof(float);
+}
+
+// G w G^T of each pair of channels: for each point panels of [in][panel]; then the bias.
+Result<AlignedBytes> Pack(const NodeRef& ref, const DeviceCaps&) {
+  const WinogradShape s(ref);
+  const int64_t panel = s.micro.panel;
+  TIMBRE_TRY(AlignedBytes packed, AlignedBytes::Allocate((kPoints * s.point_floats() + s.out) * sizeof(float), true));
+  const std::vector<float> weight = ref.value(1).ToF32();
+  double g[kIn][3];
+  constexpr double points[5] = {0, kA, -kA, kB, -kB};
+  for (int i = 0; i < 5; ++i) {
+    double scale = 1;
+    for (int j = 0; j < 5; ++j) scale *= i == j ? 1 : points[i] - points[j];
+    for (int k = 0; k < 3; ++k) g[i][k] = (k == 0 ? 1 : k == 1 ? points[i] : points[i] * points[i]) / scale;
+  }
+  g[5][0] = g[5][1] = 0;
+  g[5][2] = 1;
+  for (int64_t n = 0; n < s.out; ++n) {
+    const int64_t first = n / panel * panel, width = std::min(panel, s.out - first);
+    for (int64_t k = 0; k < s.in; ++k) {
+      const float* w = weight.data() + (n * s.in + k) * 9;
+      double rows[kIn][3];
+      for (int i = 0; i < kIn; ++i) {
+        for (int b = 0; b < 3; ++b) rows[i][b] = g[i][0] * w[b] + g[i][1] * w[3 + b] + g[i][2] * w[6 + b];
+      }
+      float* to = packed.f32() + first * s.in + k * width + n - first;
+      for (int i = 0; i < kIn; ++i) {
+        for (int j = 0; j < kIn; ++j) {
+          to[(i * kIn + j) * s.point_floats()] =
+              static_cast<float>(rows[i][0] * g[j][0] + rows[i][1] * g[j][1] + rows[i][2] * g[j][2]);
+        }
+      }
+    }
+  }
+  if (ref.has(2)) ref.value(2).ReadF32(packed.f32() + kPoints * s.point_floats());
+  return packed;
+}
+
+Status Run(const CpuCall& call) {
+  const WinogradShape s(call.ref);
+  const Epilogue epilogue = BindEpilogue(call);
+  const auto input_tile = HWY_DYNAMIC_DISPATCH(InputTileT);
+  const auto output_tile = HWY_DYNAMIC_DISPATCH(OutputTileT);
+  const int threads = call.pool.threads();
+  const float* weights = call.packed->f32();
+  const float* bias = weights + kPoints * s.point_floats();
+  float* zeros = call.scratch + threads * s.worker_floats(threads);
+  std::fill_n(zeros, s.in, 0.0f);
+
+  const int64_t task_tiles = s.task_tiles(threads);
+  call.pool.ForEach((s.tiles() + task_tiles - 1) / task_tiles, [&](int64_t task, int worker) {
+    const int64_t first = task * task_tiles, count = std::min(task_tiles, s.tiles() - first);
+    const int64_t in_step = s.in_step(task_tiles), out_step = s.out_step(task_tiles);
+    float* v = call.scratch + worker * s.worker_floats(threads);
+    float* m = v + kPoints * in_step;
+    float* y = m + kPoints * out_step;
+    const auto corner = [&](int64_t tile, int64_t* n, int64_t* h, int64_t* w) {
+      *w = tile % s.tiles_w * kOut;
+      *h = tile / s.tiles_w % s.tiles_h * kOut;
+      *n = tile / s.tiles_w / s.tiles_h;
+    };
+    for (int64_t t = 0; t < count; ++t) {
+      int64_t n, h, w;
+      corner(first + t, &n, &h, &w);
+      const float* x[kPoints];
+      for (int i = 0; i < kIn; ++i) {
+        const int64_t row = h - s.pad_h + i;
+        for (int j = 0; j < kIn; ++j) {
+          const int64_t column = w - s.pad_w + j;
+          const bool inside = row >= 0 && row < s.height && column >= 0 && column < s.width;
+          x[i * kIn + j] = inside ? call.in[0] + ((n * s.height + row) * s.width + column) * s.in : zeros;
+        }
+      }
+      input_tile(x, s.in, v + t * s.in, in_step);
+    }
+    const GemmTap tap{.a = 0, .b = 0, .k = s.in};
+    for (int64_t block = 0; block < s.out; block += kOutBlock) {
+      const int64_t channels = std::min(kOutBlock, s.out - block);
+      for (int point = 0; point < kPoints; ++point) {
+        for (int64_t j = 0; j < channels; j += s.micro.panel) {
+          const int64_t panel = std::min<int64_t>(s.micro.panel, s.out - block - j);
+          const MicroFn product = panel == s.micro.panel ? s.micro.full : s.micro.half;
+          product(count, &tap, 1, v + point * in_step, s.in, weights + point * s.point_floats() + (block + j) * s.in,
+                  panel, GemmStart::kZero, nullptr, m + point * out_step + j, channels);
+        }
+      }
+      for (int64_t t = 0; t < count; ++t) {
+        int64_t n, h, w;
+        corner(first + t, &n, &h, &w);
+        output_tile(m + t * channels, out_step, channels, bias + block, y);
+        for (int64_t i = 0; i < std::min<int64_t>(kOut, s.out_height - h); ++i) {
+          const int64_t offset = ((n * s.out_height + h + i) * s.out_width + w) * s.out + block;
+          ApplyEpilogue(epilogue, y + i * kOut * channels, channels, 0, std::min<int64_t>(kOut, s.out_width - w),
+                        channels, block, call.out[0], offset, s.out);
+        }
+      }
+    }
+  });
+  return {};
+}
+
+const KernelRow kRows[] = {
+    {Op::kConv, DeviceKind::kCpu, Tier::kFast, "conv_winograd", 1, Supports, Run, Scratch, Pack, 0b110},
+};
+
+}  // namespace
+
+std::span<const KernelRow> CpuWinogradKernels() { return kRows; }
+
+}  // namespace timbre
+#endif
