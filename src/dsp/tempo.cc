@@ -9,11 +9,12 @@
 namespace timbre {
 namespace {
 
-constexpr double kStep = 0.005;        // seconds: the grid of the search
-constexpr double kSpread = 0.022;      // seconds: how loosely onsets lie around where they belong
-constexpr double kTurn = 40;           // what a relative change of the period costs, per unit of its logarithm
-constexpr double kLargestTurn = 0.08;  // of the period from one beat to the next
-constexpr double kPriorWidth = 0.6;    // octaves
+constexpr double kFinestStep = 0.005;  // seconds: the grid of the search
+constexpr size_t kMostPeriods = 254;
+constexpr double kSpread = 0.022;    // seconds: how loosely onsets lie around where they belong
+constexpr double kTurn = 40;         // what a relative change of the period costs, per unit of its logarithm
+constexpr double kMargin = 1.08;     // how far a tempo that drifts may leave the range asked for
+constexpr double kPriorWidth = 0.6;  // octaves
 constexpr double kPriorWeight = 6;
 // A player fills only some of the places that a style has. Of fourteen plain patterns at 60 to 200 beats a minute, 1
 // takes a quarter for half as fast as they are, 0.75 a tenth, and 0.5 begins to take slow ones for twice as fast.
@@ -79,13 +80,21 @@ struct GridOnset {
 // "An efficient state-space model for joint tempo and meter tracking" (ISMIR 2015).
 class BeatSearch {
  public:
+  // The grid's step in seconds: what is fine enough, unless the range of tempi is so wide that a byte would not hold
+  // it.
+  static double GridStep(const TempoOptions& options) {
+    const double range = 60 / options.min_bpm * kMargin - 60 / options.max_bpm / kMargin;
+    return std::max(kFinestStep, range / (kMostPeriods - 4));
+  }
+
   BeatSearch(const TempoOptions& options, const Style& style, std::array<bool, kRoles> present)
-      : shortest_(static_cast<int>(std::floor(60 / options.max_bpm / 1.08 / kStep))),
-        longest_(static_cast<int>(std::ceil(60 / options.min_bpm * 1.08 / kStep))),
+      : step_(GridStep(options)),
+        shortest_(static_cast<int>(std::floor(60 / options.max_bpm / kMargin / step_))),
+        longest_(static_cast<int>(std::ceil(60 / options.min_bpm * kMargin / step_))),
         periods_(static_cast<size_t>(longest_ - shortest_ + 1)) {
     for (size_t i = 0; i < periods_; ++i) {
       const int period = shortest_ + static_cast<int>(i);
-      const double seconds = period * kStep;
+      const double seconds = period * step_;
       offset_.push_back(table_[0][0].size());
       for (size_t back = 0; back < 2; ++back) {
         for (size_t role = 0; role < kRoles; ++role) {
@@ -123,7 +132,7 @@ class BeatSearch {
     // here: the best scores of paths with a beat at t, by (period that ended there, kind of the beat). left: the same
     // for the last times, by (period that began there, kind), with the score of that beat's onsets.
     std::vector<float> here(states), left(static_cast<size_t>(ring) * states, kNever);
-    std::vector<int8_t> change(static_cast<size_t>(length) * states);
+    std::vector<uint8_t> came_from(static_cast<size_t>(length) * states);  // the period that ended where one begins
 
     size_t next_onset = 0;
     std::vector<float> segment(states);
@@ -149,24 +158,26 @@ class BeatSearch {
       }
       while (next_onset < onsets.size() && onsets[next_onset].place - origin < t) ++next_onset;
       Segments(onsets, next_onset, t + origin, segment);
-      int8_t* turns = &change[static_cast<size_t>(t) * states];
-      for (size_t s = 0; s < states; ++s) {
-        float best = t <= first ? prior_[s % periods_] : kNever;
-        int8_t turn = kStart;
-        const size_t base = s - s % periods_;
-        const auto reach = static_cast<size_t>(kLargestTurn * Period(s));
-        const size_t low = s % periods_ > reach ? s - reach : base;
-        const size_t high = std::min(base + periods_ - 1, s + reach);
-        for (size_t from = low; from <= high; ++from) {
-          const float score =
-              here[from] - static_cast<float>(kTurn) * std::abs(log_period_[from - base] - log_period_[s - base]);
-          if (score > best) {
-            best = score;
-            turn = static_cast<int8_t>(static_cast<int64_t>(from) - static_cast<int64_t>(s));
+      // The best change of period, whose cost is linear in the period's logarithm: one pass up and one down.
+      uint8_t* came = &came_from[static_cast<size_t>(t) * states];
+      for (size_t base = 0; base < states; base += periods_) {
+        float* score = &here[base];
+        for (size_t i = 0; i < periods_; ++i) came[base + i] = static_cast<uint8_t>(i);
+        auto relax = [&](size_t from, size_t to) {
+          const float changed = score[from] - static_cast<float>(kTurn) * std::abs(log_period_[to] - log_period_[from]);
+          if (changed <= score[to]) return;
+          score[to] = changed;
+          came[base + to] = came[base + from];
+        };
+        for (size_t i = 1; i < periods_; ++i) relax(i - 1, i);
+        for (size_t i = periods_ - 1; i-- > 0;) relax(i + 1, i);
+        for (size_t i = 0; i < periods_; ++i) {
+          if (t <= first && prior_[i] >= score[i]) {
+            score[i] = prior_[i];
+            came[base + i] = kStart;
           }
+          out[base + i] = score[i] + segment[base + i];
         }
-        turns[s] = turn;
-        out[s] = best + segment[s];
       }
     }
 
@@ -177,19 +188,19 @@ class BeatSearch {
       beats.push_back({t + origin, s >= periods_});
       t -= Period(s);
       s = Other(s);
-      const int8_t turn = change[static_cast<size_t>(t) * states + s];
-      if (turn == kStart) {
+      const uint8_t period = came_from[static_cast<size_t>(t) * states + s];
+      if (period == kStart) {
         beats.push_back({t + origin, s >= periods_});
         break;
       }
-      s = static_cast<size_t>(static_cast<int64_t>(s) + turn);
+      s = s - s % periods_ + period;
     }
     std::reverse(beats.begin(), beats.end());
     return {std::move(beats), best_score};
   }
 
  private:
-  static constexpr int8_t kStart = 127;
+  static constexpr uint8_t kStart = 255;
 
   int64_t Period(size_t state) const { return shortest_ + static_cast<int64_t>(state % periods_); }
   size_t Other(size_t state) const { return state < periods_ ? state + periods_ : state - periods_; }
@@ -209,6 +220,7 @@ class BeatSearch {
     }
   }
 
+  double step_;
   int shortest_, longest_;
   size_t periods_;
   std::array<std::array<std::vector<float>, kRoles>, 2> table_;  // log rate by place, every period's after another
@@ -281,13 +293,14 @@ std::vector<Observed> ObserveBeats(std::span<const BeatOnset> onsets, const std:
 BeatGrid EstimateBeats(std::span<const BeatOnset> onsets, double seconds, const TempoOptions& options) {
   BeatGrid grid;
   if (onsets.size() < kFewestOnsets) return grid;
+  const double step = BeatSearch::GridStep(options);
   std::vector<GridOnset> placed;
   std::array<bool, kRoles> present{};
   for (const BeatOnset& onset : onsets) {
     const auto role = static_cast<size_t>(onset.role);
     present[role] = true;
     const auto weight = static_cast<float>(0.3 + 0.7 * std::clamp(onset.weight, 0.0, 1.0));
-    placed.push_back({std::llround(onset.seconds / kStep), role, weight});
+    placed.push_back({std::llround(onset.seconds / step), role, weight});
   }
   if (onsets.back().seconds - onsets.front().seconds < 2 * 60 / options.max_bpm) return grid;
 
@@ -298,7 +311,7 @@ BeatGrid EstimateBeats(std::span<const BeatOnset> onsets, double seconds, const 
   }
   const std::vector<BeatSearch::Beat>& found = path.beats;
   std::vector<double> beats;
-  for (const auto& beat : found) beats.push_back(static_cast<double>(beat.place) * kStep);
+  for (const auto& beat : found) beats.push_back(static_cast<double>(beat.place) * step);
   if (beats.size() < 3) return grid;
 
   const std::vector<Observed> observed = ObserveBeats(onsets, beats);
