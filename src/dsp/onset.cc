@@ -160,7 +160,8 @@ struct OnsetAnalyser::State {
         frame(fft.size()),
         spectrum(2 * fft.bins()),
         scratch(fft.ScratchFloats()),
-        pending(fft.size() / 2, 0.0f) {
+        pending(fft.size() / 2, 0.0f),
+        bin_power(fft.bins()) {
     const double bin_hz = rate / static_cast<double>(fft.size());
     auto bin = [&](double hz) { return std::min(fft.bins() - 1, static_cast<size_t>(std::lround(hz / bin_hz))); };
     first = std::max<size_t>(1, bin(low_hz));
@@ -168,10 +169,8 @@ struct OnsetAnalyser::State {
     first = std::min(first, last);
     pitch_first = std::max<size_t>(1, bin(kPitchLowHz));
     pitch_last = bin(kPitchHighHz);
-    for (size_t k = 0; k < fft.bins(); ++k) {
-      const double hz = static_cast<double>(k) * bin_hz;
-      const auto above = std::upper_bound(kOnsetBandEdges.begin(), kOnsetBandEdges.end(), hz);
-      band_of.push_back(static_cast<int>(above - kOnsetBandEdges.begin()) - 1);
+    for (size_t b = 0; b <= kOnsetBands; ++b) {
+      band_begin[b] = std::min(fft.bins(), static_cast<size_t>(std::ceil(kOnsetBandEdges[b] / bin_hz)));
     }
     history.assign(kLag, std::vector<float>(last - first + 1, 0.0f));
     // A sine of amplitude 1 has magnitude 1 in its bin.
@@ -208,36 +207,35 @@ struct OnsetAnalyser::State {
   void Frame(const float* x) {
     for (size_t i = 0; i < frame.size(); ++i) frame[i] = x[i] * window[i];
     fft.Forward(frame.data(), spectrum.data(), scratch.data());
+    for (size_t k = 0; k < bin_power.size(); ++k) {
+      bin_power[k] = spectrum[2 * k] * spectrum[2 * k] + spectrum[2 * k + 1] * spectrum[2 * k + 1];
+    }
     BandPower power{};
-    auto power_of = [&](size_t k) {
-      return spectrum[2 * k] * spectrum[2 * k] + spectrum[2 * k + 1] * spectrum[2 * k + 1];
-    };
-    for (size_t k = 0; k < fft.bins(); ++k) {
-      if (band_of[k] >= 0 && band_of[k] < kOnsetBands) power[static_cast<size_t>(band_of[k])] += power_of(k);
+    for (size_t b = 0; b < kOnsetBands; ++b) {
+      for (size_t k = band_begin[b]; k < band_begin[b + 1]; ++k) power[b] += bin_power[k];
     }
     track.power.push_back(power);
 
     std::vector<float>& past = history[track.flux.size() % kLag];  // holds the frame kLag before, then this one
     double rise = 0;
     for (size_t k = first; k <= last; ++k) {
-      const float root = std::sqrt(std::sqrt(power_of(k)));
+      const float root = std::sqrt(std::sqrt(bin_power[k]));
       rise += std::max(0.0f, root - past[k - first]);
       past[k - first] = root;
     }
     track.flux.push_back(static_cast<float>(rise / static_cast<double>(last - first + 1)));
-    track.pitch_hz.push_back(StrongestPartial(power_of));
+    track.pitch_hz.push_back(StrongestPartial());
   }
 
   // The largest bin's frequency, by a parabola through the logarithms of it and its neighbours.
-  template <typename PowerOf>
-  float StrongestPartial(const PowerOf& power_of) const {
+  float StrongestPartial() const {
     size_t k = pitch_first;
     for (size_t i = pitch_first; i <= pitch_last; ++i) {
-      if (power_of(i) > power_of(k)) k = i;
+      if (bin_power[i] > bin_power[k]) k = i;
     }
-    if (power_of(k) < kSilence * kSilence || k + 1 >= fft.bins()) return 0;
-    const double a = std::log(power_of(k - 1) + 1e-20), b = std::log(power_of(k)),
-                 c = std::log(power_of(k + 1) + 1e-20);
+    if (bin_power[k] < kSilence * kSilence || k + 1 >= fft.bins()) return 0;
+    const double a = std::log(bin_power[k - 1] + 1e-20), b = std::log(bin_power[k]),
+                 c = std::log(bin_power[k + 1] + 1e-20);
     const double bend = a - 2 * b + c;
     const double shift = bend < 0 ? std::clamp(0.5 * (a - c) / bend, -0.5, 0.5) : 0;
     return static_cast<float>((static_cast<double>(k) + shift) * rate / static_cast<double>(fft.size()));
@@ -247,9 +245,9 @@ struct OnsetAnalyser::State {
   RealFft fft;
   size_t hop, fine_step;
   Biquad high_pass, low_pass;
-  std::vector<float> window, frame, spectrum, scratch, pending;
-  std::vector<std::vector<float>> history;  // of the band's bins
-  std::vector<int> band_of;
+  std::vector<float> window, frame, spectrum, scratch, pending, bin_power;
+  std::vector<std::vector<float>> history;           // of the band's bins
+  std::array<size_t, kOnsetBands + 1> band_begin{};  // in bins
   size_t first = 0, last = 0, pitch_first = 0, pitch_last = 0, count = 0;
   float envelope_peak = 0, smallest = 0, largest = 0;
   OnsetTrack track;

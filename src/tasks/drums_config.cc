@@ -256,6 +256,11 @@ Result<DrumsConfig> Read(const YAML::Node& root) {
   std::vector<std::string> known;
   for (const auto& item : stems.node()) {
     const std::string name = item.first.Scalar();
+    if (item.second.IsMap() && !item.second["band"]) {
+      return Fail(
+          ErrorCode::kInvalidArgument,
+          "stems." + name + " is a new stem, which needs a band and all other entries." + SuggestionFor(name, known));
+    }
     TIMBRE_TRY(DrumStemRules rules, ReadStem(item.second, name, "stems." + name));
     known.push_back(name);
     rules.aliases.push_back(name);

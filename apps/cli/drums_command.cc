@@ -1,0 +1,352 @@
+// timbre drums: from a song, a drum track or stems to MIDI.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "apps/cli/command.h"
+#include "apps/cli/fetching.h"
+#include "apps/cli/inputs.h"
+#include "apps/cli/runtime_options.h"
+#include "base/atomic_file.h"
+#include "models/catalogue.h"
+#include "models/loader.h"
+#include "tasks/drum_files.h"
+#include "tasks/drums_midi.h"
+#include "tasks/drums_plot.h"
+#include "tasks/separate.h"
+
+namespace timbre::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Splits lists of YAML back together: the command line parts values at commas, which YAML has within one.
+std::vector<std::string> JoinSettings(const std::vector<std::string>& pieces) {
+  std::vector<std::string> settings;
+  for (const std::string& piece : pieces) {
+    const size_t equals = piece.find('='), brace = piece.find_first_of("{}[]:\"' ");
+    if (settings.empty() || (equals != std::string::npos && equals < brace)) {
+      settings.push_back(piece);
+    } else {
+      settings.back() += "," + piece;
+    }
+  }
+  return settings;
+}
+
+// A folder for stems that are only passed through; removed with what is in it.
+class PassingFolder {
+ public:
+  static Result<PassingFolder> Create(const fs::path& beside) {
+    std::string pattern = (beside / ".timbre-stems-XXXXXX").string();
+    if (mkdtemp(pattern.data()) == nullptr) {
+      return Fail(ErrorCode::kIo,
+                  "No folder could be made in '" + beside.string() + "'; check that it can be written to.");
+    }
+    return PassingFolder(pattern);
+  }
+  PassingFolder(PassingFolder&& other) noexcept : path_(std::move(other.path_)) { other.path_.clear(); }
+  ~PassingFolder() {
+    std::error_code ignored;
+    if (!path_.empty()) fs::remove_all(path_, ignored);
+  }
+  const fs::path& path() const { return path_; }
+
+ private:
+  explicit PassingFolder(fs::path path) : path_(std::move(path)) {}
+  fs::path path_;
+};
+
+class DrumsCommand final : public Command {
+ public:
+  FieldList Fields() override {
+    FieldList fields = {
+        {.name = "input",
+         .value = &inputs_,
+         .help = "audio files, or folders of them; with --separated, folders of stems",
+         .positional = true,
+         .required = true},
+        {.name = "model",
+         .value = &model_,
+         .help = "what parts the drums: a model's name or a checkpoint's path",
+         .placeholder = "NAME|PATH",
+         .letter = 'm'},
+        {.name = "model-config",
+         .value = &model_config_,
+         .help = "of a checkpoint that needs one",
+         .placeholder = "PATH"},
+        {.name = "from",
+         .value = &from_,
+         .help = "the stem of a song to take the parts of, 'drums'; without it the input is a drum track",
+         .placeholder = "STEM"},
+        {.name = "from-model",
+         .value = &from_model_,
+         .help = "what takes that stem out of the song",
+         .placeholder = "NAME|PATH"},
+        {.name = "wiener",
+         .value = &wiener_,
+         .help = "LarsNet: the exponent of a filter across its stems (0: none)",
+         .placeholder = "A",
+         .min = 0,
+         .max = 10},
+        {.name = "separated", .value = &separated_, .help = "the inputs are folders of stems: kick.wav, snare.wav, …"},
+        {.name = "config",
+         .value = &config_,
+         .help = "thresholds, notes and all else, over the default (docs/drums.yaml)",
+         .placeholder = "FILE"},
+        {.name = "set",
+         .value = &settings_,
+         .help = "one value of it: stems.kick.voices.kick.note=35",
+         .placeholder = "PATH=VALUE"},
+        {.name = "output",
+         .value = &output_dir_,
+         .help = "where the MIDI files go",
+         .placeholder = "DIR",
+         .letter = 'o'},
+        {.name = "keep-stems", .value = &keep_stems_, .help = "keep the stems, in a folder for each track"},
+        {.name = "plot",
+         .value = &plot_,
+         .help = "draw waveforms, hits and beats; one input only",
+         .placeholder = "FILE.png|svg"},
+        {.name = "learn",
+         .value = &learn_,
+         .help = "fit the thresholds to this corrected MIDI file; one input only",
+         .placeholder = "FILE.mid"},
+        {.name = "learned", .value = &learned_, .help = "where --learn writes them", .placeholder = "FILE.yaml"},
+        {.name = "recursive", .value = &recursive_, .help = "look into the folders of folders", .letter = 'r'}};
+    return Append(fields, runtime_.Fields());
+  }
+
+  std::string Examples() const override {
+    return "Examples:\n"
+           "  timbre drums --from drums song.mp3 --plot song.png\n"
+           "  timbre drums drumtrack.wav --keep-stems -o midi\n"
+           "  timbre drums --separated stems/ --set stems.hihat.keep.level_db.min=-30\n"
+           "  timbre drums --separated stems/ --learn corrected.mid --learned mine.yaml\n";
+  }
+
+  Status Run(Terminal& terminal, Report& report) override {
+    TIMBRE_CHECK(runtime_.Check());
+    report["options"] = FieldsToJson(Fields());
+    report["tracks"] = Report::array();
+    TIMBRE_TRY(const DrumsConfig config, LoadDrumsConfig(config_, JoinSettings(settings_)));
+    TIMBRE_TRY(const std::vector<std::string> inputs,
+               separated_ ? Folders() : ExpandInputs(inputs_, recursive_, output_dir_));
+    if (inputs.size() > 1 && (!plot_.empty() || !learn_.empty())) {
+      return Fail(ErrorCode::kInvalidArgument, "--plot and --learn take one input, and there are several.");
+    }
+    if (!plot_.empty() && !plot_.ends_with(".png") && !plot_.ends_with(".svg")) {
+      return Fail(ErrorCode::kInvalidArgument, "--plot draws a .png or an .svg, and '" + plot_ + "' is neither.");
+    }
+    MidiSong corrected;
+    if (!learn_.empty()) {
+      TIMBRE_TRY(corrected, ReadMidi(learn_));
+    }
+    TIMBRE_CHECK(CheckOutputFolder(output_dir_));
+    OutputPlan plan(inputs);
+    for (const std::string& input : inputs) TIMBRE_CHECK(plan.Add(MidiPath(input), input));
+
+    ThreadPool pool(runtime_.threads());
+    Stats stats;
+    Chain chain;
+    if (!separated_) {
+      TIMBRE_TRY(chain, MakeChain(config, pool, stats, terminal, report));
+    }
+    const Status done = All(config, inputs, chain, corrected, terminal, report["tracks"]);
+    report["peak_memory_mb"] = PeakMemory() / 1e6;
+    ReportSteps(stats, terminal, report);
+    return done;
+  }
+
+ private:
+  static std::string NameOf(const std::string& input) {
+    fs::path path(input);
+    if (!path.has_filename()) path = path.parent_path();  // "stems/"
+    return (fs::is_directory(path) ? path.filename() : path.stem()).string();
+  }
+  std::string MidiPath(const std::string& input) const {
+    return (fs::path(output_dir_) / (NameOf(input) + ".mid")).string();
+  }
+
+  Result<std::vector<std::string>> Folders() const {
+    for (const std::string& input : inputs_) {
+      std::error_code ignored;
+      if (!fs::is_directory(input, ignored)) {
+        return Fail(ErrorCode::kInvalidArgument, "'" + input + "' is no folder; --separated takes folders of stems.");
+      }
+    }
+    return inputs_;
+  }
+
+  // What parts a track, where its stems lie meanwhile, and what takes the drums out of a song before.
+  struct Chain {
+    std::unique_ptr<PassingFolder> folder;
+    std::unique_ptr<Separator> first, parts;  // first is null for drum tracks; both are for stems
+  };
+
+  Result<Chain> MakeChain(const DrumsConfig& config, ThreadPool& pool, Stats& stats, Terminal& terminal,
+                          Report& report) const {
+    TIMBRE_CHECK(FetchIfNamed(model_, terminal));
+    TIMBRE_TRY(LoadedModel model, LoadModel(model_, model_config_, wiener_));
+    // Float files that are read again at once: nothing is rescaled.
+    SeparateOptions options;
+    options.sample_format = "f32";
+    options.clip = "none";
+    options.session = runtime_.Session();
+    SeparateOptions taking = options;
+    for (const std::string& stem : model.info().stems) {
+      if (config.Find(stem) != nullptr) options.stems.push_back(stem);
+    }
+    if (options.stems.empty()) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  "The model '" + model_ + "' gives no part of a drum kit; take mdx23c-drumsep or larsnet.");
+    }
+    std::error_code error;
+    fs::create_directories(output_dir_, error);
+    if (error) return Fail(ErrorCode::kIo, "'" + output_dir_ + "' cannot be made: " + error.message() + ".");
+    TIMBRE_TRY(PassingFolder folder, PassingFolder::Create(output_dir_));
+    Chain chain;
+    chain.folder = std::make_unique<PassingFolder>(std::move(folder));
+    options.output_dir = taking.output_dir = chain.folder->path().string();
+    options.name = "{track}/{stem}.{ext}";
+    taking.name = "song/{track}.{ext}";
+    taking.stems = {from_};
+    report["model"] = {{"name", model.name}, {"path", model.path}, {"stems", model.info().stems}};
+    TIMBRE_TRY(chain.parts, Separator::Create(std::move(model), options, pool, stats));
+    report["device"] = {{"name", chain.parts->device_name()}, {"reason", chain.parts->device_reason()}};
+    terminal.Say(fmt::format("{} on {}: {}", model_, chain.parts->device_name(), chain.parts->device_reason()));
+    if (from_.empty()) return chain;
+    TIMBRE_CHECK(FetchIfNamed(from_model_, terminal));
+    TIMBRE_TRY(LoadedModel song, LoadModel(from_model_));
+    TIMBRE_TRY(chain.first, Separator::Create(std::move(song), taking, pool, stats));
+    return chain;
+  }
+
+  // One track that fails does not keep the others from being transcribed.
+  Status All(const DrumsConfig& config, const std::vector<std::string>& inputs, const Chain& chain,
+             const MidiSong& corrected, Terminal& terminal, Report& tracks) const {
+    size_t failed = 0;
+    for (const std::string& input : inputs) {
+      Report track = {{"input", input}};
+      const Status done = One(config, input, chain, corrected, terminal, track);
+      terminal.EndProgress();
+      if (!done) track["error"] = done.error().message;
+      tracks.push_back(std::move(track));
+      if (done) continue;
+      if (inputs.size() == 1 || done.error().code == ErrorCode::kCancelled) return done;
+      terminal.Warn(done.error().message);
+      ++failed;
+    }
+    if (failed == 0) return {};
+    return Fail(ErrorCode::kIo,
+                fmt::format("{} of {} tracks could not be transcribed; the warnings say why.", failed, inputs.size()));
+  }
+
+  Status One(const DrumsConfig& config, const std::string& input, const Chain& chain, const MidiSong& corrected,
+             Terminal& terminal, Report& track) const {
+    std::error_code error;
+    fs::create_directories(output_dir_, error);
+    if (error) return Fail(ErrorCode::kIo, "'" + output_dir_ + "' cannot be made: " + error.message() + ".");
+    const std::string title = fs::path(input).filename().string();
+    TIMBRE_TRY(const std::vector<DrumStemFile> files,
+               separated_ ? FindDrumStems(config, input) : Part(chain, input, title, terminal, track));
+    terminal.BeginProgress("listening to", title);
+    TIMBRE_TRY(const DrumAnalysis analysis, AnalyseDrumFiles(config, files, terminal));
+    terminal.EndProgress();
+
+    const std::string midi = MidiPath(input);
+    TIMBRE_CHECK(WriteMidi(DrumsToMidi(analysis), midi));
+    track["midi"] = midi;
+    if (!plot_.empty()) {
+      TIMBRE_CHECK(PlotDrums(analysis, Printable(NameOf(input)), plot_));
+      track["plot"] = plot_;
+    }
+    if (!learn_.empty()) TIMBRE_CHECK(Learn(analysis, corrected, terminal, track));
+    if (!separated_) TIMBRE_CHECK(KeepOrDrop(input, files, track));
+    track["drums"] = DrumsToJson(analysis);
+    size_t hits = 0;
+    for (const DrumStem& stem : analysis.stems) {
+      for (const DrumHit& hit : stem.hits) hits += hit.kept ? 1 : 0;
+    }
+    const std::string tempo = analysis.grid.bpm <= 0 ? std::string("no tempo found")
+                                                     : fmt::format("{:.1f} beats a minute{}", analysis.grid.bpm,
+                                                                   analysis.grid.steady ? "" : " on average, drifting");
+    terminal.Say(fmt::format("{}: {} hits, {}, in {}", input, hits, tempo, midi));
+    return {};
+  }
+
+  static Result<std::vector<DrumStemFile>> Part(const Chain& chain, const std::string& input, const std::string& title,
+                                                Terminal& terminal, Report& track) {
+    std::string source = input;
+    if (chain.first != nullptr) {
+      terminal.BeginProgress("taking the drums of", title);
+      TIMBRE_TRY(const TrackReport taken, chain.first->Separate(input, terminal));
+      source = taken.outputs.front().path;
+    }
+    terminal.BeginProgress("parting", title);
+    TIMBRE_TRY(const TrackReport parted, chain.parts->Separate(source, terminal));
+    if (source != input) {
+      std::error_code ignored;
+      fs::remove(source, ignored);
+    }
+    track["seconds"] = parted.seconds;
+    track["real_time_factor"] = parted.real_time_factor;
+    if (!parted.warning.empty()) terminal.Warn(input + ": " + parted.warning);
+    std::vector<DrumStemFile> files;
+    for (const StemOutput& output : parted.outputs) files.push_back({output.stem, output.path});
+    return files;
+  }
+
+  // The stems of a track that is done: into its folder beside the MIDI file, or away.
+  Status KeepOrDrop(const std::string& input, const std::vector<DrumStemFile>& files, Report& track) const {
+    std::error_code error;
+    const fs::path kept = fs::path(output_dir_) / NameOf(input);
+    if (keep_stems_) fs::create_directories(kept, error);
+    for (const DrumStemFile& file : files) {
+      if (error) break;
+      if (keep_stems_) {
+        const fs::path target = kept / fs::path(file.path).filename();
+        fs::rename(file.path, target, error);
+        track["stem_files"].push_back(target.string());
+      } else {
+        fs::remove(file.path, error);
+      }
+    }
+    if (!error) return {};
+    return Fail(ErrorCode::kIo, "The stems cannot be kept in '" + kept.string() + "': " + error.message() + ".");
+  }
+
+  Status Learn(const DrumAnalysis& analysis, const MidiSong& corrected, Terminal& terminal, Report& track) const {
+    TIMBRE_TRY(const DrumLearning learning, LearnDrums(analysis, corrected));
+    TIMBRE_TRY(AtomicFile file, AtomicFile::Create(learned_));
+    TIMBRE_CHECK(file.Write(std::string_view(learning.yaml)));
+    TIMBRE_CHECK(file.Commit());
+    track["learned"] = {{"path", learned_}, {"stems", Report::array()}};
+    for (const DrumLearning::Stem& stem : learning.stems) {
+      track["learned"]["stems"].push_back({{"name", stem.name},
+                                           {"wanted", stem.wanted},
+                                           {"found", stem.found},
+                                           {"f1_before", stem.f1_before},
+                                           {"f1_after", stem.f1_after}});
+      terminal.Say(fmt::format("  {}: {} corrected notes, F1 {:.3f} before and {:.3f} after", stem.name, stem.wanted,
+                               stem.f1_before, stem.f1_after));
+    }
+    terminal.Say(fmt::format("thresholds in {}; use them with --config", learned_));
+    return {};
+  }
+
+  std::vector<std::string> inputs_, settings_;
+  std::string model_ = "mdx23c-drumsep", model_config_, from_, from_model_ = std::string(kDefaultSeparationModel);
+  std::string config_, output_dir_ = "drums", plot_, learn_, learned_ = "drums-learned.yaml";
+  double wiener_ = 0;
+  bool separated_ = false, keep_stems_ = false, recursive_ = false;
+  RuntimeOptions runtime_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeDrumsCommand() { return std::make_unique<DrumsCommand>(); }
+
+}  // namespace timbre::cli

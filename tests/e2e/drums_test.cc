@@ -1,0 +1,147 @@
+// `timbre drums` from outside.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "audio/encode.h"
+#include "formats/midi.h"
+#include "tests/drum_synth.h"
+#include "tests/e2e/program.h"
+
+namespace timbre::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+void WriteWav(const fs::path& path, const std::vector<float>& samples, int rate) {
+  auto writer =
+      AudioWriter::Create(path.string(), {.sample_format = SampleFormat::kF32, .clip = ClipMode::kNone}, rate, 1);
+  ASSERT_TRUE(writer) << writer.error().message;
+  ASSERT_TRUE((*writer)->Write(samples.data(), static_cast<int64_t>(samples.size())));
+  ASSERT_TRUE((*writer)->Finish());
+}
+
+SynthTrack WriteStems(const fs::path& folder, uint64_t seed) {
+  SynthTrack track = SynthesiseDrums(seed, {.tempo = 118, .drift = 0});
+  fs::create_directories(folder);
+  for (const auto& [name, signal] : track.stems) {
+    WriteWav(folder / (name == "hihat" ? "song-HH.wav" : name + ".wav"), signal, static_cast<int>(track.rate));
+  }
+  return track;
+}
+
+// One line on stderr, nothing on stdout, and nothing left behind.
+void ExpectRefused(const TempFolder& folder, const Ran& ran, int code, const std::string& part) {
+  EXPECT_EQ(ran.code, code) << ran.err;
+  EXPECT_EQ(ran.out, "");
+  EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+  EXPECT_NE(ran.err.find(part), std::string::npos) << ran.err;
+  EXPECT_FALSE(fs::exists(folder / "out")) << ran.err;
+}
+
+TEST(DrumsCommand, StemsBecomeMidiAPictureAndAReport) {
+  TempFolder folder;
+  const SynthTrack track = WriteStems(folder / "take", 12);
+  const Ran ran = RunTimbre(
+      {"drums", "--separated", "take/", "-o", "out", "--plot", "take.png", "--json", "report.json"}, folder.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_NE(ran.out.find("118.0 beats a minute"), std::string::npos) << ran.out;
+  EXPECT_EQ(FilesIn(folder / "out"), std::vector<std::string>{"take.mid"});
+  EXPECT_TRUE(ReadAll(folder / "take.png").starts_with("\x89PNG"));
+  const Json report = Json::parse(ReadAll(folder / "report.json"));
+  EXPECT_NEAR(report["tracks"][0]["drums"]["tempo_bpm"].get<double>(), 118, 0.2);
+  EXPECT_EQ(report["tracks"][0]["drums"]["stems"].size(), 5u);
+
+  const auto song = ReadMidi((folder / "out" / "take.mid").string());
+  ASSERT_TRUE(song) << song.error().message;
+  std::vector<double> kicks, wanted;
+  const auto times = song->NoteSeconds();
+  for (size_t i = 0; i < times.size(); ++i) {
+    EXPECT_EQ(song->notes[i].channel, 10);
+    if (song->notes[i].note == 36) kicks.push_back(times[i]);
+  }
+  for (const SynthHit& hit : track.hits) {
+    if (hit.stem == "kick") wanted.push_back(hit.seconds);
+  }
+  EXPECT_GE(MatchTimes(wanted, kicks, 0.03).Value(), 0.95);
+}
+
+TEST(DrumsCommand, LearnedThresholdsAreTakenBackWithConfig) {
+  TempFolder folder;
+  WriteStems(folder / "take", 13);
+  ASSERT_EQ(RunTimbre({"drums", "--separated", "take", "-o", "right"}, folder.path()).code, 0);
+  // Everything quieter than the loudest hits is dropped, until learning brings it back.
+  WriteAll(folder / "bad.yaml", "stems: {kick: {keep: {level_db: {min: -0.5}}}}\n");
+  const Ran learn = RunTimbre({"drums", "--separated", "take", "-o", "wrong", "--config", "bad.yaml", "--learn",
+                               "right/take.mid", "--learned", "learned.yaml"},
+                              folder.path());
+  ASSERT_EQ(learn.code, 0) << learn.err;
+  const Ran again =
+      RunTimbre({"drums", "--separated", "take", "-o", "again", "--config", "learned.yaml"}, folder.path());
+  ASSERT_EQ(again.code, 0) << again.err;
+  auto kicks = [&](const char* from) {
+    const auto song = ReadMidi((folder / from / "take.mid").string());
+    EXPECT_TRUE(song);
+    return std::count_if(song->notes.begin(), song->notes.end(), [](const MidiNote& n) { return n.note == 36; });
+  };
+  EXPECT_LT(static_cast<double>(kicks("wrong")), 0.7 * static_cast<double>(kicks("right")));
+  EXPECT_GT(static_cast<double>(kicks("again")), 0.97 * static_cast<double>(kicks("right")));
+}
+
+TEST(DrumsCommand, SilenceGivesMidiWithoutNotes) {
+  TempFolder folder;
+  fs::create_directories(folder / "still");
+  for (const char* stem : {"kick.wav", "snare.wav"})
+    WriteWav(folder / "still" / stem, std::vector<float>(44100), 44100);
+  const Ran ran = RunTimbre({"drums", "--separated", "still", "-o", "out"}, folder.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_NE(ran.out.find("0 hits, no tempo found"), std::string::npos) << ran.out;
+  const auto song = ReadMidi((folder / "out" / "still.mid").string());
+  ASSERT_TRUE(song);
+  EXPECT_TRUE(song->notes.empty());
+}
+
+TEST(DrumsCommand, SeparatesByItselfAndKeepsOnlyWhatItIsAskedTo) {
+  const std::string model = TIMBRE_SOURCE_DIR "/../shared/goldens/mdx23c/mdx23c-tiny.ckpt";
+  if (!fs::exists(model)) GTEST_SKIP() << "SKIPPED: there is no " << model << ".";
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 4);
+  ASSERT_EQ(RunTimbre({"drums", "song.wav", "-m", model, "-o", "out"}, folder.path()).code, 0);
+  EXPECT_EQ(FilesIn(folder / "out"), std::vector<std::string>{"song.mid"});
+  ASSERT_EQ(RunTimbre({"drums", "song.wav", "-m", model, "-o", "kept", "--keep-stems", "--from", "percussive",
+                       "--from-model", "hpss"},
+                      folder.path())
+                .code,
+            0);
+  EXPECT_EQ(FilesIn(folder / "kept"), (std::vector<std::string>{"song.mid", "song/cymbals.wav", "song/hh.wav",
+                                                                "song/kick.wav", "song/snare.wav", "song/toms.wav"}));
+}
+
+TEST(DrumsCommand, WhatMakesNoSenseIsRefusedInOneSentence) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 1);
+  fs::create_directories(folder / "stems");
+  fs::create_directories(folder / "two");
+  WriteAll(folder / "text.mid", "no MIDI at all");
+  auto run = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"drums", "-o", "out"});
+    return RunTimbre(words, folder.path());
+  };
+  ExpectRefused(folder, run({"song.wav", "-m", "hpss"}), 2, "mdx23c-drumsep");
+  ExpectRefused(folder, run({"song.wav", "-m", "nothing"}), 1, "nothing");
+  ExpectRefused(folder, run({"song.wav", "--set", "stems.kik.offset_ms=3"}), 2, "Did you mean 'kick'?");
+  ExpectRefused(folder, run({"song.wav", "--set", "stems.kick.offset_ms=soon"}), 2, "must be a number");
+  ExpectRefused(folder, run({"song.wav", "--plot", "song.gif"}), 2, ".svg");
+  ExpectRefused(folder, run({"song.wav", "--learn", "text.mid"}), 1, "MThd");
+  ExpectRefused(folder, run({"song.wav", "--separated"}), 2, "no folder");
+  WriteAll(folder / "two" / "kick.wav", "no audio at all");
+  EXPECT_EQ(run({"two", "--separated"}).code, 1);
+  WriteAll(folder / "two" / "a-kick.wav", "nor this");
+  EXPECT_EQ(run({"two", "--separated"}).code, 2);
+}
+
+}  // namespace
+}  // namespace timbre::testing
