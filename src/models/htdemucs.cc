@@ -71,7 +71,7 @@ Value UnfoldTime(const Value& x, int64_t n) {
 
 // Residual branches of dilated convolutions along time. In a plane every frequency is a sequence of its own, norms
 // included.
-Value DConv(const O& o, Net n, Value x) {
+Value DConv(const O& o, const Net& n, Value x) {
   const int channels = static_cast<int>(x.shape().back());
   const int hidden = static_cast<int>(channels / o.dconv_comp);
   const uint32_t keep = IsPlane(x) ? 1u << 2 : 0;
@@ -88,18 +88,18 @@ Value DConv(const O& o, Net n, Value x) {
   return x;
 }
 
-Value Norm(const O& o, Net n, std::string_view name, Value x, int level) {
+Value Norm(const O& o, const Net& n, std::string_view name, Value x, int level) {
   return level >= o.norm_starts ? n.GroupNorm(name, x, o.norm_groups) : x;
 }
 
-Value Rewrite(const O& o, Net n, std::string_view norm, Value x, int context, int level) {
+Value Rewrite(const O& o, const Net& n, std::string_view norm, Value x, int context, int level) {
   if (!o.rewrite) return x;
   const int channels = static_cast<int>(x.shape().back());
   x = n.Conv("rewrite", x, {.out = 2 * channels, .kernel = 1 + 2 * context, .pad = context});
   return Glu(Norm(o, n, norm, x, level));
 }
 
-Value Encode(const O& o, Net n, Value x, int channels, int level) {
+Value Encode(const O& o, const Net& n, Value x, int channels, int level) {
   const int pad = o.kernel_size / 4;
   ConvOptions conv{.out = channels, .kernel = o.kernel_size, .stride = o.stride, .pad = pad};
   if (IsPlane(x)) {
@@ -115,7 +115,7 @@ Value Encode(const O& o, Net n, Value x, int channels, int level) {
 }
 
 // `size` is that of the encoder's input along the axis it strode over.
-Value Decode(const O& o, Net n, Value x, Value skip, int channels, int64_t size, int level) {
+Value Decode(const O& o, const Net& n, Value x, Value skip, int channels, int64_t size, int level) {
   x = Rewrite(o, n, "norm1", x + skip, o.context, level);
   if (o.dconv_mode & 2) x = DConv(o, n / "dconv", x);
   const bool plane = IsPlane(x);
@@ -137,34 +137,35 @@ Value Decode(const O& o, Net n, Value x, Value skip, int channels, int64_t size,
 
 // ---- The transformer. Both branches are sequences [N, T, C]; that of the spectrogram is time-major.
 
-Value LayerNorm(const O& o, Net n, std::string_view name, Value x) {
+Value LayerNorm(const O& o, const Net& n, std::string_view name, Value x) {
   return o.t_group_norm ? n.GroupNorm(name, x, o.t_group_norm) : n.LayerNorm(name, x);
 }
 
-Value NormIn(const O& o, Net n, std::string_view name, Value x) {
+Value NormIn(const O& o, const Net& n, std::string_view name, Value x) {
   if (o.t_norm_in) return n.LayerNorm(name, x);
   return o.t_norm_in_group ? n.GroupNorm(name, x, o.t_norm_in_group) : x;
 }
 
-Value LayerScale(const O& o, Net n, std::string_view name, Value x) {
+Value LayerScale(const O& o, const Net& n, std::string_view name, Value x) {
   return o.t_layer_scale ? x * (n / name).Weight("scale", {x.shape().back()}) : x;
 }
 
-Value Attend(const O& o, Net n, Value x, Value memory) {
+Value Attend(const O& o, const Net& n, Value x, Value memory) {
   const int channels = static_cast<int>(x.shape().back());
-  const float scale = 1.0f / std::sqrt(static_cast<float>(channels / o.t_heads));
+  const int head = channels / o.t_heads;
+  const float scale = 1.0f / std::sqrt(static_cast<float>(head));
   const Value h = Attention(n.Linear("q", x, channels), n.Linear("k", memory, channels),
                             n.Linear("v", memory, channels), {.heads = o.t_heads, .scale = scale});
   return n.Linear("out_proj", h, channels);
 }
 
-Value FeedForward(const O& o, Net n, Value x) {
+Value FeedForward(const O& o, const Net& n, Value x) {
   const int channels = static_cast<int>(x.shape().back());
   const Value h = n.Linear("linear1", x, static_cast<int>(channels * o.t_hidden_scale));
   return n.Linear("linear2", o.t_gelu ? Gelu(h) : Relu(h), channels);
 }
 
-Value SelfLayer(const O& o, Net n, Value x) {
+Value SelfLayer(const O& o, const Net& n, Value x) {
   const Net attn = n / "self_attn";
   if (!o.t_norm_first) {
     x = LayerNorm(o, n, "norm1", x + LayerScale(o, n, "gamma_1", Attend(o, attn, x, x)));
@@ -176,7 +177,7 @@ Value SelfLayer(const O& o, Net n, Value x) {
   return o.t_norm_out ? n.GroupNorm("norm_out", x, 1) : x;
 }
 
-Value CrossLayer(const O& o, Net n, Value x, Value memory) {
+Value CrossLayer(const O& o, const Net& n, Value x, Value memory) {
   const Net attn = n / "cross_attn";
   if (!o.t_norm_first) {
     x = LayerNorm(o, n, "norm1", x + LayerScale(o, n, "gamma_1", Attend(o, attn, x, memory)));
@@ -226,7 +227,7 @@ Value PlanePositions(const O& o, GraphBuilder& b, int64_t frames, int64_t bins, 
   return b.Constant("plane_positions", {frames * bins, channels}, table);
 }
 
-void CrossTransformer(const O& o, Net n, Value& x, Value& xt, int64_t frames, int64_t bins) {
+void CrossTransformer(const O& o, const Net& n, Value& x, Value& xt, int64_t frames, int64_t bins) {
   GraphBuilder& b = n.builder();
   x = NormIn(o, n, "norm_in", x) + PlanePositions(o, b, frames, bins, x.shape().back());
   xt = NormIn(o, n, "norm_in_t", xt) + Positions(o, b, xt.dim(1), xt.shape().back());

@@ -213,7 +213,8 @@ Status CheckHtdemucs(const HtdemucsOptions& o) {
   };
   for (const auto& b : bounds) TIMBRE_CHECK(Bounded(b.name, b.value, b.lo, b.hi));
   // The largest activation of each kind; a hostile checkpoint costs little room and asks for much.
-  const double frames = o.segment * o.samplerate / (o.nfft / 4), features = double(o.sources.size()) * o.audio_channels;
+  const int hop = o.nfft / 4;
+  const double frames = o.segment * o.samplerate / hop, features = double(o.sources.size()) * o.audio_channels;
   double largest = std::max(frames * o.nfft * features, o.segment * o.samplerate * features);
   int64_t channels = o.channels, bins = o.nfft / 2, steps = o.training_samples();
   for (int i = 0; i < o.depth; ++i) {

@@ -86,7 +86,8 @@ Result<Model> LoadLarsnet(const fs::path& folder, double wiener) {
                       "'; a folder is read as LarsNet's, with a checkpoint for each of its stems");
     }
     TIMBRE_TRY(const Checkpoint checkpoint, ReadCheckpoint(file.string()));
-    for (const auto& [name, tensor] : *checkpoint.State()) weights->emplace(stem + "." + name, tensor);
+    const std::string scope = stem + ".";
+    for (const auto& [name, tensor] : *checkpoint.State()) weights->emplace(scope + name, tensor);
   }
   return MakeLarsnet(std::move(options), std::move(weights));
 }

@@ -543,8 +543,8 @@ Result<TrackReport> SeparatorImpl::Separate(const std::string& input, Observer& 
     }
     return SeparateInto(reader, files, observer, moments, report);
   };
-  std::vector<bool> existed;
-  for (const std::string& path : paths) existed.push_back(exists(path));
+  std::vector<bool> existed(paths.size());
+  std::transform(paths.begin(), paths.end(), existed.begin(), exists);
   if (const Status status = separate(); !status) {
     for (size_t o = 0; o < paths.size(); ++o) {
       std::error_code error;
