@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <iostream>
+#include <set>
 
 #include "graph/net.h"
 #include "runtime/session.h"
@@ -45,6 +46,7 @@ TEST_P(VulkanConformance, EveryCaseAgreesWithTheOracle) {
   ASSERT_TRUE(device) << device.error().message;
   static const EpilogueNames kEpilogues[] = {{},        {"gelu"}, {"relu"},  {"sigmoid"},     {"glu"},
                                              {"scale"}, {"add"},  {"prelu"}, {"gelu", "add"}, {"glu", "scale", "add"}};
+  std::set<std::string> served;
   for (const OpCase& c : RowOf(op).cases()) {
     if (c.benchmark) continue;
     for (const EpilogueNames& epilogue : kEpilogues) {
@@ -67,8 +69,10 @@ TEST_P(VulkanConformance, EveryCaseAgreesWithTheOracle) {
         for (auto& r : results) out.push_back(r.data());
         const Status ran = (*session)->Run(in, out);
         ASSERT_TRUE(ran) << label << ": " << ran.error().message;
-        for (const NodeTiming& row : (*session)->Profile())
+        for (const NodeTiming& row : (*session)->Profile()) {
           EXPECT_EQ(row.kernel.find("cpu"), std::string::npos) << label << " ran on " << row.kernel;
+          served.insert(row.kernel);
+        }
         for (const StepDown& step : stats.steps()) ADD_FAILURE() << label << ": " << step.reason;
 
         // The whole small graph as one fused node, so that one comparison serves.
@@ -88,6 +92,9 @@ TEST_P(VulkanConformance, EveryCaseAgreesWithTheOracle) {
         EXPECT_LE(deviation.worst, 1.0) << label << " (" << deviation.db << " dB): " << deviation.where;
       }
     }
+  }
+  for (const KernelRow* row : KernelsFor(op, DeviceKind::kVulkan)) {
+    EXPECT_TRUE(op == Op::kReshape || served.contains(std::string(row->name))) << "no case shows " << row->name;
   }
   EXPECT_EQ(VulkanValidationMessages(), messages) << "the validation layers had something to say";
 }

@@ -1,0 +1,78 @@
+// What recording a Vulkan kernel takes: push constants, grids, inputs that may be absent.
+#pragma once
+
+#include <cmath>
+#include <cstring>
+#include <initializer_list>
+#include <numbers>
+
+#include "kernels/vulkan/recorder.h"
+
+namespace timbre {
+
+inline constexpr int64_t kThreads = 256;  // of a workgroup
+
+class Push {
+ public:
+  Push& I(int64_t value) {
+    words_.push_back(static_cast<uint32_t>(value));
+    return *this;
+  }
+  Push& F(float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, 4);
+    words_.push_back(bits);
+    return *this;
+  }
+  template <typename List>
+  Push& All(const List& list) {
+    for (const auto value : list) I(value);
+    return *this;
+  }
+  operator std::span<const uint32_t>() const { return words_; }  // NOLINT: what every call wants
+
+ private:
+  std::vector<uint32_t> words_;
+};
+
+// A grid of at least that many workgroups; shaders number them row by row.
+inline std::array<uint32_t, 3> Groups(int64_t count) {
+  constexpr int64_t kWidest = 65535;  // what every device has
+  const int64_t width = std::min(std::max<int64_t>(count, 1), kWidest);
+  return {static_cast<uint32_t>(width), static_cast<uint32_t>((count + width - 1) / width), 1};
+}
+inline std::array<uint32_t, 3> Threads(int64_t count) { return Groups((count + kThreads - 1) / kThreads); }
+
+inline Status Dispatch(const VulkanCall& call, std::string_view shader, std::initializer_list<BufferRange> bindings,
+                       const Push& push, std::array<uint32_t, 3> groups) {
+  return call.recorder.Dispatch(FindShader(shader), bindings, {}, push, groups);
+}
+
+// Inputs that an operator may lack, or that the graph left out.
+inline BufferRange Input(const VulkanCall& call, size_t i) { return i < call.in.size() ? call.in[i] : BufferRange{}; }
+inline bool Has(const VulkanCall& call, size_t i) { return Input(call, i).bytes > 0; }
+
+// Sizes along depth, height, width and channels; 1 where there is no such axis.
+struct Spatial {
+  int64_t d, h, w, c;
+};
+inline Spatial SpatialOf(const Shape& s) {
+  const int dims = s.rank() - 2;
+  return {dims > 2 ? s[-4] : 1, dims > 1 ? s[-3] : 1, s[-2], s[-1]};
+}
+
+// cos and sin of 2 pi k / n_fft, then the window centred in n_fft samples.
+inline Result<AlignedBytes> PackRoots(const NodeRef& ref, const DeviceCaps&) {
+  const int n_fft = ref.node.op == Op::kStft ? ref.attrs<StftAttrs>().n_fft : ref.attrs<IstftAttrs>().n_fft;
+  TIMBRE_TRY(AlignedBytes bytes, AlignedBytes::Allocate(static_cast<size_t>(n_fft) * 3 * 4, true));
+  for (int k = 0; k < n_fft; ++k) {
+    const double angle = 2 * std::numbers::pi * k / n_fft;
+    bytes.f32()[2 * k] = static_cast<float>(std::cos(angle));
+    bytes.f32()[2 * k + 1] = static_cast<float>(std::sin(angle));
+  }
+  const HostTensor& window = ref.value(1);
+  window.ReadF32(bytes.f32() + 2 * n_fft + (n_fft - window.shape.elements()) / 2);
+  return bytes;
+}
+
+}  // namespace timbre
