@@ -8,11 +8,18 @@
 namespace timbre {
 namespace {
 
-constexpr int64_t kTile = 64;           // rows and columns of a workgroup's tile
 constexpr int64_t kWidestGrid = 65535;  // workgroups along a dimension that every device has
-constexpr int64_t kNarrowest = 8;       // columns or depth under which a tile is mostly padding
+constexpr int64_t kNarrowest = 4;       // columns or depth under which a tile is mostly padding
 
-int64_t Tiles(int64_t count) { return (count + kTile - 1) / kTile; }
+// The tiles of tile.glsl: 64 x 64, 128 x 32 or 256 x 16, whichever pads the columns least.
+struct Tile {
+  int64_t lanes = 16;
+  int64_t rows() const { return 1024 / lanes; }
+  int64_t columns() const { return 4 * lanes; }
+  int64_t Down(int64_t count) const { return (count + rows() - 1) / rows(); }
+  int64_t Across(int64_t count) const { return (count + columns() - 1) / columns(); }
+};
+Tile TileFor(int64_t columns) { return {columns <= 16 ? 4 : columns <= 32 ? 8 : 16}; }
 
 // ---- convolutions, their transposes and linear layers as one product
 
@@ -77,8 +84,12 @@ struct ProductPlan {
   std::array<int64_t, 3> kernel{1, 1, 1};
   bool transposed = false;  // weight [in, out / groups, taps] instead of [out, in / groups, taps]
   int64_t width() const { return in_c / groups; }
-  // Packed columns of a group: blocks of 16 values and their 16 gates where gated.
-  int64_t columns(bool gated) const { return gated ? (out_c / 2 + 15) / 16 * 32 : out_c / groups; }
+  Tile tile() const { return TileFor(out_c / groups); }
+  // Packed columns of a group: blocks of values and their gates where gated.
+  int64_t columns(bool gated) const {
+    const int64_t lanes = tile().lanes;
+    return gated ? (out_c / 2 + lanes - 1) / lanes * lanes * 2 : out_c / groups;
+  }
 };
 
 template <typename T>
@@ -148,9 +159,9 @@ bool ProductFits(const NodeRef& ref, const DeviceCaps&) {
   const int64_t columns = plan.columns(finish.gated);
   if (columns < kNarrowest || plan.width() * plan.kernel[0] * plan.kernel[1] * plan.kernel[2] < kNarrowest)
     return false;
-  if (Tiles(columns) > kWidestGrid || plan.groups > kWidestGrid || plan.phases.size() > 64) return false;
+  if (plan.tile().Across(columns) > kWidestGrid || plan.groups > kWidestGrid || plan.phases.size() > 64) return false;
   for (const Product& p : plan.phases) {
-    if (Tiles(plan.batch * p.row_size[0] * p.row_size[1] * p.row_size[2]) > kWidestGrid) return false;
+    if (plan.tile().Down(plan.batch * p.row_size[0] * p.row_size[1] * p.row_size[2]) > kWidestGrid) return false;
     for (int i = 0; i < 3; ++i) {
       if (p.taps[i] > 255 || p.stride[i] > 255 || p.dilation[i] > 127 || p.out_step[i] > 255) return false;
     }
@@ -169,7 +180,7 @@ Result<AlignedBytes> PackProduct(const NodeRef& ref, const DeviceCaps&) {
   TIMBRE_TRY(AlignedBytes bytes,
              AlignedBytes::Allocate(static_cast<size_t>(plan.groups * taps * width * columns) * 4, true));
   const std::vector<float> weight = ref.value(1).ToF32();
-  const int64_t kernel = plan.kernel[0] * plan.kernel[1] * plan.kernel[2];
+  const int64_t kernel = plan.kernel[0] * plan.kernel[1] * plan.kernel[2], lanes = plan.tile().lanes;
   float* to = bytes.f32();
   for (const Product& p : plan.phases) {
     for (int64_t g = 0; g < plan.groups; ++g) {
@@ -182,9 +193,9 @@ Result<AlignedBytes> PackProduct(const NodeRef& ref, const DeviceCaps&) {
           for (int64_t o = 0; o < columns; ++o) {
             int64_t channel = o;
             if (finish.gated) {
-              channel = o / 32 * 16 + o % 16;
+              channel = o / (2 * lanes) * lanes + o % lanes;
               if (channel >= plan.out_c / 2) continue;
-              if (o % 32 >= 16) channel += plan.out_c / 2;
+              if (o % (2 * lanes) >= lanes) channel += plan.out_c / 2;
             }
             to[o] = plan.transposed ? weight[((g * width + c) * per_group + channel) * kernel + at]
                                     : weight[((g * per_group + channel) * width + c) * kernel + at];
@@ -204,6 +215,7 @@ Status RecordProduct(const VulkanCall& call) {
   const auto input = [&](int i) { return i < 0 ? BufferRange{} : call.in[i]; };
   const int64_t flags = (Has(call, 2) && call.ref.node.inputs[2] != kNoTensor ? 1 : 0) | (finish.gated ? 2 : 0) |
                         (finish.slope_per_channel ? 4 : 0) | static_cast<int64_t>(finish.unary.fn) << 8;
+  const uint32_t lanes[] = {static_cast<uint32_t>(plan.tile().lanes)};
   int64_t first_weight = 0;
   for (const Product& p : plan.phases) {
     const int64_t rows = plan.batch * p.row_size[0] * p.row_size[1] * p.row_size[2];
@@ -215,12 +227,13 @@ Status RecordProduct(const VulkanCall& call) {
       push.All(p.row_size).All(p.in_size).All(p.out_size).All(p.offset).All(p.start);
       for (int i = 0; i < 3; ++i)
         push.I(p.taps[i] | p.stride[i] << 8 | (p.dilation[i] + 128) << 16 | p.out_step[i] << 24);
-      TIMBRE_CHECK(Dispatch(call, "fast/product",
-                            {call.in[0], call.packed, Input(call, 2), input(finish.scale), input(finish.residual),
-                             input(finish.slope), call.out[0]},
-                            push,
-                            {static_cast<uint32_t>(Tiles(rows)), static_cast<uint32_t>(Tiles(columns)),
-                             static_cast<uint32_t>(plan.groups)}));
+      const BufferRange bindings[] = {
+          call.in[0],          call.packed, Input(call, 2), input(finish.scale), input(finish.residual),
+          input(finish.slope), call.out[0]};
+      TIMBRE_CHECK(call.recorder.Dispatch(
+          FindShader("fast/product"), bindings, lanes, push,
+          {static_cast<uint32_t>(plan.tile().Down(rows)), static_cast<uint32_t>(plan.tile().Across(columns)),
+           static_cast<uint32_t>(plan.groups)}));
     }
     first_weight += plan.groups * depth * columns;
   }
@@ -242,8 +255,9 @@ bool MatMulFits(const NodeRef& ref, const DeviceCaps&) {
   if (ref.node.op == Op::kLinear && (ref.attrs<LinearAttrs>().axis != -2 || ref.attrs<LinearAttrs>().groups != 1))
     return false;
   const MatMulSizes s = SizesOf(ref);
-  return s.depth >= kNarrowest && s.batch <= kWidestGrid && Tiles(s.rows) <= kWidestGrid &&
-         Tiles(s.columns) <= kWidestGrid;
+  const Tile tile = TileFor(s.columns);
+  return s.depth >= kNarrowest && s.batch <= kWidestGrid && tile.Down(s.rows) <= kWidestGrid &&
+         tile.Across(s.columns) <= kWidestGrid;
 }
 Status RecordMatMul(const VulkanCall& call) {
   const MatMulSizes s = SizesOf(call.ref);
@@ -252,10 +266,13 @@ Status RecordMatMul(const VulkanCall& call) {
   Push push;
   push.I(s.rows).I(s.depth).I(s.columns).I(linear ? 0 : s.rows * s.depth);
   push.I(a.transpose_b).I(linear && Has(call, 2)).F(a.scale);
-  return Dispatch(
-      call, "fast/matmul",
-      {call.in[linear ? 1 : 0], call.in[linear ? 0 : 1], linear ? Input(call, 2) : BufferRange{}, call.out[0]}, push,
-      {static_cast<uint32_t>(Tiles(s.columns)), static_cast<uint32_t>(Tiles(s.rows)), static_cast<uint32_t>(s.batch)});
+  const Tile tile = TileFor(s.columns);
+  const uint32_t lanes[] = {static_cast<uint32_t>(tile.lanes)};
+  const BufferRange bindings[] = {call.in[linear ? 1 : 0], call.in[linear ? 0 : 1],
+                                  linear ? Input(call, 2) : BufferRange{}, call.out[0]};
+  return call.recorder.Dispatch(FindShader("fast/matmul"), bindings, lanes, push,
+                                {static_cast<uint32_t>(tile.Across(s.columns)),
+                                 static_cast<uint32_t>(tile.Down(s.rows)), static_cast<uint32_t>(s.batch)});
 }
 
 // ---- attention
@@ -330,9 +347,15 @@ NormSizes NormSizesOf(const NodeRef& ref) {
     for (int i = 0; i < s.rank() - 1; ++i) {
       const bool keeps = i == 0 || (a.keep >> i & 1) != 0;
       if (keeps == reduced) continue;
-      sizes.dims[slot] = s[i];
-      sizes.stride[slot++] = s.stride(i) / s.back();
       (keeps ? sizes.buckets : sizes.rows) *= s[i];
+      const int64_t stride = s.stride(i) / s.back();
+      if (slot > (reduced ? sizes.kept : 0) && sizes.stride[slot - 1] == s[i] * stride) {
+        sizes.dims[slot - 1] *= s[i];
+        sizes.stride[slot - 1] = stride;
+      } else {
+        sizes.dims[slot] = s[i];
+        sizes.stride[slot++] = stride;
+      }
     }
     if (!reduced) sizes.kept = slot;
   }
@@ -366,6 +389,50 @@ Status RecordNorm(const VulkanCall& call) {
                   push, Threads(call.ref.out().elements()));
 }
 
+// ---- arithmetic where one operand is a run of the other's axes
+
+struct Part {
+  bool swapped = false;
+  int64_t inner = 1, period = 1;  // element i meets i / inner % period
+};
+// False where neither operand has the result's shape, or the other one's axes are not next to each other.
+bool ReadPart(const NodeRef& ref, Part& part) {
+  const Shape& out = ref.out();
+  part.swapped = ref.in(0).elements() != out.elements();
+  if (part.swapped && ref.in(1).elements() != out.elements()) return false;
+  const Shape& other = ref.in(part.swapped ? 0 : 1);
+  int state = 0;  // inside, among and outside of the other's axes, from the last axis on
+  for (int i = 1; i <= out.rank(); ++i) {
+    const bool there = i <= other.rank() && other[-i] != 1;
+    if (out[-i] == 1) continue;
+    if (there && state == 2) return false;
+    if (there) state = 1;
+    if (!there && state == 1) state = 2;
+    if (there) part.period *= out[-i];
+    if (!there && state == 0) part.inner *= out[-i];
+  }
+  if (part.period == 1) part.inner = 1;
+  return true;
+}
+bool BinaryFits(const NodeRef& ref, const DeviceCaps&) {
+  const BinaryFn fn = ref.attrs<BinaryAttrs>().fn;
+  Part part;
+  return ref.node.epilogue.empty() && fn != BinaryFn::kComplexMul && fn != BinaryFn::kAtan2 && ReadPart(ref, part);
+}
+Status RecordBinary(const VulkanCall& call) {
+  Part part;
+  ReadPart(call.ref, part);
+  const int64_t n = call.ref.out().elements();
+  return Dispatch(call, "fast/binary", {call.in[part.swapped ? 1 : 0], call.in[part.swapped ? 0 : 1], call.out[0]},
+                  Push()
+                      .I(n)
+                      .I(static_cast<int64_t>(call.ref.attrs<BinaryAttrs>().fn))
+                      .I(part.inner)
+                      .I(part.period)
+                      .I(part.swapped),
+                  Threads(n));
+}
+
 constexpr KernelRow Fast(Op op, std::string_view name, bool (*supports)(const NodeRef&, const DeviceCaps&),
                          VulkanRecord record, size_t (*scratch)(const NodeRef&, const DeviceCaps&) = nullptr,
                          Result<AlignedBytes> (*pack)(const NodeRef&, const DeviceCaps&) = nullptr) {
@@ -381,6 +448,7 @@ const KernelRow kRows[] = {
     Fast(Op::kAttention, "vulkan.attention", AttentionFits, RecordAttention),
     Fast(Op::kStft, "vulkan.stft", TransformFits, RecordStft, nullptr, PackRoots),
     Fast(Op::kIstft, "vulkan.istft", TransformFits, RecordIstft, FrameBytes, PackRoots),
+    Fast(Op::kBinary, "vulkan.binary", BinaryFits, RecordBinary),
     Fast(Op::kNorm, "vulkan.norm", NormFits, RecordNorm, NormBytes),
 };
 

@@ -101,7 +101,15 @@ class Plan {
       TIMBRE_TRY(staging_, device_.Allocate(static_cast<uint64_t>(widest), Placement::kHost));
     }
     TIMBRE_CHECK(FlushUploads());
-    return RecordAll(failed);
+    return RecordAll(false, options_.faults, failed);
+  }
+
+  // Each node in a submission of its own, so that it can be timed; or many together again.
+  Status RecordAgain(bool one_each) {
+    if (one_each == one_each_) return {};
+    std::pair<std::string, std::string_view> failed;
+    segments_.clear();
+    return RecordAll(one_each, nullptr, failed);
   }
 
   Status Run(std::span<const float* const> inputs, std::span<float* const> outputs) {
@@ -109,11 +117,14 @@ class Plan {
     for (const GraphPort& port : graph_.inputs) ids.push_back(port.tensor);
     TIMBRE_CHECK(ToDevice(ids, [&](size_t i, std::byte* to, size_t bytes) { std::memcpy(to, inputs[i], bytes); }));
     for (Segment& segment : segments_) {
+      const auto start = std::chrono::steady_clock::now();
       if (segment.commands) {
         TIMBRE_CHECK(device_.Run(*segment.commands));
       } else {
         TIMBRE_CHECK(RunOnCpu(segment.first));
       }
+      if (one_each_)
+        seconds_[segment.first] += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     }
     ids.clear();
     for (const GraphPort& port : graph_.outputs) ids.push_back(port.tensor);
@@ -138,6 +149,9 @@ class Plan {
     return static_cast<int>(
         std::count_if(steps_.begin(), steps_.end(), [](const Step& s) { return s.cpu != nullptr; }));
   }
+  // Summed over runs since ClearTimes; zeros while nodes run together.
+  double seconds(size_t node) const { return seconds_[node]; }
+  void ClearTimes() { seconds_.assign(graph_.nodes.size(), 0); }
   const MemoryPlan& memory() const { return plan_; }
   int folded() const { return folded_; }
   int fused() const { return fused_; }
@@ -218,9 +232,11 @@ class Plan {
     return arena_.Range(static_cast<uint64_t>(plan_.offsets[id]), static_cast<uint64_t>(Bytes(id)));
   }
 
-  Status RecordAll(std::pair<std::string, std::string_view>& failed) {
+  Status RecordAll(bool one_each, FaultInjector* faults, std::pair<std::string, std::string_view>& failed) {
+    one_each_ = one_each;
+    seconds_.resize(graph_.nodes.size());
     // A driver's watchdog looks at single submissions: not too much work in one.
-    constexpr int kMostNodes = 48;
+    const int most_nodes = one_each ? 1 : 48;
     constexpr double kMostFlops = 4e10;
     int nodes = 0;
     double flops = 0;
@@ -248,7 +264,7 @@ class Plan {
         TIMBRE_TRY(open, device_.Record());
         first = i;
       }
-      if (options_.faults) TIMBRE_CHECK(options_.faults->Pass(FaultPoint::kKernel, node.name));
+      if (faults) TIMBRE_CHECK(faults->Pass(FaultPoint::kKernel, node.name));
       std::vector<BufferRange> in, out;
       for (const TensorId id : node.inputs) in.push_back(RangeOf(id));
       for (const TensorId id : node.outputs) out.push_back(RangeOf(id));
@@ -257,7 +273,7 @@ class Plan {
       TIMBRE_CHECK(std::get<VulkanRecord>(step.row->run)(
           VulkanCall{{graph_, node}, in, out, packed, scratch, *open, device_.caps()}));
       flops += FlopsOf(graph_, node);
-      if (++nodes >= kMostNodes || flops > kMostFlops) TIMBRE_CHECK(close());
+      if (++nodes >= most_nodes || flops > kMostFlops) TIMBRE_CHECK(close());
     }
     return close();
   }
@@ -347,6 +363,8 @@ class Plan {
   uint64_t pending_bytes_ = 0;
   int64_t weight_bytes_ = 0;
   int folded_ = 0, fused_ = 0;
+  bool one_each_ = false;
+  std::vector<double> seconds_;  // of each node
 };
 
 class VulkanSession : public Session {
@@ -391,10 +409,9 @@ class VulkanSession : public Session {
     if (inputs.size() != source_.inputs.size() || outputs.size() != source_.outputs.size()) {
       return Fail(ErrorCode::kInternal, source_.name + ": run with a wrong number of inputs or outputs");
     }
-    const auto start = std::chrono::steady_clock::now();
-    const Status status = plan_->Run(inputs, outputs);
+    Status status = plan_->RecordAgain(profile_);
+    if (status) status = plan_->Run(inputs, outputs);
     if (status) {
-      seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
       ++runs_;
       return {};
     }
@@ -412,18 +429,22 @@ class VulkanSession : public Session {
 
   void EnableProfile(bool on) override {
     if (cpu_) cpu_->EnableProfile(on);
-    seconds_ = 0;
+    if (plan_) plan_->ClearTimes();
+    profile_ = on;
     runs_ = 0;
   }
-  // A command buffer is timed as a whole: one row for all of it, then the nodes with their kernels and no times of
-  // their own.
+  // Nodes are timed one submission each, which takes longer than running them together.
   std::vector<NodeTiming> Profile() const override {
     if (cpu_) return cpu_->Profile();
-    std::vector<NodeTiming> rows{{"all nodes", "all", "vulkan", seconds_, FlopsOf(graph()), 0, runs_}};
+    std::vector<NodeTiming> rows;
     for (size_t i = 0; i < graph().nodes.size(); ++i) {
       const Node& node = graph().nodes[i];
-      rows.push_back(
-          {node.name, std::string(NameOf(node.op)), plan_->KernelName(i), 0, FlopsOf(graph(), node), 0, runs_});
+      int64_t bytes = 0;
+      for (const auto& ids : {node.inputs, node.outputs}) {
+        for (const TensorId id : ids) bytes += id == kNoTensor ? 0 : graph().shape(id).elements() * 4;
+      }
+      rows.push_back({node.name, std::string(NameOf(node.op)), plan_->KernelName(i), plan_->seconds(i),
+                      FlopsOf(graph(), node), bytes, runs_});
     }
     return rows;
   }
@@ -490,7 +511,7 @@ class VulkanSession : public Session {
   std::string reason_;
   std::unique_ptr<Plan> plan_;
   std::unique_ptr<Session> cpu_;  // once the device is retired
-  double seconds_ = 0;
+  bool profile_ = false;
   int64_t runs_ = 0;
 };
 

@@ -1,5 +1,6 @@
 // A norm in three passes whose reads lie side by side: statistics of each channel over chunks of rows, their merging over the
-// channels of a group, and the result. dims and stride, in rows: kept axes first (batch among them), then the reduced ones.
+// channels of a group, and the result. dims and stride, in rows: kept axes first (batch among them), then the
+// reduced ones; axes that follow on each other are one, which saves divisions.
 // flags: 1 gamma, 2 beta, 4 subtract the mean.
 layout(push_constant) uniform Push {
   uint buckets, rows, features, groups, kept, chunks, lanes, flags;
@@ -8,10 +9,11 @@ layout(push_constant) uniform Push {
 };
 uint Row(uint index, uint lo, uint hi) {
   uint p = 0;
-  for (uint axis = hi; axis-- > lo;) {
+  for (uint axis = hi; axis-- > lo + 1u;) {
+    if (dims[axis] == 1u) continue;
     p += index % dims[axis] * stride[axis];
     index /= dims[axis];
   }
-  return p;
+  return p + index * stride[lo];
 }
 uint ChunkRows() { return (rows + chunks - 1u) / chunks; }

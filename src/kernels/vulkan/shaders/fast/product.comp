@@ -5,7 +5,7 @@
 #include "tile.glsl"
 // Convolutions of up to three dimensions, their transposes (one dispatch a phase of the strides) and linear layers as one
 // product that never unrolls its input: rows are output positions, depth is taps times input channels, columns are output
-// channels. Workgroups: rows / 64, columns / 64, groups.
+// channels. Workgroups: tiles of rows, tiles of columns, groups.
 layout(local_size_x = 256) in;
 BUFFER_IN(0, x);
 BUFFER_IN(1, weight);  // [groups, depth, columns] from `first_weight`
@@ -23,7 +23,7 @@ layout(push_constant) uniform Push {
   int row_size[3], in_size[3], out_size[3], offset[3], start[3];
   uint axis[3];
 };
-shared ivec4 origin[64];  // batch (-1: no such row), and where tap 0 reads along each axis
+shared ivec4 origin[kRows];  // batch (-1: no such row), and where tap 0 reads along each axis
 
 uint Kernel(uint i) { return axis[i] & 255u; }
 int Stride(uint i) { return int(axis[i] >> 8 & 255u); }
@@ -40,8 +40,8 @@ ivec4 Place(uint row) {
   return p;
 }
 
-// A gated layer's columns lie in blocks of 16 values and their 16 gates.
-uint Channel(uint column) { return (flags & 2u) != 0u ? column / 32u * 16u + column % 16u : column; }
+// A gated layer's columns lie in blocks of kLanes values and their gates.
+uint Channel(uint column) { return (flags & 2u) != 0u ? column / (2u * kLanes) * kLanes + column % kLanes : column; }
 
 float Finish(float v, uint channel, uint at) {
   for (uint s = steps; s != 0u; s >>= 4) {
@@ -56,9 +56,9 @@ float Finish(float v, uint channel, uint at) {
 }
 
 void main() {
-  const uint t = gl_LocalInvocationID.x, tx = t % 16u, ty = t / 16u;
-  const uint first_row = gl_WorkGroupID.x * kTile, first_column = gl_WorkGroupID.y * kTile, group = gl_WorkGroupID.z;
-  if (t < 64u) {
+  const uint t = gl_LocalInvocationID.x, tx = t % kLanes, ty = t / kLanes;
+  const uint first_row = gl_WorkGroupID.x * kRows, first_column = gl_WorkGroupID.y * kColumns, group = gl_WorkGroupID.z;
+  if (t < kRows) {
     ivec4 p = ivec4(-1);
     if (first_row + t < rows) {
       p = Place(first_row + t);
@@ -71,22 +71,22 @@ void main() {
   ClearSums();
   for (uint k0 = 0u; k0 < depth; k0 += kSlice) {
     barrier();
-    const uint k = k0 + tx;
+    const uint l = t % kSlice, k = k0 + l;  // 256 threads are whole slices: each stays with its k
     const uint tap = k / width, a = tap / (Kernel(1) * Kernel(2)), b = tap / Kernel(2) % Kernel(1), c = tap % Kernel(2);
     const ivec3 reach = ivec3(int(a) * Dilation(0), int(b) * Dilation(1), int(c) * Dilation(2));
-    for (uint i = 0u; i < 4u; ++i) {
-      const uint row = ty + 16u * i;
+    const uint feature = group * width + k % width;
+    for (uint row = t / kSlice; row < kRows; row += 256u / kSlice) {
       const ivec4 o = origin[row];
       const ivec3 p = o.yzw + reach;
       float v = 0.0;
       if (k < depth && o.x >= 0 && p.x >= 0 && p.y >= 0 && p.z >= 0 && p.x < in_size[0] && p.y < in_size[1] && p.z < in_size[2])
-        v = x[uint(((o.x * in_size[0] + p.x) * in_size[1] + p.y) * in_size[2] + p.z) * in_c + group * width + k % width];
-      slice_a[tx][row] = v;
+        v = x[uint(((o.x * in_size[0] + p.x) * in_size[1] + p.y) * in_size[2] + p.z) * in_c + feature];
+      slice_a[l * (kRows + 1u) + row] = v;
     }
-    for (uint i = 0u; i < 4u; ++i) {
-      const uint l = t / 64u + 4u * i, column = t % 64u;
-      slice_b[l][column] =
-          k0 + l < depth && first_column + column < columns ? weight[weights + (k0 + l) * columns + first_column + column] : 0.0;
+    for (uint i = t; i < kSlice * kColumns; i += 256u) {
+      const uint m = i / kColumns, column = first_column + i % kColumns;
+      slice_b[m * (kColumns + 1u) + i % kColumns] =
+          k0 + m < depth && column < columns ? weight[weights + (k0 + m) * columns + column] : 0.0;
     }
     barrier();
     AddSlices(tx, ty);
@@ -99,7 +99,7 @@ void main() {
     const ivec3 q = p.yzw * ivec3(OutStep(0), OutStep(1), OutStep(2)) + ivec3(offset[0], offset[1], offset[2]);
     const uint line = uint(((p.x * out_size[0] + q.x) * out_size[1] + q.y) * out_size[2] + q.z) * out_c;
     for (uint j = 0u; j < 4u; j += gated ? 2u : 1u) {
-      const uint column = first_column + tx + 16u * j;
+      const uint column = first_column + tx + kLanes * j;
       const uint channel = gated ? Channel(column) : group * columns + column;
       if (column >= columns || channel >= out_c) continue;
       float v = sums[i][j] + ((flags & 1u) != 0u ? bias[channel] : 0.0);
