@@ -1,4 +1,5 @@
-// The live path gives what the whole-file path gives, a fixed time later, whatever the pieces.
+// The live path gives what the whole-file path gives, a fixed time later, whatever the pieces; and does nothing that a
+// real-time thread must not.
 #include "tasks/live_denoiser.h"
 
 #include <gtest/gtest.h>
@@ -10,6 +11,7 @@
 
 #include "formats/formula_weights.h"
 #include "tests/parity/speech_support.h"
+#include "tests/support/quiet_thread.h"
 
 namespace timbre {
 namespace {
@@ -157,6 +159,44 @@ TEST(LiveDenoiser, GtcrnLiveIsTheWholeFileLater) {
       ExpectDelayed(whole, Live(*live, in, piece), live->latency(), rate / 20);
     }
   }
+}
+
+void ExpectQuiet(const SpeechModel& model, const LiveOptions& options) {
+  const Signal in = Speechlike(options.channels, options.sample_rate, 0.5);
+  Signal out = in;
+  auto live = MakeLive(model, options);
+  ASSERT_TRUE(live);
+  std::vector<std::byte> state(live->state_size());
+  const auto from = RowsAt(in, 0);
+  const auto to = RowsAt(out, 0);
+  const int64_t allocations = testing::Allocations(), locks = testing::Locks();
+  ASSERT_TRUE(live->Process(from.data(), to.data(), static_cast<int64_t>(in[0].size())));
+  live->set_mix(0.5f);
+  live->set_attenuation_limit(12);
+  live->set_post_filter_beta(0.02f);
+  ASSERT_TRUE(live->Process(from.data(), to.data(), 3000));
+  ASSERT_TRUE(live->Save(state));
+  ASSERT_TRUE(live->Restore(state));
+  live->Reset();
+  EXPECT_EQ(testing::Allocations(), allocations);
+  EXPECT_EQ(testing::Locks(), locks);
+}
+
+TEST(LiveDenoiser, ProcessingNeitherAllocatesNorLocks) {
+  if (!testing::QuietThreadCounts()) GTEST_SKIP() << "*** SKIPPED: nothing counts allocations under this sanitizer";
+  ExpectQuiet(DeepFilterModel(), {.sample_rate = 48000});
+  ExpectQuiet(DeepFilterModel(), {.sample_rate = 44100, .channels = 2});
+  ExpectQuiet(DeepFilterModel(), {.channels = 2, .use_thresholds = true});
+}
+
+TEST(LiveDenoiser, ProcessingGtcrnNeitherAllocatesNorLocks) {
+  if (!testing::QuietThreadCounts()) GTEST_SKIP() << "*** SKIPPED: nothing counts allocations under this sanitizer";
+  const std::string file = testing::SharedFile("goldens/gtcrn/gtcrn-dns3.tar");
+  TIMBRE_NEEDS_FILE(file);
+  auto model = LoadSpeechModel(file);
+  ASSERT_TRUE(model);
+  ExpectQuiet(*model, {.sample_rate = 16000});
+  ExpectQuiet(*model, {.sample_rate = 48000, .channels = 2});
 }
 
 TEST(LiveDenoiser, OutputMayBeInput) {

@@ -76,8 +76,14 @@ void Gemm(const GemmRows& rows, const GemmShape& shape, const float* packed, con
 
     // Where each block's rows are, settled once for all panels.
     const int64_t blocks = (end - begin + micro.block_rows - 1) / micro.block_rows;
-    std::vector<GemmRows::Place> places(blocks);
-    std::vector<GemmTap> taps(blocks * max_taps);
+    // On the stack where they are few, so that a real-time thread may run small products.
+    constexpr int64_t kFewBlocks = 32, kFewTaps = 256;
+    GemmRows::Place few_places[kFewBlocks];
+    GemmTap few_taps[kFewTaps];
+    std::vector<GemmRows::Place> many_places(blocks > kFewBlocks ? blocks : 0);
+    std::vector<GemmTap> many_taps(blocks * max_taps > kFewTaps ? blocks * max_taps : 0);
+    GemmRows::Place* const places = many_places.empty() ? few_places : many_places.data();
+    GemmTap* const taps = many_taps.empty() ? few_taps : many_taps.data();
     float* gathered = scratch + worker * pieces.rows * gather_ld;
     for (int64_t i = 0; i < blocks; ++i) {
       const int64_t row = begin + i * micro.block_rows;
