@@ -5,7 +5,10 @@
 #include <filesystem>
 
 #include "base/mapped_file.h"
+#include "base/paths.h"
 #include "formats/checkpoint.h"
+#include "models/cache.h"
+#include "models/catalogue.h"
 #include "models/gtcrn.h"
 
 namespace timbre {
@@ -83,6 +86,29 @@ std::string SpeechModel::architecture_name() const {
 
 int SpeechModel::sample_rate() const {
   return architecture == SpeechArchitecture::kGtcrn ? kGtcrnRate : deepfilternet.sample_rate;
+}
+
+Status CheckSpeechModelName(const std::string& name) {
+  std::error_code error;
+  if (fs::exists(name, error)) return {};
+  if (name.find('/') != std::string::npos)
+    return Fail(ErrorCode::kNotFound, "there is no file or folder '" + name + "'");
+  TIMBRE_TRY(const ModelEntry* entry, FindModel(name));
+  if (entry->task == ModelTask::kDenoise) return {};
+  return Fail(ErrorCode::kInvalidArgument,
+              "the model '" + name + "' does not clean speech; 'timbre models' lists those that do");
+}
+
+Result<SpeechModel> OpenSpeechModel(const std::string& name) {
+  TIMBRE_CHECK(CheckSpeechModelName(name));
+  std::error_code error;
+  if (fs::exists(name, error)) return LoadSpeechModel(name);
+  TIMBRE_TRY(const ModelEntry* entry, FindModel(name));
+  TIMBRE_TRY(const std::string cache, CacheDir());
+  TIMBRE_TRY(const std::vector<fs::path> files, InstalledModelFiles(cache, *entry));
+  TIMBRE_TRY(SpeechModel model, LoadSpeechModel(files.front().string()));
+  model.name = name;
+  return model;
 }
 
 Result<SpeechModel> LoadSpeechModel(const std::string& path) {

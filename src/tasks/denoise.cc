@@ -9,7 +9,6 @@
 #include "audio/encode.h"
 #include "base/paths.h"
 #include "tasks/denoise_stream.h"
-#include "tasks/fetch.h"
 #include "tasks/separate.h"
 
 namespace timbre {
@@ -203,29 +202,6 @@ Result<DenoiseReport> DenoiserImpl::Denoise(const std::string& input, Observer& 
 }
 
 }  // namespace
-
-Status CheckSpeechModelName(const std::string& name) {
-  std::error_code error;
-  if (fs::exists(name, error)) return {};
-  if (name.find('/') != std::string::npos)
-    return Fail(ErrorCode::kNotFound, "there is no file or folder '" + name + "'");
-  TIMBRE_TRY(const ModelEntry* entry, FindModel(name));
-  if (entry->task == ModelTask::kDenoise) return {};
-  return Fail(ErrorCode::kInvalidArgument,
-              "the model '" + name + "' does not clean speech; 'timbre models' lists those that do");
-}
-
-Result<SpeechModel> OpenSpeechModel(const std::string& name) {
-  TIMBRE_CHECK(CheckSpeechModelName(name));
-  std::error_code error;
-  if (fs::exists(name, error)) return LoadSpeechModel(name);
-  TIMBRE_TRY(const ModelEntry* entry, FindModel(name));
-  TIMBRE_TRY(const FetchOptions fetch, FetchOptionsFromEnvironment());
-  TIMBRE_TRY(const std::vector<fs::path> files, InstalledModelFiles(fetch.cache, *entry));
-  TIMBRE_TRY(SpeechModel model, LoadSpeechModel(files.front().string()));
-  model.name = name;
-  return model;
-}
 
 FieldList DenoiseFields(DenoiseOptions& options) {
   return {

@@ -15,14 +15,6 @@
 
 namespace timbre {
 
-inline constexpr const char* kDefaultSpeechModel = "deepfilternet3";
-
-// Whether there is a file or folder of that name, or a model for speech in the catalogue. Reads nothing.
-Status CheckSpeechModelName(const std::string& name);
-
-// A path, or a name of the catalogue whose file has been fetched.
-Result<SpeechModel> OpenSpeechModel(const std::string& name);
-
 struct DenoiseOptions {
   double attenuation_limit = 100;     // dB
   std::optional<double> post_filter;  // beta; empty: what the model's own configuration says

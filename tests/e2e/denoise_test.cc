@@ -5,7 +5,6 @@
 
 #include "audio/decode.h"
 #include "audio/encode.h"
-#include "formats/formula_weights.h"
 #include "tests/e2e/program.h"
 #include "tests/parity/speech_support.h"
 
@@ -21,20 +20,7 @@ using testing::RunTimbre;
 using testing::SharedFile;
 using testing::TempFolder;
 
-// A model folder in the official layout, with the weights of the small reference case.
-std::string MakeModel(const TempFolder& folder) {
-  const auto path = folder / "model";
-  std::filesystem::create_directories(path / "checkpoints");
-  testing::WriteAll(path / "config.ini",
-                    "[df]\ndf_lookahead = 2\n[train]\nmodel = deepfilternet3\n[deepfilternet]\nconv_lookahead = 2\n"
-                    "conv_ch = 64\nemb_num_layers = 3\ndf_gru_skip = groupedlinear\ndf_pathway_kernel_size_t = 5\n"
-                    "df_num_layers = 2\nlinear_groups = 16\nenc_linear_groups = 32\n");
-  auto weights = ReadFormulaWeights(DataFile("deepfilternet/deepfilternet3-small.weights.json"));
-  EXPECT_TRUE(weights);
-  EXPECT_TRUE(WriteSafetensors((path / "checkpoints" / "model_9.ckpt").string(), {}));
-  EXPECT_TRUE(WriteSafetensors((path / "checkpoints" / "model_7.ckpt.best").string(), **weights));
-  return path.string();
-}
+std::string MakeModel(const TempFolder& folder) { return testing::MakeSmallModelFolder(folder / "model"); }
 
 void WriteFloatWav(const std::filesystem::path& path, const std::vector<float>& samples, int rate) {
   auto writer =

@@ -5,9 +5,11 @@
 
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
+#include "formats/formula_weights.h"
 #include "formats/safetensors.h"
 #include "models/speech.h"
 #include "tasks/speech_core.h"
@@ -55,6 +57,21 @@ class Golden {
  private:
   Safetensors file_;
 };
+
+// A model folder in the official layout, with the weights of the small reference case. Returns its path.
+inline std::string MakeSmallModelFolder(const std::filesystem::path& folder) {
+  std::filesystem::create_directories(folder / "checkpoints");
+  std::ofstream(folder / "config.ini")
+      << "[df]\ndf_lookahead = 2\n[train]\nmodel = deepfilternet3\n[deepfilternet]\nconv_lookahead = 2\n"
+         "conv_ch = 64\nemb_num_layers = 3\ndf_gru_skip = groupedlinear\ndf_pathway_kernel_size_t = 5\n"
+         "df_num_layers = 2\nlinear_groups = 16\nenc_linear_groups = 32\n";
+  auto weights = ReadFormulaWeights(DataFile("deepfilternet/deepfilternet3-small.weights.json"));
+  EXPECT_TRUE(weights) << weights.error().message;
+  // The best checkpoint is the one to take, though a later one lies beside it.
+  EXPECT_TRUE(WriteSafetensors((folder / "checkpoints" / "model_9.ckpt").string(), {}));
+  EXPECT_TRUE(WriteSafetensors((folder / "checkpoints" / "model_7.ckpt.best").string(), **weights));
+  return folder.string();
+}
 
 // A whole signal through the core, mono.
 inline std::vector<float> Enhance(const SpeechModel& model, const std::vector<float>& noisy,
