@@ -12,6 +12,7 @@
 #include "base/atomic_file.h"
 #include "models/catalogue.h"
 #include "models/loader.h"
+#include "tasks/chain.h"
 #include "tasks/drum_files.h"
 #include "tasks/drums_midi.h"
 #include "tasks/drums_plot.h"
@@ -79,18 +80,20 @@ class DrumsCommand final : public Command {
          .placeholder = "PATH"},
         {.name = "from",
          .value = &from_,
-         .help = "the stem of a song to take the parts of, 'drums'; without it the input is a drum track",
+         .help =
+             "take the parts of this stem of a song, which --from-model gives first (drums); without it the input is a "
+             "drum track",
          .placeholder = "STEM"},
         {.name = "from-model",
          .value = &from_model_,
-         .help = "what takes that stem out of the song",
+         .help = "the model that --from takes its stem from",
          .placeholder = "NAME|PATH"},
         {.name = "wiener",
          .value = &wiener_,
-         .help = "LarsNet: the exponent of a filter across its stems (0: none)",
+         .help = "exponent of larsnet's Wiener filter across the stems (default: none)",
          .placeholder = "A",
          .min = 0,
-         .max = 10},
+         .max = 16},
         {.name = "separated", .value = &separated_, .help = "the inputs are folders of stems: kick.wav, snare.wav, …"},
         {.name = "config",
          .value = &config_,
@@ -150,11 +153,11 @@ class DrumsCommand final : public Command {
 
     ThreadPool pool(runtime_.threads());
     Stats stats;
-    Chain chain;
+    Parting parting;
     if (!separated_) {
-      TIMBRE_TRY(chain, MakeChain(config, pool, stats, terminal, report));
+      TIMBRE_TRY(parting, MakeParting(config, pool, stats, terminal, report));
     }
-    const Status done = All(config, inputs, chain, corrected, terminal, report["tracks"]);
+    const Status done = All(config, inputs, parting, corrected, terminal, report["tracks"]);
     report["peak_memory_mb"] = PeakMemory() / 1e6;
     ReportSteps(stats, terminal, report);
     return done;
@@ -180,14 +183,14 @@ class DrumsCommand final : public Command {
     return inputs_;
   }
 
-  // What parts a track, where its stems lie meanwhile, and what takes the drums out of a song before.
-  struct Chain {
+  // What parts a track, and where its stems lie meanwhile; nothing where the inputs are stems.
+  struct Parting {
     std::unique_ptr<PassingFolder> folder;
-    std::unique_ptr<Separator> first, parts;  // first is null for drum tracks; both are for stems
+    std::unique_ptr<Separator> separator;
   };
 
-  Result<Chain> MakeChain(const DrumsConfig& config, ThreadPool& pool, Stats& stats, Terminal& terminal,
-                          Report& report) const {
+  Result<Parting> MakeParting(const DrumsConfig& config, ThreadPool& pool, Stats& stats, Terminal& terminal,
+                              Report& report) const {
     TIMBRE_CHECK(FetchIfNamed(model_, terminal));
     TIMBRE_TRY(LoadedModel model, LoadModel(model_, model_config_, wiener_));
     // Float files that are read again at once: nothing is rescaled.
@@ -195,7 +198,6 @@ class DrumsCommand final : public Command {
     options.sample_format = "f32";
     options.clip = "none";
     options.session = runtime_.Session();
-    SeparateOptions taking = options;
     for (const std::string& stem : model.info().stems) {
       if (config.Find(stem) != nullptr) options.stems.push_back(stem);
     }
@@ -207,30 +209,31 @@ class DrumsCommand final : public Command {
     fs::create_directories(output_dir_, error);
     if (error) return Fail(ErrorCode::kIo, "'" + output_dir_ + "' cannot be made: " + error.message() + ".");
     TIMBRE_TRY(PassingFolder folder, PassingFolder::Create(output_dir_));
-    Chain chain;
-    chain.folder = std::make_unique<PassingFolder>(std::move(folder));
-    options.output_dir = taking.output_dir = chain.folder->path().string();
-    options.name = "{track}/{stem}.{ext}";
-    taking.name = "song/{track}.{ext}";
-    taking.stems = {from_};
+    Parting parting;
+    parting.folder = std::make_unique<PassingFolder>(std::move(folder));
+    options.output_dir = parting.folder->path().string();
+    options.name = "{stem}.{ext}";
     report["model"] = {{"name", model.name}, {"path", model.path}, {"stems", model.info().stems}};
-    TIMBRE_TRY(chain.parts, Separator::Create(std::move(model), options, pool, stats));
-    report["device"] = {{"name", chain.parts->device_name()}, {"reason", chain.parts->device_reason()}};
-    terminal.Say(fmt::format("{} on {}: {}", model_, chain.parts->device_name(), chain.parts->device_reason()));
-    if (from_.empty()) return chain;
-    TIMBRE_CHECK(FetchIfNamed(from_model_, terminal));
-    TIMBRE_TRY(LoadedModel song, LoadModel(from_model_));
-    TIMBRE_TRY(chain.first, Separator::Create(std::move(song), taking, pool, stats));
-    return chain;
+    if (from_.empty()) {
+      TIMBRE_TRY(parting.separator, Separator::Create(std::move(model), options, pool, stats));
+    } else {
+      TIMBRE_CHECK(FetchIfNamed(from_model_, terminal));
+      TIMBRE_TRY(LoadedModel first, LoadModel(from_model_));
+      TIMBRE_TRY(parting.separator, CreateChain(std::move(first), from_, std::move(model), options, pool, stats));
+    }
+    const Separator& separator = *parting.separator;
+    report["device"] = {{"name", separator.device_name()}, {"reason", separator.device_reason()}};
+    terminal.Say(fmt::format("{} on {}: {}", model_, separator.device_name(), separator.device_reason()));
+    return parting;
   }
 
   // One track that fails does not keep the others from being transcribed.
-  Status All(const DrumsConfig& config, const std::vector<std::string>& inputs, const Chain& chain,
+  Status All(const DrumsConfig& config, const std::vector<std::string>& inputs, const Parting& parting,
              const MidiSong& corrected, Terminal& terminal, Report& tracks) const {
     size_t failed = 0;
     for (const std::string& input : inputs) {
       Report track = {{"input", input}};
-      const Status done = One(config, input, chain, corrected, terminal, track);
+      const Status done = One(config, input, parting, corrected, terminal, track);
       terminal.EndProgress();
       if (!done) track["error"] = done.error().message;
       tracks.push_back(std::move(track));
@@ -244,14 +247,14 @@ class DrumsCommand final : public Command {
                 fmt::format("{} of {} tracks could not be transcribed; the warnings say why.", failed, inputs.size()));
   }
 
-  Status One(const DrumsConfig& config, const std::string& input, const Chain& chain, const MidiSong& corrected,
+  Status One(const DrumsConfig& config, const std::string& input, const Parting& parting, const MidiSong& corrected,
              Terminal& terminal, Report& track) const {
     std::error_code error;
     fs::create_directories(output_dir_, error);
     if (error) return Fail(ErrorCode::kIo, "'" + output_dir_ + "' cannot be made: " + error.message() + ".");
     const std::string title = fs::path(input).filename().string();
     TIMBRE_TRY(const std::vector<DrumStemFile> files,
-               separated_ ? FindDrumStems(config, input) : Part(chain, input, title, terminal, track));
+               separated_ ? FindDrumStems(config, input) : Part(*parting.separator, input, title, terminal, track));
     terminal.BeginProgress("listening to", title);
     TIMBRE_TRY(const DrumAnalysis analysis, AnalyseDrumFiles(config, files, terminal));
     terminal.EndProgress();
@@ -277,20 +280,10 @@ class DrumsCommand final : public Command {
     return {};
   }
 
-  static Result<std::vector<DrumStemFile>> Part(const Chain& chain, const std::string& input, const std::string& title,
-                                                Terminal& terminal, Report& track) {
-    std::string source = input;
-    if (chain.first != nullptr) {
-      terminal.BeginProgress("taking the drums of", title);
-      TIMBRE_TRY(const TrackReport taken, chain.first->Separate(input, terminal));
-      source = taken.outputs.front().path;
-    }
+  static Result<std::vector<DrumStemFile>> Part(Separator& separator, const std::string& input,
+                                                const std::string& title, Terminal& terminal, Report& track) {
     terminal.BeginProgress("parting", title);
-    TIMBRE_TRY(const TrackReport parted, chain.parts->Separate(source, terminal));
-    if (source != input) {
-      std::error_code ignored;
-      fs::remove(source, ignored);
-    }
+    TIMBRE_TRY(const TrackReport parted, separator.Separate(input, terminal));
     track["seconds"] = parted.seconds;
     track["real_time_factor"] = parted.real_time_factor;
     if (!parted.warning.empty()) terminal.Warn(input + ": " + parted.warning);

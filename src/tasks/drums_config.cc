@@ -339,22 +339,28 @@ const DrumStemRules* DrumsConfig::Find(std::string_view stem) const {
 Result<DrumsConfig> ParseDrumsConfig(std::string_view yaml, std::string_view name,
                                      std::span<const std::string> settings) {
   try {
-    TIMBRE_TRY(YAML::Node root, Parse(kDefault));
+    YAML::Node mine;
     if (!yaml.empty()) {
-      auto over = Parse(yaml);
-      if (!over) return Prefix(std::move(over).error(), name);
-      if (!over->IsNull() && !over->IsMap())
+      auto parsed = Parse(yaml);
+      if (!parsed) return Prefix(std::move(parsed).error(), name);
+      mine.reset(*parsed);
+      if (!mine.IsNull() && !mine.IsMap()) {
         return Fail(ErrorCode::kInvalidArgument, std::string(name) + ": it must be a map like docs/drums.yaml.");
-      if (over->IsMap()) root.reset(Merge(root, *over, false));
-      if (auto checked = Read(root); !checked) return Prefix(std::move(checked).error(), name);
+      }
     }
+    TIMBRE_TRY(YAML::Node root, Parse(kDefault));
+    if (mine.IsMap()) root.reset(Merge(root, mine, false));
+    // Read after each step, so that an error names the step that made it.
+    auto config = Read(root);
+    if (!config) return Prefix(std::move(config).error(), name);
     for (const std::string& setting : settings) {
       auto over = ParseSetting(setting);
       if (!over) return Prefix(std::move(over).error(), "--set " + setting);
       root.reset(Merge(root, *over, false));
-      if (auto checked = Read(root); !checked) return Prefix(std::move(checked).error(), "--set " + setting);
+      config = Read(root);
+      if (!config) return Prefix(std::move(config).error(), "--set " + setting);
     }
-    return Read(root);
+    return config;
   } catch (const YAML::Exception& e) {
     return Fail(ErrorCode::kInvalidArgument, std::string(name) + ": " + e.msg + ".");
   }

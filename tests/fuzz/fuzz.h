@@ -4,7 +4,8 @@
 //
 // where `bytes` is a std::string_view and Seeds() gives a std::vector<std::string> of well-formed input. In the tests a
 // target runs on its seeds and on a fixed number of reproducible mutations of them; `./dev fuzz` builds it with
-// libFuzzer and runs it at length from the same seeds.
+// libFuzzer and runs it at length from the same seeds. A slow target names a smaller number of mutations as its third
+// argument.
 #pragma once
 
 #include <string>
@@ -25,7 +26,7 @@ void WriteSeedsIfAsked(int argc, char** argv, const std::vector<std::string>& se
 }  // namespace timbre::testing
 
 #ifdef TIMBRE_LIBFUZZER
-#define TIMBRE_FUZZ_TARGET(name, seeds)                                           \
+#define TIMBRE_FUZZ_TARGET(name, seeds, ...)                                      \
   static void Fuzz##name(std::string_view bytes);                                 \
   extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv) {                  \
     ::timbre::testing::WriteSeedsIfAsked(*argc, *argv, seeds());                  \
@@ -38,8 +39,8 @@ void WriteSeedsIfAsked(int argc, char** argv, const std::vector<std::string>& se
   static void Fuzz##name(std::string_view bytes)
 #else
 #include <gtest/gtest.h>
-#define TIMBRE_FUZZ_TARGET(name, seeds)                                     \
-  static void Fuzz##name(std::string_view bytes);                           \
-  TEST(Fuzz, name) { ::timbre::testing::FuzzBriefly(Fuzz##name, seeds()); } \
+#define TIMBRE_FUZZ_TARGET(name, seeds, ...)                                                           \
+  static void Fuzz##name(std::string_view bytes);                                                      \
+  TEST(Fuzz, name) { ::timbre::testing::FuzzBriefly(Fuzz##name, seeds() __VA_OPT__(, ) __VA_ARGS__); } \
   static void Fuzz##name(std::string_view bytes)
 #endif
