@@ -35,14 +35,21 @@ bool HasGlu(const NodeRef& ref) {
 
 // ---- Convolution ----
 
+// Groups whose outputs all fit the vector that one of them would take are one product, with zeros where a group does
+// not look.
+int ProductsOf(const NodeRef& ref) {
+  const int groups = ref.attrs<ConvAttrs>().groups;
+  const int64_t lanes = CurrentMicro().lanes, out = ref.in(1)[0];
+  return out <= (out / groups + lanes - 1) / lanes * lanes ? 1 : groups;
+}
+
 GemmShape ConvShape(const NodeRef& ref) {
   const ConvGeometry g = GeometryOf(ref);
-  const Shape& weight = ref.in(1);
-  const int groups = ref.attrs<ConvAttrs>().groups;
   const int64_t lines = std::max<int64_t>(1, int64_t{g.kernel[0]} * g.kernel[1]);
+  const int products = ProductsOf(ref);
   return {.m = g.rows(),
-          .k = weight[1] * g.taps(),
-          .n = weight[0] / groups,
+          .k = g.c / products * g.taps(),
+          .n = ref.in(1)[0] / products,
           .glu = HasGlu(ref),
           .row_bytes = lines * g.stride[2] * g.c * 4};
 }
@@ -56,19 +63,23 @@ size_t ConvScratch(const NodeRef& ref, const DeviceCaps& caps) {
   return GemmScratchBytes(ConvShape(ref), caps.threads);
 }
 
-// weight [out, in/groups, kernel...] as one block of panels for each group.
+// weight [out, in/groups, kernel...] as one block of panels for each product.
 Result<AlignedBytes> ConvPack(const NodeRef& ref, const DeviceCaps&) {
   const GemmShape shape = ConvShape(ref);
   const PackedLayout layout(shape.k, shape.n, shape.glu);
-  const int groups = ref.attrs<ConvAttrs>().groups;
+  const int products = ProductsOf(ref);
   const std::vector<float> weight = ref.value(1).ToF32();
   const std::vector<float> bias = ref.has(2) ? ref.value(2).ToF32() : std::vector<float>();
-  const int64_t channels = ref.in(1)[1], taps = shape.k / channels;
-  TIMBRE_TRY(AlignedBytes packed, AlignedBytes::Allocate(groups * layout.floats() * sizeof(float)));
-  for (int g = 0; g < groups; ++g) {
-    const float* w = weight.data() + g * shape.n * shape.k;
-    const auto at = [&](int64_t i, int64_t j) { return w[(j * channels + i % channels) * taps + i / channels]; };
-    PackWeights(layout, at, bias.empty() ? nullptr : bias.data() + g * shape.n, packed.f32() + g * layout.floats());
+  const int64_t of_group = ref.in(1)[1], of_product = ref.in(0).back() / products, taps = shape.k / of_product;
+  const int64_t outputs_of_group = ref.in(1)[0] / ref.attrs<ConvAttrs>().groups;
+  TIMBRE_TRY(AlignedBytes packed, AlignedBytes::Allocate(products * layout.floats() * sizeof(float)));
+  for (int p = 0; p < products; ++p) {
+    const auto at = [&](int64_t i, int64_t j) {
+      const int64_t output = p * shape.n + j, channel = p * of_product + i % of_product;
+      if (channel / of_group != output / outputs_of_group) return 0.0f;
+      return weight[(output * of_group + channel % of_group) * taps + i / of_product];
+    };
+    PackWeights(layout, at, bias.empty() ? nullptr : bias.data() + p * shape.n, packed.f32() + p * layout.floats());
   }
   return packed;
 }
@@ -77,17 +88,17 @@ Status ConvRun(const CpuCall& call) {
   const ConvGeometry g = GeometryOf(call.ref);
   const GemmShape shape = ConvShape(call.ref);
   const PackedLayout layout(shape.k, shape.n, shape.glu);
-  const int groups = call.ref.attrs<ConvAttrs>().groups;
+  const int products = ProductsOf(call.ref);
   const Epilogue epilogue = BindEpilogue(call);
-  const int64_t channels = g.c / groups;
-  for (int i = 0; i < groups; ++i) {
-    const float* packed = call.packed->f32() + i * layout.floats();
+  const int64_t channels = g.c / products;
+  for (int p = 0; p < products; ++p) {
+    const float* packed = call.packed->f32() + p * layout.floats();
     if (g.pointwise()) {
-      const PlainRows rows(call.in[0] + i * channels, g.c, channels);
-      Gemm(rows, shape, packed, epilogue, call.out[0], call.ref.out().back(), i * shape.n, call.scratch, call.pool);
+      const PlainRows rows(call.in[0] + p * channels, g.c, channels);
+      Gemm(rows, shape, packed, epilogue, call.out[0], call.ref.out().back(), p * shape.n, call.scratch, call.pool);
     } else {
-      const ConvRows rows(g, call.in[0], i * channels, channels);
-      Gemm(rows, shape, packed, epilogue, call.out[0], call.ref.out().back(), i * shape.n, call.scratch, call.pool);
+      const ConvRows rows(g, call.in[0], p * channels, channels);
+      Gemm(rows, shape, packed, epilogue, call.out[0], call.ref.out().back(), p * shape.n, call.scratch, call.pool);
     }
   }
   return {};

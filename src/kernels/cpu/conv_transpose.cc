@@ -14,13 +14,13 @@ namespace {
 
 struct TransposeGeometry {
   int64_t batch = 1, in_channels = 1, out_channels = 1;
-  std::array<int64_t, 3> in{1, 1, 1}, out{1, 1, 1}, taps{1, 1, 1};  // taps: of one phase
+  std::array<int64_t, 3> in{1, 1, 1}, out{1, 1, 1};
   Dims3 kernel{1, 1, 1}, stride{1, 1, 1}, crop{0, 0, 0};
   int64_t groups = 1;  // in_channels and out_channels are those of one group
 
-  int64_t joined() const { return groups == 1 ? stride[2] : 1; }  // phases along the width in one product
+  // Phases along the width in one product: all, where they have equally many taps or would not fill a vector each.
+  int64_t joined() const { return groups == 1 && (kernel[2] % stride[2] == 0 || out_channels < 16) ? stride[2] : 1; }
   int64_t phases() const { return int64_t{stride[0]} * stride[1] * stride[2] / joined(); }
-  int64_t k() const { return taps[0] * taps[1] * taps[2] * in_channels; }
   int64_t n() const { return joined() * out_channels; }
 };
 
@@ -39,13 +39,12 @@ TransposeGeometry GeometryOf(const NodeRef& ref) {
     g.in[3 - attrs.dims + i] = x[1 + i];
     g.out[3 - attrs.dims + i] = y[1 + i];
   }
-  for (int i = 0; i < 3; ++i) g.taps[i] = (g.kernel[i] + g.stride[i] - 1) / g.stride[i];
   return g;
 }
 
-// One phase: which multiples q of the stride have outputs, along each axis.
+// One phase: its taps, and which multiples q of the stride have outputs, along each axis.
 struct Phase {
-  std::array<int64_t, 3> r{0, 0, 0}, first{0, 0, 0}, count{1, 1, 1};
+  std::array<int64_t, 3> r{0, 0, 0}, taps{1, 1, 1}, first{0, 0, 0}, count{1, 1, 1};
 };
 
 Phase PhaseOf(const TransposeGeometry& g, int64_t index) {
@@ -53,6 +52,7 @@ Phase PhaseOf(const TransposeGeometry& g, int64_t index) {
   const int64_t along_width = g.stride[2] / g.joined();
   phase.r = {index / along_width / g.stride[1], index / along_width % g.stride[1], index % along_width};
   for (int i = 0; i < 3; ++i) {
+    phase.taps[i] = std::max<int64_t>(1, (g.kernel[i] - phase.r[i] + g.stride[i] - 1) / g.stride[i]);
     // Where a row holds all phases of the width, it may lie partly outside.
     const int64_t low = i == 2 && g.joined() > 1 ? g.crop[i] - (g.stride[i] - 1) : g.crop[i] - phase.r[i];
     phase.first[i] = low <= 0 ? 0 : (low + g.stride[i] - 1) / g.stride[i];
@@ -69,8 +69,8 @@ ConvGeometry RowsOf(const TransposeGeometry& g, const Phase& phase) {
   rows.in = g.in;
   rows.out = phase.count;
   for (int i = 0; i < 3; ++i) {
-    rows.kernel[i] = static_cast<int32_t>(g.taps[i]);
-    rows.pad[i] = static_cast<int32_t>(g.taps[i] - 1 - phase.first[i]);
+    rows.kernel[i] = static_cast<int32_t>(phase.taps[i]);
+    rows.pad[i] = static_cast<int32_t>(phase.taps[i] - 1 - phase.first[i]);
   }
   return rows;
 }
@@ -106,9 +106,14 @@ class PhaseTarget : public GemmTarget {
 
 GemmShape ShapeOf(const TransposeGeometry& g, const Phase& phase) {
   return {.m = g.batch * phase.count[0] * phase.count[1] * phase.count[2],
-          .k = g.k(),
+          .k = phase.taps[0] * phase.taps[1] * phase.taps[2] * g.in_channels,
           .n = g.n(),
-          .row_bytes = g.taps[0] * g.taps[1] * g.in_channels * 4};
+          .row_bytes = phase.taps[0] * phase.taps[1] * g.in_channels * 4};
+}
+
+PackedLayout LayoutOf(const TransposeGeometry& g, const Phase& phase) {
+  const GemmShape shape = ShapeOf(g, phase);
+  return PackedLayout(shape.k, shape.n, false);
 }
 
 bool Supports(const NodeRef& ref, const DeviceCaps&) {
@@ -134,7 +139,6 @@ size_t Scratch(const NodeRef& ref, const DeviceCaps& caps) {
 // weight [in, out, kernel...]
 Result<AlignedBytes> Pack(const NodeRef& ref, const DeviceCaps&) {
   const TransposeGeometry g = GeometryOf(ref);
-  const PackedLayout layout(g.k(), g.n(), false);
   const std::vector<float> weight = ref.value(1).ToF32();
   std::vector<float> bias;
   if (ref.has(2)) {
@@ -146,16 +150,20 @@ Result<AlignedBytes> Pack(const NodeRef& ref, const DeviceCaps&) {
     }
   }
   const int64_t taps = int64_t{g.kernel[0]} * g.kernel[1] * g.kernel[2];
-  TIMBRE_TRY(AlignedBytes packed, AlignedBytes::Allocate(g.phases() * g.groups * layout.floats() * sizeof(float)));
+  int64_t floats = 0;
+  for (int64_t p = 0; p < g.phases(); ++p) floats += g.groups * LayoutOf(g, PhaseOf(g, p)).floats();
+  TIMBRE_TRY(AlignedBytes packed, AlignedBytes::Allocate(floats * sizeof(float)));
+  float* to = packed.f32();
   for (int64_t block = 0; block < g.phases() * g.groups; ++block) {
     const Phase phase = PhaseOf(g, block / g.groups);
+    const PackedLayout layout = LayoutOf(g, phase);
     const int64_t group = block % g.groups;
     const auto at = [&](int64_t i, int64_t j) {
       const int64_t channel = group * g.in_channels + i % g.in_channels;
       int64_t rest = i / g.in_channels, tap = 0, scale = 1;
       for (int axis = 2; axis >= 0; --axis) {
-        const int64_t back = g.taps[axis] - 1 - rest % g.taps[axis];  // inputs before the position itself
-        rest /= g.taps[axis];
+        const int64_t back = phase.taps[axis] - 1 - rest % phase.taps[axis];  // inputs before the position itself
+        rest /= phase.taps[axis];
         const int64_t r = axis == 2 && g.joined() > 1 ? j / g.out_channels : phase.r[axis];
         const int64_t k = r + back * g.stride[axis];
         if (k >= g.kernel[axis]) return 0.0f;
@@ -164,15 +172,14 @@ Result<AlignedBytes> Pack(const NodeRef& ref, const DeviceCaps&) {
       }
       return weight[(channel * g.out_channels + j % g.out_channels) * taps + tap];
     };
-    PackWeights(layout, at, bias.empty() ? nullptr : bias.data() + group * g.n(),
-                packed.f32() + block * layout.floats());
+    PackWeights(layout, at, bias.empty() ? nullptr : bias.data() + group * g.n(), to);
+    to += layout.floats();
   }
   return packed;
 }
 
 Status Run(const CpuCall& call) {
   const TransposeGeometry g = GeometryOf(call.ref);
-  const PackedLayout layout(g.k(), g.n(), false);
   Epilogue epilogue = BindEpilogue(call);
   float* repeated = call.scratch + GemmFloats(g, call.pool.threads());
   for (int i = 0; i < epilogue.count; ++i) {
@@ -184,15 +191,18 @@ Status Run(const CpuCall& call) {
     for (int64_t r = 0; r < g.joined(); ++r) std::copy_n(op.data, g.out_channels, to + r * g.out_channels);
     op.data = to;
   }
+  const float* packed = call.packed->f32();
   for (int64_t p = 0; p < g.phases(); ++p) {
     const Phase phase = PhaseOf(g, p);
     const GemmShape shape = ShapeOf(g, phase);
-    if (shape.m == 0) continue;
     const PhaseTarget target(g, phase);
     for (int64_t group = 0; group < g.groups; ++group) {
       const ConvRows rows(RowsOf(g, phase), call.in[0], group * g.in_channels, g.in_channels);
-      Gemm(rows, shape, call.packed->f32() + (p * g.groups + group) * layout.floats(), epilogue, call.out[0],
-           g.stride[2] * g.out_channels * g.groups, group * g.out_channels, call.scratch, call.pool, &target);
+      if (shape.m > 0) {
+        Gemm(rows, shape, packed, epilogue, call.out[0], g.stride[2] * g.out_channels * g.groups,
+             group * g.out_channels, call.scratch, call.pool, &target);
+      }
+      packed += LayoutOf(g, phase).floats();
     }
   }
   return {};

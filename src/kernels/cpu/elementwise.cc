@@ -15,6 +15,17 @@
 
 #include "kernels/cpu/math-inl.h"
 
+#ifndef TIMBRE_KERNELS_CPU_BINARY_ROWS_
+#define TIMBRE_KERNELS_CPU_BINARY_ROWS_
+namespace timbre {
+// The two innermost axes of a broadcast: strides of an element and of a row in both operands.
+struct BinaryRows {
+  int64_t rows, inner;
+  int64_t row_a, a, row_b, b;  // a and b: 0 or 1
+};
+}  // namespace timbre
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace timbre {
 namespace HWY_NAMESPACE {
@@ -32,29 +43,48 @@ HWY_INLINE void Zip(const float* a, int64_t sa, const float* b, int64_t sb, floa
   for (; i < count; ++i) y[i] = hn::GetLane(f(Const(a[i * sa]), Const(b[i * sb])));
 }
 
+// Rows of `inner` elements: y[r][i] = f(a[r * ra + i * sa], b[r * rb + i * sb]).
+template <typename F>
+HWY_INLINE void ZipRows(const BinaryRows& r, const float* a, const float* b, float* y, const F& f) {
+  if (r.inner >= 2 * kLanes) {
+    for (int64_t i = 0; i < r.rows; ++i) Zip(a + i * r.row_a, r.a, b + i * r.row_b, r.b, y + i * r.inner, r.inner, f);
+    return;
+  }
+  for (int64_t i = 0; i < r.rows; ++i, a += r.row_a, b += r.row_b, y += r.inner) {
+    for (int64_t j = 0; j < r.inner; ++j) y[j] = hn::GetLane(f(Const(a[j * r.a]), Const(b[j * r.b])));
+  }
+}
+
 }  // namespace
 
-void BinaryArrayT(BinaryFn fn, const float* a, int64_t sa, const float* b, int64_t sb, float* y, int64_t count) {
+void BinaryRowsT(BinaryFn fn, const BinaryRows& r, const float* a, const float* b, float* y) {
   switch (fn) {
-    case BinaryFn::kAdd: return Zip(a, sa, b, sb, y, count, [](Vec p, Vec q) HWY_ATTR { return hn::Add(p, q); });
-    case BinaryFn::kSub: return Zip(a, sa, b, sb, y, count, [](Vec p, Vec q) HWY_ATTR { return hn::Sub(p, q); });
-    case BinaryFn::kMul: return Zip(a, sa, b, sb, y, count, [](Vec p, Vec q) HWY_ATTR { return hn::Mul(p, q); });
-    case BinaryFn::kDiv: return Zip(a, sa, b, sb, y, count, [](Vec p, Vec q) HWY_ATTR { return hn::Div(p, q); });
+    case BinaryFn::kAdd: return ZipRows(r, a, b, y, [](Vec p, Vec q) HWY_ATTR { return hn::Add(p, q); });
+    case BinaryFn::kSub: return ZipRows(r, a, b, y, [](Vec p, Vec q) HWY_ATTR { return hn::Sub(p, q); });
+    case BinaryFn::kMul: return ZipRows(r, a, b, y, [](Vec p, Vec q) HWY_ATTR { return hn::Mul(p, q); });
+    case BinaryFn::kDiv: return ZipRows(r, a, b, y, [](Vec p, Vec q) HWY_ATTR { return hn::Div(p, q); });
     // Where either is not a number, so is the result.
     case BinaryFn::kMax:
-      return Zip(a, sa, b, sb, y, count,
-                 [](Vec p, Vec q) HWY_ATTR { return hn::IfThenElse(hn::Or(hn::Gt(p, q), hn::IsNaN(p)), p, q); });
+      return ZipRows(r, a, b, y,
+                     [](Vec p, Vec q) HWY_ATTR { return hn::IfThenElse(hn::Or(hn::Gt(p, q), hn::IsNaN(p)), p, q); });
     case BinaryFn::kMin:
-      return Zip(a, sa, b, sb, y, count,
-                 [](Vec p, Vec q) HWY_ATTR { return hn::IfThenElse(hn::Or(hn::Lt(p, q), hn::IsNaN(p)), p, q); });
+      return ZipRows(r, a, b, y,
+                     [](Vec p, Vec q) HWY_ATTR { return hn::IfThenElse(hn::Or(hn::Lt(p, q), hn::IsNaN(p)), p, q); });
     case BinaryFn::kAtan2:
-      for (int64_t i = 0; i < count; ++i) y[i] = std::atan2(a[i * sa], b[i * sb]);
+      for (int64_t i = 0; i < r.rows; ++i) {
+        for (int64_t j = 0; j < r.inner; ++j) {
+          y[i * r.inner + j] = std::atan2(a[i * r.row_a + j * r.a], b[i * r.row_b + j * r.b]);
+        }
+      }
       return;
     case BinaryFn::kComplexMul:
-      for (int64_t i = 0; i < count; i += 2) {
-        const float ar = a[i * sa], ai = a[i * sa + 1], br = b[i * sb], bi = b[i * sb + 1];
-        y[i] = ar * br - ai * bi;
-        y[i + 1] = ar * bi + ai * br;
+      for (int64_t i = 0; i < r.rows; ++i) {
+        const float *p = a + i * r.row_a, *q = b + i * r.row_b;
+        float* to = y + i * r.inner;
+        for (int64_t j = 0; j < r.inner; j += 2) {
+          to[j] = p[j] * q[j] - p[j + 1] * q[j + 1];
+          to[j + 1] = p[j] * q[j + 1] + p[j + 1] * q[j];
+        }
       }
       return;
   }
@@ -101,7 +131,7 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace timbre {
-HWY_EXPORT(BinaryArrayT);
+HWY_EXPORT(BinaryRowsT);
 HWY_EXPORT(ScaleRowsT);
 HWY_EXPORT(SoftmaxRowsT);
 
@@ -191,33 +221,36 @@ bool BinarySupports(const NodeRef& ref, const DeviceCaps&) {
 }
 
 Status BinaryRun(const CpuCall& call) {
-  const auto array = HWY_DYNAMIC_DISPATCH(BinaryArrayT);
+  const auto run = HWY_DYNAMIC_DISPATCH(BinaryRowsT);
   const BinaryFn fn = call.ref.attrs<BinaryAttrs>().fn;
   const Broadcast axes = BroadcastOf(call.ref.in(0), call.ref.in(1), call.ref.out());
   const int last = axes.rank - 1;
   const int64_t inner = axes.size[last];
-  int64_t outer = 1;
-  for (int i = 0; i < last; ++i) outer *= axes.size[i];
-  if (outer == 1) {
-    call.pool.ForRange(inner / 2, kGrain, [&](int64_t begin, int64_t end, int) {
-      // Even cuts keep complex numbers whole.
+  if (axes.rank == 1) {
+    // Even cuts keep complex numbers whole.
+    call.pool.ForRange((inner + 1) / 2, kGrain, [&](int64_t begin, int64_t end, int) {
       begin *= 2;
-      end = end == inner / 2 ? inner : end * 2;
-      array(fn, call.in[0] + begin * axes.a[0], axes.a[0], call.in[1] + begin * axes.b[0], axes.b[0],
-            call.out[0] + begin, end - begin);
+      end = std::min(end * 2, inner);
+      run(fn, {1, end - begin, 0, axes.a[0], 0, axes.b[0]}, call.in[0] + begin * axes.a[0],
+          call.in[1] + begin * axes.b[0], call.out[0] + begin);
     });
-    if (inner == 1) array(fn, call.in[0], 0, call.in[1], 0, call.out[0], 1);
   } else {
-    call.pool.ForRange(outer, RowGrain(inner), [&](int64_t begin, int64_t end, int) {
-      for (int64_t r = begin; r < end; ++r) {
-        int64_t rest = r, a = 0, b = 0;
-        for (int i = last - 1; i >= 0; --i) {
+    const int64_t rows = axes.size[last - 1];
+    int64_t planes = 1;
+    for (int i = 0; i < last - 1; ++i) planes *= axes.size[i];
+    call.pool.ForRange(planes * rows, RowGrain(inner), [&](int64_t begin, int64_t end, int) {
+      while (begin < end) {
+        const int64_t first = begin % rows, count = std::min(rows - first, end - begin);
+        int64_t rest = begin / rows, a = first * axes.a[last - 1], b = first * axes.b[last - 1];
+        for (int i = last - 2; i >= 0; --i) {
           const int64_t at = rest % axes.size[i];
           rest /= axes.size[i];
           a += at * axes.a[i];
           b += at * axes.b[i];
         }
-        array(fn, call.in[0] + a, axes.a[last], call.in[1] + b, axes.b[last], call.out[0] + r * inner, inner);
+        run(fn, {count, inner, axes.a[last - 1], axes.a[last], axes.b[last - 1], axes.b[last]}, call.in[0] + a,
+            call.in[1] + b, call.out[0] + begin * inner);
+        begin += count;
       }
     });
   }

@@ -20,6 +20,38 @@ HWY_BEFORE_NAMESPACE();
 namespace timbre {
 namespace HWY_NAMESPACE {
 
+namespace {
+
+// y[j] = bias[j] + sum over i of x[i] w[i][j] for kCount panels of two vectors, each [size][panel]. One row alone waits
+// for its sums unless many of them are under way.
+template <int kCount>
+HWY_INLINE void RowTimesPanels(const float* x, int64_t size, const float* w, const float* bias, float* y) {
+  const Tag d;
+  constexpr int kPanel = 2 * kLanes;
+  Vec acc[2 * kCount];
+#pragma GCC unroll 16
+  for (int j = 0; j < 2 * kCount; ++j) acc[j] = hn::LoadU(d, bias + j * kLanes);
+  for (int64_t i = 0; i < size; ++i) {
+    const Vec a = Const(x[i]);
+#pragma GCC unroll 16
+    for (int j = 0; j < 2 * kCount; ++j) {
+      acc[j] = hn::MulAdd(a, hn::LoadU(d, w + (j / 2 * size + i) * kPanel + j % 2 * kLanes), acc[j]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int j = 0; j < 2 * kCount; ++j) hn::StoreU(acc[j], d, y + j * kLanes);
+}
+
+}  // namespace
+
+// A row of state times all whole panels of its weights.
+void RowTimesWeightsT(const float* x, int64_t size, const float* w, const float* bias, int64_t panels, float* y) {
+  constexpr int kPanel = 2 * kLanes;
+  int64_t p = 0;
+  for (; p + 4 <= panels; p += 4) RowTimesPanels<4>(x, size, w + p * size * kPanel, bias + p * kPanel, y + p * kPanel);
+  for (; p < panels; ++p) RowTimesPanels<1>(x, size, w + p * size * kPanel, bias + p * kPanel, y + p * kPanel);
+}
+
 // One row's step. x and r hold the inputs' and the state's part of the gates, `size` floats each; h and c are the
 // state. Whole vectors are read and written: all have room for one more.
 void GruStepT(const float* x, const float* r, float* h, float*, int64_t size) {
@@ -51,6 +83,7 @@ HWY_AFTER_NAMESPACE();
 namespace timbre {
 HWY_EXPORT(GruStepT);
 HWY_EXPORT(LstmStepT);
+HWY_EXPORT(RowTimesWeightsT);
 
 namespace {
 
@@ -108,6 +141,7 @@ Status RnnRun(const CpuCall& call) {
   const PackedLayout inputs(s.in, s.width(), false), state(s.hidden, s.width(), false);
   const bool gru = call.ref.node.op == Op::kGru, reverse = call.ref.attrs<RnnAttrs>().reverse;
   const auto step = gru ? HWY_DYNAMIC_DISPATCH(GruStepT) : HWY_DYNAMIC_DISPATCH(LstmStepT);
+  const auto row_times_weights = HWY_DYNAMIC_DISPATCH(RowTimesWeightsT);
   float* from_inputs = call.scratch + GemmScratchBytes(s.inputs(), call.pool.threads()) / sizeof(float);
   float* workers = from_inputs + s.input_floats();
   Gemm(PlainRows(call.in[0], s.in, s.in), s.inputs(), call.packed->f32(), Epilogue{}, from_inputs, s.width(), 0,
@@ -129,7 +163,12 @@ Status RnnRun(const CpuCall& call) {
     for (int64_t i = 0; i < s.steps; ++i) {
       const int64_t t = reverse ? s.steps - 1 - i : i;
       const GemmTap tap{.a = 0, .b = 0, .k = s.hidden};
-      for (int64_t p = 0; p < state.panels(); ++p) {
+      int64_t whole = 0;  // panels done
+      if (rows == 1) {
+        whole = s.width() / micro.panel;
+        row_times_weights(h, s.hidden, weights + state.bias_floats(), weights, whole, from_state);
+      }
+      for (int64_t p = whole; p < state.panels(); ++p) {
         const bool half = state.half(p);
         const int64_t panel = half ? micro.lanes : micro.panel, column = p * micro.panel;
         const int64_t width = std::min(panel, s.width() - column);
