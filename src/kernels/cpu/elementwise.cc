@@ -82,8 +82,10 @@ void BinaryRowsT(BinaryFn fn, const BinaryRows& r, const float* a, const float* 
         const float *p = a + i * r.row_a, *q = b + i * r.row_b;
         float* to = y + i * r.inner;
         for (int64_t j = 0; j < r.inner; j += 2) {
-          to[j] = p[j] * q[j] - p[j + 1] * q[j + 1];
-          to[j + 1] = p[j] * q[j + 1] + p[j + 1] * q[j];
+          // The result may lie where a factor does.
+          const float re = p[j] * q[j] - p[j + 1] * q[j + 1], im = p[j] * q[j + 1] + p[j + 1] * q[j];
+          to[j] = re;
+          to[j + 1] = im;
         }
       }
       return;
