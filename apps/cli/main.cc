@@ -127,6 +127,7 @@ ExitCode Main(std::vector<std::string> words) {
   if (words.empty()) return Complain({ErrorCode::kInvalidArgument, "a command is missing; see 'timbre --help'."});
   const std::string name = words.front();
   words.erase(words.begin());
+  if (name == "help" && !words.empty()) return Main({words.front(), "--help"});
   if (name == "--help" || name == "-h" || name == "help") {
     fmt::print("{}\n", Help());
     return kExitOk;

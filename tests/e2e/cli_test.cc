@@ -21,8 +21,12 @@ void ExpectOneSentence(const Ran& ran, int code, const std::string& part) {
 }
 
 TEST(Cli, HelpAndVersionGoToStdout) {
-  for (const std::vector<std::string>& words :
-       {std::vector<std::string>{"--help"}, {"--version"}, {"devices", "--help"}, {"devices", "-h"}}) {
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"--help"},
+                                                {"--version"},
+                                                {"devices", "--help"},
+                                                {"devices", "-h"},
+                                                {"help"},
+                                                {"help", "devices"}}) {
     const Ran ran = RunTimbre(words);
     EXPECT_EQ(ran.code, 0);
     EXPECT_EQ(ran.err, "");
