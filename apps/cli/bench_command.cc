@@ -40,6 +40,10 @@ struct Buffers {
 // What takes no measurable time has no rate.
 double Rate(double amount, double seconds) { return seconds > 0 ? amount / seconds / 1e9 : 0; }
 
+std::string OfPeak(double gflops, double peak) {
+  return peak > 0 ? fmt::format(", {:.1f} % of the peak of {:.1f}", 100 * gflops / peak, peak) : "";
+}
+
 // Sums over nodes with one operator and kernel.
 struct Group {
   double seconds = 0, flops = 0, bytes = 0;  // of one run
@@ -86,8 +90,8 @@ class BenchCommand final : public Command {
     TIMBRE_CHECK(runtime_.Check());
     ThreadPool pool(runtime_.threads());
     if (pin_) pool.Pin();
-    CpuPeak peak = MeasureCpuPeak(pool);
-    if (what_ != "kernels") return BenchNetwork(pool, peak, terminal, report);
+    if (what_ != "kernels") return BenchNetwork(pool, terminal, report);
+    const CpuPeak peak = MeasureCpuPeak(pool);
     report["simd_target"] = peak.simd_target;
     report["threads"] = pool.threads();
     report["peak_gflops"] = peak.gflops;
@@ -96,8 +100,13 @@ class BenchCommand final : public Command {
   }
 
  private:
-  Status BenchNetwork(ThreadPool& pool, CpuPeak peak, Terminal& terminal, Report& report) {
+  Status BenchNetwork(ThreadPool& pool, Terminal& terminal, Report& report) {
     TIMBRE_TRY(const NetworkRow* network, FindNetwork(what_));
+    TIMBRE_TRY(const DeviceChoice choice, ChooseDevice(runtime_.device()));
+    // What the processor could do says nothing about a GPU.
+    const bool on_cpu = choice.vulkan_index < 0;
+    CpuPeak peak;
+    if (on_cpu) peak = MeasureCpuPeak(pool);
     Stats stats;
     const std::unique_ptr<Weights> weights = RandomWeights(seed_);
     TIMBRE_TRY(Graph graph, network->build(*weights, batch_));
@@ -121,13 +130,13 @@ class BenchCommand final : public Command {
     session->EnableProfile(true);
     TIMBRE_CHECK(session->Run(buffers.in, buffers.out));
     // Before and after: a machine that was disturbed during one of them does not flatter the fraction.
-    peak.gflops = std::max(peak.gflops, MeasureCpuPeak(pool).gflops);
+    if (on_cpu) peak.gflops = std::max(peak.gflops, MeasureCpuPeak(pool).gflops);
 
     const double median = Median(seconds);
     report["model"] = what_;
     report["device"] = session->device_name();
     report["device_reason"] = session->device_reason();
-    report["simd_target"] = peak.simd_target;
+    report["simd_target"] = on_cpu ? Report(peak.simd_target) : Report();
     report["threads"] = pool.threads();
     report["batch"] = batch_;
     report["runs"] = seconds;
@@ -135,8 +144,8 @@ class BenchCommand final : public Command {
     report["real_time_factor"] = median / network->seconds;
     report["gflop_per_tile"] = gflop;
     report["gflops"] = gflop / median;
-    report["peak_gflops"] = peak.gflops;
-    report["fraction_of_peak"] = gflop / median / peak.gflops;
+    report["peak_gflops"] = on_cpu ? Report(peak.gflops) : Report();
+    report["fraction_of_peak"] = on_cpu ? Report(gflop / median / peak.gflops) : Report();
     report["peak_memory_mb"] = memory / 1e6;
     report["arena_mb"] = static_cast<double>(session->arena_bytes()) / 1e6;
     report["weights_mb"] = static_cast<double>(session->weight_bytes()) / 1e6;
@@ -146,8 +155,7 @@ class BenchCommand final : public Command {
         fmt::format("  seconds per tile   {:.4f}, median of {} ({:.4f} to {:.4f})", median, runs_, *fastest, *slowest));
     terminal.Print(fmt::format("  real-time factor   {:.4f}", median / network->seconds));
     terminal.Print(fmt::format("  GFLOP per tile     {:.1f}", gflop));
-    terminal.Print(fmt::format("  GFLOP/s            {:.1f}, {:.1f} % of the peak of {:.1f}", gflop / median,
-                               100 * gflop / median / peak.gflops, peak.gflops));
+    terminal.Print(fmt::format("  GFLOP/s            {:.1f}{}", gflop / median, OfPeak(gflop / median, peak.gflops)));
     terminal.Print(fmt::format("  peak memory        {} (activations {}, weights {})", BytesText(memory),
                                BytesText(static_cast<double>(session->arena_bytes())),
                                BytesText(static_cast<double>(session->weight_bytes()))));
@@ -170,10 +178,10 @@ class BenchCommand final : public Command {
       total += seconds;
     }
     const auto line = [&](const std::string& name, const std::string& kernel, const Group& group) {
-      return fmt::format("  {:<40} {:<24} {:>5} {:>9.2f} {:>6.1f}% {:>8.2f} {:>8.1f} {:>6.1f}% {:>7.1f}", name, kernel,
-                         group.nodes, group.seconds * 1e3, 100 * group.seconds / total, group.flops / 1e9,
-                         Rate(group.flops, group.seconds), 100 * Rate(group.flops, group.seconds) / peak_gflops,
-                         Rate(group.bytes, group.seconds));
+      return fmt::format(
+          "  {:<40} {:<24} {:>5} {:>9.2f} {:>6.1f}% {:>8.2f} {:>8.1f} {:>6.1f}% {:>7.1f}", name, kernel, group.nodes,
+          group.seconds * 1e3, 100 * group.seconds / total, group.flops / 1e9, Rate(group.flops, group.seconds),
+          peak_gflops > 0 ? 100 * Rate(group.flops, group.seconds) / peak_gflops : 0, Rate(group.bytes, group.seconds));
     };
     const std::string head = fmt::format("  {:<40} {:<24} {:>5} {:>9} {:>7} {:>8} {:>8} {:>7} {:>7}", "operator",
                                          "kernel", "nodes", "ms", "time", "GFLOP", "GFLOP/s", "of peak", "GB/s");

@@ -16,6 +16,7 @@ class RuntimeOptions {
   // What it points at lives as long as this.
   SessionOptions Session() const;
   int threads() const { return options_.threads; }
+  const std::string& device() const { return options_.device; }
 
  private:
   SessionOptions options_;

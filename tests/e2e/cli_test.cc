@@ -72,10 +72,18 @@ TEST(Cli, DevicesAreReportedAsJson) {
   EXPECT_TRUE(std::any_of(report["devices"].begin(), report["devices"].end(),
                           [](const Json& device) { return device["device"] == "cpu"; }));
   EXPECT_NE(ran.err.find("auto takes"), std::string::npos);
+  int taken = 0;
+  for (const Json& device : report["devices"]) {
+    taken += device["taken"].get<bool>();
+    EXPECT_EQ(device["taken"].get<bool>(), device["why_not"].is_null());
+    EXPECT_EQ(device["taken"].get<bool>(), device["device"] == report["auto"]);
+  }
+  EXPECT_EQ(taken, 1);
 }
 
 TEST(Cli, BenchReportsEveryFigure) {
-  const Ran ran = RunTimbre({"bench", "htdemucs-small", "--runs", "1", "--threads", "1", "--profile", "--json", "-"});
+  const Ran ran = RunTimbre(
+      {"bench", "htdemucs-small", "--device", "cpu", "--runs", "1", "--threads", "1", "--profile", "--json", "-"});
   ASSERT_EQ(ran.code, 0) << ran.err;
   const Json report = Json::parse(ran.out);
   EXPECT_EQ(report["model"], "htdemucs-small");
