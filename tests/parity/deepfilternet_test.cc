@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include "base/mapped_file.h"
-#include "formats/formula_weights.h"
 #include "tasks/stateful_session.h"
 #include "tests/parity/speech_support.h"
 
@@ -14,49 +13,7 @@ using testing::DataFile;
 using testing::Golden;
 using testing::kFloor;
 using testing::SharedFile;
-
-// The released network's configuration, which the small case shares.
-constexpr char kConfig[] = R"([df]
-sr = 48000
-fft_size = 960
-hop_size = 480
-nb_erb = 32
-nb_df = 96
-norm_tau = 1
-lsnr_max = 35
-lsnr_min = -15
-min_nb_erb_freqs = 2
-df_order = 5
-df_lookahead = 2
-[train]
-model = deepfilternet3
-[deepfilternet]
-conv_lookahead = 2
-conv_ch = 64
-conv_kernel = 1,3
-convt_kernel = 1,3
-conv_kernel_inp = 3,3
-emb_hidden_dim = 256
-emb_num_layers = 3
-df_hidden_dim = 256
-df_gru_skip = groupedlinear
-df_pathway_kernel_size_t = 5
-df_num_layers = 2
-linear_groups = 16
-enc_linear_groups = 32
-)";
-
-SpeechModel SmallModel() {
-  SpeechModel model;
-  auto config = ParseDeepFilterNetConfig(kConfig);
-  EXPECT_TRUE(config) << config.error().message;
-  auto weights = ReadFormulaWeights(DataFile("deepfilternet/deepfilternet3-small.weights.json"));
-  EXPECT_TRUE(weights) << weights.error().message;
-  if (!config || !weights) return model;
-  model.deepfilternet = *config;
-  model.weights = *weights;
-  return model;
-}
+using testing::SmallDeepFilterNet;
 
 SpeechModel ReleasedModel() {
   auto model = LoadSpeechModel(SharedFile("goldens/deepfilternet/deepfilternet3.zip"));
@@ -128,18 +85,19 @@ void ExpectStagesAgree(const SpeechModel& model, const Golden& golden) {
 
 TEST(DeepFilterNetParity, SmallStages) {
   const Golden golden(DataFile("deepfilternet/deepfilternet3-small.safetensors"));
-  ExpectStagesAgree(SmallModel(), golden);
+  ExpectStagesAgree(SmallDeepFilterNet(), golden);
 }
 
 TEST(DeepFilterNetParity, SmallSignal) {
   const Golden golden(DataFile("deepfilternet/deepfilternet3-small.safetensors"));
-  EXPECT_GE(Agreement(golden["enhanced"], testing::Enhance(SmallModel(), golden["noisy"], {.block_frames = 16})),
-            kFloor);
+  EXPECT_GE(
+      Agreement(golden["enhanced"], testing::Enhance(SmallDeepFilterNet(), golden["noisy"], {.block_frames = 16})),
+      kFloor);
 }
 
 TEST(DeepFilterNetParity, OneFrameAtATimeIsTheSame) {
   const Golden golden(DataFile("deepfilternet/deepfilternet3-small.safetensors"));
-  EXPECT_GE(Agreement(golden["enhanced"], testing::Enhance(SmallModel(), golden["noisy"], {.block_frames = 1})),
+  EXPECT_GE(Agreement(golden["enhanced"], testing::Enhance(SmallDeepFilterNet(), golden["noisy"], {.block_frames = 1})),
             kFloor);
 }
 
@@ -148,13 +106,13 @@ TEST(DeepFilterNetParity, PartsAreTheWhole) {
   const Golden golden(DataFile("deepfilternet/deepfilternet3-small.safetensors"));
   const SpeechCoreOptions parts{
       .use_thresholds = true, .threshold_min = -1000, .threshold_max_erb = 1000, .threshold_max_df = 1000};
-  EXPECT_GE(Agreement(golden["enhanced"], testing::Enhance(SmallModel(), golden["noisy"], parts)), kFloor);
+  EXPECT_GE(Agreement(golden["enhanced"], testing::Enhance(SmallDeepFilterNet(), golden["noisy"], parts)), kFloor);
 }
 
 TEST(DeepFilterNetParity, ThresholdsLeaveStagesOut) {
   const Golden golden(DataFile("deepfilternet/deepfilternet3-small.safetensors"));
   const std::vector<float> noisy = golden["noisy"];
-  const SpeechModel model = SmallModel();
+  const SpeechModel model = SmallDeepFilterNet();
   // Every frame counts as noise: silence.
   SpeechCoreOptions options{.use_thresholds = true, .threshold_min = 1000};
   for (const float v : testing::Enhance(model, noisy, options)) ASSERT_EQ(v, 0.0f);

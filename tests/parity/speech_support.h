@@ -104,4 +104,47 @@ inline std::vector<float> Enhance(const SpeechModel& model, const std::vector<fl
   return out;
 }
 
+// The released network's configuration, which the small case shares.
+inline constexpr char kDeepFilterNetConfig[] = R"([df]
+sr = 48000
+fft_size = 960
+hop_size = 480
+nb_erb = 32
+nb_df = 96
+norm_tau = 1
+lsnr_max = 35
+lsnr_min = -15
+min_nb_erb_freqs = 2
+df_order = 5
+df_lookahead = 2
+[train]
+model = deepfilternet3
+[deepfilternet]
+conv_lookahead = 2
+conv_ch = 64
+conv_kernel = 1,3
+convt_kernel = 1,3
+conv_kernel_inp = 3,3
+emb_hidden_dim = 256
+emb_num_layers = 3
+df_hidden_dim = 256
+df_gru_skip = groupedlinear
+df_pathway_kernel_size_t = 5
+df_num_layers = 2
+linear_groups = 16
+enc_linear_groups = 32
+)";
+
+inline SpeechModel SmallDeepFilterNet() {
+  SpeechModel model;
+  auto config = ParseDeepFilterNetConfig(kDeepFilterNetConfig);
+  EXPECT_TRUE(config) << config.error().message;
+  auto weights = ReadFormulaWeights(DataFile("deepfilternet/deepfilternet3-small.weights.json"));
+  EXPECT_TRUE(weights) << weights.error().message;
+  if (!config || !weights) return model;
+  model.deepfilternet = *config;
+  model.weights = *weights;
+  return model;
+}
+
 }  // namespace timbre::testing

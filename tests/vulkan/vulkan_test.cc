@@ -1,9 +1,6 @@
-// The Vulkan device on whatever driver is there; Mesa's software driver is enough. The validation layers are on where
-// they are installed.
+// The Vulkan device on whatever driver is there; Mesa's software driver is enough.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <iostream>
 #include <set>
 
 #include "graph/net.h"
@@ -12,28 +9,10 @@
 #include "runtime/vulkan/device.h"
 #include "runtime/vulkan/session.h"
 #include "tests/conformance/one_node.h"
+#include "tests/vulkan/usable_device.h"
 
 namespace timbre {
 namespace {
-
-// Before the loader is opened.
-const bool validation_on = setenv("TIMBRE_VULKAN_VALIDATION", "1", 1) == 0;
-
-int UsableDevice() {
-  const auto devices = ListVulkanDevices();
-  if (!devices) return -1;
-  for (const VulkanDeviceInfo& d : *devices) {
-    if (d.unusable.empty()) return d.index;
-  }
-  return -1;
-}
-
-#define TIMBRE_NEED_VULKAN()                                                                      \
-  if (UsableDevice() < 0) {                                                                       \
-    std::cerr << "SKIPPED for want of a Vulkan driver: the Vulkan device was not checked here\n"; \
-    GTEST_SKIP() << "no Vulkan";                                                                  \
-  }                                                                                               \
-  static_assert(true)
 
 class VulkanConformance : public testing::TestWithParam<int> {};
 
@@ -133,7 +112,7 @@ TEST(Vulkan, EveryInjectedFaultStillGivesTheResult) {
   SessionOptions cpu;
   cpu.device = "cpu";
   const std::vector<float> expected = RunSmall(cpu, nullptr).value();
-  const std::string wish = "vulkan:" + std::to_string(UsableDevice());
+  const std::string wish = UsableDeviceName();
   for (const FaultPoint point : {FaultPoint::kKernel, FaultPoint::kPipeline, FaultPoint::kAllocation,
                                  FaultPoint::kSubmit, FaultPoint::kWait, FaultPoint::kDevice}) {
     FaultInjector counter;

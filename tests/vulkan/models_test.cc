@@ -1,0 +1,332 @@
+// Reference cases on the Vulkan device: every node on a Vulkan kernel, no step down, nothing from the validation
+// layers.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "audio/decode.h"
+#include "audio/encode.h"
+#include "formats/formula_weights.h"
+#include "models/gtcrn.h"
+#include "models/htdemucs.h"
+#include "models/larsnet.h"
+#include "models/loader.h"
+#include "models/mdx23c.h"
+#include "runtime/vulkan/device.h"
+#include "tests/e2e/program.h"
+#include "tests/parity/speech_support.h"
+#include "tests/support/golden.h"
+#include "tests/vulkan/usable_device.h"
+
+namespace timbre {
+namespace {
+
+using testing::DataPath;
+using testing::RatioDb;
+using testing::SharedPath;
+using testing::Transposed;
+using testing::Values;
+
+constexpr double kFloorDb = 90;  // for kernels that may sum in any order
+
+// What the session says of itself: no node that has a Vulkan kernel runs elsewhere.
+void ExpectAllOnTheDevice(const Session& session) {
+  for (const NodeTiming& row : session.Profile()) {
+    EXPECT_EQ(row.kernel.find("cpu"), std::string::npos) << row.node << " ran on " << row.kernel;
+  }
+}
+
+// One tile of a model against the slices of the case.
+void CheckChunk(const SeparationModel& model, const Safetensors& file) {
+  const int64_t messages = VulkanValidationMessages();
+  const std::vector<float> mix = Values(file, "mix");
+  const int64_t samples = static_cast<int64_t>(mix.size()) / 2;
+  const int64_t features = 2 * static_cast<int64_t>(model.info().stems.size());
+  auto graph = model.BuildTile(samples, 1);
+  ASSERT_TRUE(graph) << graph.error().message;
+  ThreadPool pool(1);
+  Stats stats;
+  SessionOptions options;
+  options.device = UsableDeviceName();
+  auto session = MakeSession(*std::move(graph), options, pool, &stats);
+  ASSERT_TRUE(session) << session.error().message;
+  const std::vector<float> input = Transposed(mix, 2, samples);
+  std::vector<float> output(samples * features);
+  const float* const in[] = {input.data()};
+  float* const out[] = {output.data()};
+  const Status ran = (*session)->Run(in, out);
+  ASSERT_TRUE(ran) << ran.error().message;
+  ExpectAllOnTheDevice(**session);
+  EXPECT_TRUE(stats.steps().empty());
+  const std::vector<float> ours = Transposed(output, samples, features);
+  int checked = 0;
+  for (const std::string slice : {"", ".head", ".mid", ".tail"}) {
+    const auto found = file.tensors->find("stems" + slice);
+    if (found == file.tensors->end()) continue;
+    const int64_t count = found->second.shape.back();
+    const int64_t begin = slice == ".mid" ? (samples - count) / 2 : slice == ".tail" ? samples - count : 0;
+    std::vector<float> part;
+    for (int64_t r = 0; r < features; ++r)
+      part.insert(part.end(), ours.begin() + r * samples + begin, ours.begin() + r * samples + begin + count);
+    EXPECT_GE(RatioDb(Values(file, "stems" + slice), part), kFloorDb) << "stems" << slice;
+    ++checked;
+  }
+  EXPECT_GT(checked, 0);
+  EXPECT_EQ(VulkanValidationMessages(), messages);
+}
+
+TEST(VulkanModels, Mdx23cSmall) {
+  TIMBRE_NEED_VULKAN();
+  const auto file = ReadSafetensors(DataPath("mdx23c-small.safetensors"));
+  ASSERT_TRUE(file) << file.error().message;
+  const auto weights = ReadFormulaWeights(DataPath("mdx23c-small.weights.json"));
+  ASSERT_TRUE(weights) << weights.error().message;
+  const auto options = ParseMdx23cConfig(file->metadata.at("config"));
+  ASSERT_TRUE(options) << options.error().message;
+  const auto model = MakeMdx23c(*options, *weights);
+  ASSERT_TRUE(model) << model.error().message;
+  CheckChunk(**model, *file);
+}
+
+// One tile on a device, of noise.
+Result<std::vector<float>> RunNoise(Graph graph, const SessionOptions& options, Stats* stats) {
+  ThreadPool pool(1);
+  TIMBRE_TRY(auto session, MakeSession(std::move(graph), options, pool, stats));
+  std::vector<std::vector<float>> inputs;
+  std::vector<const float*> in;
+  for (const GraphPort& port : session->graph().inputs) {
+    auto& values = inputs.emplace_back(session->graph().shape(port.tensor).elements());
+    for (size_t i = 0; i < values.size(); ++i) values[i] = FormulaValue(Fnv1a64(port.name), i, -0.5f, 1);
+  }
+  for (const auto& values : inputs) in.push_back(values.data());
+  std::vector<float> result(session->graph().shape(session->graph().outputs[0].tensor).elements());
+  float* const out[] = {result.data()};
+  TIMBRE_CHECK(session->Run(in, out));
+  if (options.device != "cpu" && options.faults == nullptr) ExpectAllOnTheDevice(*session);
+  return result;
+}
+
+// At a reduced size, held against the CPU, whose own case is the released shape's.
+TEST(VulkanModels, Larsnet) {
+  TIMBRE_NEED_VULKAN();
+  const int64_t messages = VulkanValidationMessages();
+  std::vector<float> results[2];
+  for (const bool vulkan : {false, true}) {
+    auto graph = BuildLarsnet({.stems = {"kick"}, .n_fft = 256, .frames = 64, .bins = 64}, *RandomWeights(3), 1);
+    ASSERT_TRUE(graph) << graph.error().message;
+    auto result = RunNoise(*std::move(graph), {.device = vulkan ? UsableDeviceName() : "cpu"}, nullptr);
+    ASSERT_TRUE(result) << result.error().message;
+    results[vulkan] = *std::move(result);
+  }
+  EXPECT_GE(RatioDb(results[0], results[1]), kFloorDb);
+  EXPECT_EQ(VulkanValidationMessages(), messages);
+}
+
+Graph ShortHtdemucs() {
+  HtdemucsOptions options;
+  options.channels = 4;
+  options.dconv_comp = 4;
+  options.bottom_channels = 16;
+  options.t_layers = 1;
+  options.dconv_mode = 3;
+  options.segment = 0.2;
+  auto graph = BuildHtdemucs(options, *RandomWeights(5), options.training_samples(), 1);
+  EXPECT_TRUE(graph) << graph.error().message;
+  return *std::move(graph);
+}
+
+// Every kind of fault, in the middle and at the end: the tile still ends right, and the report says what happened.
+TEST(VulkanModels, HtdemucsSurvivesEveryKindOfFault) {
+  TIMBRE_NEED_VULKAN();
+  FaultInjector counter;
+  SessionOptions options;
+  options.device = UsableDeviceName();
+  options.faults = &counter;
+  const auto healthy = RunNoise(ShortHtdemucs(), options, nullptr);
+  ASSERT_TRUE(healthy) << healthy.error().message;
+  for (const FaultPoint point : {FaultPoint::kKernel, FaultPoint::kPack, FaultPoint::kAllocation, FaultPoint::kPipeline,
+                                 FaultPoint::kSubmit, FaultPoint::kWait, FaultPoint::kDevice}) {
+    const int64_t passes = counter.passes(point);
+    ASSERT_GT(passes, 0) << NameOf(point);
+    for (const int64_t n : std::set<int64_t>{passes / 3, passes - 1}) {
+      FaultInjector injector;
+      injector.FailAt(point, n);
+      options.faults = &injector;
+      options.strict = false;
+      Stats stats;
+      const auto out = RunNoise(ShortHtdemucs(), options, &stats);
+      ASSERT_TRUE(out) << NameOf(point) << " " << n << ": " << out.error().message;
+      EXPECT_GE(RatioDb(*healthy, *out), kFloorDb) << NameOf(point) << " " << n;
+      ASSERT_EQ(stats.steps().size(), 1u) << NameOf(point) << " " << n;
+      const StepDown step = stats.steps()[0];
+      EXPECT_FALSE(step.node.empty() || step.from.empty() || step.to.empty());
+      EXPECT_NE(step.from, step.to);
+      EXPECT_EQ(step.count, 1);
+      EXPECT_NE(step.reason.find("injected fault"), std::string::npos) << step.reason;
+
+      if (n != passes - 1) continue;
+      FaultInjector again;
+      again.FailAt(point, n);
+      options.faults = &again;
+      options.strict = true;
+      const auto refused = RunNoise(ShortHtdemucs(), options, nullptr);
+      ASSERT_FALSE(refused) << NameOf(point) << " " << n;
+      for (const std::string& fact : {step.node, step.from, step.to, step.reason})
+        EXPECT_NE(refused.error().message.find(fact), std::string::npos) << fact << "\n" << refused.error().message;
+    }
+  }
+}
+
+TEST(VulkanModels, DeepFilterNet3Small) {
+  TIMBRE_NEED_VULKAN();
+  const testing::Golden golden(DataPath("deepfilternet/deepfilternet3-small.safetensors"));
+  const int64_t messages = VulkanValidationMessages();
+  EXPECT_GE(testing::Agreement(golden["enhanced"],
+                               testing::Enhance(testing::SmallDeepFilterNet(), golden["noisy"], {.block_frames = 16},
+                                                {}, {.device = UsableDeviceName()})),
+            kFloorDb);
+  EXPECT_EQ(VulkanValidationMessages(), messages);
+}
+
+TEST(VulkanModels, Gtcrn) {
+  TIMBRE_NEED_VULKAN();
+  TIMBRE_NEED_SHARED(SharedPath("goldens/gtcrn/gtcrn-dns3.safetensors"));
+  const testing::Golden golden(SharedPath("goldens/gtcrn/gtcrn-dns3.safetensors"));
+  auto model = LoadSpeechModel(SharedPath("goldens/gtcrn/gtcrn-dns3.tar"));
+  ASSERT_TRUE(model) << model.error().message;
+  const int64_t messages = VulkanValidationMessages();
+  // The first second of it: what comes later changes nothing before.
+  std::vector<float> noisy = golden["noisy"], expected = golden["enhanced"];
+  noisy.resize(16000 + 2 * kGtcrnFft);
+  std::vector<float> ours = testing::Enhance(*model, noisy, {.block_frames = 70}, {}, {.device = UsableDeviceName()});
+  ours.resize(16000);
+  expected.resize(16000);
+  EXPECT_GE(testing::Agreement(expected, ours), kFloorDb);
+  EXPECT_EQ(VulkanValidationMessages(), messages);
+}
+
+// HTDemucs through the program, files in and files out; then the plan's own word that every node was on the device.
+void CheckProgram(const std::string& name, const std::string& checkpoint) {
+  const std::string path = SharedPath("goldens/htdemucs/" + checkpoint);
+  const auto file = ReadSafetensors(SharedPath("goldens/htdemucs/" + name + ".short.safetensors"));
+  ASSERT_TRUE(file) << file.error().message;
+  const std::vector<float> mix = Values(*file, "mix");
+  const int64_t samples = static_cast<int64_t>(mix.size()) / 2;
+  const testing::TempFolder folder;
+  const WriteOptions exact{.format = FileFormat::kWav, .sample_format = SampleFormat::kF32, .clip = ClipMode::kNone};
+  {
+    auto writer = AudioWriter::Create(folder / "mix.wav", exact, 44100, 2);
+    ASSERT_TRUE(writer) << writer.error().message;
+    ASSERT_TRUE((*writer)->Write(Transposed(mix, 2, samples).data(), samples));
+    ASSERT_TRUE((*writer)->Finish());
+  }
+  const testing::Ran ran = testing::RunTimbre(
+      {"separate", "mix.wav", "--model", path, "--output", ".", "--name", "{stem}.{ext}", "--sample-format", "f32",
+       "--clip", "none", "--no-normalise", "--device", UsableDeviceName(), "--strict", "--json", "report.json"},
+      folder.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.err.find("validation"), std::string::npos) << ran.err;
+  const auto report = nlohmann::json::parse(testing::ReadAll(folder / "report.json"));
+  EXPECT_NE(report["device"]["name"].get<std::string>().find("Vulkan"), std::string::npos) << report["device"];
+  EXPECT_TRUE(report["steps_down"].empty()) << report["steps_down"];
+
+  const auto model = LoadModel(path);
+  ASSERT_TRUE(model) << model.error().message;
+  const std::vector<float> stems = Values(*file, "stems");
+  for (size_t s = 0; s < model->info().stems.size(); ++s) {
+    const auto audio = ReadAudioFile(folder / (model->info().stems[s] + ".wav"), 1 << 24);
+    ASSERT_TRUE(audio) << audio.error().message;
+    const std::vector<float> expected(stems.begin() + s * 2 * samples, stems.begin() + (s + 1) * 2 * samples);
+    EXPECT_GE(RatioDb(Transposed(expected, 2, samples), audio->samples), kFloorDb) << model->info().stems[s];
+  }
+  for (const auto& member : model->members) {
+    const auto plan = member->Plan(samples, {});
+    ASSERT_TRUE(plan) << plan.error().message;
+    auto graph = member->BuildTile(plan->tile, 1);
+    ASSERT_TRUE(graph) << graph.error().message;
+    ThreadPool pool(1);
+    auto session = MakeSession(*std::move(graph), {.device = UsableDeviceName()}, pool, nullptr);
+    ASSERT_TRUE(session) << session.error().message;
+    ExpectAllOnTheDevice(**session);
+  }
+}
+
+// A device that is lost in the middle of a track, through the program: the track ends, and the report says so.
+TEST(VulkanModels, HtdemucsTinyOutlivesItsDeviceThroughTheProgram) {
+  TIMBRE_NEED_VULKAN();
+  TIMBRE_NEED_SHARED(SharedPath("goldens/htdemucs"));
+  const testing::TempFolder folder;
+  testing::WriteTestWav(folder / "song.wav", 0.5);
+  const auto separate = [&](std::vector<std::string> more) {
+    std::vector<std::string> words{
+        "separate", "song.wav", "--model",         SharedPath("goldens/htdemucs/htdemucs-tiny-b9c4b409.th"),
+        "--output", ".",        "--sample-format", "f32",
+        "--clip",   "none",     "--json",          "report.json"};
+    words.insert(words.end(), more.begin(), more.end());
+    return testing::RunTimbre(words, folder.path());
+  };
+  const testing::Ran cpu = separate({"--device", "cpu", "--name", "cpu-{stem}.{ext}"});
+  ASSERT_EQ(cpu.code, 0) << cpu.err;
+  for (const std::string fault : {"wait:1", "allocation:5"}) {
+    const testing::Ran ran =
+        separate({"--device", UsableDeviceName(), "--name", "vulkan-{stem}.{ext}", "--inject", fault});
+    ASSERT_EQ(ran.code, 0) << fault << ": " << ran.err;
+    const auto report = nlohmann::json::parse(testing::ReadAll(folder / "report.json"));
+    ASSERT_EQ(report["steps_down"].size(), 1u) << fault << report["steps_down"];
+    const auto step = report["steps_down"][0];
+    EXPECT_EQ(step["to"], "cpu") << fault;
+    EXPECT_EQ(step["count"], 1) << fault;
+    EXPECT_NE(step["reason"].get<std::string>().find("injected fault"), std::string::npos) << step;
+    EXPECT_NE(ran.err.find(step["reason"].get<std::string>()), std::string::npos) << ran.err;
+    for (const std::string stem : {"drums", "vocals"}) {
+      const auto expected = ReadAudioFile(folder / ("cpu-" + stem + ".wav"), 1 << 24);
+      const auto got = ReadAudioFile(folder / ("vulkan-" + stem + ".wav"), 1 << 24);
+      ASSERT_TRUE(expected && got);
+      EXPECT_GE(RatioDb(expected->samples, got->samples), kFloorDb) << fault << " " << stem;
+    }
+    const testing::Ran strict = separate({"--device", UsableDeviceName(), "--strict", "--inject", fault});
+    EXPECT_NE(strict.code, 0) << fault;
+    EXPECT_NE(strict.err.find(step["reason"].get<std::string>()), std::string::npos) << strict.err;
+  }
+}
+
+// Whatever the loader finds or does not find, the program works.
+TEST(VulkanModels, NoDriverLeavesAWorkingProgram) {
+  const testing::TempFolder folder;
+  testing::WriteTestWav(folder / "song.wav", 0.5);
+  const std::string hidden = "/nonexistent/driver.json";
+  setenv("VK_ICD_FILENAMES", hidden.c_str(), 1);
+  setenv("VK_DRIVER_FILES", hidden.c_str(), 1);
+  const testing::Ran devices = testing::RunTimbre({"devices", "--json", "-"}, folder.path());
+  const testing::Ran separated =
+      testing::RunTimbre({"separate", "--model", "hpss", "-o", ".", "song.wav", "--device", "auto"}, folder.path());
+  const testing::Ran explained = testing::RunTimbre({"explain", "gtcrn"}, folder.path());
+  const testing::Ran refused = testing::RunTimbre({"explain", "gtcrn", "--device", "vulkan"}, folder.path());
+  unsetenv("VK_ICD_FILENAMES");
+  unsetenv("VK_DRIVER_FILES");
+  ASSERT_EQ(devices.code, 0) << devices.err;
+  EXPECT_EQ(nlohmann::json::parse(devices.out)["auto"], "cpu");
+  EXPECT_EQ(separated.code, 0) << separated.err;
+  EXPECT_EQ(explained.code, 0) << explained.err;
+  EXPECT_NE(explained.out.find("CPU"), std::string::npos) << explained.out;
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.err.find("--device vulkan: "), std::string::npos) << refused.err;
+}
+
+TEST(VulkanModels, HtdemucsFourStemsThroughTheProgram) {
+  TIMBRE_NEED_VULKAN();
+  TIMBRE_NEED_SHARED(SharedPath("goldens/htdemucs"));
+  CheckProgram("htdemucs-tiny", "htdemucs-tiny-b9c4b409.th");
+}
+
+TEST(VulkanModels, HtdemucsSixStemsThroughTheProgram) {
+  TIMBRE_NEED_VULKAN();
+  TIMBRE_NEED_SHARED(SharedPath("goldens/htdemucs"));
+  CheckProgram("htdemucs6s-tiny", "htdemucs6s-tiny-155ea895.th");
+}
+
+}  // namespace
+}  // namespace timbre
