@@ -118,13 +118,14 @@ using namespace winograd;
 // With fewer channels the transforms cost what the product saves.
 constexpr int64_t kLeastChannels = 32;
 // The transformed weights are four times as large: they may take this many times the memory of what goes in and out.
-constexpr int64_t kMostWeights = 4;
+constexpr int64_t kMostWeights = 6;
 // Channels of the output transformed back together.
 constexpr int64_t kOutBlock = 64;
 
 struct WinogradShape {
   int64_t batch, height, width, in, out_height, out_width, out, pad_h, pad_w;
   int64_t tiles_h, tiles_w;
+  bool glu = false;
   MicroKernels micro = CurrentMicro();
 
   explicit WinogradShape(const NodeRef& ref) {
@@ -133,6 +134,7 @@ struct WinogradShape {
     batch = x[0], height = x[1], width = x[2], in = x[3];
     out_height = y[1], out_width = y[2], out = ref.in(1)[0];
     pad_h = attrs.pad_lo[1], pad_w = attrs.pad_lo[2];
+    for (const EpilogueStep& step : ref.node.epilogue) glu = glu || step.kind == EpilogueStep::Kind::kGlu;
     tiles_h = (out_height + kOut - 1) / kOut, tiles_w = (out_width + kOut - 1) / kOut;
   }
   int64_t tiles() const { return batch * tiles_h * tiles_w; }
@@ -149,14 +151,18 @@ struct WinogradShape {
     return kPoints * (in_step(count) + out_step(count)) + kOut * kOut * kOutBlock;
   }
   int64_t point_floats() const { return in * out; }
+  // The products' columns are the outputs in order, but with a gate each block has its values first, then their gates.
+  int64_t OutputOf(int64_t column) const {
+    if (!glu) return column;
+    const int64_t block = column / kOutBlock * kOutBlock, half = std::min(kOutBlock, out - block) / 2,
+                  at = column - block;
+    return at < half ? block / 2 + at : out / 2 + block / 2 + at - half;
+  }
 };
 
 bool Supports(const NodeRef& ref, const DeviceCaps&) {
   const auto& a = ref.attrs<ConvAttrs>();
   const int64_t in = ref.in(0).back(), out = ref.in(1)[0];
-  for (const EpilogueStep& step : ref.node.epilogue) {
-    if (step.kind == EpilogueStep::Kind::kGlu) return false;
-  }
   if (a.dims != 2 || a.kernel != Dims3{1, 3, 3} || a.stride != Dims3{1, 1, 1} || a.dilation != Dims3{1, 1, 1})
     return false;
   return a.groups == 1 && in % 16 == 0 && in >= kLeastChannels && out % 16 == 0 && out >= kLeastChannels &&
@@ -169,7 +175,7 @@ size_t Scratch(const NodeRef& ref, const DeviceCaps& caps) {
   return (caps.threads * s.worker_floats(caps.threads) + s.in) * sizeof(float);
 }
 
-// G w G^T of each pair of channels: for each point panels of [in][panel]; then the bias.
+// G w G^T of each pair of channels: for each point panels of [in][panel]; then the bias. Both in the columns' order.
 Result<AlignedBytes> Pack(const NodeRef& ref, const DeviceCaps&) {
   const WinogradShape s(ref);
   const int64_t panel = s.micro.panel;
@@ -187,7 +193,7 @@ Result<AlignedBytes> Pack(const NodeRef& ref, const DeviceCaps&) {
   for (int64_t n = 0; n < s.out; ++n) {
     const int64_t first = n / panel * panel, width = std::min(panel, s.out - first);
     for (int64_t k = 0; k < s.in; ++k) {
-      const float* w = weight.data() + (n * s.in + k) * 9;
+      const float* w = weight.data() + (s.OutputOf(n) * s.in + k) * 9;
       double rows[kIn][3];
       for (int i = 0; i < kIn; ++i) {
         for (int b = 0; b < 3; ++b) rows[i][b] = g[i][0] * w[b] + g[i][1] * w[3 + b] + g[i][2] * w[6 + b];
@@ -201,7 +207,10 @@ Result<AlignedBytes> Pack(const NodeRef& ref, const DeviceCaps&) {
       }
     }
   }
-  if (ref.has(2)) ref.value(2).ReadF32(packed.f32() + kPoints * s.point_floats());
+  if (ref.has(2)) {
+    const std::vector<float> bias = ref.value(2).ToF32();
+    for (int64_t n = 0; n < s.out; ++n) packed.f32()[kPoints * s.point_floats() + n] = bias[s.OutputOf(n)];
+  }
   return packed;
 }
 
@@ -216,7 +225,7 @@ Status Run(const CpuCall& call) {
   float* zeros = call.scratch + threads * s.worker_floats(threads);
   std::fill_n(zeros, s.in, 0.0f);
 
-  const int64_t task_tiles = s.task_tiles(threads);
+  const int64_t task_tiles = s.task_tiles(threads), halves = s.glu ? 2 : 1, features = s.out / halves;
   call.pool.ForEach((s.tiles() + task_tiles - 1) / task_tiles, [&](int64_t task, int worker) {
     const int64_t first = task * task_tiles, count = std::min(task_tiles, s.tiles() - first);
     const int64_t in_step = s.in_step(task_tiles), out_step = s.out_step(task_tiles);
@@ -257,10 +266,11 @@ Status Run(const CpuCall& call) {
         int64_t n, h, w;
         corner(first + t, &n, &h, &w);
         output_tile(m + t * channels, out_step, channels, bias + block, y);
+        const int64_t columns = std::min<int64_t>(kOut, s.out_width - w);
         for (int64_t i = 0; i < std::min<int64_t>(kOut, s.out_height - h); ++i) {
-          const int64_t offset = ((n * s.out_height + h + i) * s.out_width + w) * s.out + block;
-          ApplyEpilogue(epilogue, y + i * kOut * channels, channels, 0, std::min<int64_t>(kOut, s.out_width - w),
-                        channels, block, call.out[0], offset, s.out);
+          const int64_t offset = ((n * s.out_height + h + i) * s.out_width + w) * features + block / halves;
+          ApplyEpilogue(epilogue, y + i * kOut * channels, channels, channels / 2, columns, channels / halves,
+                        block / halves, call.out[0], offset, features);
         }
       }
     }
