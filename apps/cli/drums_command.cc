@@ -157,7 +157,7 @@ class DrumsCommand final : public Command {
     if (!separated_) {
       TIMBRE_TRY(parting, MakeParting(config, pool, stats, terminal, report));
     }
-    const Status done = All(config, inputs, parting, corrected, terminal, report["tracks"]);
+    Status done = All(config, inputs, parting, corrected, terminal, report["tracks"]);
     report["peak_memory_mb"] = PeakMemory() / 1e6;
     ReportSteps(stats, terminal, report);
     return done;
@@ -233,7 +233,7 @@ class DrumsCommand final : public Command {
     size_t failed = 0;
     for (const std::string& input : inputs) {
       Report track = {{"input", input}};
-      const Status done = One(config, input, parting, corrected, terminal, track);
+      Status done = One(config, input, parting, corrected, terminal, track);
       terminal.EndProgress();
       if (!done) track["error"] = done.error().message;
       tracks.push_back(std::move(track));

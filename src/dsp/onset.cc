@@ -116,7 +116,8 @@ int Bursts(const OnsetTrack& track, double from) {
   const float floor = 0.2f * Largest(track, from, from + 0.045);
   int count = 1;
   bool falling = false;
-  for (double t = from + 0.002; t < from + 0.045; t += 0.001) {
+  for (int ms = 2; ms < 45; ++ms) {
+    const double t = from + 0.001 * ms;
     const float e = Largest(track, t, t + 0.003);
     if (falling) {
       low = std::min(low, e);
@@ -139,9 +140,9 @@ int Bursts(const OnsetTrack& track, double from) {
 double Pitch(const OnsetTrack& track, double from) {
   const size_t size = track.pitch_hz.size();
   std::vector<float> values;
-  for (double t = from + 0.03; t < from + 0.11; t += track.hop_seconds) {
-    const size_t frame = Index(t, track.hop_seconds, size);
-    if (frame < size && track.pitch_hz[frame] > 0) values.push_back(track.pitch_hz[frame]);
+  const size_t end = Index(from + 0.11, track.hop_seconds, size);
+  for (size_t frame = Index(from + 0.03, track.hop_seconds, size); frame < end; ++frame) {
+    if (track.pitch_hz[frame] > 0) values.push_back(track.pitch_hz[frame]);
   }
   return Median(values);
 }
@@ -360,7 +361,7 @@ std::vector<Onset> PickOnsets(const OnsetTrack& track, const PickOptions& option
     const double strength = (flux[i] - Median(near)) / typical;
     if (strength < options.threshold) continue;
     Onset onset;
-    onset.seconds = Refine(track, static_cast<double>(i - kLag / 2) * track.hop_seconds);
+    onset.seconds = Refine(track, (static_cast<double>(i) - 0.5 * kLag) * track.hop_seconds);
     onset[OnsetFeature::kStrength] = strength;
     // Of two within the gap, the stronger stays.
     if (!onsets.empty() && onset.seconds - onsets.back().seconds < gap) {

@@ -253,6 +253,7 @@ std::array<double, 2> FitLine(const std::vector<Observed>& points, double centre
 // The line through all of them that outliers don't bend: three rounds of Cauchy's weights.
 std::array<double, 2> FitSteady(const std::vector<Observed>& points) {
   std::vector<double> weights;
+  weights.reserve(points.size());
   for (const Observed& p : points) weights.push_back(p.weight);
   std::array<double, 2> line{};
   for (int round = 0; round < 4; ++round) {
@@ -311,6 +312,7 @@ BeatGrid EstimateBeats(std::span<const BeatOnset> onsets, double seconds, const 
   }
   const std::vector<BeatSearch::Beat>& found = path.beats;
   std::vector<double> beats;
+  beats.reserve(found.size());
   for (const auto& beat : found) beats.push_back(static_cast<double>(beat.place) * step);
   if (beats.size() < 3) return grid;
 
@@ -323,6 +325,7 @@ BeatGrid EstimateBeats(std::span<const BeatOnset> onsets, double seconds, const 
     const std::vector<Observed> near(observed.begin() + static_cast<std::ptrdiff_t>(begin),
                                      observed.begin() + static_cast<std::ptrdiff_t>(end));
     std::vector<double> weights;
+    weights.reserve(near.size());
     for (const Observed& p : near) weights.push_back(p.weight * std::exp(-(p.index - centre) * (p.index - centre) / 8));
     local.push_back(FitLine(near, centre, weights)[0]);
   }
@@ -352,7 +355,9 @@ BeatGrid EstimateBeats(std::span<const BeatOnset> onsets, double seconds, const 
     best = (best + static_cast<std::ptrdiff_t>(bar) - 1) % static_cast<std::ptrdiff_t>(bar);
   }
   std::vector<double> before;
-  for (double t = grid.beats.front() - first_period; t >= 0; t -= first_period) before.push_back(t);
+  const auto missing = static_cast<int64_t>(grid.beats.front() / first_period);
+  for (int64_t i = 1; i <= missing; ++i)
+    before.push_back(std::max(0.0, grid.beats.front() - static_cast<double>(i) * first_period));
   grid.beats.insert(grid.beats.begin(), before.rbegin(), before.rend());
   best = (best + static_cast<std::ptrdiff_t>(before.size())) % static_cast<std::ptrdiff_t>(bar);
   while (grid.beats.back() + last_period <= seconds) grid.beats.push_back(grid.beats.back() + last_period);

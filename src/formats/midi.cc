@@ -101,7 +101,7 @@ Status ReadTrack(Reader track, MidiSong& song) {
     if (!track.good) break;
     if (one > 127 || two > 127) return Corrupt("a data byte is above 127");
     if (kind != 0x80 && kind != 0x90) continue;
-    std::vector<size_t>& open = sounding[static_cast<size_t>((status & 0x0F) * 128 + one)];
+    std::vector<size_t>& open = sounding[static_cast<size_t>(status & 0x0F) * 128 + static_cast<size_t>(one)];
     if (kind == 0x90 && two > 0) {
       open.push_back(song.notes.size());
       song.notes.push_back({tick, -1, (status & 0x0F) + 1, one, two});

@@ -56,6 +56,7 @@ Result<DrumAnalysis> AnalyseDrumFiles(DrumsConfig config, std::span<const DrumSt
     }
     if (longest == 0) break;
     std::vector<std::span<const float>> blocks;
+    blocks.reserve(mono.size());
     for (const auto& stem : mono) blocks.emplace_back(stem.data(), static_cast<size_t>(longest));
     TIMBRE_CHECK(analyser.Push(blocks));
     done += longest;

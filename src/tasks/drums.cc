@@ -41,6 +41,7 @@ double Leak(const DrumStem& stem, const DrumStem& source) {
 void MeasureBleed(std::vector<DrumStem>& stems) {
   for (DrumStem& stem : stems) {
     std::vector<double> leaks;
+    leaks.reserve(stems.size());
     for (const DrumStem& other : stems) leaks.push_back(&other == &stem ? 0 : Leak(stem, other));
     for (DrumHit& hit : stem.hits) {
       const double low = stem.rules->low_hz, high = stem.rules->high_hz, t = hit.onset.seconds;

@@ -81,7 +81,7 @@ YAML::Node Merge(const YAML::Node& base, const YAML::Node& over, bool in_front) 
 // Reads one map: every entry is asked for by name, and those that nobody asked for are errors.
 class MapReader {
  public:
-  MapReader(YAML::Node node, std::string path) : node_(std::move(node)), path_(std::move(path)) {}
+  MapReader(const YAML::Node& node, std::string path) : node_(node), path_(std::move(path)) {}
 
   Status IsMap() const { return node_.IsMap() ? Status() : Wrong(path_, "must be a map of names to values"); }
   std::string At(const std::string& key) const { return path_.empty() ? key : path_ + "." + key; }
@@ -148,15 +148,18 @@ Result<std::vector<DrumCondition>> ReadConditions(const YAML::Node& node, const 
   for (const auto& item : node) {
     const std::string& key = item.first.Scalar();
     if (key == except) continue;
+    std::string here = path;
+    here.append(".").append(key);
     const int feature = OnsetFeatureIndex(key);
     if (feature < 0) {
       std::vector<std::string> names;
+      names.reserve(kOnsetFeatures);
       for (int i = 0; i < kOnsetFeatures; ++i) names.emplace_back(OnsetFeatureName(static_cast<OnsetFeature>(i)));
       return Fail(ErrorCode::kInvalidArgument,
-                  path + "." + key + " is no feature of a hit." + SuggestionFor(key, names));
+                  here.append(" is no feature of a hit.").append(SuggestionFor(key, names)));
     }
     DrumCondition condition{.feature = static_cast<OnsetFeature>(feature)};
-    MapReader reader(item.second, path + "." + key);
+    MapReader reader(item.second, here);
     TIMBRE_CHECK(reader.IsMap());
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
     if (const YAML::Node min = reader.Take("min")) {

@@ -152,6 +152,7 @@ double VoiceAccuracy(const DrumStemRules& rules, const std::vector<Onset>& onset
 template <typename Score>
 void Improve(double& limit, const std::vector<Onset>& onsets, OnsetFeature feature, const Score& score) {
   std::vector<double> values;
+  values.reserve(onsets.size());
   for (const Onset& onset : onsets) values.push_back(onset[feature]);
   std::sort(values.begin(), values.end());
   values.erase(std::unique(values.begin(), values.end()), values.end());

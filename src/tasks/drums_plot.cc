@@ -88,7 +88,8 @@ void DrawGrid(const Drawing& d, const DrumAnalysis& analysis) {
     if (candidate * d.scale >= 55) break;
   }
   d.Use(kFaint);
-  for (double t = 0; t <= d.seconds + 1e-6; t += step) {
+  for (int i = 0; i * step <= d.seconds + 1e-6; ++i) {
+    const double t = i * step;
     d.Line(d.X(t), d.height - kBottom, d.X(t), d.height - kBottom + 4, 1);
     d.Text(d.X(t), d.height - kBottom + 18, 11, ClockText(t), 0.5);
   }
