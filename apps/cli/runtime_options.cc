@@ -21,6 +21,8 @@ FieldList RuntimeOptions::Fields() {
       {.name = "threads", .value = &options_.threads, .help = "of the CPU (default: all)", .min = 1, .max = 1024},
       ChoiceField<Precision>("precision", &options_.precision, {{"f32", Precision::kF32}, {"f16", Precision::kF16}},
                              "of the arithmetic"),
+      ChoiceField<Tune>("tune", &options_.tune, {{"off", Tune::kOff}, {"fast", Tune::kFast}, {"full", Tune::kFull}},
+                        "time the kernels that could serve a layer, and remember the best"),
       {.name = "disable",
        .value = &disabled_,
        .help = "leave out: fold, fusion, fast-kernels, attention, static-plan",

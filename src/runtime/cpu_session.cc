@@ -1,8 +1,10 @@
 #include "runtime/cpu_session.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 
+#include "base/paths.h"
 #include "graph/passes.h"
 #include "kernels/cpu/simd.h"
 #include "runtime/memory_plan.h"
@@ -129,6 +131,28 @@ Status CpuLadder::Prepare() {
   return {};
 }
 
+void CpuLadder::Choose(Tuner& tuner, std::span<const float* const> in, std::span<float* const> out) {
+  size_t fast = 0;
+  while (fast < rungs_.size() && rungs_[fast] != nullptr && rungs_[fast]->tier == Tier::kFast) ++fast;
+  const auto time = [&](size_t candidate) -> Result<double> {
+    if (rung_ != candidate || !prepared_) {
+      rung_ = candidate;
+      packed_ = AlignedBytes();
+      TIMBRE_CHECK(PrepareRung());
+      prepared_ = true;
+    }
+    const auto start = Clock::now();
+    TIMBRE_CHECK(RunRung(in, out));
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  };
+  const size_t winner = tuner.Choose({*shared_->graph, *node_}, std::span(rungs_.data(), fast), time);
+  std::rotate(rungs_.begin(), rungs_.begin() + static_cast<ptrdiff_t>(winner),
+              rungs_.begin() + static_cast<ptrdiff_t>(winner) + (fast > 0));
+  rung_ = 0;
+  prepared_ = false;
+  packed_ = AlignedBytes();
+}
+
 Status CpuLadder::RunRung(std::span<const float* const> in, std::span<float* const> out) {
   const KernelRow* row = rungs_[rung_];
   if (row == nullptr) {
@@ -211,13 +235,6 @@ class CpuSession : public Session {
     plan_ = PlanMemory(graph_, options_.toggles.static_plan && !options_.verify);
     if (options_.faults) TIMBRE_CHECK(options_.faults->Pass(FaultPoint::kAllocation, "arena"));
     TIMBRE_TRY(arena_, AlignedBytes::Allocate(static_cast<size_t>(plan_.bytes)));
-    ladders_.reserve(graph_.nodes.size());
-    for (const Node& node : graph_.nodes) {
-      ladders_.emplace_back(shared_, node);
-      // A reshape in place has nothing to do.
-      if (node.op == Op::kReshape && Address(node.inputs[0]) == Address(node.outputs[0])) continue;
-      TIMBRE_CHECK(ladders_.back().Prepare());
-    }
     // Addresses never change: they are worked out once, so that a run allocates nothing.
     for (const Node& node : graph_.nodes) {
       Binding binding;
@@ -225,6 +242,20 @@ class CpuSession : public Session {
       for (const TensorId id : node.outputs) binding.out.push_back(Address(id));
       bindings_.push_back(std::move(binding));
     }
+    const auto cache = CacheDir();
+    Tuner tuner(options_.faults ? Tune::kOff : options_.tune, shared_.caps, cache ? *cache + "/tuning.json" : "");
+    if (tuner.on())
+      std::memset(arena_.data(), 0, arena_.size());  // kernels are timed on numbers, not on what lay there
+    ladders_.reserve(graph_.nodes.size());
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      const Node& node = graph_.nodes[i];
+      ladders_.emplace_back(shared_, node);
+      // A reshape in place has nothing to do.
+      if (node.op == Op::kReshape && bindings_[i].in[0] == bindings_[i].out[0]) continue;
+      if (tuner.on()) ladders_.back().Choose(tuner, bindings_[i].in, bindings_[i].out);
+      TIMBRE_CHECK(ladders_.back().Prepare());
+    }
+    tuner.Save();
     seconds_.assign(graph_.nodes.size(), 0);
     return {};
   }

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "runtime/session.h"
+#include "runtime/tuner.h"
 
 namespace timbre {
 
@@ -28,6 +29,9 @@ class CpuLadder {
 
   CpuLadder(Shared& shared, const Node& node);
 
+  // Puts first the fast kernel that the tuner picks. `in` and `out` are those that Run will be given; `out` is written
+  // to.
+  void Choose(Tuner& tuner, std::span<const float* const> in, std::span<float* const> out);
   // Makes what the current rung needs ahead of the first run; steps down where that fails.
   Status Prepare();
   // in[i] of a constant input may be null: the ladder supplies it. Steps down on the listed conditions, an error

@@ -55,6 +55,9 @@ Result<DeviceChoice> ChooseDevice(const std::string& wish) {
 
 Result<std::unique_ptr<Session>> MakeSession(Graph graph, const SessionOptions& options, ThreadPool& pool,
                                              Stats* stats) {
+  if (options.precision != Precision::kF32) {
+    return Fail(ErrorCode::kUnsupported, "no kernel computes in half precision yet; leave --precision at f32");
+  }
   TIMBRE_TRY(const DeviceChoice choice, ChooseDevice(options.device));
   if (choice.vulkan_index < 0) return MakeCpuSession(std::move(graph), options, pool, stats, choice.reason);
   auto device = VulkanDevice::Open(choice.vulkan_index);

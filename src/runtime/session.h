@@ -10,6 +10,7 @@
 #include "kernels/kernel.h"
 #include "runtime/faults.h"
 #include "runtime/stats.h"
+#include "runtime/tuner.h"
 
 namespace timbre {
 
@@ -27,8 +28,9 @@ struct SessionOptions {
   int threads = 0;              // 0: all this process may use
   Precision precision = Precision::kF32;
   Toggles toggles;
-  bool strict = false;  // a step down is an error
-  bool verify = false;  // every node of every run is checked against its oracle (slow)
+  Tune tune = Tune::kOff;  // on the CPU; off keeps results the same, bit for bit, from run to run
+  bool strict = false;     // a step down is an error
+  bool verify = false;     // every node of every run is checked against its oracle (slow)
   FaultInjector* faults = nullptr;
 };
 

@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
 #include "graph/net.h"
 #include "runtime/verify.h"
 
@@ -107,6 +111,83 @@ TEST(Session, EveryInjectedFaultStepsDownAndIsCounted) {
       EXPECT_FALSE(RunOnce(options, 1, nullptr).has_value());
     }
   }
+}
+
+// A convolution that two fast kernels can serve.
+Graph TwoWays() {
+  auto weights = RandomWeights(3);
+  GraphBuilder builder("two ways", *weights);
+  const Net net(builder);
+  const Value x = builder.Input("x", {1, 32, 40, 32});
+  builder.Output("y", net.Conv("conv", x, {.out = 64, .kernel = 3, .pad = 1}));
+  return builder.Finish().value();
+}
+
+TEST(Session, TuningPicksAKernelRemembersItAndAgrees) {
+  const std::string folder = testing::TempDir() + "/timbre_tuning";
+  std::filesystem::remove_all(folder);
+  ASSERT_EQ(setenv("TIMBRE_CACHE", folder.c_str(), 1), 0);
+  ThreadPool pool(1);
+  std::vector<float> x(32 * 40 * 32), expected(32 * 40 * 64), y(expected.size());
+  for (size_t i = 0; i < x.size(); ++i) x[i] = FormulaValue(4, i, -1, 2);
+  auto run = [&](Tune tune, std::vector<float>& out) {
+    auto session = MakeSession(TwoWays(), {.device = "cpu", .tune = tune}, pool, nullptr);
+    ASSERT_TRUE(session) << session.error().message;
+    const float* const in[] = {x.data()};
+    float* const outs[] = {out.data()};
+    ASSERT_TRUE((*session)->Run(in, outs));
+  };
+  run(Tune::kOff, expected);
+  EXPECT_FALSE(std::filesystem::exists(folder + "/tuning.json"));
+  for (const Tune tune : {Tune::kFast, Tune::kFull, Tune::kFast}) {
+    run(tune, y);
+    EXPECT_GE(SignalToErrorDb(expected, y), 90);  // one of the two is a fast convolution
+    EXPECT_TRUE(std::filesystem::exists(folder + "/tuning.json"));
+  }
+  std::ofstream(folder + "/tuning.json") << "[\"damaged\", 1";
+  run(Tune::kFast, y);
+  EXPECT_GE(SignalToErrorDb(expected, y), 90);
+  unsetenv("TIMBRE_CACHE");
+  std::filesystem::remove_all(folder);
+}
+
+// What is remembered decides, and nothing is timed again; other kernels or versions are other questions.
+TEST(Tuner, WhatIsRememberedIsNotMeasuredAgain) {
+  const Graph graph = TwoWays();
+  const NodeRef ref{graph, graph.nodes[0]};
+  std::vector<const KernelRow*> rows(KernelsFor(Op::kConv, DeviceKind::kCpu).begin(),
+                                     KernelsFor(Op::kConv, DeviceKind::kCpu).end());
+  ASSERT_GE(rows.size(), 2u);
+  rows.resize(2);
+  const std::string path = testing::TempDir() + "/timbre_tuner.json";
+  std::filesystem::remove(path);
+  int timed = 0;
+  auto second_is_faster = [&](size_t i) -> Result<double> {
+    ++timed;
+    return i == 1 ? 1.0 : 2.0;
+  };
+  Tuner first(Tune::kFast, {}, path);
+  EXPECT_EQ(first.Choose(ref, rows, second_is_faster), 1u);
+  EXPECT_EQ(timed, 4);
+  first.Save();
+  Tuner second(Tune::kFast, {}, path);
+  EXPECT_EQ(second.Choose(ref, rows, second_is_faster), 1u);
+  EXPECT_EQ(timed, 4);
+  DeviceCaps other;
+  other.threads = 7;
+  Tuner elsewhere(Tune::kFast, other, path);
+  EXPECT_EQ(elsewhere.Choose(ref, rows, second_is_faster), 1u);
+  EXPECT_EQ(timed, 8);
+  Tuner off(Tune::kOff, {}, path);
+  EXPECT_EQ(off.Choose(ref, rows, second_is_faster), 0u);
+  EXPECT_EQ(timed, 8);
+  std::filesystem::remove(path);
+}
+
+TEST(Session, HalfPrecisionIsRefusedAsLongAsThereIsNone) {
+  SessionOptions options;
+  options.precision = Precision::kF16;
+  EXPECT_FALSE(RunOnce(options, 1, nullptr));
 }
 
 TEST(Session, UnknownDeviceIsRefused) {
