@@ -19,7 +19,7 @@ using Clock = std::chrono::steady_clock;
 
 // Frames that the network takes at once from a file: enough to share what a weight costs to load, few enough for the
 // feature maps to stay in the cache.
-constexpr int kBlockFrames = 64;
+constexpr int kBlockFrames = 32;
 
 class Timer {
  public:
