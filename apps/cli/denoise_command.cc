@@ -95,7 +95,7 @@ class DenoiseCommand final : public Command {
     }
     report["device"] = {{"name", denoiser->device_name()}, {"reason", denoiser->device_reason()}};
     terminal.Say(fmt::format("{} on {}: {}", name, denoiser->device_name(), denoiser->device_reason()));
-    const Status done = DenoiseAll(*denoiser, files, terminal, report["tracks"]);
+    Status done = DenoiseAll(*denoiser, files, terminal, report["tracks"]);
     report["peak_memory_mb"] = PeakMemory() / 1e6;
     ReportSteps(stats, terminal, report);
     return done;

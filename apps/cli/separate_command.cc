@@ -119,7 +119,7 @@ class SeparateCommand final : public Command {
                        {"sample_rate", info.sample_rate}};
     report["device"] = {{"name", separator->device_name()}, {"reason", separator->device_reason()}};
     terminal.Say(fmt::format("{} on {}: {}", name, separator->device_name(), separator->device_reason()));
-    const Status done = SeparateAll(*separator, files, terminal, report["tracks"]);
+    Status done = SeparateAll(*separator, files, terminal, report["tracks"]);
     report["peak_memory_mb"] = PeakMemory() / 1e6;
     ReportSteps(stats, terminal, report);
     return done;

@@ -20,9 +20,12 @@ namespace hn = hwy::HWY_NAMESPACE;
 // Enough chains to cover latency times throughput (4 to 5 cycles, 2 to 4 a cycle) and few enough to stay in registers:
 // 16 on x86 below AVX-512, 32 elsewhere.
 #undef TIMBRE_PEAK_MORE
+#undef TIMBRE_PEAK_COUNT
 #if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM
+#define TIMBRE_PEAK_COUNT 24
 #define TIMBRE_PEAK_MORE(F) F(12) F(13) F(14) F(15) F(16) F(17) F(18) F(19) F(20) F(21) F(22) F(23)
 #else
+#define TIMBRE_PEAK_COUNT 12
 #define TIMBRE_PEAK_MORE(F)
 #endif
 #undef TIMBRE_PEAK_CHAINS
@@ -34,9 +37,8 @@ double MultiplyAdds(int64_t rounds, float start, float* sink) {
   // Factors near one and a small addend keep every chain finite and normal for as long as it runs.
   const auto factor = hn::Set(d, 1.0f - start * 1e-6f);
   const auto addend = hn::Set(d, start * 1e-6f);
-#define TIMBRE_PEAK_DECLARE(i) auto chain##i = hn::Set(d, start + i);
+#define TIMBRE_PEAK_DECLARE(i) auto chain##i = hn::Set(d, start + (i));
 #define TIMBRE_PEAK_STEP(i) chain##i = hn::MulAdd(chain##i, factor, addend);
-#define TIMBRE_PEAK_COUNT(i) +1
 #define TIMBRE_PEAK_SUM(i) sum = hn::Add(sum, chain##i);
   TIMBRE_PEAK_CHAINS(TIMBRE_PEAK_DECLARE)
   for (int64_t round = 0; round < rounds; ++round) {
@@ -45,12 +47,10 @@ double MultiplyAdds(int64_t rounds, float start, float* sink) {
   auto sum = hn::Zero(d);
   TIMBRE_PEAK_CHAINS(TIMBRE_PEAK_SUM)
   *sink = hn::GetLane(hn::SumOfLanes(d, sum));
-  constexpr int kChains = 0 TIMBRE_PEAK_CHAINS(TIMBRE_PEAK_COUNT);
 #undef TIMBRE_PEAK_DECLARE
 #undef TIMBRE_PEAK_STEP
-#undef TIMBRE_PEAK_COUNT
 #undef TIMBRE_PEAK_SUM
-  return 2.0 * static_cast<double>(rounds) * kChains * static_cast<double>(hn::Lanes(d));
+  return 2.0 * static_cast<double>(rounds) * TIMBRE_PEAK_COUNT * static_cast<double>(hn::Lanes(d));
 }
 
 }  // namespace HWY_NAMESPACE
