@@ -10,6 +10,8 @@ namespace {
 // What a core's second-level cache should hold of the left side while all panels pass by: half of the usual 1 MiB.
 constexpr int64_t kCacheBytes = 512 << 10;
 
+constexpr int64_t kPiecesAThread = 8;
+
 // Also breaks powers of two.
 int64_t GatherLd(int64_t k) { return (k + 15) / 16 * 16 + 16; }
 
@@ -23,14 +25,14 @@ Pieces PiecesOf(const GemmShape& shape, int64_t panels, int block_rows, int thre
   // Gathered rows may take four times as much.
   const int64_t bytes = std::max<int64_t>({shape.row_bytes, shape.k, 4});
   int64_t rows = std::clamp<int64_t>(kCacheBytes / bytes, 3 * block_rows, 64 * block_rows);
-  // At least three pieces a thread, so that they finish together.
-  if (threads > 1) rows = std::min(rows, std::max<int64_t>(shape.m / (3 * threads), 2 * block_rows));
+  // Several pieces a thread, so that they finish together, and as many for each.
+  if (threads > 1) rows = std::min(rows, std::max<int64_t>(shape.m / (kPiecesAThread * threads), 2 * block_rows));
   Pieces pieces;
-  const int64_t wanted = (shape.m + rows - 1) / rows;
+  const int64_t wanted = ((shape.m + rows - 1) / rows + threads - 1) / threads * threads;
   pieces.rows = ((shape.m + wanted - 1) / wanted + block_rows - 1) / block_rows * block_rows;
   pieces.count = (shape.m + pieces.rows - 1) / pieces.rows;
-  if (threads > 1 && pieces.count < 3 * threads) {
-    pieces.splits = std::min<int64_t>(panels, (3 * threads + pieces.count - 1) / pieces.count);
+  if (threads > 1 && pieces.count < kPiecesAThread * threads / 2) {
+    pieces.splits = std::min<int64_t>(panels, (kPiecesAThread * threads / 2 + pieces.count - 1) / pieces.count);
   }
   return pieces;
 }
