@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/cpu/conv_rows.h"
+#include "kernels/cpu/float_view.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/kernel.h"
 
@@ -68,7 +69,7 @@ Result<AlignedBytes> ConvPack(const NodeRef& ref, const DeviceCaps&) {
   const GemmShape shape = ConvShape(ref);
   const PackedLayout layout(shape.k, shape.n, shape.glu);
   const int products = ProductsOf(ref);
-  const std::vector<float> weight = ref.value(1).ToF32();
+  const FloatView weight(ref.value(1));
   const std::vector<float> bias = ref.has(2) ? ref.value(2).ToF32() : std::vector<float>();
   const int64_t of_group = ref.in(1)[1], of_product = ref.in(0).back() / products, taps = shape.k / of_product;
   const int64_t outputs_of_group = ref.in(1)[0] / ref.attrs<ConvAttrs>().groups;
@@ -126,7 +127,7 @@ Result<AlignedBytes> LinearPack(const NodeRef& ref, const DeviceCaps&) {
   const GemmShape shape = LinearShape(ref);
   const PackedLayout layout(shape.k, shape.n, shape.glu);
   const int groups = ref.attrs<LinearAttrs>().groups;
-  const std::vector<float> weight = ref.value(1).ToF32();
+  const FloatView weight(ref.value(1));
   const std::vector<float> bias = ref.has(2) ? ref.value(2).ToF32() : std::vector<float>();
   TIMBRE_TRY(AlignedBytes packed, AlignedBytes::Allocate(groups * layout.floats() * sizeof(float)));
   for (int g = 0; g < groups; ++g) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/cpu/conv_rows.h"
+#include "kernels/cpu/float_view.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/kernel.h"
 
@@ -139,13 +140,13 @@ size_t Scratch(const NodeRef& ref, const DeviceCaps& caps) {
 // weight [in, out, kernel...]
 Result<AlignedBytes> Pack(const NodeRef& ref, const DeviceCaps&) {
   const TransposeGeometry g = GeometryOf(ref);
-  const std::vector<float> weight = ref.value(1).ToF32();
+  const FloatView weight(ref.value(1));
   std::vector<float> bias;
   if (ref.has(2)) {
-    const std::vector<float> one = ref.value(2).ToF32();
+    const FloatView one(ref.value(2));
     // Of every group in turn, for the joined phases.
     for (int64_t group = 0; group < g.groups; ++group) {
-      const auto first = one.begin() + group * g.out_channels;
+      const float* first = one.data() + group * g.out_channels;
       for (int64_t i = 0; i < g.joined(); ++i) bias.insert(bias.end(), first, first + g.out_channels);
     }
   }

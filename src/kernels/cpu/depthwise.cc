@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/cpu/epilogue.h"
+#include "kernels/cpu/float_view.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/kernel.h"
 
@@ -124,7 +125,7 @@ bool Supports(const NodeRef& ref, const DeviceCaps&) {
 Result<AlignedBytes> Pack(const NodeRef& ref, const DeviceCaps&) {
   const Geometry g = GeometryOf(ref);
   TIMBRE_TRY(AlignedBytes packed, AlignedBytes::Allocate((g.taps() + 1) * g.channels * sizeof(float), true));
-  const std::vector<float> weight = ref.value(1).ToF32();
+  const FloatView weight(ref.value(1));
   for (int64_t c = 0; c < g.channels; ++c) {
     for (int64_t t = 0; t < g.taps(); ++t) packed.f32()[(t + 1) * g.channels + c] = weight[c * g.taps() + t];
   }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/cpu/epilogue.h"
+#include "kernels/cpu/float_view.h"
 #include "kernels/cpu/micro.h"
 #include "kernels/kernel.h"
 
@@ -155,7 +156,7 @@ size_t LinearScratch(const NodeRef& ref, const DeviceCaps& caps) {
 Result<AlignedBytes> LinearPack(const NodeRef& ref, const DeviceCaps&) {
   const Products p = ProductsOfLinear(ref);
   TIMBRE_TRY(AlignedBytes packed, AlignedBytes::Allocate(p.m * p.lda * sizeof(float), true));
-  const std::vector<float> weight = ref.value(1).ToF32();
+  const FloatView weight(ref.value(1));
   for (int64_t i = 0; i < p.m; ++i) std::copy_n(weight.data() + i * p.k, p.k, packed.f32() + i * p.lda);
   return packed;
 }

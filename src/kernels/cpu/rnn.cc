@@ -4,6 +4,7 @@
 #include <cstring>
 #include <vector>
 
+#include "kernels/cpu/float_view.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/kernel.h"
@@ -124,7 +125,7 @@ Result<AlignedBytes> RnnPack(const NodeRef& ref, const DeviceCaps&) {
   const PackedLayout inputs(s.in, s.width(), false), state(s.hidden, s.width(), false);
   TIMBRE_TRY(AlignedBytes packed, AlignedBytes::Allocate((inputs.floats() + state.floats()) * sizeof(float)));
   const auto pack = [&](const PackedLayout& layout, int weight_input, float* to) {
-    const std::vector<float> w = ref.value(weight_input).ToF32();
+    const FloatView w(ref.value(weight_input));
     const std::vector<float> bias =
         ref.has(weight_input + 2) ? ref.value(weight_input + 2).ToF32() : std::vector<float>();
     PackWeights(

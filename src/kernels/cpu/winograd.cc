@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/cpu/float_view.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/kernel.h"
@@ -180,7 +181,7 @@ Result<AlignedBytes> Pack(const NodeRef& ref, const DeviceCaps&) {
   const WinogradShape s(ref);
   const int64_t panel = s.micro.panel;
   TIMBRE_TRY(AlignedBytes packed, AlignedBytes::Allocate((kPoints * s.point_floats() + s.out) * sizeof(float), true));
-  const std::vector<float> weight = ref.value(1).ToF32();
+  const FloatView weight(ref.value(1));
   double g[kIn][3];
   constexpr double points[5] = {0, kA, -kA, kB, -kB};
   for (int i = 0; i < 5; ++i) {
@@ -208,7 +209,7 @@ Result<AlignedBytes> Pack(const NodeRef& ref, const DeviceCaps&) {
     }
   }
   if (ref.has(2)) {
-    const std::vector<float> bias = ref.value(2).ToF32();
+    const FloatView bias(ref.value(2));
     for (int64_t n = 0; n < s.out; ++n) packed.f32()[kPoints * s.point_floats() + n] = bias[s.OutputOf(n)];
   }
   return packed;
