@@ -7,7 +7,12 @@
 #include <cstdlib>
 #include <mutex>
 
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__has_feature)  // clang's way of saying it
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define TIMBRE_SANITIZED 1
+#endif
+#endif
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(TIMBRE_SANITIZED)
 #define TIMBRE_COUNTS 1
 #else
 #define TIMBRE_COUNTS 0
