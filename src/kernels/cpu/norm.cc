@@ -191,7 +191,8 @@ struct NormShape {
   int64_t chunk_rows() const { return std::clamp<int64_t>(kChunkFloats / width(), 1, reduced); }
   int64_t chunks() const { return (reduced + chunk_rows() - 1) / chunk_rows(); }
   int64_t columns() const { return (strips() ? strip() : kept) * channels; }  // that a task works on
-  int64_t tile_rows() const { return std::max<int64_t>(1, kTileFloats / columns()); }
+  // A strip is copied whole.
+  int64_t tile_rows() const { return strips() ? reduced : std::max<int64_t>(1, kTileFloats / columns()); }
 };
 
 NormShape ShapeOfNorm(const NodeRef& ref) {
@@ -333,26 +334,29 @@ void NormStrips(const NormTask& t) {
   const int64_t width = t.s.width(), channels = t.s.channels, group = t.group();
   const int64_t strips = (t.s.kept + t.s.strip() - 1) / t.s.strip();
   t.call.pool.ForEach(t.s.batch * strips, [&](int64_t task, int worker) {
-    const int64_t n = task / strips, first = task % strips * t.s.strip(),
-                  count = std::min(t.s.strip(), t.s.kept - first);
-    const int64_t columns = count * channels;
+    const int64_t n = task / strips, first = task % strips * t.s.strip();
+    const int64_t count = std::min(t.s.strip(), t.s.kept - first), columns = count * channels;
     const float* x = t.x() + n * t.s.reduced * width + first * channels;
     double *sums = t.m.columns + worker * 2 * t.s.columns(), *squares = sums + columns;
     float* mean = t.m.mean + worker * t.s.columns();
     float* scale = t.m.scale + worker * t.s.columns();
     float* shift = t.m.shift + worker * t.s.columns();
-    float* tile = t.m.tiles + worker * t.s.tile_rows() * t.s.columns();
+    // Rows are often a multiple of 4 KiB apart and would evict each other from where they lie.
+    float* strip = t.m.tiles + worker * t.s.tile_rows() * t.s.columns();
+    for (int64_t r = 0; r < t.s.reduced; ++r) std::memcpy(strip + r * columns, x + r * width, columns * sizeof(float));
     std::fill_n(sums, 2 * columns, 0.0);
-    t.Centre(x, columns, mean);
-    column_sums(x, width, t.s.reduced, columns, mean, sums, squares);
+    t.Centre(strip, columns, mean);
+    column_sums(strip, columns, t.s.reduced, columns, mean, sums, squares);
     for (int64_t j = 0; j < columns; j += group) {
       double a = 0, b = 0;
       for (int64_t i = j; i < j + group; ++i) a += sums[i], b += squares[i];
       t.Settle(a, b, j, mean, scale, shift);
     }
-    for (int64_t r = 0; r < t.s.reduced; r += t.s.tile_rows()) {
-      const int64_t rows = std::min(t.s.tile_rows(), t.s.reduced - r);
-      normalise(x + r * width, width, rows, columns, mean, scale, shift, tile);
+    const int64_t step = std::max<int64_t>(1, kTileFloats / columns);
+    for (int64_t r = 0; r < t.s.reduced; r += step) {
+      const int64_t rows = std::min(step, t.s.reduced - r);
+      float* tile = strip + r * columns;
+      normalise(tile, columns, rows, columns, mean, scale, shift, tile);
       for (int64_t i = 0; i < rows; ++i)
         t.Store(tile + i * columns, (n * t.s.reduced + r + i) * t.s.kept + first, count);
     }
