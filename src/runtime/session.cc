@@ -1,8 +1,14 @@
 #include "runtime/session.h"
 
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+
 #include "base/suggest.h"
 #include "base/text.h"
 #include "runtime/cpu_session.h"
+#include "runtime/verdicts.h"
 #include "runtime/vulkan/session.h"
 
 namespace timbre {
@@ -16,6 +22,27 @@ int FirstOf(std::span<const VulkanDeviceInfo> devices, VkPhysicalDeviceType type
   return -1;
 }
 
+// How many times as fast as the CPU doctor found a device, over the networks that it timed on both; 0: not known.
+double MeasuredSpeed(const VulkanDeviceInfo& device) {
+  const auto cpu = ReadVerdict(CpuVerdictKey()).seconds;
+  double logs = 0;
+  int count = 0;
+  for (const auto& [network, seconds] :
+       ReadVerdict(VerdictKey(device.name, device.driver, device.driver_version)).seconds) {
+    const auto other = cpu.find(network);
+    if (other == cpu.end() || !(seconds > 0) || !(other->second > 0)) continue;
+    logs += std::log(other->second / seconds);
+    ++count;
+  }
+  return count > 0 ? std::exp(logs / count) : 0;
+}
+
+std::string Rounded(double value) {
+  std::array<char, 32> text;
+  std::snprintf(text.data(), text.size(), "%.2g", value);
+  return text.data();
+}
+
 }  // namespace
 
 Result<DeviceChoice> ChooseDevice(const std::string& wish) {
@@ -27,7 +54,15 @@ Result<DeviceChoice> ChooseDevice(const std::string& wish) {
     for (const auto& [type, name] :
          {std::pair{VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU, "a discrete GPU comes first"},
           std::pair{VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU, "an integrated GPU comes before the CPU"}}) {
-      if (const int index = FirstOf(devices, type); index >= 0) return DeviceChoice{index, name};
+      const int index = FirstOf(devices, type);
+      if (index < 0) continue;
+      const VulkanDeviceInfo& d =
+          *std::find_if(devices.begin(), devices.end(), [&](const auto& e) { return e.index == index; });
+      const double speed = MeasuredSpeed(d);
+      if (speed == 0) return DeviceChoice{index, name};
+      const std::string measured =
+          "timbre doctor measured " + d.name + " at " + Rounded(speed) + " times the CPU's speed";
+      return DeviceChoice{speed >= 1 ? index : -1, measured};
     }
     return DeviceChoice{-1, listed ? "there is no GPU with a Vulkan driver" : listed.error().message};
   }

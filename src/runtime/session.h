@@ -28,9 +28,10 @@ struct SessionOptions {
   int threads = 0;              // 0: all this process may use
   Precision precision = Precision::kF32;
   Toggles toggles;
-  Tune tune = Tune::kOff;  // on the CPU; off keeps results the same, bit for bit, from run to run
-  bool strict = false;     // a step down is an error
-  bool verify = false;     // every node of every run is checked against its oracle (slow)
+  Tune tune = Tune::kOff;   // on the CPU; off keeps results the same, bit for bit, from run to run
+  bool strict = false;      // a step down is an error
+  bool verify = false;      // every node of every run is checked against its oracle (slow)
+  bool heed_doctor = true;  // leave out kernels that `timbre doctor` found wrong on this device and driver
   FaultInjector* faults = nullptr;
 };
 

@@ -2,10 +2,10 @@
 // plain and with each epilogue that it says it can run.
 #include <gtest/gtest.h>
 
+#include "graph/one_node.h"
 #include "kernels/cpu/simd.h"
 #include "runtime/cpu_session.h"
 #include "runtime/verify.h"
-#include "tests/conformance/one_node.h"
 
 namespace timbre {
 namespace {

@@ -1,8 +1,8 @@
 // The memory plan puts some results over an operand: every kernel must give the same there as apart.
 #include <gtest/gtest.h>
 
+#include "graph/one_node.h"
 #include "runtime/session.h"
-#include "tests/conformance/one_node.h"
 
 namespace timbre {
 namespace {

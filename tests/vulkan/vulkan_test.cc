@@ -8,7 +8,7 @@
 #include "runtime/verify.h"
 #include "runtime/vulkan/device.h"
 #include "runtime/vulkan/session.h"
-#include "tests/conformance/one_node.h"
+#include "graph/one_node.h"
 #include "tests/vulkan/usable_device.h"
 
 namespace timbre {

@@ -8,20 +8,29 @@
 #include "graph/passes.h"
 #include "runtime/cpu_session.h"
 #include "runtime/memory_plan.h"
+#include "runtime/verdicts.h"
 
 namespace timbre {
 namespace {
 
 using Placement = VulkanDevice::Placement;
 
-// A kernel that failed for a node: the plan is made again without it.
-using Banned = std::set<std::pair<std::string, std::string_view>>;
+// Kernels that must not be taken.
+struct Banned {
+  std::set<std::pair<std::string, std::string_view>> failed;  // for one node: the plan is made again without it
+  std::set<std::string> wrong;                                // for any node: what doctor found, as "name@version"
+
+  bool Holds(const std::string& node, const KernelRow& row) const {
+    return failed.contains({node, row.name}) || (!wrong.empty() && wrong.contains(IdOf(row)));
+  }
+  static std::string IdOf(const KernelRow& row) { return std::string(row.name) + "@" + std::to_string(row.version); }
+};
 
 bool Usable(const KernelRow& row, const NodeRef& ref, const VulkanDevice& device, const Toggles& toggles,
             const Banned& banned) {
   if (row.tier == Tier::kFast && (!toggles.fast_kernels || (ref.node.op == Op::kAttention && !toggles.attention)))
     return false;
-  if (banned.contains({ref.node.name, row.name})) return false;
+  if (banned.Holds(ref.node.name, row)) return false;
   for (const auto& ids : {ref.node.inputs, ref.node.outputs}) {
     for (const TensorId id : ids) {
       if (id != kNoTensor && static_cast<uint64_t>(ref.graph.shape(id).elements()) * 4 > device.max_range())
@@ -386,6 +395,9 @@ class VulkanSession : public Session {
   Status Prepare() {
     device_->set_faults(options_.faults);
     Banned banned;
+    const VulkanDeviceInfo& info = device_->info();
+    if (options_.heed_doctor) banned.wrong = ReadVerdict(VerdictKey(info.name, info.driver, info.driver_version)).wrong;
+    TIMBRE_CHECK(RecordWrong(banned));
     for (;;) {
       plan_ = std::make_unique<Plan>(source_, options_, *device_, pool_, stats_);
       std::pair<std::string, std::string_view> failed;
@@ -398,7 +410,7 @@ class VulkanSession : public Session {
         if (status.error().code == ErrorCode::kOutOfMemory && batched) return status;
         return Retire(status.error());
       }
-      banned.insert(failed);
+      banned.failed.insert(failed);
       TIMBRE_CHECK(
           Record(failed.first, "vulkan " + std::string(failed.second), NextRung(failed.first, banned), status.error()));
     }
@@ -459,6 +471,7 @@ class VulkanSession : public Session {
                        std::to_string(memory.in_place) + " in place\narena " + std::to_string(memory.bytes >> 20) +
                        " MiB (no plan can need less than " + std::to_string(memory.lower_bound >> 20) + "), weights " +
                        std::to_string(weight_bytes() >> 20) + " MiB\n";
+    if (!left_out_.empty()) text += "left out, as timbre doctor found them wrong here: " + left_out_ + "\n";
     for (size_t i = 0; i < graph().nodes.size(); ++i) {
       const Node& node = graph().nodes[i];
       text += std::to_string(i) + "  " + std::string(NameOf(node.op)) + "  " + node.name + "  " +
@@ -476,6 +489,23 @@ class VulkanSession : public Session {
       return row ? "vulkan " + std::string(row->name) : "cpu";
     }
     return "its parts";
+  }
+
+  // Says which kernels are left out that the plan would have taken.
+  Status RecordWrong(const Banned& banned) {
+    if (banned.wrong.empty()) return {};
+    for (const Node& node : source_.nodes) {
+      const KernelRow* row = BestRow({source_, node}, *device_, options_.toggles, {});
+      if (row == nullptr || !banned.wrong.contains(Banned::IdOf(*row)) ||
+          left_out_.find(row->name) != std::string::npos)
+        continue;
+      left_out_ += (left_out_.empty() ? "" : ", ") + std::string(row->name);
+      TIMBRE_CHECK(Record("all of " + std::string(NameOf(node.op)), "vulkan " + std::string(row->name),
+                          NextRung(node.name, banned),
+                          Error{ErrorCode::kKernelFailed,
+                                "timbre doctor found it wrong on " + device_->info().name + " with this driver"}));
+    }
+    return {};
   }
 
   Status Record(const std::string& node, const std::string& from, const std::string& to, const Error& error) {
@@ -509,6 +539,7 @@ class VulkanSession : public Session {
   ThreadPool& pool_;
   Stats* stats_;
   std::string reason_;
+  std::string left_out_;  // kernels that doctor found wrong
   std::unique_ptr<Plan> plan_;
   std::unique_ptr<Session> cpu_;  // once the device is retired
   bool profile_ = false;

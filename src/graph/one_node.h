@@ -8,7 +8,6 @@
 #include "graph/op_table.h"
 #include "graph/passes.h"
 #include "graph/weights.h"
-#include "kernels/kernel.h"
 
 namespace timbre {
 

@@ -1,0 +1,111 @@
+#include "runtime/doctor.h"
+
+#include <algorithm>
+#include <map>
+
+#include "graph/one_node.h"
+#include "runtime/verify.h"
+
+namespace timbre {
+namespace {
+
+// The small graph as one fused node, so that one comparison serves.
+Node Whole(const OneNode& one) {
+  Node whole = one.graph.nodes[0];
+  if (one.graph.nodes.size() == 1) return whole;
+  whole.composition = one.graph.nodes;
+  whole.outputs = one.graph.nodes.back().outputs;
+  for (size_t i = 1; i < one.graph.nodes.size(); ++i) {
+    for (const TensorId id : one.graph.nodes[i].inputs) {
+      if (!one.inputs[id].empty()) whole.inputs.push_back(id);
+    }
+  }
+  return whole;
+}
+
+class Findings {
+ public:
+  Findings() {
+    for (const KernelRow* row : AllKernels()) versions_[std::string(row->name)] = row->version;
+  }
+  void Add(Op op, const std::string& kernel, double worst, const std::string& problem) {
+    KernelFinding& finding = found_[std::string(NameOf(op)) + " " + kernel];
+    finding.op = NameOf(op);
+    finding.kernel = kernel;
+    finding.version = versions_.contains(kernel) ? versions_[kernel] : 0;
+    ++finding.cases;
+    finding.worst = std::max(finding.worst, worst);
+    if (finding.problem.empty()) finding.problem = problem;
+  }
+  std::vector<KernelFinding> Take() const {
+    std::vector<KernelFinding> list;
+    for (const auto& [name, finding] : found_) list.push_back(finding);
+    return list;
+  }
+
+ private:
+  std::map<std::string, KernelFinding> found_;
+  std::map<std::string, int> versions_;
+};
+
+Status CheckCase(Op op, const std::string& name, const OneNode& one, const SessionOptions& options, ThreadPool& pool,
+                 Findings& findings) {
+  Stats stats;
+  TIMBRE_TRY(const auto session, MakeSession(one.graph, options, pool, &stats));
+  std::vector<const float*> in, all;
+  for (const GraphPort& port : one.graph.inputs) in.push_back(one.inputs[port.tensor].data());
+  std::vector<std::vector<float>> results;
+  std::vector<float*> out;
+  for (const GraphPort& port : one.graph.outputs) results.emplace_back(one.graph.shape(port.tensor).elements());
+  for (auto& r : results) out.push_back(r.data());
+  TIMBRE_CHECK(session->Run(in, out));
+  // A kernel that gave up says so; what replaced it has its own cases.
+  for (const StepDown& step : stats.steps()) {
+    const size_t space = step.from.find(' ');
+    findings.Add(op, space == std::string::npos ? step.from : step.from.substr(space + 1), 0,
+                 name + ": " + step.reason);
+  }
+  if (!stats.steps().empty()) return {};
+  const std::vector<NodeTiming> profile = session->Profile();
+  const auto own =
+      std::find_if(profile.begin(), profile.end(), [&](const NodeTiming& row) { return row.op == NameOf(op); });
+  if (own == profile.end() || own->kernel == "none") return {};  // a reshape in place
+  const Node whole = Whole(one);
+  for (const TensorId id : whole.inputs) all.push_back(id == kNoTensor ? nullptr : one.inputs[id].data());
+  const std::vector<const float*> computed(out.begin(), out.end());
+  const Deviation deviation = Compare(one.graph, whole, computed, OracleOf(one.graph, whole, all));
+  findings.Add(op, own->kernel, deviation.worst, deviation.worst <= 1 ? "" : name + ": " + deviation.where);
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<KernelFinding>> CheckKernels(const std::string& device, ThreadPool& pool,
+                                                const std::function<bool(double)>& progress) {
+  static const EpilogueNames kEpilogues[] = {{}, {"gelu"}, {"glu", "scale", "add"}};
+  Findings findings;
+  const auto table = OpTable();
+  for (size_t i = 0; i < table.size(); ++i) {
+    for (const OpCase& c : table[i].cases()) {
+      if (!progress(static_cast<double>(i) / static_cast<double>(table.size())))
+        return Fail(ErrorCode::kCancelled, "cancelled");
+      if (c.benchmark) continue;
+      for (const EpilogueNames& epilogue : kEpilogues) {
+        const OneNode one = MakeOneNode(table[i].op, c, epilogue);
+        if (one.graph.nodes.empty()) continue;
+        for (const bool fast : {true, false}) {
+          if (!fast && !epilogue.empty()) continue;
+          SessionOptions options;
+          options.device = device;
+          options.heed_doctor = false;
+          options.toggles.fast_kernels = fast;
+          TIMBRE_CHECK(CheckCase(table[i].op, c.name, one, options, pool, findings));
+        }
+      }
+    }
+  }
+  progress(1);
+  return findings.Take();
+}
+
+}  // namespace timbre

@@ -1,0 +1,26 @@
+// Whether the kernels of a device compute what the op table says, found out on the device itself.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "runtime/session.h"
+
+namespace timbre {
+
+struct KernelFinding {
+  std::string op, kernel;
+  int version = 0;
+  int cases = 0;
+  double worst = 0;     // the largest error, as a multiple of what the operator's tolerance allows
+  std::string problem;  // what is wrong; empty where nothing is
+};
+
+// Runs every conformance case of every operator on `device` (SessionOptions::device), with fast kernels and without,
+// alone and with epilogues. What doctor found earlier is not heeded. `progress` (0 to 1) may cancel by returning false.
+Result<std::vector<KernelFinding>> CheckKernels(const std::string& device, ThreadPool& pool,
+                                                const std::function<bool(double)>& progress);
+
+}  // namespace timbre

@@ -1,0 +1,27 @@
+// What `timbre doctor` found out about this machine's devices, kept from run to run in the cache folder.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "base/result.h"
+
+namespace timbre {
+
+struct DeviceVerdict {
+  std::set<std::string> wrong;            // kernels, as "name@version": a newer version is given another chance
+  std::map<std::string, double> seconds;  // of one tile, by network
+};
+
+// Of a device under a driver: another version of the driver has a verdict of its own.
+std::string VerdictKey(const std::string& name, const std::string& driver, const std::string& driver_version);
+
+// The CPU's, which depends on its vector instructions.
+std::string CpuVerdictKey();
+
+// Empty where nothing is known, or the file can't be read.
+DeviceVerdict ReadVerdict(const std::string& key);
+Status WriteVerdict(const std::string& key, const DeviceVerdict& verdict);
+
+}  // namespace timbre

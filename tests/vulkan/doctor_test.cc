@@ -1,0 +1,99 @@
+// timbre doctor on the Vulkan device, and what follows from what it finds.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "runtime/verdicts.h"
+#include "tests/e2e/program.h"
+#include "tests/vulkan/usable_device.h"
+
+namespace timbre {
+namespace {
+
+using Json = nlohmann::json;
+
+class Doctor : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const char* before = std::getenv("TIMBRE_CACHE");
+    if (before != nullptr) before_ = before;
+    setenv("TIMBRE_CACHE", cache_.path().c_str(), 1);
+  }
+  void TearDown() override { before_.empty() ? unsetenv("TIMBRE_CACHE") : setenv("TIMBRE_CACHE", before_.c_str(), 1); }
+  testing::TempFolder cache_;
+  std::string before_;
+};
+
+TEST_F(Doctor, SaysThatEveryKernelIsRightHere) {
+  TIMBRE_NEED_VULKAN();
+  const testing::Ran ran = testing::RunTimbre(
+      {"doctor", "--device", UsableDeviceName(), "--models", "gtcrn", "--html", "page.html", "--json", "report.json"},
+      cache_.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json report = Json::parse(testing::ReadAll(cache_ / "report.json"));
+  ASSERT_EQ(report["devices"].size(), 1u);
+  const Json& device = report["devices"][0];
+  std::set<std::string> seen;
+  for (const Json& kernel : device["kernels"]) {
+    EXPECT_EQ(kernel["right"], true) << kernel;
+    EXPECT_GT(kernel["cases"].get<int>(), 0);
+    seen.insert(kernel["kernel"].get<std::string>());
+  }
+  EXPECT_TRUE(seen.contains("vulkan.conv") && seen.contains("vulkan.reference.conv")) << device["kernels"];
+  ASSERT_EQ(device["models"].size(), 1u);
+  EXPECT_EQ(device["models"][0]["right"], true) << device["models"];
+  EXPECT_GT(device["models"][0]["seconds_per_tile"].get<double>(), 0);
+  const std::string page = testing::ReadAll(cache_ / "page.html");
+  EXPECT_NE(page.find("<td>vulkan.conv<td>"), std::string::npos) << page;
+  EXPECT_EQ(page.find("class=\"wrong\">"), std::string::npos) << page;
+}
+
+// A kernel that was found wrong is left out, visibly; strict mode does not accept that.
+TEST_F(Doctor, WhatWasFoundWrongIsLeftOutFromThenOn) {
+  TIMBRE_NEED_VULKAN();
+  const auto devices = ListVulkanDevices();
+  ASSERT_TRUE(devices);
+  const VulkanDeviceInfo& d = (*devices)[UsableDevice()];
+  const std::vector<std::string> explain{"explain", "gtcrn", "--device", UsableDeviceName(), "--json", "report.json"};
+  ASSERT_EQ(testing::RunTimbre(explain, cache_.path()).code, 0);
+  Json report = Json::parse(testing::ReadAll(cache_ / "report.json"));
+  ASSERT_NE(report["plan"].get<std::string>().find("  vulkan.linear\n"), std::string::npos) << report["plan"];
+  EXPECT_TRUE(report["steps_down"].empty());
+
+  ASSERT_TRUE(WriteVerdict(VerdictKey(d.name, d.driver, d.driver_version), {.wrong = {"vulkan.linear@1"}}));
+  const testing::Ran ran = testing::RunTimbre(explain, cache_.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  report = Json::parse(testing::ReadAll(cache_ / "report.json"));
+  EXPECT_EQ(report["plan"].get<std::string>().find("  vulkan.linear\n"), std::string::npos) << report["plan"];
+  EXPECT_NE(report["plan"].get<std::string>().find("left out"), std::string::npos) << report["plan"];
+  ASSERT_EQ(report["steps_down"].size(), 1u) << report["steps_down"];
+  EXPECT_NE(report["steps_down"][0]["from"].get<std::string>().find("vulkan.linear"), std::string::npos);
+  EXPECT_NE(report["steps_down"][0]["reason"].get<std::string>().find("doctor"), std::string::npos);
+  std::vector<std::string> strict = explain;
+  strict.emplace_back("--strict");
+  EXPECT_EQ(testing::RunTimbre(strict, cache_.path()).code, 1);
+
+  // A verdict on another driver, or on a kernel that has changed since, means nothing here.
+  ASSERT_TRUE(WriteVerdict(VerdictKey(d.name, d.driver, d.driver_version), {.wrong = {"vulkan.linear@0"}}));
+  ASSERT_TRUE(WriteVerdict(VerdictKey(d.name, d.driver, "0"), {.wrong = {"vulkan.linear@1"}}));
+  EXPECT_EQ(testing::RunTimbre(strict, cache_.path()).code, 0);
+}
+
+TEST_F(Doctor, AVerdictThatCannotBeReadIsNone) {
+  const DeviceVerdict verdict{.wrong = {"a@1", "b@2"}, .seconds = {{"gtcrn", 0.5}}};
+  ASSERT_TRUE(WriteVerdict("one", verdict));
+  ASSERT_TRUE(WriteVerdict("two", {}));
+  EXPECT_EQ(ReadVerdict("one").wrong, verdict.wrong);
+  EXPECT_EQ(ReadVerdict("one").seconds, verdict.seconds);
+  EXPECT_TRUE(ReadVerdict("two").wrong.empty());
+  for (const std::string text :
+       {"", "[1]", "{\"one\": 3}", "{\"one\": {\"wrong\": [1], \"seconds\": []}}", "{\"one\""}) {
+    testing::WriteAll(cache_ / "doctor.json", text);
+    EXPECT_TRUE(ReadVerdict("one").wrong.empty()) << text;
+  }
+}
+
+}  // namespace
+}  // namespace timbre
