@@ -277,7 +277,8 @@ class CpuSession : public Session {
       } else {
         TIMBRE_CHECK(ladders_[i].Run(binding.in, binding.out));
       }
-      if (options_.verify) TIMBRE_CHECK(Verify(graph_.nodes[i], binding.in, binding.out));
+      if (options_.verify)
+        TIMBRE_CHECK(VerifyNode(graph_, graph_.nodes[i], binding.in, {binding.out.begin(), binding.out.end()}));
     }
     ++runs_;
     for (size_t i = 0; i < outputs.size(); ++i) {
@@ -363,22 +364,6 @@ class CpuSession : public Session {
     return reinterpret_cast<float*>(arena_.data() + plan_.offsets[id]);
   }
   size_t BytesOf(TensorId id) const { return static_cast<size_t>(graph_.shape(id).elements()) * 4; }
-
-  Status Verify(const Node& node, std::span<const float* const> in, std::span<float* const> out) {
-    std::vector<const float*> all(in.begin(), in.end());
-    std::vector<std::vector<float>> constants;
-    for (size_t i = 0; i < all.size(); ++i) {
-      if (all[i] != nullptr || node.inputs[i] == kNoTensor) continue;
-      constants.push_back(graph_.tensors[node.inputs[i]].constant.ToF32());
-      all[i] = constants.back().data();
-    }
-    const auto expected = OracleOf(graph_, node, all);
-    const std::vector<const float*> results(out.begin(), out.end());
-    const Deviation deviation = Compare(graph_, node, results, expected);
-    if (deviation.worst <= 1) return {};
-    return Fail(ErrorCode::kInternal, node.name + ": the result differs from the oracle by " +
-                                          std::to_string(deviation.worst) + " times the tolerance; " + deviation.where);
-  }
 
   Graph graph_;
   SessionOptions options_;

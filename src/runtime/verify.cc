@@ -88,4 +88,19 @@ double SignalToErrorDb(std::span<const float> reference, std::span<const float> 
   return 10 * std::log10(signal / std::max(noise, 1e-300));
 }
 
+Status VerifyNode(const Graph& graph, const Node& node, std::span<const float* const> in,
+                  std::span<const float* const> out) {
+  std::vector<const float*> all(in.begin(), in.end());
+  std::vector<std::vector<float>> constants;
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (all[i] != nullptr || node.inputs[i] == kNoTensor) continue;
+    constants.push_back(graph.tensors[node.inputs[i]].constant.ToF32());
+    all[i] = constants.back().data();
+  }
+  const Deviation deviation = Compare(graph, node, out, OracleOf(graph, node, all));
+  if (deviation.worst <= 1) return {};
+  return Fail(ErrorCode::kInternal, node.name + ": the result differs from the oracle by " +
+                                        std::to_string(deviation.worst) + " times the tolerance; " + deviation.where);
+}
+
 }  // namespace timbre

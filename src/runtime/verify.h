@@ -24,6 +24,11 @@ struct Deviation {
 Deviation Compare(const Graph& graph, const Node& node, std::span<const float* const> out,
                   std::span<const Tensor64> expected);
 
+// An error that names node, deviation and element where a node's float32 results are not the oracle's. Constant inputs
+// may be null: they are taken from the graph.
+Status VerifyNode(const Graph& graph, const Node& node, std::span<const float* const> in,
+                  std::span<const float* const> out);
+
 // 10 log10(sum reference^2 / sum (reference - value)^2).
 double SignalToErrorDb(std::span<const float> reference, std::span<const float> value);
 

@@ -145,6 +145,18 @@ TEST(Vulkan, EveryInjectedFaultStillGivesTheResult) {
   }
 }
 
+TEST(Vulkan, EveryNodeCanBeVerifiedInPlace) {
+  TIMBRE_NEED_VULKAN();
+  SessionOptions options;
+  options.device = UsableDeviceName();
+  const auto plain = RunSmall(options, nullptr);
+  ASSERT_TRUE(plain) << plain.error().message;
+  options.verify = true;
+  const auto verified = RunSmall(options, nullptr, 2);
+  ASSERT_TRUE(verified) << verified.error().message;
+  EXPECT_EQ(*plain, *verified);
+}
+
 TEST(Vulkan, AutoNeverTakesASoftwareDriver) {
   const auto choice = ChooseDevice("auto");
   ASSERT_TRUE(choice) << choice.error().message;

@@ -9,6 +9,7 @@
 #include "runtime/cpu_session.h"
 #include "runtime/memory_plan.h"
 #include "runtime/verdicts.h"
+#include "runtime/verify.h"
 
 namespace timbre {
 namespace {
@@ -96,7 +97,7 @@ class Plan {
       for (const auto& ids : {node.inputs, node.outputs}) {
         for (const TensorId id : ids) bytes += id != kNoTensor && !graph_.IsConstant(id) ? Padded(id) : 0;
       }
-      if (step.row == nullptr) widest = std::max(widest, bytes);
+      if (step.row == nullptr || options_.verify) widest = std::max(widest, bytes);
     }
     for (const auto& ports : {graph_.inputs, graph_.outputs}) {
       int64_t bytes = 0;
@@ -110,7 +111,7 @@ class Plan {
       TIMBRE_TRY(staging_, device_.Allocate(static_cast<uint64_t>(widest), Placement::kHost));
     }
     TIMBRE_CHECK(FlushUploads());
-    return RecordAll(false, options_.faults, failed);
+    return RecordAll(options_.verify, options_.faults, failed);
   }
 
   // Each node in a submission of its own, so that it can be timed; or many together again.
@@ -132,6 +133,7 @@ class Plan {
       } else {
         TIMBRE_CHECK(RunOnCpu(segment.first));
       }
+      if (options_.verify) TIMBRE_CHECK(Verify(graph_.nodes[segment.first]));
       if (one_each_)
         seconds_[segment.first] += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     }
@@ -332,6 +334,24 @@ class Plan {
     return {};
   }
 
+  // Every activation has memory of its own then, and holds its value until the next run.
+  Status Verify(const Node& node) {
+    std::map<TensorId, std::vector<float>> host;
+    std::vector<TensorId> ids;
+    for (const auto& list : {node.inputs, node.outputs}) {
+      for (const TensorId id : list) {
+        if (id != kNoTensor && !graph_.IsConstant(id) && host.emplace(id, graph_.shape(id).elements()).second)
+          ids.push_back(id);
+      }
+    }
+    TIMBRE_CHECK(FromDevice(
+        ids, [&](size_t i, const std::byte* from, size_t bytes) { std::memcpy(host[ids[i]].data(), from, bytes); }));
+    std::vector<const float*> in, out;
+    for (const TensorId id : node.inputs) in.push_back(host.contains(id) ? host[id].data() : nullptr);
+    for (const TensorId id : node.outputs) out.push_back(host[id].data());
+    return VerifyNode(graph_, node, in, out);
+  }
+
   Status RunOnCpu(size_t index) {
     const Node& node = graph_.nodes[index];
     std::vector<TensorId> read;
@@ -421,7 +441,7 @@ class VulkanSession : public Session {
     if (inputs.size() != source_.inputs.size() || outputs.size() != source_.outputs.size()) {
       return Fail(ErrorCode::kInternal, source_.name + ": run with a wrong number of inputs or outputs");
     }
-    Status status = plan_->RecordAgain(profile_);
+    Status status = plan_->RecordAgain(profile_ || options_.verify);
     if (status) status = plan_->Run(inputs, outputs);
     if (status) {
       ++runs_;
