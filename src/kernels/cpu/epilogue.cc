@@ -122,6 +122,19 @@ void GateArrayT(float* y, const float* x, const float* gate, int64_t count) {
 void ApplyEpilogueT(const Epilogue& epilogue, const float* tile, int64_t ld, int64_t gate, int64_t rows, int64_t width,
                     int64_t column, float* out, int64_t offset, int64_t out_ld) {
   const Tag d;
+  // A step alone has loops without a choice in them.
+  if (epilogue.count == 1 && epilogue.ops[0].kind == EpilogueStep::Kind::kUnary) {
+    for (int64_t r = 0; r < rows; ++r) {
+      UnaryArrayT(epilogue.ops[0].unary, tile + r * ld, out + offset + r * out_ld, width);
+    }
+    return;
+  }
+  if (epilogue.count == 1 && epilogue.glu) {
+    for (int64_t r = 0; r < rows; ++r) {
+      GateArrayT(out + offset + r * out_ld, tile + r * ld, tile + r * ld + gate, width);
+    }
+    return;
+  }
   for (int64_t r = 0; r < rows; ++r) {
     const float* v = tile + r * ld;
     const int64_t to = offset + r * out_ld;

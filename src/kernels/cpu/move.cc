@@ -12,6 +12,15 @@ constexpr int64_t kGrainFloats = 1 << 15;
 
 int64_t Grain(int64_t floats) { return std::max<int64_t>(1, kGrainFloats / std::max<int64_t>(1, floats)); }
 
+// A call costs more than a few floats do.
+void Copy(float* to, const float* from, int64_t count) {
+  if (count > 16) {
+    std::memcpy(to, from, count * sizeof(float));
+    return;
+  }
+  for (int64_t i = 0; i < count; ++i) to[i] = from[i];
+}
+
 // ---- Transpose ----
 
 // The axes, with those that stay neighbours merged.
@@ -57,7 +66,7 @@ Status TransposeRun(const CpuCall& call) {
   if (axes.stride[last] == 1) {
     call.pool.ForRange(outer, Grain(inner), [&](int64_t begin, int64_t end, int) {
       for (int64_t r = begin; r < end; ++r) {
-        std::memcpy(call.out[0] + r * inner, call.in[0] + place(r, last), inner * sizeof(float));
+        Copy(call.out[0] + r * inner, call.in[0] + place(r, last), inner);
       }
     });
     return {};
@@ -106,7 +115,7 @@ Status SliceRun(const CpuCall& call) {
   call.pool.ForRange(x.outer * runs, Grain(length), [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
       const float* from = call.in[0] + (i / runs * x.size + attrs.begin + i % runs * attrs.step) * x.inner;
-      std::memcpy(call.out[0] + i * length, from, length * sizeof(float));
+      Copy(call.out[0] + i * length, from, length);
     }
   });
   return {};
@@ -120,7 +129,7 @@ Status ConcatRun(const CpuCall& call) {
     const int64_t length = call.ref.in(static_cast<int>(k))[axis] * y.inner;
     call.pool.ForRange(y.outer, Grain(length), [&](int64_t begin, int64_t end, int) {
       for (int64_t o = begin; o < end; ++o) {
-        std::memcpy(call.out[0] + o * y.size * y.inner + at, call.in[k] + o * length, length * sizeof(float));
+        Copy(call.out[0] + o * y.size * y.inner + at, call.in[k] + o * length, length);
       }
     });
     at += length;
@@ -145,7 +154,7 @@ Status PadRun(const CpuCall& call) {
         if (attrs.mode == PadMode::kReplicate) source = std::clamp<int64_t>(source, 0, x.size - 1);
         if (source < 0) source = -source;
         if (source >= x.size) source = 2 * (x.size - 1) - source;
-        std::memcpy(to + i * x.inner, from + source * x.inner, x.inner * sizeof(float));
+        Copy(to + i * x.inner, from + source * x.inner, x.inner);
       };
       for (int64_t i = 0; i < attrs.lo; ++i) fill(i);
       for (int64_t i = attrs.lo + x.size; i < y.size; ++i) fill(i);
@@ -161,7 +170,7 @@ Status UpsampleRun(const CpuCall& call) {
   call.pool.ForRange(x.outer * x.size, Grain(x.inner * factor), [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
       for (int64_t f = 0; f < factor; ++f) {
-        std::memcpy(call.out[0] + (i * factor + f) * x.inner, call.in[0] + i * x.inner, x.inner * sizeof(float));
+        Copy(call.out[0] + (i * factor + f) * x.inner, call.in[0] + i * x.inner, x.inner);
       }
     }
   });
