@@ -91,7 +91,7 @@ double ConvTransposeTerms(const Attrs& attrs, Shapes in) {
   const auto& a = std::get<ConvTransposeAttrs>(attrs);
   double taps = 1;
   for (int i = 0; i < 3; ++i) taps *= std::ceil(static_cast<double>(a.kernel[i]) / a.stride[i]);
-  return taps * static_cast<double>((*in[1])[0] / a.groups);
+  return taps * static_cast<double>((*in[1])[0]) / a.groups;
 }
 double ConvTransposeFlops(const Attrs&, Shapes in, std::span<const Shape>) {
   return 2.0 * static_cast<double>(in[0]->elements()) * static_cast<double>(in[1]->Product(1, in[1]->rank()));
@@ -146,7 +146,7 @@ ShapesOr InferAttention(const Attrs& attrs, Shapes in) {
   return std::vector<Shape>{*in[0]};
 }
 double AttentionTerms(const Attrs& attrs, Shapes in) {
-  return static_cast<double>((*in[1])[1] + (*in[0])[2] / std::get<AttentionAttrs>(attrs).heads);
+  return static_cast<double>((*in[1])[1]) + static_cast<double>((*in[0])[2]) / std::get<AttentionAttrs>(attrs).heads;
 }
 double AttentionFlops(const Attrs&, Shapes in, std::span<const Shape>) {
   return 4.0 * static_cast<double>(in[0]->elements()) * static_cast<double>((*in[1])[1]);
@@ -307,11 +307,11 @@ ShapesOr InferIstft(const Attrs& attrs, Shapes in) {
 
 double FftFlops(double transforms, int n_fft) { return transforms * 2.5 * n_fft * std::log2(n_fft); }
 double StftFlops(const Attrs& attrs, Shapes, std::span<const Shape> out) {
-  return FftFlops(static_cast<double>(out[0][0] * out[0][1] * out[0][3] / 2), std::get<StftAttrs>(attrs).n_fft);
+  return FftFlops(static_cast<double>(out[0][0] * out[0][1] * out[0][3]) / 2, std::get<StftAttrs>(attrs).n_fft);
 }
 double IstftFlops(const Attrs& attrs, Shapes in, std::span<const Shape>) {
   const Shape& x = *in[0];
-  return FftFlops(static_cast<double>(x[0] * x[1] * x[3] / 2), std::get<IstftAttrs>(attrs).n_fft);
+  return FftFlops(static_cast<double>(x[0] * x[1] * x[3]) / 2, std::get<IstftAttrs>(attrs).n_fft);
 }
 // A fast transform rounds log2(n) times, a plain sum n times; the oracle's tolerance has to admit the reference
 // kernel's sum.

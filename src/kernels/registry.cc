@@ -19,7 +19,7 @@ struct Registry {
   Registry() {
     using Rows = std::span<const KernelRow> (*)();
     static constexpr Rows kFiles[] = {
-#define TIMBRE_KERNELS(function) &function,
+#define TIMBRE_KERNELS(function) &(function),
 #include "kernels/kernels.inc"
 #undef TIMBRE_KERNELS
     };

@@ -214,7 +214,7 @@ float FrequencyOfErb(float erb) { return 24.7f * 9.265f * (std::exp(erb / 9.265f
 std::vector<int> ErbWidths(const DeepFilterNetConfig& c) {
   const float bin_width = static_cast<float>(c.sample_rate) / static_cast<float>(c.fft_size);
   const float low = ErbOfFrequency(0.0f);
-  const float high = ErbOfFrequency(static_cast<float>(c.sample_rate / 2));
+  const float high = ErbOfFrequency(static_cast<float>(c.sample_rate) / 2);
   const float step = (high - low) / static_cast<float>(c.erb_bands);
   std::vector<int> widths;
   int edge = 0, owed = 0;  // owed: bins that widened bands took from their successors
@@ -256,7 +256,7 @@ class Builder {
 
   // A causal convolution over frames (x's first axis behind the batch) and bins, [N, T, F, C] -> [N, T, F', out], by
   // depth where channels allow, then mixed by a 1x1 convolution; batch norm.
-  Value ConvNorm(Net n, Value x, int out, const std::vector<int>& kernel, int stride = 1) {
+  Value ConvNorm(const Net& n, Value x, int out, const std::vector<int>& kernel, int stride = 1) {
     if (!x.valid()) return {};
     int layer = 0;
     if (kernel[0] > 1) {
@@ -293,7 +293,8 @@ class Builder {
     return in * taps * vectors(out) <= in * taps * vectors(out / groups) + out * vectors(out);
   }
 
-  Value MergedConv(Net n, int layer, Value x, int64_t out, int64_t groups, const std::vector<int>& kernel, int stride) {
+  Value MergedConv(const Net& n, int layer, Value x, int64_t out, int64_t groups, const std::vector<int>& kernel,
+                   int stride) {
     const int64_t in = x.shape().back(), taps = int64_t{kernel[0]} * kernel[1];
     const int64_t group_in = in / groups, group_out = out / groups;
     auto first = weights_.Get(n.Name(std::to_string(layer) + ".weight"), {out, group_in, kernel[0], kernel[1]});
@@ -324,7 +325,7 @@ class Builder {
     return graph_.Add1(Op::kConv, attrs, {x, w, Value()}, n.Name("merged"));
   }
 
-  Value ConvTransposeNorm(Net n, Value x, int out, int stride) {
+  Value ConvTransposeNorm(const Net& n, Value x, int out, int stride) {
     if (!x.valid()) return {};
     const int bins = c_.transposed_kernel[1];
     const int groups = std::gcd(static_cast<int>(x.shape().back()), out);
@@ -341,13 +342,13 @@ class Builder {
     return BatchNorm(n, layer, x);
   }
 
-  Value BatchNorm(Net n, int layer, Value x) {
+  Value BatchNorm(const Net& n, int layer, Value x) {
     weights_.Ignore(n.Name(std::to_string(layer) + ".num_batches_tracked"));
     return n.BatchNorm(std::to_string(layer), x);
   }
 
   // A linear layer whose groups each see and make a part of the features. The checkpoint keeps [group][in][out].
-  Value GroupedLinear(Net n, Value x, int64_t out, int groups) {
+  Value GroupedLinear(const Net& n, Value x, int64_t out, int groups) {
     if (!x.valid()) return {};
     const int64_t in = x.shape().back();
     if (in % groups != 0 || out % groups != 0) {
@@ -376,7 +377,7 @@ class Builder {
     return graph_.Add1(Op::kLinear, LinearAttrs{.groups = groups}, {x, w, Value()}, n.Name(""));
   }
 
-  Value GruLayers(Net n, Value x, int layers, int hidden) {
+  Value GruLayers(const Net& n, Value x, int layers, int hidden) {
     if (!x.valid()) return {};
     for (int layer = 0; layer < layers; ++layer) {
       const std::string suffix = "_l" + std::to_string(layer);
@@ -391,20 +392,20 @@ class Builder {
     return x;
   }
 
-  Value SkipOf(const std::string& kind, Net n, Value x, Value y) {
+  Value SkipOf(const std::string& kind, const Net& n, Value x, Value y) {
     if (kind == "none") return y;
     return y + (kind == "identity" ? x : GroupedLinear(n, x, y.shape().back(), c_.linear_groups));
   }
 
   // A recurrent part between two grouped linear layers.
-  Value SqueezedGru(Net n, Value x, int hidden, int layers, int64_t out, int groups, const std::string& skip) {
+  Value SqueezedGru(const Net& n, Value x, int hidden, int layers, int64_t out, int groups, const std::string& skip) {
     Value y = Relu(GroupedLinear(n / "linear_in" / 0, x, hidden, groups));
     y = GruLayers(n / "gru", y, layers, hidden);
     if (out > 0) y = Relu(GroupedLinear(n / "linear_out" / 0, y, out, groups));
     return SkipOf(skip, n / "gru_skip", x, y);
   }
 
-  Encoded Encoder(Net n, Value erb, Value spec) {
+  Encoded Encoder(const Net& n, Value erb, Value spec) {
     const int ch = c_.channels;
     Encoded e;
     e.e0 = Relu(ConvNorm(n / "erb_conv0", erb, ch, c_.input_kernel));
@@ -424,7 +425,7 @@ class Builder {
     return e;
   }
 
-  void ErbDecoder(Net n, const Encoded& e) {
+  void ErbDecoder(const Net& n, const Encoded& e) {
     const int ch = c_.channels;
     Value x = SqueezedGru(n / "emb_gru", e.emb, c_.emb_hidden, c_.emb_layers - 1, emb_size(), c_.linear_groups,
                           c_.decoder_skip);
@@ -436,7 +437,7 @@ class Builder {
     graph_.Output("mask", Reshape(x, {batch_, frames_, c_.erb_bands}));
   }
 
-  void DfDecoder(Net n, const Encoded& e) {
+  void DfDecoder(const Net& n, const Encoded& e) {
     // The pass-through that trained checkpoints still carry and no forward pass uses.
     weights_.Ignore(n.Name("df_fc_a.0.weight"));
     weights_.Ignore(n.Name("df_fc_a.0.bias"));

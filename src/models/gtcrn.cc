@@ -20,13 +20,13 @@ class Builder {
   Builder(GraphBuilder& graph, Weights& weights, int batch, int frames)
       : graph_(graph), weights_(weights), batch_(batch), frames_(frames) {}
 
-  Value BatchNorm(Net n, const char* name, Value x) {
+  Value BatchNorm(const Net& n, const char* name, Value x) {
     weights_.Ignore(n.Name(name) + ".num_batches_tracked");
     return n.BatchNorm(name, x);
   }
 
   // A weight that the graph keeps in another order than the checkpoint: element i of the graph's is `from(i)` of it.
-  Value Reordered(Net n, const Shape& stored, const Shape& wanted, const std::function<int64_t(int64_t)>& from) {
+  Value Reordered(const Net& n, const Shape& stored, const Shape& wanted, const std::function<int64_t(int64_t)>& from) {
     auto weight = weights_.Get(n.Name("weight"), stored);
     if (!weight) {
       graph_.SetError(weight.error());
@@ -38,7 +38,7 @@ class Builder {
     return graph_.Constant(n.Name("weight"), wanted, ordered);
   }
 
-  Value Conv2(Net n, Value x, Value weight, int out, ConvAttrs attrs) {
+  Value Conv2(const Net& n, Value x, Value weight, int out, ConvAttrs attrs) {
     attrs.dims = 2;
     return graph_.Add1(Op::kConv, attrs, {x, weight, n.Weight("bias", {out})}, n.Name(""));
   }
@@ -49,18 +49,19 @@ class Builder {
     const int64_t bands = x.dim(2), channels = x.dim(3);
     const Value padded = Pad(x, 2, 1, 1);
     std::vector<Value> shifted;
+    shifted.reserve(3);
     for (int k = 0; k < 3; ++k) {
       shifted.push_back(Reshape(Slice(padded, 2, k, k + bands), {batch_, frames_, bands, channels, 1}));
     }
     return Reshape(Concat(shifted, 4), {batch_, frames_, bands, 3 * channels});
   }
 
-  Value ConvBlock(Net n, Value x, int groups) {
+  Value ConvBlock(const Net& n, Value x, int groups) {
     x = n.Conv("conv", x, {.out = kChannels, .kernel = {1, 5}, .stride = {1, 2}, .pad = {0, 2}, .groups = groups});
     return n.PRelu("act", BatchNorm(n, "bn", x));
   }
 
-  Value DeconvBlock(Net n, Value x, int out, int groups, bool last) {
+  Value DeconvBlock(const Net& n, Value x, int out, int groups, bool last) {
     x = n.ConvTranspose("conv", x, {.out = out, .kernel = {1, 5}, .stride = {1, 2}, .pad = {0, 2}, .groups = groups});
     x = BatchNorm(n, "bn", x);
     return last ? Tanh(x) : n.PRelu("act", x);
@@ -69,7 +70,7 @@ class Builder {
   Value GruState(const std::string& name, const Shape& shape) { return graph_.Input("state." + name, shape); }
 
   // Gates each channel by what its energy has been: [N, T, F, C] -> the same.
-  Value TemporalAttention(Net n, Value x) {
+  Value TemporalAttention(const Net& n, Value x) {
     if (!x.valid()) return {};
     const int64_t channels = x.dim(3);
     Value energy = Reshape(Reduce(ReduceFn::kMean, Unary(UnaryFn::kSquare, x), {2}), {batch_, frames_, channels});
@@ -85,7 +86,7 @@ class Builder {
 
   // Half of the channels pass a causal convolution, and both halves are shuffled. In the decoder the checkpoint holds
   // transposed convolutions; at stride 1 they are convolutions by the reversed kernel.
-  Value TemporalBlock(Net n, Value x, int dilation, bool transposed) {
+  Value TemporalBlock(const Net& n, Value x, int dilation, bool transposed) {
     if (!x.valid()) return {};
     const Value first = Slice(x, 3, 0, kHalf), second = Slice(x, 3, kHalf, kChannels);
 
@@ -128,7 +129,7 @@ class Builder {
   }
 
   // A recurrent layer in two halves of the features. x [rows, steps, 16].
-  Value GroupedGru(Net n, Value x, int hidden, bool both_ways, bool keep_state) {
+  Value GroupedGru(const Net& n, Value x, int hidden, bool both_ways, bool keep_state) {
     if (!x.valid()) return {};
     const int64_t rows = x.dim(0);
     std::vector<Value> parts;
@@ -155,7 +156,7 @@ class Builder {
   }
 
   // Over bands and channels together, each frame by itself, with a gain for each of both.
-  Value FrameNorm(Net n, Value x) {
+  Value FrameNorm(const Net& n, Value x) {
     NormAttrs attrs;
     attrs.keep = 1u << 1;
     attrs.eps = 1e-8f;
@@ -164,7 +165,7 @@ class Builder {
   }
 
   // Recurrent over the bands of a frame, both ways, then over the frames of a band.
-  Value DualPath(Net n, Value x) {
+  Value DualPath(const Net& n, Value x) {
     if (!x.valid()) return {};
     Value y = Reshape(x, {batch_ * frames_, kWidth, kChannels});
     y = n.Linear("intra_fc", GroupedGru(n / "intra_rnn", y, kHalf / 2, true, false), kChannels);

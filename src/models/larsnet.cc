@@ -31,7 +31,7 @@ int Hop(const O& o) { return o.n_fft / 4; }
 int64_t TileSamples(const O& o) { return int64_t{o.frames - 1} * Hop(o) + o.n_fft; }
 
 // A batch norm over frequencies: the network sees each as a channel. x [N, T, F, C].
-Value InputNorm(Net n, Value x) {
+Value InputNorm(const Net& n, Value x) {
   const int64_t bins = x.dim(2);
   auto column = [&](const char* name) { return Reshape(n.Weight(name, {bins}), {bins, 1}); };
   const Value gain = Unary(UnaryFn::kRsqrt, Scale(column("running_var"), 1.0f, 1e-5f)) * column("weight");
@@ -39,7 +39,7 @@ Value InputNorm(Net n, Value x) {
 }
 
 // The mask [N, T, F, C] for magnitudes of the same shape.
-Value UNet(Net net, Value x) {
+Value UNet(const Net& net, Value x) {
   const int channels = static_cast<int>(x.dim(3));
   x = InputNorm(net / "input_norm", x);
   std::vector<Value> skips;

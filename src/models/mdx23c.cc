@@ -45,7 +45,7 @@ class Builder {
   Builder(const O& o, Activation act) : o_(o), act_(act) {}
 
   // A norm, the activation, and whatever layer follows: how every layer of the network begins.
-  Value NormAct(Net n, std::string_view name, Value x) const {
+  Value NormAct(const Net& n, std::string_view name, Value x) const {
     if (o_.norm == "InstanceNorm") {
       x = n.InstanceNorm(name, x, true);
     } else if (o_.norm == "BatchNorm") {
@@ -59,7 +59,7 @@ class Builder {
 
   // "Time-frequency convolutions, time-distributed fully connected": two 3 x 3 convolutions and, around the first one's
   // result, a bottleneck along frequency that is the same for every time and channel.
-  Value TfcTdf(Net n, Value x, int channels) const {
+  Value TfcTdf(const Net& n, Value x, int channels) const {
     for (int i = 0; i < o_.num_blocks_per_scale; ++i) {
       const Net m = n / "blocks" / i;
       const ConvOptions conv{.out = channels, .kernel = 3, .pad = 1, .bias = false};
@@ -75,11 +75,11 @@ class Builder {
     return x;
   }
 
-  Value Downscale(Net n, Value x, int channels) const {
+  Value Downscale(const Net& n, Value x, int channels) const {
     const Sizes scale{o_.scale[0], o_.scale[1]};
     return n.Conv("2", NormAct(n, "0", x), {.out = channels, .kernel = scale, .stride = scale, .bias = false});
   }
-  Value Upscale(Net n, Value x, int channels) const {
+  Value Upscale(const Net& n, Value x, int channels) const {
     const Sizes scale{o_.scale[0], o_.scale[1]};
     return n.ConvTranspose("2", NormAct(n, "0", x), {.out = channels, .kernel = scale, .stride = scale, .bias = false});
   }

@@ -48,7 +48,7 @@ std::string Rounded(double value) {
 Result<DeviceChoice> ChooseDevice(const std::string& wish) {
   if (wish == "cpu") return DeviceChoice{-1, "asked for"};
   auto listed = ListVulkanDevices();
-  const std::vector<VulkanDeviceInfo> devices = listed ? *std::move(listed) : std::vector<VulkanDeviceInfo>();
+  const std::vector<VulkanDeviceInfo> devices = listed ? *listed : std::vector<VulkanDeviceInfo>();
   if (wish == "auto") {
     // A software driver computes on the same processor that the CPU kernels use better.
     for (const auto& [type, name] :

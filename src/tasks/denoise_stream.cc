@@ -15,6 +15,7 @@ float Sane(float x) { return std::isfinite(x) ? std::clamp(x, -kLoudest, kLoudes
 std::vector<float*> RowsOf(std::vector<float>& block, int channels, int64_t length) {
   block.assign(static_cast<size_t>(channels * length), 0.0f);
   std::vector<float*> rows;
+  rows.reserve(static_cast<size_t>(channels));
   for (int c = 0; c < channels; ++c) rows.push_back(block.data() + c * length);
   return rows;
 }

@@ -10,12 +10,13 @@ namespace {
 using namespace timbre;
 
 std::vector<std::string> Seeds() {
-  return {"[df]\nsr = 48000\nfft_size = 960\nhop_size = 480\nnb_erb = 32\nnb_df = 96\nnorm_tau = 1\nlsnr_max = 35\n"
-          "lsnr_min = -15\nmin_nb_erb_freqs = 2\ndf_order = 5\ndf_lookahead = 2\n[train]\nmodel = deepfilternet3\n"
-          "[deepfilternet]\nconv_lookahead = 2\nconv_ch = 64\nconv_kernel = 1,3\nconvt_kernel = 1,3\n"
-          "conv_kernel_inp = 3,3\nemb_hidden_dim = 256\nemb_num_layers = 3\ndf_gru_skip = groupedlinear\n"
-          "df_num_layers = 2\nlinear_groups = 16\nenc_linear_groups = 32\nmask_pf = False\npf_beta = 0.02\n",
-          "[train]\nmodel=deepfilternet3\n[DF]\n;\nsr: 16000\nfft_size=320\nhop_size=160\nnb_df=64"};
+  return {
+      "[df]\nsr = 48000\nfft_size = 960\nhop_size = 480\nnb_erb = 32\nnb_df = 96\nnorm_tau = 1\nlsnr_max = 35\n"
+      "lsnr_min = -15\nmin_nb_erb_freqs = 2\ndf_order = 5\ndf_lookahead = 2\n[train]\nmodel = deepfilternet3\n"
+      "[deepfilternet]\nconv_lookahead = 2\nconv_ch = 64\nconv_kernel = 1,3\nconvt_kernel = 1,3\n"
+      "conv_kernel_inp = 3,3\nemb_hidden_dim = 256\nemb_num_layers = 3\ndf_gru_skip = groupedlinear\n"
+      "df_num_layers = 2\nlinear_groups = 16\nenc_linear_groups = 32\nmask_pf = False\npf_beta = 0.02\n",
+      "[train]\nmodel=deepfilternet3\n[DF]\n;\nsr: 16000\nfft_size=320\nhop_size=160\nnb_df=64"};
 }
 
 }  // namespace

@@ -4,11 +4,11 @@
 #include <set>
 
 #include "graph/net.h"
+#include "graph/one_node.h"
 #include "runtime/session.h"
 #include "runtime/verify.h"
 #include "runtime/vulkan/device.h"
 #include "runtime/vulkan/session.h"
-#include "graph/one_node.h"
 #include "tests/vulkan/usable_device.h"
 
 namespace timbre {

@@ -16,25 +16,28 @@
 
 namespace timbre {
 
-#define TIMBRE_VK_INSTANCE(X)                                                                         \
-  X(DestroyInstance)                                                                                  \
-  X(EnumeratePhysicalDevices)                                                                         \
-  X(GetPhysicalDeviceProperties2) X(GetPhysicalDeviceFeatures2) X(GetPhysicalDeviceMemoryProperties2) \
-      X(GetPhysicalDeviceQueueFamilyProperties) X(EnumerateDeviceExtensionProperties) X(CreateDevice) \
-          X(GetDeviceProcAddr)
-#define TIMBRE_VK_DEVICE(X)                                                                                           \
-  X(DestroyDevice)                                                                                                    \
-  X(GetDeviceQueue)                                                                                                   \
-  X(CreateBuffer) X(DestroyBuffer) X(GetBufferMemoryRequirements) X(AllocateMemory) X(FreeMemory) X(BindBufferMemory) \
-      X(MapMemory) X(CreateCommandPool) X(DestroyCommandPool) X(AllocateCommandBuffers) X(FreeCommandBuffers)         \
-          X(BeginCommandBuffer) X(EndCommandBuffer) X(CmdBindPipeline) X(CmdBindDescriptorSets) X(CmdPushConstants)   \
-              X(CmdDispatch) X(CmdPipelineBarrier) X(CmdCopyBuffer) X(CreateDescriptorSetLayout)                      \
-                  X(DestroyDescriptorSetLayout) X(CreatePipelineLayout) X(DestroyPipelineLayout)                      \
-                      X(CreatePipelineCache) X(DestroyPipelineCache) X(GetPipelineCacheData) X(CreateShaderModule)    \
-                          X(DestroyShaderModule) X(CreateComputePipelines) X(DestroyPipeline) X(CreateDescriptorPool) \
-                              X(DestroyDescriptorPool) X(AllocateDescriptorSets) X(UpdateDescriptorSets)              \
-                                  X(CreateSemaphore) X(DestroySemaphore) X(QueueSubmit) X(WaitSemaphores)             \
-                                      X(DeviceWaitIdle)
+// NOLINTBEGIN(bugprone-macro-parentheses): names, not expressions
+#define TIMBRE_VK_INSTANCE(X)                                                                                   \
+  X(DestroyInstance)                                                                                            \
+  X(EnumeratePhysicalDevices)                                                                                   \
+  X(GetPhysicalDeviceProperties2)                                                                               \
+  X(GetPhysicalDeviceFeatures2) X(GetPhysicalDeviceMemoryProperties2) X(GetPhysicalDeviceQueueFamilyProperties) \
+      X(EnumerateDeviceExtensionProperties) X(CreateDevice) X(GetDeviceProcAddr)
+#define TIMBRE_VK_DEVICE(X)                                                                                            \
+  X(DestroyDevice)                                                                                                     \
+  X(GetDeviceQueue)                                                                                                    \
+  X(CreateBuffer)                                                                                                      \
+  X(DestroyBuffer) X(GetBufferMemoryRequirements) X(AllocateMemory) X(FreeMemory) X(BindBufferMemory) X(MapMemory)     \
+      X(CreateCommandPool) X(DestroyCommandPool) X(AllocateCommandBuffers) X(FreeCommandBuffers) X(BeginCommandBuffer) \
+          X(EndCommandBuffer) X(CmdBindPipeline) X(CmdBindDescriptorSets) X(CmdPushConstants) X(CmdDispatch)           \
+              X(CmdPipelineBarrier) X(CmdCopyBuffer) X(CreateDescriptorSetLayout) X(DestroyDescriptorSetLayout)        \
+                  X(CreatePipelineLayout) X(DestroyPipelineLayout) X(CreatePipelineCache) X(DestroyPipelineCache)      \
+                      X(GetPipelineCacheData) X(CreateShaderModule) X(DestroyShaderModule) X(CreateComputePipelines)   \
+                          X(DestroyPipeline) X(CreateDescriptorPool) X(DestroyDescriptorPool)                          \
+                              X(AllocateDescriptorSets) X(UpdateDescriptorSets) X(CreateSemaphore) X(DestroySemaphore) \
+                                  X(QueueSubmit) X(WaitSemaphores) X(DeviceWaitIdle)
+
+// NOLINTEND(bugprone-macro-parentheses)
 
 namespace {
 
@@ -106,11 +109,13 @@ struct Instance {
       handle = VK_NULL_HANDLE;
       return "Vulkan could not be started (error " + std::to_string(result) + "); is a driver installed?";
     }
+// NOLINTBEGIN(bugprone-macro-parentheses)
 #define TIMBRE_LOAD(name)                                         \
   name = reinterpret_cast<PFN_vk##name>(get(handle, "vk" #name)); \
   if (name == nullptr) return "the Vulkan loader lacks vk" #name;
     TIMBRE_VK_INSTANCE(TIMBRE_LOAD)
 #undef TIMBRE_LOAD
+    // NOLINTEND(bugprone-macro-parentheses)
     if (validate) {
       const auto make =
           reinterpret_cast<PFN_vkCreateDebugUtilsMessengerEXT>(get(handle, "vkCreateDebugUtilsMessengerEXT"));
@@ -346,6 +351,7 @@ Status VulkanCommands::Dispatch(const Shader& shader, std::span<const BufferRang
   std::array<VkWriteDescriptorSet, kMaxBindings> writes;
   for (int i = 0; i < kMaxBindings; ++i) {
     const bool present = i < static_cast<int>(bindings.size()) && bindings[i].bytes > 0;
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): the handle came from a VkBuffer
     infos[i] = present ? VkDescriptorBufferInfo{reinterpret_cast<VkBuffer>(bindings[i].buffer), bindings[i].offset,
                                                 bindings[i].bytes}
                        : VkDescriptorBufferInfo{device_->dummy_.handle(), 0, VK_WHOLE_SIZE};

@@ -211,7 +211,7 @@ class Plan {
   Status FlushUploads() {
     if (!uploads_) return {};
     TIMBRE_CHECK(uploads_->End());
-    const Status status = device_.Run(*uploads_);
+    Status status = device_.Run(*uploads_);
     uploads_.reset();
     stages_.clear();
     pending_bytes_ = 0;
@@ -421,7 +421,7 @@ class VulkanSession : public Session {
     for (;;) {
       plan_ = std::make_unique<Plan>(source_, options_, *device_, pool_, stats_);
       std::pair<std::string, std::string_view> failed;
-      const Status status = plan_->Prepare(banned, failed);
+      Status status = plan_->Prepare(banned, failed);
       if (status) return {};
       if (status.error().code != ErrorCode::kKernelFailed) {
         plan_.reset();

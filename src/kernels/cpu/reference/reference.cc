@@ -24,6 +24,7 @@ Status RunReference(const CpuCall& call) {
 
 std::vector<KernelRow> MakeRows() {
   std::vector<KernelRow> rows;
+  rows.reserve(static_cast<size_t>(Op::kCount));
   for (int op = 0; op < static_cast<int>(Op::kCount); ++op) {
     rows.push_back(
         {static_cast<Op>(op), DeviceKind::kCpu, Tier::kReference, "cpu.reference", 1, nullptr, CpuRun(RunReference)});
