@@ -17,25 +17,27 @@
 namespace timbre {
 
 // NOLINTBEGIN(bugprone-macro-parentheses): names, not expressions
-#define TIMBRE_VK_INSTANCE(X)                                                                                   \
-  X(DestroyInstance)                                                                                            \
-  X(EnumeratePhysicalDevices)                                                                                   \
-  X(GetPhysicalDeviceProperties2)                                                                               \
-  X(GetPhysicalDeviceFeatures2) X(GetPhysicalDeviceMemoryProperties2) X(GetPhysicalDeviceQueueFamilyProperties) \
+#define TIMBRE_VK_INSTANCE(X)                                                     \
+  X(DestroyInstance)                                                              \
+  X(EnumeratePhysicalDevices)                                                     \
+  X(GetPhysicalDeviceProperties2)                                                 \
+  X(GetPhysicalDeviceFeatures2)                                                   \
+  X(GetPhysicalDeviceMemoryProperties2) X(GetPhysicalDeviceQueueFamilyProperties) \
       X(EnumerateDeviceExtensionProperties) X(CreateDevice) X(GetDeviceProcAddr)
 #define TIMBRE_VK_DEVICE(X)                                                                                            \
   X(DestroyDevice)                                                                                                     \
   X(GetDeviceQueue)                                                                                                    \
   X(CreateBuffer)                                                                                                      \
-  X(DestroyBuffer) X(GetBufferMemoryRequirements) X(AllocateMemory) X(FreeMemory) X(BindBufferMemory) X(MapMemory)     \
-      X(CreateCommandPool) X(DestroyCommandPool) X(AllocateCommandBuffers) X(FreeCommandBuffers) X(BeginCommandBuffer) \
-          X(EndCommandBuffer) X(CmdBindPipeline) X(CmdBindDescriptorSets) X(CmdPushConstants) X(CmdDispatch)           \
-              X(CmdPipelineBarrier) X(CmdCopyBuffer) X(CreateDescriptorSetLayout) X(DestroyDescriptorSetLayout)        \
-                  X(CreatePipelineLayout) X(DestroyPipelineLayout) X(CreatePipelineCache) X(DestroyPipelineCache)      \
-                      X(GetPipelineCacheData) X(CreateShaderModule) X(DestroyShaderModule) X(CreateComputePipelines)   \
-                          X(DestroyPipeline) X(CreateDescriptorPool) X(DestroyDescriptorPool)                          \
-                              X(AllocateDescriptorSets) X(UpdateDescriptorSets) X(CreateSemaphore) X(DestroySemaphore) \
-                                  X(QueueSubmit) X(WaitSemaphores) X(DeviceWaitIdle)
+  X(DestroyBuffer)                                                                                                     \
+  X(GetBufferMemoryRequirements) X(AllocateMemory) X(FreeMemory) X(BindBufferMemory) X(MapMemory) X(CreateCommandPool) \
+      X(DestroyCommandPool) X(AllocateCommandBuffers) X(FreeCommandBuffers) X(BeginCommandBuffer) X(EndCommandBuffer)  \
+          X(CmdBindPipeline) X(CmdBindDescriptorSets) X(CmdPushConstants) X(CmdDispatch) X(CmdPipelineBarrier)         \
+              X(CmdCopyBuffer) X(CreateDescriptorSetLayout) X(DestroyDescriptorSetLayout) X(CreatePipelineLayout)      \
+                  X(DestroyPipelineLayout) X(CreatePipelineCache) X(DestroyPipelineCache) X(GetPipelineCacheData)      \
+                      X(CreateShaderModule) X(DestroyShaderModule) X(CreateComputePipelines) X(DestroyPipeline)        \
+                          X(CreateDescriptorPool) X(DestroyDescriptorPool) X(AllocateDescriptorSets)                   \
+                              X(UpdateDescriptorSets) X(CreateSemaphore) X(DestroySemaphore) X(QueueSubmit)            \
+                                  X(WaitSemaphores) X(DeviceWaitIdle)
 
 // NOLINTEND(bugprone-macro-parentheses)
 
