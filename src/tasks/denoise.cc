@@ -10,6 +10,7 @@
 #include "base/paths.h"
 #include "tasks/denoise_stream.h"
 #include "tasks/separate.h"
+#include "tasks/separate_fields.h"
 
 namespace timbre {
 namespace {
@@ -204,7 +205,7 @@ Result<DenoiseReport> DenoiserImpl::Denoise(const std::string& input, Observer& 
 }  // namespace
 
 FieldList DenoiseFields(DenoiseOptions& options) {
-  return {
+  FieldList fields = {
       {.name = "output",
        .value = &options.output_dir,
        .help = "where the cleaned files go",
@@ -252,29 +253,17 @@ FieldList DenoiseFields(DenoiseOptions& options) {
        .min = -100,
        .max = 100},
       {.name = "stream", .value = &options.stream, .help = "hop by hop, as live; the same result, slower"},
-      {.name = "format",
-       .value = &options.format,
-       .help = "of the files written",
-       .choices = {"wav", "flac", "mp3", "ogg", "opus"}},
-      {.name = "sample-format",
-       .value = &options.sample_format,
-       .help = "where the format has a choice",
-       .choices = {"s16", "s24", "f32"}},
-      {.name = "clip",
-       .value = &options.clip,
-       .help = "what is done to samples beyond full scale",
-       .choices = {"rescale", "clamp", "none"}},
-      {.name = "bitrate",
-       .value = &options.bitrate,
-       .help = "kbit/s of mp3, ogg and opus (default: the format's)",
-       .min = 8,
-       .max = 512},
-      {.name = "name",
-       .value = &options.name,
-       .help = "path of a file below DIR, of {track}, {model} and {ext}",
-       .placeholder = "TEMPLATE"},
-      {.name = "skip-existing", .value = &options.skip_existing, .help = "leave files alone that are there already"},
   };
+  Append(fields, FileFields(options.format, options.sample_format, options.clip, options.bitrate));
+  return Append(fields, {
+                            {.name = "name",
+                             .value = &options.name,
+                             .help = "path of a file below DIR, of {track}, {model} and {ext}",
+                             .placeholder = "TEMPLATE"},
+                            {.name = "skip-existing",
+                             .value = &options.skip_existing,
+                             .help = "leave files alone that are there already"},
+                        });
 }
 
 Result<std::unique_ptr<Denoiser>> Denoiser::Create(SpeechModel model, const DenoiseOptions& options, ThreadPool& pool,

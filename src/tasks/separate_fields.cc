@@ -2,8 +2,30 @@
 
 namespace timbre {
 
-FieldList SeparateFields(SeparateOptions& options) {
+FieldList FileFields(std::string& format, std::string& sample_format, std::string& clip, int& bitrate) {
   return {
+      {.name = "format",
+       .value = &format,
+       .help = "of the files written",
+       .choices = {"wav", "flac", "mp3", "ogg", "opus"}},
+      {.name = "sample-format",
+       .value = &sample_format,
+       .help = "where the format has a choice",
+       .choices = {"s16", "s24", "f32"}},
+      {.name = "clip",
+       .value = &clip,
+       .help = "what is done to samples beyond full scale",
+       .choices = {"rescale", "clamp", "none"}},
+      {.name = "bitrate",
+       .value = &bitrate,
+       .help = "kbit/s of mp3, ogg and opus (default: the format's)",
+       .min = 8,
+       .max = 512},
+  };
+}
+
+FieldList SeparateFields(SeparateOptions& options) {
+  FieldList fields = {
       {.name = "output",
        .value = &options.output_dir,
        .help = "where the stems go",
@@ -42,31 +64,17 @@ FieldList SeparateFields(SeparateOptions& options) {
        .value = &options.normalise,
        .help = "do not bring the track to zero mean and unit deviation first"},
       {.name = "batch", .value = &options.batch, .help = "segments computed together", .min = 1, .max = 256},
-      {.name = "format",
-       .value = &options.format,
-       .help = "of the files written",
-       .choices = {"wav", "flac", "mp3", "ogg", "opus"}},
-      {.name = "sample-format",
-       .value = &options.sample_format,
-       .help = "where the format has a choice",
-       .choices = {"s16", "s24", "f32"}},
-      {.name = "clip",
-       .value = &options.clip,
-       .help = "what is done to samples beyond full scale",
-       .choices = {"rescale", "clamp", "none"}},
-      {.name = "bitrate",
-       .value = &options.bitrate,
-       .help = "kbit/s of mp3, ogg and opus (default: the format's)",
-       .min = 8,
-       .max = 512},
-      {.name = "name",
-       .value = &options.name,
-       .help = "path of a stem below DIR, of {track}, {stem}, {model} and {ext}",
-       .placeholder = "TEMPLATE"},
-      {.name = "skip-existing",
-       .value = &options.skip_existing,
-       .help = "leave tracks alone whose files are all there"},
   };
+  Append(fields, FileFields(options.format, options.sample_format, options.clip, options.bitrate));
+  return Append(fields, {
+                            {.name = "name",
+                             .value = &options.name,
+                             .help = "path of a stem below DIR, of {track}, {stem}, {model} and {ext}",
+                             .placeholder = "TEMPLATE"},
+                            {.name = "skip-existing",
+                             .value = &options.skip_existing,
+                             .help = "leave tracks alone whose files are all there"},
+                        });
 }
 
 }  // namespace timbre

@@ -9,4 +9,7 @@ namespace timbre {
 // All but `session`. `options` must outlive the fields.
 FieldList SeparateFields(SeparateOptions& options);
 
+// What files are written as: for every task that writes some. The arguments outlive the fields.
+FieldList FileFields(std::string& format, std::string& sample_format, std::string& clip, int& bitrate);
+
 }  // namespace timbre
