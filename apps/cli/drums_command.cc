@@ -6,13 +6,10 @@
 #include <memory>
 
 #include "apps/cli/command.h"
-#include "apps/cli/fetching.h"
 #include "apps/cli/inputs.h"
+#include "apps/cli/model_choice.h"
 #include "apps/cli/runtime_options.h"
 #include "base/atomic_file.h"
-#include "models/catalogue.h"
-#include "models/loader.h"
-#include "tasks/chain.h"
 #include "tasks/drum_files.h"
 #include "tasks/drums_midi.h"
 #include "tasks/drums_plot.h"
@@ -63,62 +60,39 @@ class PassingFolder {
 class DrumsCommand final : public Command {
  public:
   FieldList Fields() override {
-    FieldList fields = {
-        {.name = "input",
-         .value = &inputs_,
-         .help = "audio files, or folders of them; with --separated, folders of stems",
-         .positional = true,
-         .required = true},
-        {.name = "model",
-         .value = &model_,
-         .help = "what parts the drums: a model's name or a checkpoint's path",
-         .placeholder = "NAME|PATH",
-         .letter = 'm'},
-        {.name = "model-config",
-         .value = &model_config_,
-         .help = "of a checkpoint that needs one",
-         .placeholder = "PATH"},
-        {.name = "from",
-         .value = &from_,
-         .help =
-             "take the parts of this stem of a song, which --from-model gives first (drums); without it the input is a "
-             "drum track",
-         .placeholder = "STEM"},
-        {.name = "from-model",
-         .value = &from_model_,
-         .help = "the model that --from takes its stem from",
-         .placeholder = "NAME|PATH"},
-        {.name = "wiener",
-         .value = &wiener_,
-         .help = "exponent of larsnet's Wiener filter across the stems (default: none)",
-         .placeholder = "A",
-         .min = 0,
-         .max = 16},
-        {.name = "separated", .value = &separated_, .help = "the inputs are folders of stems: kick.wav, snare.wav, …"},
-        {.name = "config",
-         .value = &config_,
-         .help = "thresholds, notes and all else, over the default (docs/drums.yaml)",
-         .placeholder = "FILE"},
-        {.name = "set",
-         .value = &settings_,
-         .help = "one value of it: stems.kick.voices.kick.note=35",
-         .placeholder = "PATH=VALUE"},
-        {.name = "output",
-         .value = &output_dir_,
-         .help = "where the MIDI files go",
-         .placeholder = "DIR",
-         .letter = 'o'},
-        {.name = "keep-stems", .value = &keep_stems_, .help = "keep the stems, in a folder for each track"},
-        {.name = "plot",
-         .value = &plot_,
-         .help = "draw waveforms, hits and beats; one input only",
-         .placeholder = "FILE.png|svg"},
-        {.name = "learn",
-         .value = &learn_,
-         .help = "fit the thresholds to this corrected MIDI file; one input only",
-         .placeholder = "FILE.mid"},
-        {.name = "learned", .value = &learned_, .help = "where --learn writes them", .placeholder = "FILE.yaml"},
-        {.name = "recursive", .value = &recursive_, .help = "look into the folders of folders", .letter = 'r'}};
+    FieldList fields = {{.name = "input",
+                         .value = &inputs_,
+                         .help = "audio files, or folders of them; with --separated, folders of stems",
+                         .positional = true,
+                         .required = true}};
+    Append(fields, choice_.Fields("model-config"));
+    Append(
+        fields,
+        {{.name = "separated", .value = &separated_, .help = "the inputs are folders of stems: kick.wav, snare.wav, …"},
+         {.name = "config",
+          .value = &config_,
+          .help = "thresholds, notes and all else, over the default (docs/drums.yaml)",
+          .placeholder = "FILE"},
+         {.name = "set",
+          .value = &settings_,
+          .help = "one value of it: stems.kick.voices.kick.note=35",
+          .placeholder = "PATH=VALUE"},
+         {.name = "output",
+          .value = &output_dir_,
+          .help = "where the MIDI files go",
+          .placeholder = "DIR",
+          .letter = 'o'},
+         {.name = "keep-stems", .value = &keep_stems_, .help = "keep the stems, in a folder for each track"},
+         {.name = "plot",
+          .value = &plot_,
+          .help = "draw waveforms, hits and beats; one input only",
+          .placeholder = "FILE.png|svg"},
+         {.name = "learn",
+          .value = &learn_,
+          .help = "fit the thresholds to this corrected MIDI file; one input only",
+          .placeholder = "FILE.mid"},
+         {.name = "learned", .value = &learned_, .help = "where --learn writes them", .placeholder = "FILE.yaml"},
+         {.name = "recursive", .value = &recursive_, .help = "look into the folders of folders", .letter = 'r'}});
     return Append(fields, runtime_.Fields());
   }
 
@@ -191,8 +165,7 @@ class DrumsCommand final : public Command {
 
   Result<Parting> MakeParting(const DrumsConfig& config, ThreadPool& pool, Stats& stats, Terminal& terminal,
                               Report& report) const {
-    TIMBRE_CHECK(FetchIfNamed(model_, terminal));
-    TIMBRE_TRY(LoadedModel model, LoadModel(model_, model_config_, wiener_));
+    TIMBRE_TRY(LoadedModel model, choice_.Load(terminal));
     // Float files that are read again at once: nothing is rescaled.
     SeparateOptions options;
     options.sample_format = "f32";
@@ -203,7 +176,7 @@ class DrumsCommand final : public Command {
     }
     if (options.stems.empty()) {
       return Fail(ErrorCode::kInvalidArgument,
-                  "The model '" + model_ + "' gives no part of a drum kit; take mdx23c-drumsep or larsnet.");
+                  "The model '" + choice_.model + "' gives no part of a drum kit; take mdx23c-drumsep or larsnet.");
     }
     std::error_code error;
     fs::create_directories(output_dir_, error);
@@ -214,16 +187,10 @@ class DrumsCommand final : public Command {
     options.output_dir = parting.folder->path().string();
     options.name = "{stem}.{ext}";
     report["model"] = {{"name", model.name}, {"path", model.path}, {"stems", model.info().stems}};
-    if (from_.empty()) {
-      TIMBRE_TRY(parting.separator, Separator::Create(std::move(model), options, pool, stats));
-    } else {
-      TIMBRE_CHECK(FetchIfNamed(from_model_, terminal));
-      TIMBRE_TRY(LoadedModel first, LoadModel(from_model_));
-      TIMBRE_TRY(parting.separator, CreateChain(std::move(first), from_, std::move(model), options, pool, stats));
-    }
+    TIMBRE_TRY(parting.separator, choice_.MakeSeparator(std::move(model), options, pool, stats, terminal));
     const Separator& separator = *parting.separator;
     report["device"] = {{"name", separator.device_name()}, {"reason", separator.device_reason()}};
-    terminal.Say(fmt::format("{} on {}: {}", model_, separator.device_name(), separator.device_reason()));
+    terminal.Say(fmt::format("{} on {}: {}", choice_.model, separator.device_name(), separator.device_reason()));
     return parting;
   }
 
@@ -331,10 +298,9 @@ class DrumsCommand final : public Command {
   }
 
   std::vector<std::string> inputs_, settings_;
-  std::string model_ = "mdx23c-drumsep", model_config_, from_, from_model_ = std::string(kDefaultSeparationModel);
   std::string config_, output_dir_ = "drums", plot_, learn_, learned_ = "drums-learned.yaml";
-  double wiener_ = 0;
   bool separated_ = false, keep_stems_ = false, recursive_ = false;
+  ModelChoice choice_{.model = "mdx23c-drumsep"};
   RuntimeOptions runtime_;
 };
 

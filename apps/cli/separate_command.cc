@@ -4,12 +4,9 @@
 #include <filesystem>
 
 #include "apps/cli/command.h"
-#include "apps/cli/fetching.h"
 #include "apps/cli/inputs.h"
+#include "apps/cli/model_choice.h"
 #include "apps/cli/runtime_options.h"
-#include "models/catalogue.h"
-#include "models/loader.h"
-#include "tasks/chain.h"
 #include "tasks/separate.h"
 #include "tasks/separate_fields.h"
 
@@ -50,33 +47,14 @@ Report ToJson(const TrackReport& track) {
 class SeparateCommand final : public Command {
  public:
   FieldList Fields() override {
-    FieldList fields = {
-        {.name = "input",
-         .value = &inputs_,
-         .help = "audio files, or folders of them",
-         .positional = true,
-         .required = true},
-        {.name = "model",
-         .value = &model_,
-         .help = "a model's name or a checkpoint's path",
-         .placeholder = "NAME|PATH",
-         .letter = 'm'},
-        {.name = "config", .value = &config_, .help = "of a checkpoint that needs one", .placeholder = "PATH"},
-        {.name = "from",
-         .value = &from_,
-         .help = "separate this stem of the track, which --from-model gives first (drums, for a song's drum parts)",
-         .placeholder = "STEM"},
-        {.name = "from-model",
-         .value = &from_model_,
-         .help = "the model that --from takes its stem from",
-         .placeholder = "NAME|PATH"},
-        {.name = "wiener",
-         .value = &wiener_,
-         .help = "exponent of larsnet's Wiener filter across the stems (default: none)",
-         .placeholder = "A",
-         .min = 0,
-         .max = 16},
-        {.name = "recursive", .value = &recursive_, .help = "look into the folders of folders", .letter = 'r'}};
+    FieldList fields = {{.name = "input",
+                         .value = &inputs_,
+                         .help = "audio files, or folders of them",
+                         .positional = true,
+                         .required = true}};
+    Append(fields, choice_.Fields("config"));
+    Append(fields,
+           {{.name = "recursive", .value = &recursive_, .help = "look into the folders of folders", .letter = 'r'}});
     Append(fields, SeparateFields(options_));
     return Append(fields, runtime_.Fields());
   }
@@ -97,12 +75,12 @@ class SeparateCommand final : public Command {
     report["tracks"] = Report::array();
     TIMBRE_TRY(const std::vector<std::string> files, ExpandInputs(inputs_, recursive_, options_.output_dir));
     TIMBRE_CHECK(CheckOutputFolder(options_.output_dir));
-    TIMBRE_CHECK(FetchIfNamed(model_, terminal));
-    TIMBRE_TRY(LoadedModel model, LoadModel(model_, config_, wiener_));
+    TIMBRE_TRY(LoadedModel model, choice_.Load(terminal));
     const std::string name = model.name;
     ThreadPool pool(runtime_.threads());
     Stats stats;
-    TIMBRE_TRY(const std::unique_ptr<Separator> separator, Make(std::move(model), terminal, pool, stats));
+    TIMBRE_TRY(const std::unique_ptr<Separator> separator,
+               choice_.MakeSeparator(std::move(model), options_, pool, stats, terminal));
     OutputPlan plan(files);
     for (const std::string& file : files) {
       for (const std::string& stem : separator->output_names()) {
@@ -126,13 +104,6 @@ class SeparateCommand final : public Command {
   }
 
  private:
-  Result<std::unique_ptr<Separator>> Make(LoadedModel model, Terminal& terminal, ThreadPool& pool, Stats& stats) {
-    if (from_.empty()) return Separator::Create(std::move(model), options_, pool, stats);
-    TIMBRE_CHECK(FetchIfNamed(from_model_, terminal));
-    TIMBRE_TRY(LoadedModel first, LoadModel(from_model_));
-    return CreateChain(std::move(first), from_, std::move(model), options_, pool, stats);
-  }
-
   // One track that fails does not keep the others from being separated.
   static Status SeparateAll(Separator& separator, const std::vector<std::string>& files, Terminal& terminal,
                             Report& tracks) {
@@ -168,9 +139,7 @@ class SeparateCommand final : public Command {
   }
 
   std::vector<std::string> inputs_;
-  std::string model_ = std::string(kDefaultSeparationModel), config_;
-  std::string from_, from_model_ = std::string(kDefaultSeparationModel);
-  double wiener_ = 0;
+  ModelChoice choice_{.model = std::string(kDefaultSeparationModel)};
   bool recursive_ = false;
   SeparateOptions options_;
   RuntimeOptions runtime_;
