@@ -15,6 +15,42 @@ constexpr int64_t kPiecesAThread = 8;
 // Also breaks powers of two.
 int64_t GatherLd(int64_t k) { return (k + 15) / 16 * 16 + 16; }
 
+// Deeper products take long enough for their own results' lines to arrive meanwhile; shallower ones fetch the next
+// block's.
+constexpr int64_t kOwnResultsDepth = 256;
+// Of deeper ones the processor itself fetches the rows well enough.
+constexpr int64_t kFetchedDepth = 1024;
+constexpr int64_t kLineFloats = 16;
+
+// Asks for the cache lines of `rows` runs of `width` floats, `ld` apart. Inline, because GCC drops calls of functions
+// that do nothing but this.
+[[gnu::always_inline]] inline void Fetch(const float* p, int64_t rows, int64_t width, int64_t ld) {
+  for (int64_t r = 0; r < rows; ++r, p += ld) {
+    for (int64_t i = 0; i < width; i += kLineFloats) __builtin_prefetch(p + i);
+    __builtin_prefetch(p + width - 1);
+  }
+}
+
+// The same for all that a block's rows read, where that is a modest share of what the block computes.
+[[gnu::always_inline]] inline void FetchRows(const GemmRows::Place& place, const GemmTap* taps, int64_t rows) {
+  for (int64_t t = 0; t < place.tap_count; ++t) {
+    const float* a = place.a + taps[t].a;
+    if (place.lda <= taps[t].k) {
+      Fetch(a, 1, (rows - 1) * place.lda + taps[t].k, 0);  // they touch or overlap
+    } else {
+      Fetch(a, rows, taps[t].k, place.lda);
+    }
+  }
+}
+
+// One register block of a task.
+struct Block {
+  GemmRows::Place place;
+  int64_t count = 0;   // rows
+  int64_t offset = 0;  // of the results, where `whole`
+  bool whole = true;
+};
+
 struct Pieces {
   int64_t rows = 0;    // of the left side in a piece, a multiple of the register block's
   int64_t count = 0;   // pieces of rows
@@ -76,26 +112,38 @@ void Gemm(const GemmRows& rows, const GemmShape& shape, const float* packed, con
     const int64_t split = task % pieces.splits;
     const int64_t first_panel = panels * split / pieces.splits, last_panel = panels * (split + 1) / pieces.splits;
 
-    // Where each block's rows are, settled once for all panels.
+    // Where each block's rows are and where its results go, settled once for all panels.
     const int64_t blocks = (end - begin + micro.block_rows - 1) / micro.block_rows;
     // On the stack where they are few, so that a real-time thread may run small products.
     constexpr int64_t kFewBlocks = 32, kFewTaps = 256;
-    GemmRows::Place few_places[kFewBlocks];
+    Block few_blocks[kFewBlocks];
     GemmTap few_taps[kFewTaps];
-    std::vector<GemmRows::Place> many_places(blocks > kFewBlocks ? blocks : 0);
+    std::vector<Block> many_blocks(blocks > kFewBlocks ? blocks : 0);
     std::vector<GemmTap> many_taps(blocks * max_taps > kFewTaps ? blocks * max_taps : 0);
-    GemmRows::Place* const places = many_places.empty() ? few_places : many_places.data();
+    Block* const at = many_blocks.empty() ? few_blocks : many_blocks.data();
     GemmTap* const taps = many_taps.empty() ? few_taps : many_taps.data();
     float* gathered = scratch + worker * pieces.rows * gather_ld;
     for (int64_t i = 0; i < blocks; ++i) {
       const int64_t row = begin + i * micro.block_rows;
-      const int64_t count = std::min<int64_t>(micro.block_rows, end - row);
-      if (rows.Find(row, count, &places[i], &taps[i * max_taps])) continue;
-      rows.Gather(row, count, gathered, gather_ld);
-      places[i] = {.a = gathered, .lda = gather_ld, .tap_count = 1};
+      at[i].count = std::min<int64_t>(micro.block_rows, end - row);
+      at[i].offset = row * ldc;
+      at[i].whole = target == nullptr || target->Find(row, at[i].count, &at[i].offset);
+      at[i].offset += column;
+      if (rows.Find(row, at[i].count, &at[i].place, &taps[i * max_taps])) continue;
+      rows.Gather(row, at[i].count, gathered, gather_ld);
+      at[i].place = {.a = gathered, .lda = gather_ld, .tap_count = 1};
       taps[i * max_taps] = {.a = 0, .b = 0, .k = shape.k};
-      gathered += count * gather_ld;
+      gathered += at[i].count * gather_ld;
     }
+
+    const auto fetch_results = [&](int64_t count, int64_t width, int64_t offset) __attribute__((always_inline)) {
+      Fetch(c + offset, count, width, ldc);
+      for (int n = 0; n < epilogue.count; ++n) {
+        if (epilogue.ops[n].kind == EpilogueStep::Kind::kAdd) {
+          Fetch(epilogue.ops[n].data + offset, count, width, ldc);
+        }
+      }
+    };
 
     alignas(kAlignment) float tile[kMaxBlockRows * kMaxPanel];
     for (int64_t p = first_panel; p < last_panel; ++p) {
@@ -109,23 +157,27 @@ void Gemm(const GemmRows& rows, const GemmShape& shape, const float* packed, con
       // Whole panels with nothing to do to them go straight to memory.
       const bool direct = epilogue.count == 0 && width == panel;
       for (int64_t i = 0; i < blocks; ++i) {
-        const int64_t row = begin + i * micro.block_rows;
-        const int64_t count = std::min<int64_t>(micro.block_rows, end - row);
-        const GemmRows::Place& at = places[i];
-        int64_t offset = row * ldc;
-        const bool whole = target == nullptr || target->Find(row, count, &offset);
-        offset += column;
-        float* to = direct && whole ? c + offset + first : tile;
-        const int64_t to_ld = direct && whole ? ldc : panel;
-        product(count, &taps[i * max_taps], at.tap_count, at.a, at.lda, b, panel, GemmStart::kBias, bias, to, to_ld);
+        const Block& block = at[i];
+        const int64_t count = block.count;
+        if (i + 1 < blocks) {
+          const Block& next = at[i + 1];
+          if (p == first_panel && shape.k <= kFetchedDepth)
+            FetchRows(next.place, taps + (i + 1) * max_taps, next.count);
+          if (shape.k < kOwnResultsDepth && next.whole) fetch_results(next.count, width, next.offset + first);
+        }
+        if (shape.k >= kOwnResultsDepth && block.whole) fetch_results(count, width, block.offset + first);
+        float* to = direct && block.whole ? c + block.offset + first : tile;
+        const int64_t to_ld = direct && block.whole ? ldc : panel;
+        product(count, &taps[i * max_taps], block.place.tap_count, block.place.a, block.place.lda, b, panel,
+                GemmStart::kBias, bias, to, to_ld);
         if (to != tile) continue;
-        if (whole) {
-          ApplyEpilogue(epilogue, tile, panel, micro.lanes, count, width, column + first, c, offset + first, ldc);
+        if (block.whole) {
+          ApplyEpilogue(epilogue, tile, panel, micro.lanes, count, width, column + first, c, block.offset + first, ldc);
           continue;
         }
         for (int64_t r = 0; r < count; ++r) {
-          int64_t from, until;
-          target->Row(row + r, &offset, &from, &until);
+          int64_t offset, from, until;
+          target->Row(begin + i * micro.block_rows + r, &offset, &from, &until);
           offset += column;
           from = std::max(from, first);
           until = std::min(until, first + width);
