@@ -23,35 +23,105 @@ namespace HWY_NAMESPACE {
 
 namespace {
 
-// y[j] = bias[j] + sum over i of x[i] w[i][j] for kCount panels of two vectors, each [size][panel]. One row alone waits
-// for its sums unless many of them are under way.
-template <int kCount>
-HWY_INLINE void RowTimesPanels(const float* x, int64_t size, const float* w, const float* bias, float* y) {
+// Vectors of units that one pass over the state makes: all gates of them are in registers at once.
+#if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
+constexpr int UnitsOf(int) { return 4; }
+#else
+constexpr int UnitsOf(int rows) { return rows == 1 ? 4 : 2; }
+#endif
+
+HWY_INLINE Vec LoadFirst(const float* from, int64_t count) {
   const Tag d;
-  constexpr int kPanel = 2 * kLanes;
-  Vec acc[2 * kCount];
-#pragma GCC unroll 16
-  for (int j = 0; j < 2 * kCount; ++j) acc[j] = hn::LoadU(d, bias + j * kLanes);
-  for (int64_t i = 0; i < size; ++i) {
-    const Vec a = Const(x[i]);
-#pragma GCC unroll 16
-    for (int j = 0; j < 2 * kCount; ++j) {
-      acc[j] = hn::MulAdd(a, hn::LoadU(d, w + (j / 2 * size + i) * kPanel + j % 2 * kLanes), acc[j]);
+  if (count >= kLanes) return hn::LoadU(d, from);
+  HWY_ALIGN float lanes[kLanes] = {};
+  std::memcpy(lanes, from, count * sizeof(float));
+  return hn::Load(d, lanes);
+}
+
+HWY_INLINE void StoreFirst(Vec v, float* to, int64_t count) {
+  const Tag d;
+  if (count >= kLanes) return hn::StoreU(v, d, to);
+  HWY_ALIGN float lanes[kLanes];
+  hn::Store(v, d, lanes);
+  std::memcpy(to, lanes, count * sizeof(float));
+}
+
+// One step of kRows rows for kUnits vectors of units. The weights come as one stream, [size][3 gates][kUnits] vectors:
+// for one row they are the whole cost, and caches give a stream faster than several. Behind the last product a group's
+// gates overlap with the next group's loads.
+template <int kRows, int kUnits>
+HWY_INLINE void GruGroup(const float* const* x, const float* const* h, float* const* out, int64_t size, int64_t first,
+                         const float* w, const float* bias) {
+  const Tag d;
+  Vec acc[kRows][3][kUnits];
+#pragma GCC unroll 2
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int u = 0; u < kUnits; ++u) {
+      const int64_t unit = first + u * kLanes;
+      acc[r][0][u] = hn::LoadU(d, x[r] + unit);
+      acc[r][1][u] = hn::LoadU(d, x[r] + size + unit);
+      acc[r][2][u] = hn::LoadU(d, bias + unit);
     }
   }
-#pragma GCC unroll 16
-  for (int j = 0; j < 2 * kCount; ++j) hn::StoreU(acc[j], d, y + j * kLanes);
+  for (int64_t k = 0; k < size; ++k) {
+    Vec a[kRows];
+#pragma GCC unroll 2
+    for (int r = 0; r < kRows; ++r) a[r] = Const(h[r][k]);
+#pragma GCC unroll 3
+    for (int g = 0; g < 3; ++g) {
+#pragma GCC unroll 4
+      for (int u = 0; u < kUnits; ++u) {
+        const Vec b = hn::Load(d, w + (g * kUnits + u) * kLanes);
+#pragma GCC unroll 2
+        for (int r = 0; r < kRows; ++r) acc[r][g][u] = hn::MulAdd(a[r], b, acc[r][g][u]);
+      }
+    }
+    w += 3 * kUnits * kLanes;
+  }
+#pragma GCC unroll 2
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int u = 0; u < kUnits; ++u) {
+      const int64_t unit = first + u * kLanes, left = size - unit;
+      const Vec reset = Sigmoid(acc[r][0][u]), keep = Sigmoid(acc[r][1][u]);
+      const Vec fresh = Tanh(hn::MulAdd(reset, acc[r][2][u], hn::LoadU(d, x[r] + 2 * size + unit)));
+      StoreFirst(hn::MulAdd(keep, hn::Sub(LoadFirst(h[r] + unit, left), fresh), fresh), out[r] + unit, left);
+    }
+  }
+}
+
+template <int kRows, int kUnits>
+HWY_INLINE int64_t GruGroups(const float* const* x, const float* const* h, float* const* out, int64_t size,
+                             int64_t first, const float* w, const float* bias) {
+  // The last vector of units may be narrower than a vector.
+  for (; first + (kUnits - 1) * kLanes < size; first += kUnits * kLanes) {
+    GruGroup<kRows, kUnits>(x, h, out, size, first, w + 3 * size * first, bias);
+  }
+  return first;
+}
+
+template <int kRows, int kUnits>
+void GruRows(const float* const* x, const float* const* h, float* const* out, int64_t size, const float* packed) {
+  const float* w = packed + (size + kLanes - 1) / kLanes * kLanes;
+  int64_t first = GruGroups<kRows, kUnits>(x, h, out, size, 0, w, packed);
+  if constexpr (kUnits > 2) first = GruGroups<kRows, 2>(x, h, out, size, first, w, packed);
+  GruGroups<kRows, 1>(x, h, out, size, first, w, packed);
 }
 
 }  // namespace
 
-// A row of state times all whole panels of its weights.
-void RowTimesWeightsT(const float* x, int64_t size, const float* w, const float* bias, int64_t panels, float* y) {
-  constexpr int kPanel = 2 * kLanes;
-  int64_t p = 0;
-  for (; p + 4 <= panels; p += 4) RowTimesPanels<4>(x, size, w + p * size * kPanel, bias + p * kPanel, y + p * kPanel);
-  for (; p < panels; ++p) RowTimesPanels<1>(x, size, w + p * size * kPanel, bias + p * kPanel, y + p * kPanel);
+// One step of the rows [0, rows), one or two, of a sequence of `of` rows. x: the inputs' part of the gates with the
+// state's biases of the first two in it, readable for a vector more. h: the state, `size` floats; out: the next one's,
+// which is not h.
+void GruFewStepT(int rows, int of, const float* const* x, const float* const* h, float* const* out, int64_t size,
+                 const float* packed) {
+  if (rows == 2) return GruRows<2, UnitsOf(2)>(x, h, out, size, packed);
+  if (of == 2) return GruRows<1, UnitsOf(2)>(x, h, out, size, packed);
+  return GruRows<1, UnitsOf(1)>(x, h, out, size, packed);
 }
+
+int UnitVectorsT(int of) { return UnitsOf(of); }
 
 // One row's step. x and r hold the inputs' and the state's part of the gates, `size` floats each; h and c are the
 // state. Whole vectors are read and written: all have room for one more.
@@ -84,7 +154,8 @@ HWY_AFTER_NAMESPACE();
 namespace timbre {
 HWY_EXPORT(GruStepT);
 HWY_EXPORT(LstmStepT);
-HWY_EXPORT(RowTimesWeightsT);
+HWY_EXPORT(GruFewStepT);
+HWY_EXPORT(UnitVectorsT);
 
 namespace {
 
@@ -142,7 +213,6 @@ Status RnnRun(const CpuCall& call) {
   const PackedLayout inputs(s.in, s.width(), false), state(s.hidden, s.width(), false);
   const bool gru = call.ref.node.op == Op::kGru, reverse = call.ref.attrs<RnnAttrs>().reverse;
   const auto step = gru ? HWY_DYNAMIC_DISPATCH(GruStepT) : HWY_DYNAMIC_DISPATCH(LstmStepT);
-  const auto row_times_weights = HWY_DYNAMIC_DISPATCH(RowTimesWeightsT);
   float* from_inputs = call.scratch + GemmScratchBytes(s.inputs(), call.pool.threads()) / sizeof(float);
   float* workers = from_inputs + s.input_floats();
   Gemm(PlainRows(call.in[0], s.in, s.in), s.inputs(), call.packed->f32(), Epilogue{}, from_inputs, s.width(), 0,
@@ -164,12 +234,7 @@ Status RnnRun(const CpuCall& call) {
     for (int64_t i = 0; i < s.steps; ++i) {
       const int64_t t = reverse ? s.steps - 1 - i : i;
       const GemmTap tap{.a = 0, .b = 0, .k = s.hidden};
-      int64_t whole = 0;  // panels done
-      if (rows == 1) {
-        whole = s.width() / micro.panel;
-        row_times_weights(h, s.hidden, weights + state.bias_floats(), weights, whole, from_state);
-      }
-      for (int64_t p = whole; p < state.panels(); ++p) {
+      for (int64_t p = 0; p < state.panels(); ++p) {
         const bool half = state.half(p);
         const int64_t panel = half ? micro.lanes : micro.panel, column = p * micro.panel;
         const int64_t width = std::min(panel, s.width() - column);
@@ -198,6 +263,86 @@ Status RnnRun(const CpuCall& call) {
   return {};
 }
 
+// ---- One or two sequences at once ----
+//
+// The state's weights pass by once a step, and no block of rows shares them. They are packed as one stream, in groups
+// of units with all gates of them, so that a group's gates never leave the registers.
+
+constexpr int64_t kFewRows = 2;
+
+bool GruFewSupports(const NodeRef& ref, const DeviceCaps& caps) {
+  return RnnSupports(ref, caps) && ref.in(0)[0] <= kFewRows;
+}
+
+// The inputs' part of all gates, and a row for the state that a step may not overwrite.
+size_t GruFewScratch(const NodeRef& ref, const DeviceCaps& caps) {
+  const RnnShape s(ref);
+  return GemmScratchBytes(s.inputs(), caps.threads) + s.input_floats() * sizeof(float);
+}
+
+// The inputs' weights; then, for the state's, the bias of the last gate, padded to vectors, and the groups.
+Result<AlignedBytes> GruFewPack(const NodeRef& ref, const DeviceCaps&) {
+  const RnnShape s(ref);
+  const int64_t lanes = CurrentMicro().lanes, size = s.hidden, vectors = (size + lanes - 1) / lanes;
+  const PackedLayout inputs(s.in, s.width(), false);
+  TIMBRE_TRY(AlignedBytes packed,
+             AlignedBytes::Allocate((inputs.floats() + vectors * lanes * (1 + 3 * size)) * sizeof(float), true));
+  std::vector<float> bias(s.width());
+  if (ref.has(3)) ref.value(3).ReadF32(bias.data());
+  if (ref.has(4)) {
+    const FloatView of_state(ref.value(4));
+    for (int64_t i = 0; i < 2 * size; ++i) bias[i] += of_state[i];
+    std::copy_n(of_state.data() + 2 * size, size, packed.f32() + inputs.floats());
+  }
+  const FloatView from_input(ref.value(1)), from_state(ref.value(2));
+  PackWeights(
+      inputs, [&](int64_t i, int64_t j) { return from_input[j * s.in + i]; }, bias.data(), packed.f32());
+  float* to = packed.f32() + inputs.floats() + vectors * lanes;
+  const int64_t units = HWY_DYNAMIC_DISPATCH(UnitVectorsT)(static_cast<int>(s.rows));
+  for (int64_t first = 0, count = units; first < vectors; first += count) {
+    while (count > vectors - first) count /= 2;
+    for (int64_t k = 0; k < size; ++k) {
+      for (int64_t gate = 0; gate < 3; ++gate) {
+        for (int64_t i = first * lanes; i < (first + count) * lanes; ++i) {
+          *to++ = i < size ? from_state[(gate * size + i) * size + k] : 0.0f;
+        }
+      }
+    }
+  }
+  return packed;
+}
+
+Status GruFewRun(const CpuCall& call) {
+  const RnnShape s(call.ref);
+  const bool reverse = call.ref.attrs<RnnAttrs>().reverse;
+  const auto step = HWY_DYNAMIC_DISPATCH(GruFewStepT);
+  const PackedLayout inputs(s.in, s.width(), false);
+  float* from_inputs = call.scratch + GemmScratchBytes(s.inputs(), call.pool.threads()) / sizeof(float);
+  Gemm(PlainRows(call.in[0], s.in, s.in), s.inputs(), call.packed->f32(), Epilogue{}, from_inputs, s.width(), 0,
+       call.scratch, call.pool);
+  // Threads take a row each; one thread takes both, so that the weights pass by once.
+  const int64_t rows_a_task = call.pool.threads() > 1 ? 1 : s.rows;
+  call.pool.ForEach((s.rows + rows_a_task - 1) / rows_a_task, [&](int64_t task, int) {
+    const int64_t begin = task * rows_a_task, rows = std::min(rows_a_task, s.rows - begin);
+    const float *x[kFewRows], *h[kFewRows];
+    float* out[kFewRows];
+    for (int64_t r = 0; r < rows; ++r) h[r] = call.in[5] + (begin + r) * s.hidden;
+    for (int64_t i = 0; i < s.steps; ++i) {
+      for (int64_t r = 0; r < rows; ++r) {
+        const int64_t at = (begin + r) * s.steps + (reverse ? s.steps - 1 - i : i);
+        x[r] = from_inputs + at * s.width();
+        out[r] = call.out[0] + at * s.hidden;
+      }
+      step(static_cast<int>(rows), static_cast<int>(s.rows), x, h, out, s.hidden, call.packed->f32() + inputs.floats());
+      for (int64_t r = 0; r < rows; ++r) h[r] = out[r];
+    }
+    for (int64_t r = 0; r < rows; ++r) {
+      std::memcpy(call.out[1] + (begin + r) * s.hidden, h[r], s.hidden * sizeof(float));
+    }
+  });
+  return {};
+}
+
 // x [N, T, C], state [N, C].
 Status CumulativeMeanRun(const CpuCall& call) {
   const Shape& x = call.ref.in(0);
@@ -217,8 +362,10 @@ Status CumulativeMeanRun(const CpuCall& call) {
 }
 
 const KernelRow kRows[] = {
-    {Op::kGru, DeviceKind::kCpu, Tier::kFast, "gru_product", 1, RnnSupports, RnnRun, RnnScratch, RnnPack, 0b11110},
-    {Op::kLstm, DeviceKind::kCpu, Tier::kFast, "lstm_product", 1, RnnSupports, RnnRun, RnnScratch, RnnPack, 0b11110},
+    {Op::kGru, DeviceKind::kCpu, Tier::kFast, "gru_few", 1, GruFewSupports, GruFewRun, GruFewScratch, GruFewPack,
+     0b11110},
+    {Op::kGru, DeviceKind::kCpu, Tier::kFast, "gru_product", 2, RnnSupports, RnnRun, RnnScratch, RnnPack, 0b11110},
+    {Op::kLstm, DeviceKind::kCpu, Tier::kFast, "lstm_product", 2, RnnSupports, RnnRun, RnnScratch, RnnPack, 0b11110},
     {Op::kCumulativeMean, DeviceKind::kCpu, Tier::kFast, "cumulative_mean_rows", 1, nullptr, CumulativeMeanRun},
 };
 
