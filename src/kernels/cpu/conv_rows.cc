@@ -47,6 +47,10 @@ bool ConvRows::Find(int64_t row, int64_t rows, Place* place, GemmTap* taps) cons
   return true;
 }
 
+bool ConvRows::in_place(int64_t rows) const {
+  return g_.out[2] >= 4 * rows && !RowsEvictEachOther(rows, g_.stride[2] * g_.c);
+}
+
 void ConvRows::Gather(int64_t row, int64_t rows, float* out, int64_t ld) const {
   for (int64_t r = 0; r < rows; ++r) {
     const Position at = PositionOf(row + r);

@@ -30,6 +30,7 @@ class ConvRows : public GemmRows {
   int64_t max_taps() const override;
   bool Find(int64_t row, int64_t rows, Place* place, GemmTap* taps) const override;
   void Gather(int64_t row, int64_t rows, float* out, int64_t ld) const override;
+  bool in_place(int64_t rows) const override;
 
  private:
   struct Position {

@@ -4,23 +4,22 @@
 #include <cstring>
 #include <vector>
 
+#include "base/cache.h"
+
 namespace timbre {
 namespace {
 
-// What a core's second-level cache should hold of the left side while all panels pass by: half of the usual 1 MiB.
+// What a core's second-level cache should hold of the weights while rows pass by, or of gathered rows: half of the
+// usual 1 MiB.
 constexpr int64_t kCacheBytes = 512 << 10;
+// What the first-level cache should hold of the rows to come: a third of the usual 48 KiB.
+constexpr int64_t kFloatsAhead = (16 << 10) / sizeof(float);
+constexpr int64_t kLineFloats = 16;
 
 constexpr int64_t kPiecesAThread = 8;
 
 // Also breaks powers of two.
 int64_t GatherLd(int64_t k) { return (k + 15) / 16 * 16 + 16; }
-
-// Deeper products take long enough for their own results' lines to arrive meanwhile; shallower ones fetch the next
-// block's.
-constexpr int64_t kOwnResultsDepth = 256;
-// Of deeper ones the processor itself fetches the rows well enough.
-constexpr int64_t kFetchedDepth = 1024;
-constexpr int64_t kLineFloats = 16;
 
 // Asks for the cache lines of `rows` runs of `width` floats, `ld` apart. Inline, because GCC drops calls of functions
 // that do nothing but this.
@@ -31,14 +30,18 @@ constexpr int64_t kLineFloats = 16;
   }
 }
 
-// The same for all that a block's rows read, where that is a modest share of what the block computes.
-[[gnu::always_inline]] inline void FetchRows(const GemmRows::Place& place, const GemmTap* taps, int64_t rows) {
+// The same for piece `part` of `parts` of what a block's rows read.
+[[gnu::always_inline]] inline void FetchRows(const GemmRows::Place& place, const GemmTap* taps, int64_t rows,
+                                             int64_t part, int64_t parts) {
   for (int64_t t = 0; t < place.tap_count; ++t) {
     const float* a = place.a + taps[t].a;
-    if (place.lda <= taps[t].k) {
-      Fetch(a, 1, (rows - 1) * place.lda + taps[t].k, 0);  // they touch or overlap
+    const int64_t k = taps[t].k;
+    if (place.lda <= k) {  // the rows touch or overlap
+      const int64_t count = (rows - 1) * place.lda + k, first = count * part / parts;
+      Fetch(a + first, 1, count * (part + 1) / parts - first, 0);
     } else {
-      Fetch(a, rows, taps[t].k, place.lda);
+      const int64_t first = rows * part / parts;
+      Fetch(a + first * place.lda, rows * (part + 1) / parts - first, k, place.lda);
     }
   }
 }
@@ -51,25 +54,30 @@ struct Block {
   bool whole = true;
 };
 
+// A task is a piece of the rows by a share of the panels.
 struct Pieces {
   int64_t rows = 0;    // of the left side in a piece, a multiple of the register block's
   int64_t count = 0;   // pieces of rows
   int64_t splits = 1;  // of the panels
+  int64_t group = 1;   // panels that stay in the cache while a task's rows pass by
 };
 
-Pieces PiecesOf(const GemmShape& shape, int64_t panels, int block_rows, int threads) {
+Pieces PiecesOf(const GemmShape& shape, const PackedLayout& layout, const MicroKernels& micro, int threads) {
   // Gathered rows may take four times as much.
-  const int64_t bytes = std::max<int64_t>({shape.row_bytes, shape.k, 4});
-  int64_t rows = std::clamp<int64_t>(kCacheBytes / bytes, 3 * block_rows, 64 * block_rows);
+  const int64_t bytes = std::max<int64_t>({shape.row_bytes, shape.k, 4}), panels = layout.panels();
+  int64_t rows = std::clamp<int64_t>(kCacheBytes / bytes, 3 * micro.block_rows, 64 * micro.block_rows);
   // Several pieces a thread, so that they finish together, and as many for each.
-  if (threads > 1) rows = std::min(rows, std::max<int64_t>(shape.m / (kPiecesAThread * threads), 2 * block_rows));
+  if (threads > 1) rows = std::min(rows, std::max<int64_t>(shape.m / (kPiecesAThread * threads), 2 * micro.block_rows));
   Pieces pieces;
   const int64_t wanted = ((shape.m + rows - 1) / rows + threads - 1) / threads * threads;
-  pieces.rows = ((shape.m + wanted - 1) / wanted + block_rows - 1) / block_rows * block_rows;
+  pieces.rows = ((shape.m + wanted - 1) / wanted + micro.block_rows - 1) / micro.block_rows * micro.block_rows;
   pieces.count = (shape.m + pieces.rows - 1) / pieces.rows;
   if (threads > 1 && pieces.count < kPiecesAThread * threads / 2) {
     pieces.splits = std::min<int64_t>(panels, (kPiecesAThread * threads / 2 + pieces.count - 1) / pieces.count);
   }
+  const int64_t panel_bytes = std::max<int64_t>(shape.k, 1) * micro.panel * sizeof(float);
+  const int64_t groups = (panels * panel_bytes + kCacheBytes - 1) / kCacheBytes;
+  pieces.group = std::max<int64_t>(1, (panels + groups - 1) / groups);
   return pieces;
 }
 
@@ -77,6 +85,10 @@ Pieces PiecesOf(const GemmShape& shape, int64_t panels, int block_rows, int thre
 
 PackedLayout::PackedLayout(int64_t depth, int64_t columns, bool gated)
     : k(depth), n(columns), glu(gated), lanes(CurrentMicro().lanes) {}
+
+bool RowsEvictEachOther(int64_t rows, int64_t lda) {
+  return lda % 1024 == 0 && rows > FirstLevelCacheBytes() / 4096 * 5 / 4;
+}
 
 bool PlainRows::Find(int64_t row, int64_t rows, Place* place, GemmTap* taps) const {
   if (RowsEvictEachOther(rows, lda_)) return false;
@@ -92,7 +104,7 @@ void PlainRows::Gather(int64_t row, int64_t rows, float* out, int64_t ld) const 
 size_t GemmScratchBytes(const GemmShape& shape, int threads) {
   const MicroKernels micro = CurrentMicro();
   const PackedLayout layout(shape.k, shape.n, shape.glu);
-  const Pieces pieces = PiecesOf(shape, layout.panels(), micro.block_rows, threads);
+  const Pieces pieces = PiecesOf(shape, layout, micro, threads);
   return static_cast<size_t>(threads) * pieces.rows * GatherLd(shape.k) * sizeof(float);
 }
 
@@ -101,16 +113,21 @@ void Gemm(const GemmRows& rows, const GemmShape& shape, const float* packed, con
   const MicroKernels micro = CurrentMicro();
   const PackedLayout layout(shape.k, shape.n, shape.glu);
   const int64_t panels = layout.panels();
-  const Pieces pieces = PiecesOf(shape, panels, micro.block_rows, pool.threads());
+  const Pieces pieces = PiecesOf(shape, layout, micro, pool.threads());
   const int64_t gather_ld = GatherLd(shape.k);
   const int64_t max_taps = rows.max_taps();
   const float* weights = packed + layout.bias_floats();
+  // Rows read in place cost nothing to visit again: every group of panels passes over all of them, and is fetched once.
+  // Rows that are gathered stay with their task instead, and the panels come to them.
+  const bool in_place = rows.in_place(micro.block_rows);
+  const int64_t groups = (panels + pieces.group - 1) / pieces.group;
+  const int64_t splits = in_place ? std::max(pieces.splits, groups) : pieces.splits;
 
-  pool.ForEach(pieces.count * pieces.splits, [&](int64_t task, int worker) {
-    const int64_t begin = task / pieces.splits * pieces.rows;
+  pool.ForEach(pieces.count * splits, [&](int64_t task, int worker) {
+    const int64_t begin = (in_place ? task % pieces.count : task / splits) * pieces.rows;
     const int64_t end = std::min(begin + pieces.rows, shape.m);
-    const int64_t split = task % pieces.splits;
-    const int64_t first_panel = panels * split / pieces.splits, last_panel = panels * (split + 1) / pieces.splits;
+    const int64_t split = in_place ? task / pieces.count : task % splits;
+    const int64_t first_panel = panels * split / splits, last_panel = panels * (split + 1) / splits;
 
     // Where each block's rows are and where its results go, settled once for all panels.
     const int64_t blocks = (end - begin + micro.block_rows - 1) / micro.block_rows;
@@ -146,26 +163,30 @@ void Gemm(const GemmRows& rows, const GemmShape& shape, const float* packed, con
     };
 
     alignas(kAlignment) float tile[kMaxBlockRows * kMaxPanel];
-    for (int64_t p = first_panel; p < last_panel; ++p) {
-      const bool half = layout.half(p);
-      const int panel = half ? micro.lanes : micro.panel;
-      const int64_t first = p * layout.panel_outputs();
-      const int64_t width = std::min(layout.panel_outputs(), layout.outputs() - first);
-      const float* b = weights + p * micro.panel * shape.k;
-      const float* bias = packed + p * micro.panel;
-      const MicroFn product = half ? micro.half : micro.full;
-      // Whole panels with nothing to do to them go straight to memory.
-      const bool direct = epilogue.count == 0 && width == panel;
-      for (int64_t i = 0; i < blocks; ++i) {
+    for (int64_t group = first_panel; group < last_panel; group += pieces.group) {
+      const int64_t in_group = std::min(pieces.group, last_panel - group);
+      for (int64_t visit = 0; visit < blocks * in_group; ++visit) {
+        const int64_t i = visit / in_group, p = group + visit % in_group;
+        const bool half = layout.half(p);
+        const int panel = half ? micro.lanes : micro.panel;
+        const int64_t first = p * layout.panel_outputs();
+        const int64_t width = std::min(layout.panel_outputs(), layout.outputs() - first);
+        const float* b = weights + p * micro.panel * shape.k;
+        const float* bias = packed + p * micro.panel;
+        const MicroFn product = half ? micro.half : micro.full;
+        // Whole panels with nothing to do to them go straight to memory.
+        const bool direct = epilogue.count == 0 && width == panel;
         const Block& block = at[i];
         const int64_t count = block.count;
+        if (i == 0 && block.whole) fetch_results(count, width, block.offset + first);
         if (i + 1 < blocks) {
           const Block& next = at[i + 1];
-          if (p == first_panel && shape.k <= kFetchedDepth)
-            FetchRows(next.place, taps + (i + 1) * max_taps, next.count);
-          if (shape.k < kOwnResultsDepth && next.whole) fetch_results(next.count, width, next.offset + first);
+          if (next.whole) fetch_results(next.count, width, next.offset + first);
+          const int64_t row_floats = std::min(shape.k, next.place.lda * next.place.tap_count);
+          if (next.count * row_floats <= kFloatsAhead) {
+            FetchRows(next.place, taps + (i + 1) * max_taps, next.count, p - group, in_group);
+          }
         }
-        if (shape.k >= kOwnResultsDepth && block.whole) fetch_results(count, width, block.offset + first);
         float* to = direct && block.whole ? c + block.offset + first : tile;
         const int64_t to_ld = direct && block.whole ? ldc : panel;
         product(count, &taps[i * max_taps], block.place.tap_count, block.place.a, block.place.lda, b, panel,

@@ -61,11 +61,14 @@ class GemmRows {
   // Writes the rows' k values each, `ld` apart.
   virtual void Gather(int64_t row, int64_t rows, float* out, int64_t ld) const = 0;
   virtual int64_t max_taps() const { return 1; }
+  // Whether most blocks of so many rows can be read in place.
+  virtual bool in_place(int64_t rows) const = 0;
 };
 
-// Rows a power of two apart fall into the same few sets of the first-level cache, which holds eight to twelve of each:
-// a block of more rows runs at three quarters of its speed unless they are gathered.
-inline bool RowsEvictEachOther(int64_t rows, int64_t lda) { return rows > 8 && lda % 1024 == 0; }
+// Whether rows so many floats apart should be gathered. Rows a multiple of 4 KiB apart fall into the same few sets of
+// the first-level cache, which has a way for each 4 KiB of it. Fourteen rows in eight ways run at three quarters of
+// their speed; in twelve ways nothing shows, and gathering costs 6 %.
+bool RowsEvictEachOther(int64_t rows, int64_t lda);
 
 // Rows at a fixed distance, each one run.
 class PlainRows : public GemmRows {
@@ -73,6 +76,7 @@ class PlainRows : public GemmRows {
   PlainRows(const float* a, int64_t lda, int64_t k) : a_(a), lda_(lda), k_(k) {}
   bool Find(int64_t row, int64_t rows, Place* place, GemmTap* taps) const override;
   void Gather(int64_t row, int64_t rows, float* out, int64_t ld) const override;
+  bool in_place(int64_t rows) const override { return !RowsEvictEachOther(rows, lda_); }
 
  private:
   const float* a_;
