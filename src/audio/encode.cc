@@ -126,8 +126,8 @@ class PcmEncoder : public Encoder {
     if (encoder->file_ == nullptr) return tl::unexpected(NotWritten(path, sink->failed, sf_strerror(nullptr)).error());
     // An RF64 that stays below 4 GiB becomes a plain WAV when it is closed.
     if (!flac) sf_command(encoder->file_, SFC_RF64_AUTO_DOWNGRADE, nullptr, SF_TRUE);
-    // The PEAK chunk holds the time of day: equal input is to give equal files.
-    sf_command(encoder->file_, SFC_SET_ADD_PEAK_CHUNK, nullptr, SF_FALSE);
+    // SFC_SET_ADD_PEAK_CHUNK is left alone: an RF64 has no PEAK chunk, whose time of day would make equal tracks
+    // unequal files, and switching off what is not there switches it on.
     return encoder;
   }
 
