@@ -1,0 +1,58 @@
+// The number of threads decides how long a track takes, and nothing else: the files are the same, bit for bit.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/e2e/program.h"
+#include "tests/support/golden.h"
+
+namespace timbre::testing {
+namespace {
+
+struct Work {
+  std::string name;
+  std::vector<std::string> words;  // the command, its model and what else it needs
+  std::string model;               // below the folder of reference cases; empty: built in
+};
+
+class Threads : public ::testing::TestWithParam<Work> {};
+
+TEST_P(Threads, GiveTheSameBits) {
+  const Work& work = GetParam();
+  std::vector<std::string> words = work.words;
+  if (!work.model.empty()) {
+    TIMBRE_NEED_SHARED(SharedPath(work.model));
+    words.insert(words.end(), {"--model", SharedPath(work.model)});
+  }
+  TempFolder folder;
+  WriteTestWav(folder / "track.wav", 2.5);
+  words.insert(words.end(), {"track.wav", "--sample-format", "f32", "--clip", "none", "--device", "cpu"});
+  for (const std::string threads : {"1", "2", "3"}) {
+    std::vector<std::string> run = words;
+    run.insert(run.end(), {"--threads", threads, "-o", threads});
+    const Ran ran = RunTimbre(run, folder.path());
+    ASSERT_EQ(ran.code, 0) << ran.err;
+  }
+  const std::vector<std::string> files = FilesIn(folder / "1");
+  ASSERT_FALSE(files.empty());
+  for (const std::string& file : files) {
+    const std::string one = ReadAll(folder / ("1/" + file));
+    EXPECT_TRUE(one == ReadAll(folder / ("2/" + file))) << file << " on two threads";
+    EXPECT_TRUE(one == ReadAll(folder / ("3/" + file))) << file << " on three threads";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Models, Threads,
+    ::testing::Values(Work{"hpss", {"separate", "--model", "hpss"}, ""},
+                      Work{"htdemucs", {"separate"}, "goldens/htdemucs/htdemucs-tiny-b9c4b409.th"},
+                      Work{"mdx23c",
+                           {"separate", "--config", SharedPath("goldens/mdx23c/mdx23c-tiny.yaml")},
+                           "goldens/mdx23c/mdx23c-tiny.ckpt"},
+                      Work{"deepfilternet3", {"denoise"}, "goldens/deepfilternet/deepfilternet3.zip"},
+                      Work{"gtcrn", {"denoise"}, "goldens/gtcrn/gtcrn-dns3.tar"}),
+    [](const auto& test) { return test.param.name; });
+
+}  // namespace
+}  // namespace timbre::testing
