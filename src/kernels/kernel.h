@@ -31,6 +31,7 @@ struct DeviceCaps {
   Precision precision = Precision::kF32;
   bool subgroups = false, cooperative_matrix = false, float16 = false;  // Vulkan
   uint64_t max_workgroup_memory = 0;
+  int64_t max_workgroup_threads = 0;  // in a row
 };
 
 // A node together with the graph that its tensors live in.

@@ -460,6 +460,8 @@ Status VulkanDevice::Create(int index) {
   caps_.float16 = info_.float16;
   caps_.cooperative_matrix = info_.cooperative_matrix;
   caps_.max_workgroup_memory = limits.maxComputeSharedMemorySize;
+  caps_.max_workgroup_threads =
+      std::min(limits.maxComputeWorkGroupInvocations, limits.maxComputeWorkGroupSize[0]);
 
   family_ = static_cast<uint32_t>(ComputeFamily(physical_));
   const float priority = 1;
