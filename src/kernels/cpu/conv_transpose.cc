@@ -109,13 +109,11 @@ GemmShape ShapeOf(const TransposeGeometry& g, const Phase& phase) {
   return {.m = g.batch * phase.count[0] * phase.count[1] * phase.count[2],
           .k = phase.taps[0] * phase.taps[1] * phase.taps[2] * g.in_channels,
           .n = g.n(),
-          .row_bytes = phase.taps[0] * phase.taps[1] * g.in_channels * 4};
+          .row_bytes = phase.taps[0] * phase.taps[1] * g.in_channels * 4,
+          .run = g.in_channels};
 }
 
-PackedLayout LayoutOf(const TransposeGeometry& g, const Phase& phase) {
-  const GemmShape shape = ShapeOf(g, phase);
-  return PackedLayout(shape.k, shape.n, false);
-}
+PackedLayout LayoutOf(const TransposeGeometry& g, const Phase& phase) { return ShapeOf(g, phase).layout(); }
 
 bool Supports(const NodeRef& ref, const DeviceCaps&) {
   for (const EpilogueStep& step : ref.node.epilogue) {
@@ -210,7 +208,7 @@ Status Run(const CpuCall& call) {
 }
 
 const KernelRow kRows[] = {
-    {Op::kConvTranspose, DeviceKind::kCpu, Tier::kFast, "conv_transpose_product", 1, Supports, Run, Scratch, Pack,
+    {Op::kConvTranspose, DeviceKind::kCpu, Tier::kFast, "conv_transpose_product", 2, Supports, Run, Scratch, Pack,
      0b110},
 };
 

@@ -83,8 +83,12 @@ Pieces PiecesOf(const GemmShape& shape, const PackedLayout& layout, const MicroK
 
 }  // namespace
 
-PackedLayout::PackedLayout(int64_t depth, int64_t columns, bool gated)
-    : k(depth), n(columns), glu(gated), lanes(CurrentMicro().lanes) {}
+PackedLayout::PackedLayout(int64_t depth, int64_t columns, bool gated, int64_t run)
+    : k(depth), n(columns), glu(gated), lanes(CurrentMicro().lanes) {
+  for (const int f : {4, 2}) {
+    if (!glu && fold == 1 && columns * f <= lanes && run % f == 0) fold = f;
+  }
+}
 
 bool RowsEvictEachOther(int64_t rows, int64_t lda) {
   return lda % 1024 == 0 && rows > FirstLevelCacheBytes() / 4096 * 5 / 4;
@@ -103,7 +107,7 @@ void PlainRows::Gather(int64_t row, int64_t rows, float* out, int64_t ld) const 
 
 size_t GemmScratchBytes(const GemmShape& shape, int threads) {
   const MicroKernels micro = CurrentMicro();
-  const PackedLayout layout(shape.k, shape.n, shape.glu);
+  const PackedLayout layout = shape.layout();
   const Pieces pieces = PiecesOf(shape, layout, micro, threads);
   return static_cast<size_t>(threads) * pieces.rows * GatherLd(shape.k) * sizeof(float);
 }
@@ -111,7 +115,7 @@ size_t GemmScratchBytes(const GemmShape& shape, int threads) {
 void Gemm(const GemmRows& rows, const GemmShape& shape, const float* packed, const Epilogue& epilogue, float* c,
           int64_t ldc, int64_t column, float* scratch, ThreadPool& pool, const GemmTarget* target) {
   const MicroKernels micro = CurrentMicro();
-  const PackedLayout layout(shape.k, shape.n, shape.glu);
+  const PackedLayout layout = shape.layout();
   const int64_t panels = layout.panels();
   const Pieces pieces = PiecesOf(shape, layout, micro, pool.threads());
   const int64_t gather_ld = GatherLd(shape.k);
@@ -121,6 +125,13 @@ void Gemm(const GemmRows& rows, const GemmShape& shape, const float* packed, con
   // Rows that are gathered stay with their task instead, and the panels come to them.
   const bool in_place = rows.in_place(micro.block_rows);
   const int64_t groups = (panels + pieces.group - 1) / pieces.group;
+  // Whether the epilogue does the same to every feature.
+  bool alike = true;
+  for (int n = 0; n < epilogue.count; ++n) {
+    const EpilogueOp& op = epilogue.ops[n];
+    alike = alike && (op.kind == EpilogueStep::Kind::kUnary || op.kind == EpilogueStep::Kind::kAdd ||
+                      (op.kind == EpilogueStep::Kind::kPRelu && !op.per_feature));
+  }
   const int64_t splits = in_place ? std::max(pieces.splits, groups) : pieces.splits;
 
   pool.ForEach(pieces.count * splits, [&](int64_t task, int worker) {
@@ -162,20 +173,24 @@ void Gemm(const GemmRows& rows, const GemmShape& shape, const float* packed, con
       }
     };
 
-    alignas(kAlignment) float tile[kMaxBlockRows * kMaxPanel];
+    // With room behind it: rows narrower than a panel lie side by side, and the last is stored as a whole panel.
+    alignas(kAlignment) float tile[(kMaxBlockRows + 1) * kMaxPanel];
     for (int64_t group = first_panel; group < last_panel; group += pieces.group) {
       const int64_t in_group = std::min(pieces.group, last_panel - group);
       for (int64_t visit = 0; visit < blocks * in_group; ++visit) {
         const int64_t i = visit / in_group, p = group + visit % in_group;
         const bool half = layout.half(p);
-        const int panel = half ? micro.lanes : micro.panel;
+        const int64_t panel = (half ? micro.lanes : micro.panel) / layout.fold;
         const int64_t first = p * layout.panel_outputs();
         const int64_t width = std::min(layout.panel_outputs(), layout.outputs() - first);
         const float* b = weights + p * micro.panel * shape.k;
         const float* bias = packed + p * micro.panel;
-        const MicroFn product = half ? micro.half : micro.full;
+        const MicroFn product = layout.fold == 4   ? micro.folded.by4
+                                : layout.fold == 2 ? micro.folded.by2
+                                : half             ? micro.half
+                                                   : micro.full;
         // Whole panels with nothing to do to them go straight to memory.
-        const bool direct = epilogue.count == 0 && width == panel;
+        const bool direct = epilogue.count == 0 && width == panel && layout.fold == 1;
         const Block& block = at[i];
         const int64_t count = block.count;
         if (i == 0 && block.whole) fetch_results(count, width, block.offset + first);
@@ -188,12 +203,16 @@ void Gemm(const GemmRows& rows, const GemmShape& shape, const float* packed, con
           }
         }
         float* to = direct && block.whole ? c + block.offset + first : tile;
-        const int64_t to_ld = direct && block.whole ? ldc : panel;
+        const int64_t tile_ld = layout.glu ? micro.panel : width;
+        const int64_t to_ld = direct && block.whole ? ldc : tile_ld;
         product(count, &taps[i * max_taps], block.place.tap_count, block.place.a, block.place.lda, b, panel,
                 GemmStart::kBias, bias, to, to_ld);
         if (to != tile) continue;
         if (block.whole) {
-          ApplyEpilogue(epilogue, tile, panel, micro.lanes, count, width, column + first, c, block.offset + first, ldc);
+          // Rows that lie side by side here and there are as good as one.
+          const bool one = alike && width == ldc && width == tile_ld;
+          ApplyEpilogue(epilogue, tile, tile_ld, micro.lanes, one ? 1 : count, one ? count * width : width,
+                        column + first, c, block.offset + first, ldc);
           continue;
         }
         for (int64_t r = 0; r < count; ++r) {
@@ -203,8 +222,8 @@ void Gemm(const GemmRows& rows, const GemmShape& shape, const float* packed, con
           from = std::max(from, first);
           until = std::min(until, first + width);
           if (from >= until) continue;
-          ApplyEpilogue(epilogue, tile + r * panel + from - first, panel, micro.lanes, 1, until - from, column + from,
-                        c, offset + from, ldc);
+          ApplyEpilogue(epilogue, tile + r * tile_ld + from - first, tile_ld, micro.lanes, 1, until - from,
+                        column + from, c, offset + from, ldc);
         }
       }
     }

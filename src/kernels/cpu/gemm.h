@@ -12,37 +12,43 @@ namespace timbre {
 
 // The right side of a product: bias in panel order, then panels of [k][panel] floats, the last half as wide where that
 // is enough. With `glu`, the first vector of a panel holds values and the second their gates, so that one register
-// block has both.
+// block has both. Few columns whose terms come in runs of an even length are folded instead: see FoldedKernels.
 struct PackedLayout {
   int64_t k = 0, n = 0;  // n: columns; with glu values and gates together
   bool glu = false;
   int lanes = 0;
+  int fold = 1;  // lanes that share a column
 
-  PackedLayout(int64_t depth, int64_t columns, bool gated);
+  // `run`: every run of terms that is read together is a multiple of so many.
+  PackedLayout(int64_t depth, int64_t columns, bool gated, int64_t run = 1);
   int64_t outputs() const { return glu ? n / 2 : n; }
   int64_t panel_outputs() const { return glu ? lanes : 2 * lanes; }
   int64_t panels() const { return (outputs() + panel_outputs() - 1) / panel_outputs(); }
   bool half(int64_t panel) const { return !glu && outputs() - panel * 2 * lanes <= lanes; }
   int64_t bias_floats() const { return panels() * 2 * lanes; }
-  int64_t floats() const { return bias_floats() + (panels() * 2 - (half(panels() - 1) ? 1 : 0)) * lanes * k; }
+  int64_t floats() const {
+    return bias_floats() + (panels() * 2 - (half(panels() - 1) ? 1 : 0)) * lanes * ((k + fold - 1) / fold);
+  }
 };
 
 // Fills `packed` (layout.floats() of them) from weight(i, j), i in [0, k), j in [0, n), and bias (n values, or null).
 template <typename Weight>
 void PackWeights(const PackedLayout& layout, const Weight& weight, const float* bias, float* packed) {
-  const int lanes = layout.lanes;
+  const int lanes = layout.lanes, fold = layout.fold;
   float* panel = packed + layout.bias_floats();
   for (int64_t p = 0; p < layout.panels(); ++p) {
     const int width = layout.half(p) ? lanes : 2 * lanes;
     for (int j = 0; j < width; ++j) {
-      const int64_t output = layout.glu ? p * lanes + j % lanes : p * 2 * lanes + j;
+      const int64_t output = layout.glu ? p * lanes + j % lanes : (p * 2 * lanes + j) / fold;
       const bool padding = output >= layout.outputs();
       const int64_t column = layout.glu && j >= lanes ? output + layout.outputs() : output;
-      packed[p * 2 * lanes + j] = padding || bias == nullptr ? 0.0f : bias[column];
-      for (int64_t i = 0; i < layout.k; ++i) panel[i * width + j] = padding ? 0.0f : weight(i, column);
+      packed[p * 2 * lanes + j] = padding || bias == nullptr || j % fold != 0 ? 0.0f : bias[column];
+      for (int64_t i = j % fold; i < layout.k; i += fold) {
+        panel[i / fold * width + j] = padding ? 0.0f : weight(i, column);
+      }
     }
     for (int j = width; j < 2 * lanes; ++j) packed[p * 2 * lanes + j] = 0.0f;
-    panel += layout.k * width;
+    panel += layout.k / fold * width;
   }
 }
 
@@ -97,6 +103,9 @@ struct GemmShape {
   int64_t m = 0, k = 0, n = 0;
   bool glu = false;
   int64_t row_bytes = 0;  // of memory that a row adds to those before it: sizes the pieces that stay in the cache
+  int64_t run = 1;        // see PackedLayout
+
+  PackedLayout layout() const { return PackedLayout(k, n, glu, run); }
 };
 
 // Scratch that Gemm needs for any GemmRows of this shape.

@@ -31,17 +31,18 @@ double Gelu(double x) { return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0))); }
 struct Problem {
   int64_t m, k, n, lda;
   bool glu;
+  int64_t run = 1;
 };
 
 // The whole product in float64, and the room that float32 sums of k terms need.
 void Expect(const Problem& p, int threads) {
-  SCOPED_TRACE(testing::Message() << "m " << p.m << " k " << p.k << " n " << p.n << " lda " << p.lda << " glu "
-                                  << p.glu);
+  SCOPED_TRACE(testing::Message() << "m " << p.m << " k " << p.k << " n " << p.n << " lda " << p.lda << " glu " << p.glu
+                                  << " run " << p.run);
   const std::vector<float> a = Random((p.m - 1) * p.lda + p.k, 1), w = Random(p.k * p.n, 2), bias = Random(p.n, 3);
   const int64_t outputs = p.glu ? p.n / 2 : p.n;
   const std::vector<float> scale = Random(outputs, 4), residual = Random(p.m * outputs, 5);
 
-  const PackedLayout layout(p.k, p.n, p.glu);
+  const PackedLayout layout(p.k, p.n, p.glu, p.run);
   std::vector<float> packed(layout.floats(), std::nanf(""));
   PackWeights(
       layout, [&](int64_t i, int64_t j) { return w[i * p.n + j]; }, bias.data(), packed.data());
@@ -58,7 +59,7 @@ void Expect(const Problem& p, int threads) {
   }
 
   ThreadPool pool(threads);
-  const GemmShape shape{.m = p.m, .k = p.k, .n = p.n, .glu = p.glu, .row_bytes = p.lda * 4};
+  const GemmShape shape{.m = p.m, .k = p.k, .n = p.n, .glu = p.glu, .row_bytes = p.lda * 4, .run = p.run};
   std::vector<float> scratch(GemmScratchBytes(shape, threads) / sizeof(float), std::nanf(""));
   // A guard after the result: nothing may be written beyond it.
   std::vector<float> c(p.m * outputs + 64, 7.0f);
@@ -90,6 +91,14 @@ TEST_P(EveryTarget, ProductsAroundTheBlocksEdges) {
     for (const int64_t n : {1, 4, 7, 8, 15, 16, 17, 31, 32, 33, 48, 65}) Expect({m, 19, n, 23, false}, 1);
   }
   for (const int64_t k : {1, 2, 3, 4, 5, 64}) Expect({17, k, 37, 2, false}, 2);
+}
+
+TEST_P(EveryTarget, FewColumnsWhoseTermsComeInPairs) {
+  for (const int64_t m : {1, 3, 5, 6, 13, 14, 15, 41}) {
+    for (const int64_t n : {1, 2, 3, 4, 5, 6, 8, 9}) {
+      for (const int64_t k : {2, 4, 6, 20}) Expect({m, k, n, 3, false, k % 4 == 0 ? 4 : 2}, 2);
+    }
+  }
 }
 
 TEST_P(EveryTarget, GatedProducts) {

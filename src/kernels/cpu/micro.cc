@@ -1,5 +1,8 @@
 #include "kernels/cpu/micro.h"
 
+#include <cstring>
+#include <utility>
+
 #include "kernels/cpu/simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -90,8 +93,77 @@ HWY_INLINE void Block(const GemmTap* HWY_RESTRICT taps, int64_t tap_count, const
 template <int kVectors>
 void Rows(int64_t rows, const GemmTap* taps, int64_t tap_count, const float* a, int64_t lda, const float* b,
           int64_t ldb, GemmStart start, const float* bias, float* c, int64_t ldc) {
+  for (; rows >= kBlockRows; rows -= kBlockRows) {
+    Block<kBlockRows, kVectors>(taps, tap_count, a, lda, b, ldb, start, bias, c, ldc);
+    a += kBlockRows * lda;
+    c += kBlockRows * ldc;
+  }
+  // What is left is a block of its own size: two of half the size would wait for their sums.
+  const auto rest = [&]<size_t... kRows>(std::index_sequence<kRows...>) HWY_ATTR {
+    (void)((rows == static_cast<int64_t>(kRows) + 1 &&
+            (Block<kRows + 1, kVectors>(taps, tap_count, a, lda, b, ldb, start, bias, c, ldc), true)) ||
+           ...);
+  };
+  rest(std::make_index_sequence<kBlockRows - 1>());
+}
+
+#if HWY_TARGET != HWY_SCALAR
+// `kFold` floats at p, repeated through the vector.
+template <int kFold>
+HWY_INLINE Vec LoadRepeated(const float* p) {
+  const Tag d;
+  if constexpr (kFold == 4) {
+    return hn::LoadDup128(d, p);
+  } else {
+    const hn::Repartition<double, Tag> dd;
+    double two;
+    std::memcpy(&two, p, sizeof(two));
+    return hn::BitCast(d, hn::Set(dd, two));
+  }
+}
+
+template <int kRows, int kFold>
+HWY_INLINE void FoldedBlock(const GemmTap* HWY_RESTRICT taps, int64_t tap_count, const float* HWY_RESTRICT a,
+                            int64_t lda, const float* HWY_RESTRICT b, int64_t ldb, GemmStart start,
+                            const float* HWY_RESTRICT bias, float* HWY_RESTRICT c, int64_t ldc) {
+  const Tag d;
+  Vec acc[kRows];
+  const Vec first = start == GemmStart::kBias ? hn::LoadU(d, bias) : hn::Zero(d);
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i) acc[i] = first;
+  constexpr int kGroups = (kRows + 2) / 3;
+  for (int64_t t = 0; t < tap_count; ++t) {
+    const float* p[kGroups];
+#pragma GCC unroll 5
+    for (int g = 0; g < kGroups; ++g) p[g] = a + taps[t].a + 3 * g * lda;
+    const float* q = b + taps[t].b * ldb;
+    for (int64_t k = taps[t].k; k > 0; k -= kFold) {
+#pragma GCC unroll 5
+      for (int g = 0; g < kGroups; ++g) Hide(p[g]);
+      const Vec bv = hn::LoadU(d, q);
+#pragma GCC unroll 16
+      for (int i = 0; i < kRows; ++i) acc[i] = hn::MulAdd(LoadRepeated<kFold>(p[i / 3] + (i % 3) * lda), bv, acc[i]);
+#pragma GCC unroll 5
+      for (int g = 0; g < kGroups; ++g) p[g] += kFold;
+      q += kLanes;
+    }
+  }
+  HWY_ALIGN int32_t every[kLanes] = {};
+  for (int j = 0; j < kLanes / kFold; ++j) every[j] = j * kFold;
+  const auto valid = hn::SetTableIndices(d, every);
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i) {
+    Vec sum = hn::Add(acc[i], hn::Shuffle2301(acc[i]));
+    if constexpr (kFold == 4) sum = hn::Add(sum, hn::Shuffle1032(sum));
+    hn::StoreU(hn::TableLookupLanes(sum, valid), d, c + i * ldc);
+  }
+}
+
+template <int kFold>
+void FoldedRows(int64_t rows, const GemmTap* taps, int64_t tap_count, const float* a, int64_t lda, const float* b,
+                int64_t ldb, GemmStart start, const float* bias, float* c, int64_t ldc) {
   const auto run = [&]<int kRows>() HWY_ATTR {
-    Block<kRows, kVectors>(taps, tap_count, a, lda, b, ldb, start, bias, c, ldc);
+    FoldedBlock<kRows, kFold>(taps, tap_count, a, lda, b, ldb, start, bias, c, ldc);
     a += kRows * lda;
     c += kRows * ldc;
     rows -= kRows;
@@ -104,11 +176,17 @@ void Rows(int64_t rows, const GemmTap* taps, int64_t tap_count, const float* a, 
   if (rows >= 2) run.template operator()<2>();
   if (rows >= 1) run.template operator()<1>();
 }
+#endif
 
 }  // namespace
 
 MicroKernels MakeMicro() {
-  return {.lanes = kLanes, .panel = 2 * kLanes, .block_rows = kBlockRows, .full = &Rows<2>, .half = &Rows<1>};
+  MicroKernels micro{
+      .lanes = kLanes, .panel = 2 * kLanes, .block_rows = kBlockRows, .full = &Rows<2>, .half = &Rows<1>};
+#if HWY_TARGET != HWY_SCALAR
+  micro.folded = {.by2 = &FoldedRows<2>, .by4 = &FoldedRows<4>};
+#endif
+  return micro;
 }
 
 }  // namespace HWY_NAMESPACE

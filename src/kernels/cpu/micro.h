@@ -22,11 +22,22 @@ enum class GemmStart : uint8_t { kZero, kBias, kAccumulate };
 using MicroFn = void (*)(int64_t rows, const GemmTap* taps, int64_t tap_count, const float* a, int64_t lda,
                          const float* b, int64_t ldb, GemmStart start, const float* bias, float* c, int64_t ldc);
 
+// The same for a product of so few columns that a vector holds each of them `fold` times, once for every place that k
+// takes modulo `fold`: row i of b is lanes [0, lanes), where lane j * fold + q belongs to column j and to term i * fold
+// + q, and ldb is lanes / fold. Taps are multiples of `fold`; so are the sums, which are added up last: for two (x0 +
+// x1), for four (x0 + x1) + (x2 + x3). Bias j is lane j * fold of `bias`, whose other lanes are 0. Every row is stored
+// as a whole vector of which the first lanes / fold are valid, in the order of the rows: where ldc is less than
+// `lanes`, the next row overwrites the rest of the one before.
+struct FoldedKernels {
+  MicroFn by2 = nullptr, by4 = nullptr;  // null where a vector has too few lanes
+};
+
 struct MicroKernels {
   int lanes = 0;       // floats in a vector
   int panel = 0;       // floats in a full panel: 2 * lanes
   int block_rows = 0;  // rows of the register block: best speed at multiples of it
   MicroFn full = nullptr, half = nullptr;
+  FoldedKernels folded;
 };
 
 inline constexpr int kMaxBlockRows = 14;
