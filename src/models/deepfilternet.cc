@@ -286,11 +286,15 @@ class Builder {
   }
 
   // Nothing lies between a grouped convolution and the 1x1 convolution that mixes its results: together they are one
-  // convolution, which costs less where the input is thin. Counted in vectors of sixteen outputs.
+  // convolution, which costs less where the input is thin. Counted in vectors of sixteen: of a group's outputs, or of
+  // its inputs where those fill vectors and the outputs are few.
   static bool MergingPays(int64_t in, int64_t out, int64_t groups, const std::vector<int>& kernel) {
-    const auto vectors = [](int64_t outputs) { return (outputs + 15) / 16; };
-    const int64_t taps = int64_t{kernel[0]} * kernel[1];
-    return in * taps * vectors(out) <= in * taps * vectors(out / groups) + out * vectors(out);
+    const auto vectors = [](int64_t inputs, int64_t outputs) {
+      const double by_outputs = static_cast<double>(inputs * ((outputs + 15) / 16));
+      return inputs % 16 != 0 ? by_outputs : std::min(by_outputs, static_cast<double>(inputs * outputs) / 16);
+    };
+    const double taps = kernel[0] * kernel[1], n = static_cast<double>(groups);
+    return taps * vectors(in, out) <= n * taps * vectors(in / groups, out / groups) + vectors(out, out);
   }
 
   Value MergedConv(const Net& n, int layer, Value x, int64_t out, int64_t groups, const std::vector<int>& kernel,

@@ -11,24 +11,6 @@
 namespace timbre {
 namespace {
 
-ConvGeometry GeometryOf(const NodeRef& ref) {
-  const auto& attrs = ref.attrs<ConvAttrs>();
-  const Shape& x = ref.in(0);
-  const Shape& y = ref.out();
-  ConvGeometry g;
-  g.batch = x[0];
-  g.c = x.back();
-  g.kernel = attrs.kernel;
-  g.stride = attrs.stride;
-  g.dilation = attrs.dilation;
-  g.pad = attrs.pad_lo;
-  for (int i = 0; i < attrs.dims; ++i) {
-    g.in[3 - attrs.dims + i] = x[1 + i];
-    g.out[3 - attrs.dims + i] = y[1 + i];
-  }
-  return g;
-}
-
 bool HasGlu(const NodeRef& ref) {
   return std::any_of(ref.node.epilogue.begin(), ref.node.epilogue.end(),
                      [](const EpilogueStep& step) { return step.kind == EpilogueStep::Kind::kGlu; });
@@ -94,7 +76,7 @@ struct ConvPlan {
   GemmShape shape;
 
   explicit ConvPlan(const NodeRef& ref)
-      : geometry(GeometryOf(ref)), positions(JoinedPositions(ref, geometry)), products(ProductsOf(ref)) {
+      : geometry(ConvGeometryOf(ref)), positions(JoinedPositions(ref, geometry)), products(ProductsOf(ref)) {
     joined = Joined(geometry, positions);
     const int64_t channels = geometry.c / products;
     const int64_t lines = std::max<int64_t>(1, int64_t{joined.kernel[0]} * joined.kernel[1]);

@@ -4,6 +4,24 @@
 
 namespace timbre {
 
+ConvGeometry ConvGeometryOf(const NodeRef& ref) {
+  const auto& attrs = ref.attrs<ConvAttrs>();
+  const Shape& x = ref.in(0);
+  const Shape& y = ref.out();
+  ConvGeometry g;
+  g.batch = x[0];
+  g.c = x.back();
+  g.kernel = attrs.kernel;
+  g.stride = attrs.stride;
+  g.dilation = attrs.dilation;
+  g.pad = attrs.pad_lo;
+  for (int i = 0; i < attrs.dims; ++i) {
+    g.in[3 - attrs.dims + i] = x[1 + i];
+    g.out[3 - attrs.dims + i] = y[1 + i];
+  }
+  return g;
+}
+
 ConvRows::ConvRows(const ConvGeometry& geometry, const float* x, int64_t first, int64_t count)
     : g_(geometry), x_(x + first), count_(count), merged_(g_.dilation[2] == 1 && count == g_.c) {}
 

@@ -6,6 +6,7 @@
 
 #include "graph/op.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/kernel.h"
 
 namespace timbre {
 
@@ -19,6 +20,9 @@ struct ConvGeometry {
   int64_t taps() const { return int64_t{kernel[0]} * kernel[1] * kernel[2]; }
   bool pointwise() const { return taps() == 1 && stride == Dims3{1, 1, 1} && pad == Dims3{0, 0, 0} && in == out; }
 };
+
+// Of a node that is a kConv.
+ConvGeometry ConvGeometryOf(const NodeRef& ref);
 
 // One row for each output position, one run for each contiguous piece of its receptive field. Positions at the edges,
 // and register blocks that span two lines, are gathered.
