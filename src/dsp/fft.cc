@@ -13,8 +13,8 @@
 // The complex transform of h = n/2 points is a self-sorting (Stockham) decimation in frequency. A pass of radix r over
 // sub-transforms of length r * m, of which s lie interleaved, takes x[q + s (p + m k)] to y[q + s (r p + j)] for q < s
 // and p < m, and multiplies by exp(-2 pi i p j / (r m)): the s * lanes floats of one p share their twiddles and are
-// contiguous, so the inner loop is plain vector code and no pass shuffles. Only the first passes of a single frame are
-// narrower than a vector.
+// contiguous, so the inner loop is plain vector code and no pass shuffles. What is narrower than a vector, the first
+// passes of a single frame and its way from and to a half-length spectrum, runs across p and k instead.
 
 HWY_BEFORE_NAMESPACE();
 namespace timbre::HWY_NAMESPACE {
@@ -162,6 +162,59 @@ void OnePass(D d, const RealFft::Pass& pass, size_t width, Rows in, OutRows out,
   }
 }
 
+// The first pass of a single frame, p side by side: x[p + m k] to y[4 p + j]. `twiddles` are of all p for each factor.
+void FirstPass4(size_t groups, Rows in, OutRows out, const float* twiddles, const float* planar) {
+  const hn::CappedTag<float, 8> d;
+  using V = hn::Vec<decltype(d)>;
+  const size_t lanes = hn::Lanes(d);
+  size_t p = 0;
+  const auto load = [&](size_t i, V* re, V* im) HWY_ATTR {
+    if (in.step == 2) return hn::LoadInterleaved2(d, in.re + 2 * i, *re, *im);  // x as it came
+    *re = hn::LoadU(d, in.re + i);
+    *im = hn::LoadU(d, in.im + i);
+  };
+  for (; p + lanes <= groups; p += lanes) {
+    V ar, ai, br, bi, cr, ci, er, ei;
+    load(p, &ar, &ai);
+    load(p + groups, &br, &bi);
+    load(p + 2 * groups, &cr, &ci);
+    load(p + 3 * groups, &er, &ei);
+    const V t0r = hn::Add(ar, cr), t0i = hn::Add(ai, ci), t1r = hn::Sub(ar, cr), t1i = hn::Sub(ai, ci);
+    const V t2r = hn::Add(br, er), t2i = hn::Add(bi, ei), t3r = hn::Sub(bi, ei), t3i = hn::Sub(er, br);
+    const auto turned = [&](size_t factor, V re, V im, V* to_re, V* to_im) HWY_ATTR {
+      const V wr = hn::LoadU(d, planar + 2 * factor * groups + p);
+      const V wi = hn::LoadU(d, planar + (2 * factor + 1) * groups + p);
+      *to_re = hn::MulSub(re, wr, hn::Mul(im, wi));
+      *to_im = hn::MulAdd(re, wi, hn::Mul(im, wr));
+    };
+    V r1, i1, r2, i2, r3, i3;
+    turned(0, hn::Add(t1r, t3r), hn::Add(t1i, t3i), &r1, &i1);
+    turned(1, hn::Sub(t0r, t2r), hn::Sub(t0i, t2i), &r2, &i2);
+    turned(2, hn::Sub(t1r, t3r), hn::Sub(t1i, t3i), &r3, &i3);
+    hn::StoreInterleaved4(hn::Add(t0r, t2r), r1, r2, r3, d, out.re + 4 * p);
+    hn::StoreInterleaved4(hn::Add(t0i, t2i), i1, i2, i3, d, out.im + 4 * p);
+  }
+  const hn::CappedTag<float, 1> one;
+  const size_t span = groups * in.step;
+  for (; p < groups; ++p) {
+    // Of this p alone, whose four inputs are `span` apart.
+    const float* re = in.re + p * in.step;
+    const float* im = in.im + p * in.step;
+    const auto at = [&](const float* from, size_t k) HWY_ATTR { return hn::LoadU(one, from + k * span); };
+    const auto t0r = hn::Add(at(re, 0), at(re, 2)), t0i = hn::Add(at(im, 0), at(im, 2));
+    const auto t1r = hn::Sub(at(re, 0), at(re, 2)), t1i = hn::Sub(at(im, 0), at(im, 2));
+    const auto t2r = hn::Add(at(re, 1), at(re, 3)), t2i = hn::Add(at(im, 1), at(im, 3));
+    const auto t3r = hn::Sub(at(im, 1), at(im, 3)), t3i = hn::Sub(at(re, 3), at(re, 1));
+    const float* w = twiddles + 6 * p;
+    float *yr = out.re + 4 * p, *yi = out.im + 4 * p;
+    hn::StoreU(hn::Add(t0r, t2r), one, yr);
+    hn::StoreU(hn::Add(t0i, t2i), one, yi);
+    Put(one, hn::Add(t1r, t3r), hn::Add(t1i, t3i), w, yr + 1, yi + 1);
+    Put(one, hn::Sub(t0r, t2r), hn::Sub(t0i, t2i), w + 2, yr + 2, yi + 2);
+    Put(one, hn::Sub(t1r, t3r), hn::Sub(t1i, t3i), w + 4, yr + 3, yi + 3);
+  }
+}
+
 // Calls body with the widest vectors that rows of `width` floats divide into.
 template <class Body>
 void WithTag(size_t width, const Body& body) {
@@ -181,13 +234,17 @@ void WithTag(size_t width, const Body& body) {
 
 // Runs all passes from `in` into the two buffers in turn; each buffer holds h * lanes floats a plane. Returns the last
 // one.
-OutRows Transform(const std::vector<RealFft::Pass>& passes, const float* twiddles, size_t lanes, Rows in, OutRows first,
-                  OutRows second) {
+OutRows Transform(const std::vector<RealFft::Pass>& passes, const float* twiddles, const float* planar, size_t lanes,
+                  Rows in, OutRows first, OutRows second) {
   size_t width = lanes;
   OutRows out = first;
   for (const RealFft::Pass& pass : passes) {
     const float* table = twiddles + pass.twiddle;
-    WithTag(width, [&](auto d) { OnePass(d, pass, width, in, out, table); });
+    if (width == 1 && pass.radix == 4) {
+      FirstPass4(pass.groups, in, out, table, planar);
+    } else {
+      WithTag(width, [&](auto d) { OnePass(d, pass, width, in, out, table); });
+    }
     width *= pass.radix;
     in = {out.re, out.im, width};
     out = out.re == first.re ? second : first;
@@ -198,7 +255,7 @@ OutRows Transform(const std::vector<RealFft::Pass>& passes, const float* twiddle
 // The spectrum of x from that of z[j] = x[2j] + i x[2j+1]. With E and O the spectra of the even and the odd samples,
 // Z = E + i O, and X[k] = E[k] + W^k O[k], X[h-k] = conj(E[k] - W^k O[k]).
 template <class D>
-void Join(D d, size_t half, size_t lanes, const float* split, OutRows z, float* out) {
+void Join(D d, size_t half, size_t lanes, const float* split, OutRows z, float* out, size_t from = 1) {
   const auto half_v = hn::Set(d, 0.5f);
   for (size_t i = 0; i < lanes; i += hn::Lanes(d)) {
     const auto re = hn::LoadU(d, z.re + i), im = hn::LoadU(d, z.im + i);
@@ -208,7 +265,7 @@ void Join(D d, size_t half, size_t lanes, const float* split, OutRows z, float* 
     hn::StoreU(hn::Sub(re, im), d, last);
     hn::StoreU(hn::Zero(d), d, last + lanes);
   }
-  for (size_t k = 1; k <= half / 2; ++k) {
+  for (size_t k = from; k <= half / 2; ++k) {
     const size_t low = k * lanes, high = (half - k) * lanes;
     const auto wr = hn::Set(d, split[2 * k]), wi = hn::Set(d, split[2 * k + 1]);
     for (size_t i = 0; i < lanes; i += hn::Lanes(d)) {
@@ -225,16 +282,38 @@ void Join(D d, size_t half, size_t lanes, const float* split, OutRows z, float* 
   }
 }
 
+// The same of a single frame, k side by side.
+void JoinOne(size_t half, const float* split, OutRows z, float* out) {
+  const hn::CappedTag<float, 8> d;
+  const size_t lanes = hn::Lanes(d);
+  const auto half_v = hn::Set(d, 0.5f);
+  size_t k = 1;
+  for (; 2 * (k + lanes - 1) < half; k += lanes) {
+    const size_t mirror = half - k - (lanes - 1);
+    hn::Vec<decltype(d)> wr, wi;
+    hn::LoadInterleaved2(d, split + 2 * k, wr, wi);
+    const auto ar = hn::LoadU(d, z.re + k), ai = hn::LoadU(d, z.im + k);
+    const auto br = hn::Reverse(d, hn::LoadU(d, z.re + mirror)), bi = hn::Reverse(d, hn::LoadU(d, z.im + mirror));
+    const auto er = hn::Mul(half_v, hn::Add(ar, br)), ei = hn::Mul(half_v, hn::Sub(ai, bi));
+    const auto odr = hn::Mul(half_v, hn::Add(ai, bi)), odi = hn::Mul(half_v, hn::Sub(br, ar));
+    const auto tr = hn::MulSub(odr, wr, hn::Mul(odi, wi)), ti = hn::MulAdd(odr, wi, hn::Mul(odi, wr));
+    hn::StoreInterleaved2(hn::Add(er, tr), hn::Add(ei, ti), d, out + 2 * k);
+    hn::StoreInterleaved2(hn::Reverse(d, hn::Sub(er, tr)), hn::Reverse(d, hn::Sub(ti, ei)), d, out + 2 * mirror);
+  }
+  Join(hn::CappedTag<float, 1>(), half, 1, split, z, out, k);
+}
+
 // The inverse of Join, times 2 * scale.
 template <class D>
-void Part(D d, size_t half, size_t lanes, const float* split, float scale, const float* in, OutRows z) {
+void Part(D d, size_t half, size_t lanes, const float* split, float scale, const float* in, OutRows z,
+          size_t from = 1) {
   const auto scale_v = hn::Set(d, scale);
   for (size_t i = 0; i < lanes; i += hn::Lanes(d)) {
     const auto first = hn::LoadU(d, in + i), last = hn::LoadU(d, in + 2 * half * lanes + i);
     hn::StoreU(hn::Mul(scale_v, hn::Add(first, last)), d, z.re + i);
     hn::StoreU(hn::Mul(scale_v, hn::Sub(first, last)), d, z.im + i);
   }
-  for (size_t k = 1; k <= half / 2; ++k) {
+  for (size_t k = from; k <= half / 2; ++k) {
     const size_t low = k * lanes, high = (half - k) * lanes;
     const auto wr = hn::Set(d, split[2 * k]), wi = hn::Set(d, split[2 * k + 1]);
     for (size_t i = 0; i < lanes; i += hn::Lanes(d)) {
@@ -251,6 +330,32 @@ void Part(D d, size_t half, size_t lanes, const float* split, float scale, const
   }
 }
 
+// The same of a single frame, k side by side.
+void PartOne(size_t half, const float* split, float scale, const float* in, OutRows z) {
+  const hn::CappedTag<float, 8> d;
+  using V = hn::Vec<decltype(d)>;
+  const size_t lanes = hn::Lanes(d);
+  const auto scale_v = hn::Set(d, scale);
+  size_t k = 1;
+  for (; 2 * (k + lanes - 1) < half; k += lanes) {
+    const size_t mirror = half - k - (lanes - 1);
+    V wr, wi, ar, ai, br, bi;
+    hn::LoadInterleaved2(d, split + 2 * k, wr, wi);
+    hn::LoadInterleaved2(d, in + 2 * k, ar, ai);
+    hn::LoadInterleaved2(d, in + 2 * mirror, br, bi);
+    br = hn::Reverse(d, br);
+    bi = hn::Reverse(d, bi);
+    const auto er = hn::Mul(scale_v, hn::Add(ar, br)), ei = hn::Mul(scale_v, hn::Sub(ai, bi));
+    const auto tr = hn::Mul(scale_v, hn::Sub(ar, br)), ti = hn::Mul(scale_v, hn::Add(ai, bi));
+    const auto odr = hn::MulAdd(tr, wr, hn::Mul(ti, wi)), odi = hn::MulSub(ti, wr, hn::Mul(tr, wi));
+    hn::StoreU(hn::Sub(er, odi), d, z.re + k);
+    hn::StoreU(hn::Add(ei, odr), d, z.im + k);
+    hn::StoreU(hn::Reverse(d, hn::Add(er, odi)), d, z.re + mirror);
+    hn::StoreU(hn::Reverse(d, hn::Sub(odr, ei)), d, z.im + mirror);
+  }
+  Part(hn::CappedTag<float, 1>(), half, 1, split, scale, in, z, k);
+}
+
 template <class D>
 void Interleave(D d, size_t half, size_t lanes, OutRows z, float* out) {
   for (size_t j = 0; j < half; ++j) {
@@ -261,23 +366,41 @@ void Interleave(D d, size_t half, size_t lanes, OutRows z, float* out) {
   }
 }
 
-void ForwardImpl(const std::vector<RealFft::Pass>& passes, const float* twiddles, const float* split, size_t half,
-                 size_t lanes, const float* in, float* out, float* scratch) {
+void InterleaveOne(size_t half, OutRows z, float* out) {
+  const hn::CappedTag<float, 8> d;
+  size_t j = 0;
+  for (; j + hn::Lanes(d) <= half; j += hn::Lanes(d)) {
+    hn::StoreInterleaved2(hn::LoadU(d, z.re + j), hn::LoadU(d, z.im + j), d, out + 2 * j);
+  }
+  for (; j < half; ++j) {
+    out[2 * j] = z.re[j];
+    out[2 * j + 1] = z.im[j];
+  }
+}
+
+void ForwardImpl(const std::vector<RealFft::Pass>& passes, const float* twiddles, const float* planar,
+                 const float* split, size_t half, size_t lanes, const float* in, float* out, float* scratch) {
   const size_t plane = half * lanes;
   const OutRows a{scratch, scratch + plane}, b{scratch + 2 * plane, scratch + 3 * plane};
-  const OutRows z = Transform(passes, twiddles, lanes, {in, in + lanes, 2 * lanes}, a, b);
+  const OutRows z = Transform(passes, twiddles, planar, lanes, {in, in + lanes, 2 * lanes}, a, b);
+  if (lanes == 1) return JoinOne(half, split, z, out);
   WithTag(lanes, [&](auto d) { Join(d, half, lanes, split, z, out); });
 }
 
-void InverseImpl(const std::vector<RealFft::Pass>& passes, const float* twiddles, const float* split, size_t half,
-                 size_t lanes, const float* in, float* out, float* scratch) {
+void InverseImpl(const std::vector<RealFft::Pass>& passes, const float* twiddles, const float* planar,
+                 const float* split, size_t half, size_t lanes, const float* in, float* out, float* scratch) {
   const size_t plane = half * lanes;
   const OutRows a{scratch, scratch + plane}, b{scratch + 2 * plane, scratch + 3 * plane};
   const float scale = 0.5f / static_cast<float>(half);
-  WithTag(lanes, [&](auto d) { Part(d, half, lanes, split, scale, in, a); });
+  if (lanes == 1) {
+    PartOne(half, split, scale, in, a);
+  } else {
+    WithTag(lanes, [&](auto d) { Part(d, half, lanes, split, scale, in, a); });
+  }
   // The inverse transform is the forward one with the real and the imaginary plane exchanged, before and after.
-  const OutRows swapped = Transform(passes, twiddles, lanes, {a.im, a.re, lanes}, {b.im, b.re}, {a.im, a.re});
+  const OutRows swapped = Transform(passes, twiddles, planar, lanes, {a.im, a.re, lanes}, {b.im, b.re}, {a.im, a.re});
   const OutRows z{swapped.im, swapped.re};
+  if (lanes == 1) return InterleaveOne(half, z, out);
   WithTag(lanes, [&](auto d) { Interleave(d, half, lanes, z, out); });
 }
 
@@ -304,10 +427,10 @@ Result<RealFft> RealFft::Create(size_t n) {
 
   RealFft fft;
   fft.n_ = n;
-  // Twos last: the small odd radices then take the passes whose rows are shortest.
+  // Fours first, so that few passes of a single frame have rows shorter than a vector, and none of an odd length.
   size_t rest = n / 2;
   while (rest > 1) {
-    const size_t radix = rest % 5 == 0 ? 5 : rest % 3 == 0 ? 3 : rest % 4 == 0 ? 4 : rest % 2 == 0 ? 2 : 0;
+    const size_t radix = rest % 4 == 0 ? 4 : rest % 2 == 0 ? 2 : rest % 3 == 0 ? 3 : rest % 5 == 0 ? 5 : 0;
     if (radix == 0) {
       return Fail(ErrorCode::kInvalidArgument, "A Fourier transform of " + std::to_string(n) +
                                                    " points was asked for; its only prime factors may be 2, 3 and 5.");
@@ -323,6 +446,11 @@ Result<RealFft> RealFft::Create(size_t n) {
     }
     rest = groups;
   }
+  if (!fft.passes_.empty() && fft.passes_[0].radix == 4) {
+    const size_t groups = fft.passes_[0].groups;
+    fft.first_.resize(6 * groups);
+    for (size_t i = 0; i < fft.first_.size(); ++i) fft.first_[i % 6 * groups + i / 6] = fft.twiddles_[i];
+  }
   for (size_t k = 0; k <= n / 4; ++k) {
     const auto [re, im] = root(static_cast<double>(k), static_cast<double>(n));
     fft.split_.push_back(re);
@@ -333,12 +461,12 @@ Result<RealFft> RealFft::Create(size_t n) {
 
 void RealFft::Forward(const float* in, float* out, float* scratch, size_t lanes) const {
   HWY_DYNAMIC_DISPATCH(ForwardImpl)
-  (passes_, twiddles_.data(), split_.data(), n_ / 2, lanes, in, out, scratch);
+  (passes_, twiddles_.data(), first_.data(), split_.data(), n_ / 2, lanes, in, out, scratch);
 }
 
 void RealFft::Inverse(const float* in, float* out, float* scratch, size_t lanes) const {
   HWY_DYNAMIC_DISPATCH(InverseImpl)
-  (passes_, twiddles_.data(), split_.data(), n_ / 2, lanes, in, out, scratch);
+  (passes_, twiddles_.data(), first_.data(), split_.data(), n_ / 2, lanes, in, out, scratch);
 }
 
 }  // namespace timbre

@@ -45,6 +45,7 @@ class RealFft {
   size_t n_ = 0;
   std::vector<Pass> passes_;
   std::vector<float> twiddles_;  // of all passes, interleaved re, im
+  std::vector<float> first_;     // of the first pass once more where its radix is 4: [factor][re, im][group]
   std::vector<float>
       split_;  // exp(-2 pi i k / n) for k in [0, n/4], interleaved: joins and parts the half-length spectrum
 };
