@@ -1,6 +1,8 @@
 #include "kernels/cpu/epilogue.h"
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "kernels/cpu/simd.h"
 
@@ -98,6 +100,13 @@ HWY_INLINE Vec Steps(const Epilogue& epilogue, Vec v, Vec gate, const Operand& a
   return v;
 }
 
+// Whether some step has an operand for each feature.
+bool HasColumns(const Epilogue& epilogue) {
+  return std::any_of(epilogue.ops.begin(), epilogue.ops.begin() + epilogue.count, [](const EpilogueOp& op) {
+    return op.kind == EpilogueStep::Kind::kMulConst || (op.kind == EpilogueStep::Kind::kPRelu && op.per_feature);
+  });
+}
+
 }  // namespace
 
 void UnaryArrayT(const UnaryAttrs& attrs, const float* x, float* y, int64_t count) {
@@ -122,6 +131,8 @@ void GateArrayT(float* y, const float* x, const float* gate, int64_t count) {
 void ApplyEpilogueT(const Epilogue& epilogue, const float* tile, int64_t ld, int64_t gate, int64_t rows, int64_t width,
                     int64_t column, float* out, int64_t offset, int64_t out_ld) {
   const Tag d;
+  // Rows without gaps and with nothing of their own columns in the steps are one long row.
+  if (ld == width && out_ld == width && !epilogue.glu && !HasColumns(epilogue)) width *= std::exchange(rows, 1);
   // A step alone has loops without a choice in them.
   if (epilogue.count == 1 && epilogue.ops[0].kind == EpilogueStep::Kind::kUnary) {
     for (int64_t r = 0; r < rows; ++r) {

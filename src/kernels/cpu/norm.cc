@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <vector>
 
 #include "kernels/cpu/epilogue.h"
@@ -53,6 +54,20 @@ HWY_INLINE double RunSum(const float* x, int64_t count, float centre) {
   return total;
 }
 
+// Rows that are not whole vectors and lie without gaps are taken several at a time, so many that together they are: how
+// many, or 1 where that does not apply.
+constexpr int64_t kNarrow = 4 * kLanes;
+HWY_INLINE int64_t RowsTogether(int64_t ld, int64_t rows, int64_t width) {
+  if (ld != width || width >= kNarrow) return 1;
+  const int64_t together = kLanes / std::gcd<int64_t>(width, kLanes);
+  return together <= rows ? together : 1;
+}
+
+// A row's values `times` over.
+HWY_INLINE void Repeat(const float* x, int64_t width, int64_t times, float* out) {
+  for (int64_t i = 0; i < times; ++i) std::copy_n(x, width, out + i * width);
+}
+
 }  // namespace
 
 // The sum of x[i] - centre, and of its squares.
@@ -63,6 +78,19 @@ double SquaresT(const float* x, int64_t count, float centre) { return RunSum<tru
 void ColumnSumsT(const float* x, int64_t ld, int64_t rows, int64_t width, const float* centre, double* sums,
                  double* squares) {
   const Tag d;
+  if (const int64_t together = RowsTogether(ld, rows, width); together > 1) {
+    const int64_t wide = together * width, whole = rows / together;
+    float wide_centre[kNarrow * kLanes];
+    double wide_sums[kNarrow * kLanes] = {}, wide_squares[kNarrow * kLanes] = {};
+    Repeat(centre, width, together, wide_centre);
+    ColumnSumsT(x, wide, whole, wide, wide_centre, wide_sums, wide_squares);
+    for (int64_t j = 0; j < wide; ++j) {
+      sums[j % width] += wide_sums[j];
+      squares[j % width] += wide_squares[j];
+    }
+    x += whole * wide;
+    rows -= whole * together;
+  }
   constexpr int kWide = 4;
   HWY_ALIGN float s_out[kWide * kLanes];
   HWY_ALIGN float q_out[kWide * kLanes];
@@ -124,6 +152,17 @@ void ColumnSumsT(const float* x, int64_t ld, int64_t rows, int64_t width, const 
 void NormaliseT(const float* x, int64_t ld, int64_t rows, int64_t width, const float* mean, const float* scale,
                 const float* shift, float* y) {
   const Tag d;
+  if (const int64_t together = RowsTogether(ld, rows, width); together > 1) {
+    const int64_t wide = together * width, whole = rows / together;
+    float wide_mean[kNarrow * kLanes], wide_scale[kNarrow * kLanes], wide_shift[kNarrow * kLanes];
+    Repeat(mean, width, together, wide_mean);
+    Repeat(scale, width, together, wide_scale);
+    Repeat(shift, width, together, wide_shift);
+    NormaliseT(x, wide, whole, wide, wide_mean, wide_scale, wide_shift, y);
+    x += whole * wide;
+    y += whole * wide;
+    rows -= whole * together;
+  }
   int64_t j = 0;
   for (; j + kLanes <= width; j += kLanes) {
     const Vec m = hn::LoadU(d, mean + j), a = hn::LoadU(d, scale + j), b = hn::LoadU(d, shift + j);
@@ -140,6 +179,16 @@ void NormaliseT(const float* x, int64_t ld, int64_t rows, int64_t width, const f
 void NormaliseRunT(const float* x, int64_t rows, int64_t width, float mean, float rstd, const float* gamma,
                    const float* beta, float* y) {
   const Tag d;
+  if (const int64_t together = RowsTogether(width, rows, width); together > 1) {
+    const int64_t wide = together * width, whole = rows / together;
+    float wide_gamma[kNarrow * kLanes], wide_beta[kNarrow * kLanes];
+    Repeat(gamma, width, together, wide_gamma);
+    Repeat(beta, width, together, wide_beta);
+    NormaliseRunT(x, whole, wide, mean, rstd, wide_gamma, wide_beta, y);
+    x += whole * wide;
+    y += whole * wide;
+    rows -= whole * together;
+  }
   const Vec m = Const(mean), s = Const(rstd);
   int64_t j = 0;
   for (; j + kLanes <= width; j += kLanes) {
@@ -533,7 +582,7 @@ Status ReduceRun(const CpuCall& call) {
 }
 
 const KernelRow kRows[] = {
-    {Op::kNorm, DeviceKind::kCpu, Tier::kFast, "norm_vector", 1, NormSupports, NormRun, NormScratch},
+    {Op::kNorm, DeviceKind::kCpu, Tier::kFast, "norm_vector", 2, NormSupports, NormRun, NormScratch},
     {Op::kReduce, DeviceKind::kCpu, Tier::kFast, "reduce_vector", 1, ReduceSupports, ReduceRun, ReduceScratch},
 };
 
