@@ -517,6 +517,7 @@ Cases NormCases() {
       {"keep_time", NormAttrs{1, 1u << 1}, {X({1, 7, 33, 16}), V(16), V(16)}},
       {"rms", NormAttrs{1, 1u << 1, 1e-6f, false}, {X({1, 5, 32}), V(32), None()}},
       {"offset", NormAttrs{1, 0}, {X({1, 200, 16}, 9, 11), V(16), V(16)}},
+      {"narrow_long", NormAttrs{1, 0}, {X({1, 11003, 6}), V(6), V(6)}},
       {"bench_layer", NormAttrs{1, 1u << 1}, {X({1, 2688, 512}), V(512), V(512)}, true},
       {"bench_instance", NormAttrs{128, 0}, {X({1, 256, 256, 128}), V(128), V(128)}, true},
   };

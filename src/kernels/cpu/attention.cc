@@ -15,46 +15,111 @@
 
 #include "kernels/cpu/math-inl.h"
 
+#ifndef TIMBRE_KERNELS_CPU_ATTENTION_
+#define TIMBRE_KERNELS_CPU_ATTENTION_
+namespace timbre {
+// Lower than any score: e^(this - score) is as good as 0, and times nothing accumulated.
+inline constexpr float kNothingYet = -1e30f;
+}  // namespace timbre
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace timbre {
 namespace HWY_NAMESPACE {
 
-// One row of scores becomes weights: scores[0, valid) are replaced by e^(score - maximum so far), scores[valid, count)
-// by 0, and what was accumulated with an earlier maximum (`out`, `width` floats, and *total) is scaled to the new one.
-void SoftmaxStepT(float* scores, int64_t valid, int64_t count, float* most, float* total, float* out, int64_t width) {
+// Scores of `rows` rows become weights: of row r, the first valid[r] of `count` become e^(score - maximum so far), the
+// others 0, and what was accumulated with an earlier maximum (out: `width` floats a row; total: kLanes partial sums a
+// row) is scaled to the new one. Rows of scores are `ld` apart and may be written up to a whole vector beyond `count`.
+void SoftmaxBlockT(float* scores, int64_t ld, int64_t rows, const int64_t* valid, int64_t count, float* most,
+                   float* total, float* out, int64_t width) {
   const Tag d;
-  if (valid > 0) {
-    Vec m0 = Const(*most), m1 = m0;
+  // All maxima first: what it takes to fold a vector into one number is hidden behind the next row's.
+  float top[kMaxBlockRows];
+  for (int64_t r = 0; r < rows; ++r) {
+    float* s = scores + r * ld;
+    for (int64_t j = valid[r]; j % kLanes != 0; ++j) s[j] = kNothingYet;
+    Vec m0 = Const(most[r]), m1 = m0, m2 = m0, m3 = m0;
     int64_t j = 0;
-    for (; j + 2 * kLanes <= valid; j += 2 * kLanes) {
-      m0 = hn::Max(m0, hn::LoadU(d, scores + j));
-      m1 = hn::Max(m1, hn::LoadU(d, scores + j + kLanes));
+    for (; j + 4 * kLanes <= valid[r]; j += 4 * kLanes) {
+      m0 = hn::Max(m0, hn::Load(d, s + j));
+      m1 = hn::Max(m1, hn::Load(d, s + j + kLanes));
+      m2 = hn::Max(m2, hn::Load(d, s + j + 2 * kLanes));
+      m3 = hn::Max(m3, hn::Load(d, s + j + 3 * kLanes));
     }
-    float top = hn::GetLane(hn::MaxOfLanes(d, hn::Max(m0, m1)));
-    for (; j < valid; ++j) top = std::max(top, scores[j]);
-
-    const Vec shift = Const(top);
-    Vec s0 = hn::Zero(d), s1 = s0;
-    for (j = 0; j + 2 * kLanes <= valid; j += 2 * kLanes) {
-      const Vec e0 = ExpBounded(hn::Sub(hn::LoadU(d, scores + j), shift));
-      const Vec e1 = ExpBounded(hn::Sub(hn::LoadU(d, scores + j + kLanes), shift));
-      hn::StoreU(e0, d, scores + j);
-      hn::StoreU(e1, d, scores + j + kLanes);
-      s0 = hn::Add(s0, e0);
-      s1 = hn::Add(s1, e1);
-    }
-    float sum = hn::GetLane(hn::SumOfLanes(d, hn::Add(s0, s1)));
-    for (; j < valid; ++j) sum += scores[j] = hn::GetLane(ExpBounded(Const(scores[j] - top)));
-
-    if (top > *most) {
-      const float scale = hn::GetLane(ExpBounded(Const(*most - top)));
-      for (int64_t i = 0; i < width; i += kLanes) hn::StoreU(hn::Mul(hn::LoadU(d, out + i), Const(scale)), d, out + i);
-      *total *= scale;
-      *most = top;
-    }
-    *total += sum;
+    for (; j < valid[r]; j += kLanes) m0 = hn::Max(m0, hn::Load(d, s + j));
+    top[r] = hn::GetLane(hn::MaxOfLanes(d, hn::Max(hn::Max(m0, m1), hn::Max(m2, m3))));
   }
-  for (int64_t j = valid; j < count; ++j) scores[j] = 0.0f;
+  for (int64_t r = 0; r < rows; ++r) {
+    float* s = scores + r * ld;
+    float* sum = total + r * kLanes;
+    if (top[r] > most[r]) {
+      const Vec scale = ExpOfFall(Const(most[r] - top[r]));
+      for (int64_t i = r * width; i < (r + 1) * width; i += kLanes) {
+        hn::Store(hn::Mul(hn::Load(d, out + i), scale), d, out + i);
+      }
+      hn::Store(hn::Mul(hn::Load(d, sum), scale), d, sum);
+      most[r] = top[r];
+    }
+    const Vec shift = Const(top[r]);
+    const auto weight = [&](float* at) HWY_ATTR {
+      const Vec e = ExpOfFall(hn::Sub(hn::Load(d, at), shift));
+      hn::Store(e, d, at);
+      return e;
+    };
+    Vec s0 = hn::Load(d, sum), s1 = hn::Zero(d), s2 = s1, s3 = s1;
+    int64_t j = 0;
+    for (; j + 4 * kLanes <= valid[r]; j += 4 * kLanes) {
+      s0 = hn::Add(s0, weight(s + j));
+      s1 = hn::Add(s1, weight(s + j + kLanes));
+      s2 = hn::Add(s2, weight(s + j + 2 * kLanes));
+      s3 = hn::Add(s3, weight(s + j + 3 * kLanes));
+    }
+    for (; j < valid[r]; j += kLanes) s0 = hn::Add(s0, weight(s + j));
+    hn::Store(hn::Add(hn::Add(s0, s1), hn::Add(s2, s3)), d, sum);
+    for (j = valid[r]; j < count; ++j) s[j] = 0.0f;
+  }
+}
+
+// y[0, width) = out / the sum of `total`.
+void DivideByTotalT(const float* out, const float* total, int64_t width, float* y) {
+  const Tag d;
+  const Vec scale = Const(1.0f / hn::GetLane(hn::SumOfLanes(d, hn::Load(d, total))));
+  int64_t i = 0;
+  for (; i + kLanes <= width; i += kLanes) hn::StoreU(hn::Mul(hn::Load(d, out + i), scale), d, y + i);
+  for (; i < width; ++i) y[i] = out[i] * hn::GetLane(scale);
+}
+
+// out[i * panel + j] = k[j * ld + i] * scale for i in [0, width), j in [0, count); 0 for j in [count, panel).
+void TransposeKeysT(const float* k, int64_t ld, int64_t count, int64_t width, float scale, int64_t panel, float* out) {
+  int64_t done = 0;  // keys
+#if HWY_TARGET != HWY_SCALAR
+  const hn::FixedTag<float, 4> d4;
+  const hn::Repartition<double, decltype(d4)> pairs;
+  const auto by = hn::Set(d4, scale);
+  for (; done + 4 <= count; done += 4) {
+    const float* from = k + done * ld;
+    int64_t i = 0;
+    for (; i + 4 <= width; i += 4) {
+      const auto r0 = hn::Mul(hn::LoadU(d4, from + i), by), r1 = hn::Mul(hn::LoadU(d4, from + ld + i), by);
+      const auto r2 = hn::Mul(hn::LoadU(d4, from + 2 * ld + i), by), r3 = hn::Mul(hn::LoadU(d4, from + 3 * ld + i), by);
+      const auto a = hn::BitCast(pairs, hn::InterleaveLower(d4, r0, r1));
+      const auto b = hn::BitCast(pairs, hn::InterleaveLower(d4, r2, r3));
+      const auto e = hn::BitCast(pairs, hn::InterleaveUpper(d4, r0, r1));
+      const auto f = hn::BitCast(pairs, hn::InterleaveUpper(d4, r2, r3));
+      float* to = out + i * panel + done;
+      hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(pairs, a, b)), d4, to);
+      hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(pairs, a, b)), d4, to + panel);
+      hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(pairs, e, f)), d4, to + 2 * panel);
+      hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(pairs, e, f)), d4, to + 3 * panel);
+    }
+    for (; i < width; ++i) {
+      for (int64_t j = 0; j < 4; ++j) out[i * panel + done + j] = from[j * ld + i] * scale;
+    }
+  }
+#endif
+  for (; done < panel; ++done) {
+    for (int64_t i = 0; i < width; ++i) out[i * panel + done] = done < count ? k[done * ld + i] * scale : 0.0f;
+  }
 }
 
 }  // namespace HWY_NAMESPACE
@@ -63,15 +128,15 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace timbre {
-HWY_EXPORT(SoftmaxStepT);
+HWY_EXPORT(SoftmaxBlockT);
+HWY_EXPORT(DivideByTotalT);
+HWY_EXPORT(TransposeKeysT);
 
 namespace {
 
 // Keys at a time: their scores for one register block stay in the first-level cache, their keys and values in the
 // second.
 constexpr int64_t kKeyBlock = 256;
-// Lower than any score: e^(this - score) is 0 times nothing accumulated.
-constexpr float kNothingYet = -1e30f;
 
 struct AttentionShape {
   int64_t batch, queries, keys, features, heads, head;
@@ -99,28 +164,23 @@ struct AttentionShape {
   // Keys, transposed, in panels [head][panel]; values in panels [keys][panel], the last perhaps half as wide.
   int64_t key_floats() const { return keys_padded * head; }
   int64_t value_floats() const { return keys_padded * head_padded; }
-  int64_t worker_floats() const { return query_rows * (head + head_padded + 2) + block_rows * scores_ld() + 2 * 16; }
+  // Of one thread: queries, results, maxima, partial sums, scores; each starts with a whole cache line.
+  int64_t query_floats() const { return Whole(query_rows * head); }
+  int64_t out_floats() const { return query_rows * head_padded; }
+  int64_t worker_floats() const {
+    return query_floats() + Whole(out_floats()) + Whole(query_rows) + Whole(query_rows * lanes) +
+           Whole(block_rows * scores_ld());
+  }
+  static int64_t Whole(int64_t floats) { return (floats + 15) / 16 * 16; }
 };
 
 size_t Scratch(const NodeRef& ref, const DeviceCaps& caps) {
   const AttentionShape s(ref);
-  return (s.heads * (s.key_floats() + s.value_floats()) + (caps.threads + 1) * (s.worker_floats() + 16)) *
+  return (AttentionShape::Whole(s.heads * (s.key_floats() + s.value_floats())) + caps.threads * s.worker_floats()) *
          sizeof(float);
 }
 
-// Keys [first, first + panel) of a head, times `scale`, as [head][panel].
-void PackKeys(const AttentionShape& s, const float* k, int64_t first, float scale, float* out) {
-  const int64_t count = std::min<int64_t>(s.panel, s.keys - first);
-  for (int64_t j = 0; j < count; ++j) {
-    const float* row = k + (first + j) * s.features;
-    for (int64_t i = 0; i < s.head; ++i) out[i * s.panel + j] = row[i] * scale;
-  }
-  for (int64_t j = count; j < s.panel; ++j) {
-    for (int64_t i = 0; i < s.head; ++i) out[i * s.panel + j] = 0.0f;
-  }
-}
-
-// The same keys' values, into each panel of features.
+// The values of keys [first, first + panel), into each panel of features.
 void PackValues(const AttentionShape& s, const float* v, int64_t first, float* out) {
   const int64_t count = std::min<int64_t>(s.panel, s.keys - first);
   for (int64_t f = 0; f < s.head_padded; f += s.panel) {
@@ -137,10 +197,12 @@ Status Run(const CpuCall& call) {
   const AttentionShape s(call.ref);
   const auto& attrs = call.ref.attrs<AttentionAttrs>();
   const MicroKernels micro = CurrentMicro();
-  const auto softmax_step = HWY_DYNAMIC_DISPATCH(SoftmaxStepT);
+  const auto softmax = HWY_DYNAMIC_DISPATCH(SoftmaxBlockT);
+  const auto divide = HWY_DYNAMIC_DISPATCH(DivideByTotalT);
+  const auto transpose = HWY_DYNAMIC_DISPATCH(TransposeKeysT);
   float* keys = call.scratch;
   float* values = keys + s.heads * s.key_floats();
-  float* workers = values + s.heads * s.value_floats();
+  float* workers = keys + AttentionShape::Whole(s.heads * (s.key_floats() + s.value_floats()));
   const int64_t pieces = s.keys_padded / s.panel;
   const int64_t tasks = (s.queries + s.query_rows - 1) / s.query_rows;
   // With a mask, query i sees keys up to i + past.
@@ -154,24 +216,25 @@ Status Run(const CpuCall& call) {
     call.pool.ForRange(s.heads * pieces, 4, [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t h = i / pieces, first = i % pieces * s.panel;
-        PackKeys(s, k + h * s.head, first, attrs.scale, keys + h * s.key_floats() + first * s.head);
+        transpose(k + first * s.features + h * s.head, s.features, std::min<int64_t>(s.panel, s.keys - first), s.head,
+                  attrs.scale, s.panel, keys + h * s.key_floats() + first * s.head);
         PackValues(s, v + h * s.head, first, values + h * s.value_floats());
       }
     });
     call.pool.ForEach(s.heads * tasks, [&](int64_t task, int worker) {
       const int64_t h = task / tasks, row = task % tasks * s.query_rows;
       const int64_t rows = std::min(s.query_rows, s.queries - row);
-      float* query = workers + worker * (s.worker_floats() + 16) / 16 * 16;
-      float* out = query + s.query_rows * s.head;
-      float* most = out + s.query_rows * s.head_padded;
-      float* total = most + s.query_rows;
-      float* scores = total + s.query_rows;
+      float* query = workers + worker * s.worker_floats();
+      float* out = query + s.query_floats();
+      float* most = out + AttentionShape::Whole(s.out_floats());
+      float* total = most + AttentionShape::Whole(s.query_rows);
+      float* scores = total + AttentionShape::Whole(s.query_rows * s.lanes);
       for (int64_t r = 0; r < rows; ++r) {
         std::memcpy(query + r * s.head, q + (row + r) * s.features + h * s.head, s.head * sizeof(float));
       }
       std::fill_n(out, rows * s.head_padded, 0.0f);
       std::fill_n(most, rows, kNothingYet);
-      std::fill_n(total, rows, 0.0f);
+      std::fill_n(total, rows * s.lanes, 0.0f);
 
       const int64_t last_key = attrs.causal ? std::min(s.keys, row + rows + past) : s.keys;
       for (int64_t first = 0; first < last_key; first += kKeyBlock) {
@@ -184,11 +247,13 @@ Status Run(const CpuCall& call) {
                        keys + h * s.key_floats() + (first + j) * s.head, s.panel, GemmStart::kZero, nullptr, scores + j,
                        s.scores_ld());
           }
+          int64_t valid[kMaxBlockRows];
           for (int64_t i = 0; i < block; ++i) {
             const int64_t seen = attrs.causal ? row + r + i + past + 1 - first : count;
-            softmax_step(scores + i * s.scores_ld(), std::clamp<int64_t>(seen, 0, count), count, &most[r + i],
-                         &total[r + i], out + (r + i) * s.head_padded, s.head_padded);
+            valid[i] = std::clamp<int64_t>(seen, 0, count);
           }
+          softmax(scores, s.scores_ld(), block, valid, count, most + r, total + r * s.lanes, out + r * s.head_padded,
+                  s.head_padded);
           const GemmTap over_keys{.a = 0, .b = first, .k = count};
           for (int64_t f = 0; f < s.head_padded; f += s.panel) {
             const bool half = s.head_padded - f < s.panel;
@@ -199,9 +264,7 @@ Status Run(const CpuCall& call) {
         }
       }
       for (int64_t r = 0; r < rows; ++r) {
-        const float scale = 1.0f / total[r];
-        float* to = y + (row + r) * s.features + h * s.head;
-        for (int64_t i = 0; i < s.head; ++i) to[i] = out[r * s.head_padded + i] * scale;
+        divide(out + r * s.head_padded, total + r * s.lanes, s.head, y + (row + r) * s.features + h * s.head);
       }
     });
   }
@@ -209,7 +272,7 @@ Status Run(const CpuCall& call) {
 }
 
 const KernelRow kRows[] = {
-    {Op::kAttention, DeviceKind::kCpu, Tier::kFast, "attention_online", 1, nullptr, Run, Scratch},
+    {Op::kAttention, DeviceKind::kCpu, Tier::kFast, "attention_online", 2, nullptr, Run, Scratch},
 };
 
 }  // namespace
