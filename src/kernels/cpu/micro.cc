@@ -31,6 +31,7 @@ constexpr int kBlockRows = 14;
 #else
 constexpr int kBlockRows = 6;
 #endif
+constexpr int kLineFloats = 16;  // of a cache line
 static_assert(kBlockRows <= kMaxBlockRows && 2 * kLanes <= kMaxPanel);
 
 // An empty statement that the compiler cannot see through. Without it GCC gives every row a pointer of its own, and
@@ -40,10 +41,11 @@ HWY_INLINE void Hide(T*& p) {
   asm("" : "+r"(p));
 }
 
-template <int kRows, int kVectors>
+// With kFetch, also asks for a cache line of `fetch` for every term of the sum.
+template <int kRows, int kVectors, bool kFetch = false>
 HWY_INLINE void Block(const GemmTap* HWY_RESTRICT taps, int64_t tap_count, const float* HWY_RESTRICT a, int64_t lda,
                       const float* HWY_RESTRICT b, int64_t ldb, GemmStart start, const float* HWY_RESTRICT bias,
-                      float* HWY_RESTRICT c, int64_t ldc) {
+                      float* HWY_RESTRICT c, int64_t ldc, const float* fetch = nullptr) {
   const Tag d;
   Vec acc[kRows][kVectors];
   if (start == GemmStart::kAccumulate) {
@@ -69,6 +71,10 @@ HWY_INLINE void Block(const GemmTap* HWY_RESTRICT taps, int64_t tap_count, const
     for (int64_t k = taps[t].k; k > 0; --k) {
 #pragma GCC unroll 5
       for (int g = 0; g < kGroups; ++g) Hide(p[g]);
+      if constexpr (kFetch) {
+        __builtin_prefetch(fetch);
+        fetch += kLineFloats;
+      }
       Vec bv[kVectors];
 #pragma GCC unroll 2
       for (int j = 0; j < kVectors; ++j) bv[j] = hn::LoadU(d, q + j * kLanes);
@@ -105,6 +111,19 @@ void Rows(int64_t rows, const GemmTap* taps, int64_t tap_count, const float* a, 
            ...);
   };
   rest(std::make_index_sequence<kBlockRows - 1>());
+}
+
+void FetchingRows(int64_t rows, int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb, float* c,
+                  int64_t ldc, const float* fetch) {
+  const GemmTap tap{.a = 0, .b = 0, .k = k};
+  const float* const end = fetch + k * 2 * kLanes;
+  for (; rows >= kBlockRows && fetch < end; rows -= kBlockRows) {
+    Block<kBlockRows, 2, true>(&tap, 1, a, lda, b, ldb, GemmStart::kZero, nullptr, c, ldc, fetch);
+    fetch += k * kLineFloats;
+    a += kBlockRows * lda;
+    c += kBlockRows * ldc;
+  }
+  Rows<2>(rows, &tap, 1, a, lda, b, ldb, GemmStart::kZero, nullptr, c, ldc);
 }
 
 #if HWY_TARGET != HWY_SCALAR
@@ -181,8 +200,12 @@ void FoldedRows(int64_t rows, const GemmTap* taps, int64_t tap_count, const floa
 }  // namespace
 
 MicroKernels MakeMicro() {
-  MicroKernels micro{
-      .lanes = kLanes, .panel = 2 * kLanes, .block_rows = kBlockRows, .full = &Rows<2>, .half = &Rows<1>};
+  MicroKernels micro{.lanes = kLanes,
+                     .panel = 2 * kLanes,
+                     .block_rows = kBlockRows,
+                     .full = &Rows<2>,
+                     .half = &Rows<1>,
+                     .full_fetching = &FetchingRows};
 #if HWY_TARGET != HWY_SCALAR
   micro.folded = {.by2 = &FoldedRows<2>, .by4 = &FoldedRows<4>};
 #endif

@@ -32,11 +32,17 @@ struct FoldedKernels {
   MicroFn by2 = nullptr, by4 = nullptr;  // null where a vector has too few lanes
 };
 
+// Of one run of k terms, started from zero, by one full panel, while the panel at `fetch`, as large, comes into the
+// first-level cache as far as the rows give time for it.
+using FetchingMicroFn = void (*)(int64_t rows, int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb,
+                                 float* c, int64_t ldc, const float* fetch);
+
 struct MicroKernels {
   int lanes = 0;       // floats in a vector
   int panel = 0;       // floats in a full panel: 2 * lanes
   int block_rows = 0;  // rows of the register block: best speed at multiples of it
   MicroFn full = nullptr, half = nullptr;
+  FetchingMicroFn full_fetching = nullptr;
   FoldedKernels folded;
 };
 

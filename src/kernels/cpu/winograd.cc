@@ -59,9 +59,15 @@ HWY_INLINE void OutputLine(const Vec* m, Vec* out) {
 }  // namespace
 
 // One tile of 6x6 positions, whose channels begin at x[0..36): value `point` of channel c goes to v[point * step + c].
-void InputTileT(const float* const* x, int64_t channels, float* v, int64_t step) {
+// Meanwhile the positions at next[0..36) are fetched, but for the two columns of them that this tile has.
+void InputTileT(const float* const* x, const float* const* next, int64_t channels, float* v, int64_t step) {
   const Tag d;
   for (int64_t c = 0; c < channels; c += kLanes) {
+#pragma GCC unroll 6
+    for (int i = 0; i < kIn; ++i) {
+#pragma GCC unroll 6
+      for (int j = kIn - kOut; j < kIn; ++j) __builtin_prefetch(next[i * kIn + j] + c);
+    }
     Vec columns[kPoints];  // [column][row]
     for (int j = 0; j < kIn; ++j) {
       Vec line[kIn];
@@ -80,11 +86,17 @@ void InputTileT(const float* const* x, int64_t channels, float* v, int64_t step)
   }
 }
 
-// The reverse for one tile's products: m[point * step + c] become y[position * channels + c], 4x4 positions, plus the
-// bias.
-void OutputTileT(const float* m, int64_t step, int64_t channels, const float* bias, float* y) {
+// The reverse for one tile's products: m[point * step + c] plus the bias become y[i * row + j * column + c], 4x4
+// positions. Meanwhile the same of `next` is fetched.
+void OutputTileT(const float* m, int64_t step, int64_t channels, const float* bias, float* y, int64_t row,
+                 int64_t column, const float* next) {
   const Tag d;
   for (int64_t c = 0; c < channels; c += kLanes) {
+#pragma GCC unroll 4
+    for (int i = 0; i < kOut; ++i) {
+#pragma GCC unroll 4
+      for (int j = 0; j < kOut; ++j) __builtin_prefetch(next + i * row + j * column + c);
+    }
     const Vec b = hn::LoadU(d, bias + c);
     Vec columns[kIn * kOut];  // [column][row]
     for (int j = 0; j < kIn; ++j) {
@@ -99,7 +111,7 @@ void OutputTileT(const float* m, int64_t step, int64_t channels, const float* bi
       for (int j = 0; j < kIn; ++j) line[j] = columns[j * kOut + i];
       OutputLine(line, out);
 #pragma GCC unroll 4
-      for (int j = 0; j < kOut; ++j) hn::StoreU(hn::Add(out[j], b), d, y + (i * kOut + j) * channels + c);
+      for (int j = 0; j < kOut; ++j) hn::StoreU(hn::Add(out[j], b), d, y + i * row + j * column + c);
     }
   }
 }
@@ -121,7 +133,7 @@ constexpr int64_t kLeastChannels = 32;
 // The transformed weights are four times as large: they may take this many times the memory of what goes in and out.
 constexpr int64_t kMostWeights = 6;
 // Channels of the output transformed back together.
-constexpr int64_t kOutBlock = 64;
+constexpr int64_t kOutBlock = 256;
 
 struct WinogradShape {
   int64_t batch, height, width, in, out_height, out_width, out, pad_h, pad_w;
@@ -139,10 +151,12 @@ struct WinogradShape {
     tiles_h = (out_height + kOut - 1) / kOut, tiles_w = (out_width + kOut - 1) / kOut;
   }
   int64_t tiles() const { return batch * tiles_h * tiles_w; }
-  // Of a task: enough that fetching the weights does not show, few enough for three tasks a thread.
+  // Of a task: few, so that what passes between the transforms stays in the second-level cache, but more where fetching
+  // the weights is what counts; and few enough for three tasks a thread.
   int64_t task_tiles(int threads) const {
-    const int64_t blocks = std::clamp<int64_t>(tiles() / (3 * threads * micro.block_rows), 1, 56 / micro.block_rows);
-    return blocks * micro.block_rows;
+    constexpr int64_t kFew = 28, kMore = 56, kLargeWeights = (8 << 20) / sizeof(float);
+    const int64_t most = (kPoints * point_floats() > kLargeWeights ? kMore : kFew) / micro.block_rows;
+    return std::clamp<int64_t>(tiles() / (3 * threads * micro.block_rows), 1, most) * micro.block_rows;
   }
   // Distances between the points' planes, kept from being powers of two.
   int64_t in_step(int64_t count) const { return count * in + 48; }
@@ -238,10 +252,9 @@ Status Run(const CpuCall& call) {
       *h = tile / s.tiles_w % s.tiles_h * kOut;
       *n = tile / s.tiles_w / s.tiles_h;
     };
-    for (int64_t t = 0; t < count; ++t) {
+    const auto positions = [&](int64_t tile, const float** x) {
       int64_t n, h, w;
-      corner(first + t, &n, &h, &w);
-      const float* x[kPoints];
+      corner(tile, &n, &h, &w);
       for (int i = 0; i < kIn; ++i) {
         const int64_t row = h - s.pad_h + i;
         for (int j = 0; j < kIn; ++j) {
@@ -250,7 +263,12 @@ Status Run(const CpuCall& call) {
           x[i * kIn + j] = inside ? call.in[0] + ((n * s.height + row) * s.width + column) * s.in : zeros;
         }
       }
-      input_tile(x, s.in, v + t * s.in, in_step);
+    };
+    const float* x[2][kPoints];
+    positions(first, x[0]);
+    for (int64_t t = 0; t < count; ++t) {
+      positions(first + std::min(t + 1, count - 1), x[(t + 1) % 2]);
+      input_tile(x[t % 2], x[(t + 1) % 2], s.in, v + t * s.in, in_step);
     }
     const GemmTap tap{.a = 0, .b = 0, .k = s.in};
     for (int64_t block = 0; block < s.out; block += kOutBlock) {
@@ -258,20 +276,43 @@ Status Run(const CpuCall& call) {
       for (int point = 0; point < kPoints; ++point) {
         for (int64_t j = 0; j < channels; j += s.micro.panel) {
           const int64_t panel = std::min<int64_t>(s.micro.panel, s.out - block - j);
-          const MicroFn product = panel == s.micro.panel ? s.micro.full : s.micro.half;
-          product(count, &tap, 1, v + point * in_step, s.in, weights + point * s.point_floats() + (block + j) * s.in,
-                  panel, GemmStart::kZero, nullptr, m + point * out_step + j, channels);
+          const float* w = weights + point * s.point_floats() + (block + j) * s.in;
+          float* to = m + point * out_step + j;
+          if (panel < s.micro.panel) {
+            s.micro.half(count, &tap, 1, v + point * in_step, s.in, w, panel, GemmStart::kZero, nullptr, to, channels);
+            continue;
+          }
+          // The panel after this one: beside it, or of the next point, or the next block's first.
+          const float* next = j + panel < channels       ? w + panel * s.in
+                              : point + 1 < kPoints      ? weights + (point + 1) * s.point_floats() + block * s.in
+                              : block + channels < s.out ? weights + (block + channels) * s.in
+                                                         : weights;
+          s.micro.full_fetching(count, s.in, v + point * in_step, s.in, w, panel, to, channels, next);
         }
       }
+      const auto offset_of = [&](int64_t tile) {
+        int64_t n, h, w;
+        corner(tile, &n, &h, &w);
+        return ((n * s.out_height + h) * s.out_width + w) * features + block / halves;
+      };
+      // Whole tiles with nothing to do to them go straight to memory.
+      const int64_t row = s.out_width * features;
       for (int64_t t = 0; t < count; ++t) {
         int64_t n, h, w;
         corner(first + t, &n, &h, &w);
-        output_tile(m + t * channels, out_step, channels, bias + block, y);
-        const int64_t columns = std::min<int64_t>(kOut, s.out_width - w);
-        for (int64_t i = 0; i < std::min<int64_t>(kOut, s.out_height - h); ++i) {
-          const int64_t offset = ((n * s.out_height + h + i) * s.out_width + w) * features + block / halves;
+        const float* products = m + t * channels;
+        const int64_t offset = offset_of(first + t);
+        const int64_t rows = std::min<int64_t>(kOut, s.out_height - h),
+                      columns = std::min<int64_t>(kOut, s.out_width - w);
+        if (epilogue.count == 0 && rows == kOut && columns == kOut) {
+          const float* next = call.out[0] + offset_of(first + std::min(t + 1, count - 1));
+          output_tile(products, out_step, channels, bias + block, call.out[0] + offset, row, features, next);
+          continue;
+        }
+        output_tile(products, out_step, channels, bias + block, y, kOut * channels, channels, y);
+        for (int64_t i = 0; i < rows; ++i) {
           ApplyEpilogue(epilogue, y + i * kOut * channels, channels, channels / 2, columns, channels / halves,
-                        block / halves, call.out[0], offset, features);
+                        block / halves, call.out[0], offset + i * row, features);
         }
       }
     }
@@ -280,7 +321,7 @@ Status Run(const CpuCall& call) {
 }
 
 const KernelRow kRows[] = {
-    {Op::kConv, DeviceKind::kCpu, Tier::kFast, "conv_winograd", 1, Supports, Run, Scratch, Pack, 0b110},
+    {Op::kConv, DeviceKind::kCpu, Tier::kFast, "conv_winograd", 2, Supports, Run, Scratch, Pack, 0b110},
 };
 
 }  // namespace
