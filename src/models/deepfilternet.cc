@@ -7,6 +7,7 @@
 #include <numbers>
 #include <numeric>
 
+#include "dsp/arrays.h"
 #include "dsp/window.h"
 #include "graph/net.h"
 
@@ -522,10 +523,10 @@ DeepFilterFrames::DeepFilterFrames(const DeepFilterNetConfig& c, RealFft fft)
       bins_(c.bins()),
       bands_(c.erb_bands),
       df_bins_(c.df_bins),
-      scale_(2.0f * static_cast<float>(c.hop_size) / (static_cast<float>(c.fft_size) * static_cast<float>(c.fft_size))),
       decay_(NormDecay(c)),
       widths_(ErbWidths(c)),
-      window_(MakeWindow(WindowKind::kVorbis, fft_size_)),
+      analysis_window_(MakeWindow(WindowKind::kVorbis, fft_size_)),
+      synthesis_window_(analysis_window_),
       frame_(fft_size_),
       scratch_(fft_.ScratchFloats() + 2 * static_cast<size_t>(bins_)),
       state_(2 * (fft_size_ - hop_) + bands_ + df_bins_) {
@@ -533,6 +534,10 @@ DeepFilterFrames::DeepFilterFrames(const DeepFilterNetConfig& c, RealFft fft)
   synthesis_ = analysis_ + (fft_size_ - hop_);
   band_means_ = synthesis_ + (fft_size_ - hop_);
   bin_means_ = band_means_ + bands_;
+  // Spectra are scaled by 2 hop / size^2. RealFft's inverse divides by the size, which that has done already.
+  const float size = static_cast<float>(fft_size_), scale = 2.0f * static_cast<float>(hop_) / (size * size);
+  for (float& v : analysis_window_) v *= scale;
+  for (float& v : synthesis_window_) v *= size;
   Reset();
 }
 
@@ -548,55 +553,36 @@ void DeepFilterFrames::Reset() {
 
 void DeepFilterFrames::Analyse(const float* hop, float* spectrum) {
   const int past = fft_size_ - hop_;
-  for (int i = 0; i < past; ++i) frame_[i] = analysis_[i] * window_[i];
-  for (int i = 0; i < hop_; ++i) frame_[past + i] = hop[i] * window_[past + i];
+  Multiply(analysis_, analysis_window_.data(), frame_.data(), past);
+  Multiply(hop, analysis_window_.data() + past, frame_.data() + past, hop_);
   std::copy(analysis_ + hop_, analysis_ + past, analysis_);
   std::copy(hop, hop + hop_, analysis_ + past - hop_);
   fft_.Forward(frame_.data(), spectrum, scratch_.data());
-  for (int i = 0; i < 2 * bins_; ++i) spectrum[i] *= scale_;
 }
 
 void DeepFilterFrames::Synthesise(const float* spectrum, float* hop) {
   const int past = fft_size_ - hop_;
   fft_.Inverse(spectrum, frame_.data(), scratch_.data());
-  // RealFft divides by the length, which the analysis' scale has done already.
-  const float scale = static_cast<float>(fft_size_);
-  for (int i = 0; i < fft_size_; ++i) frame_[i] *= window_[i] * scale;
-  for (int i = 0; i < hop_; ++i) hop[i] = frame_[i] + synthesis_[i];
+  const float* window = synthesis_window_.data();
+  MultiplyAdd(frame_.data(), window, synthesis_, hop, hop_);
   std::copy(synthesis_ + hop_, synthesis_ + past, synthesis_);
   std::fill(synthesis_ + past - hop_, synthesis_ + past, 0.0f);
-  for (int i = 0; i < past; ++i) synthesis_[i] += frame_[hop_ + i];
+  MultiplyAdd(frame_.data() + hop_, window + hop_, synthesis_, synthesis_, past);
 }
 
 void DeepFilterFrames::Features(const float* spectrum, float* erb, float* spec) {
-  const float* bin = spectrum;
+  BandDecibels(spectrum, widths_, 1e-10f, erb);
   for (int band = 0; band < bands_; ++band) {
-    const float share = 1.0f / static_cast<float>(widths_[band]);
-    float power = 0;
-    for (int i = 0; i < widths_[band]; ++i, bin += 2) power += (bin[0] * bin[0] + bin[1] * bin[1]) * share;
-    const float db = std::log10(power + 1e-10f) * 10.0f;
-    band_means_[band] = db * (1.0f - decay_) + band_means_[band] * decay_;
-    erb[band] = (db - band_means_[band]) / 40.0f;
+    band_means_[band] = erb[band] * (1.0f - decay_) + band_means_[band] * decay_;
+    erb[band] = (erb[band] - band_means_[band]) / 40.0f;
   }
   // After minutes of digital silence the mean decays to nothing, and nothing over nothing is not a number.
   constexpr float kLeast = 1e-30f;
-  for (int i = 0; i < df_bins_; ++i) {
-    const float re = spectrum[2 * i], im = spectrum[2 * i + 1];
-    const float size = std::sqrt(re * re + im * im);
-    bin_means_[i] = std::max(size * (1.0f - decay_) + bin_means_[i] * decay_, kLeast);
-    const float scale = 1.0f / std::sqrt(bin_means_[i]);
-    spec[2 * i] = re * scale;
-    spec[2 * i + 1] = im * scale;
-  }
+  NormaliseByRunningMean(spectrum, df_bins_, decay_, kLeast, bin_means_, spec);
 }
 
 void ApplyErbGains(std::span<const int> widths, const float* gains, float* spectrum) {
-  for (size_t band = 0; band < widths.size(); ++band) {
-    for (int i = 0; i < widths[band]; ++i, spectrum += 2) {
-      spectrum[0] *= gains[band];
-      spectrum[1] *= gains[band];
-    }
-  }
+  ScaleBands(widths, gains, spectrum);
 }
 
 void ApplyDeepFilter(std::span<const float* const> frames, const float* coefs, int df_bins, float* out) {

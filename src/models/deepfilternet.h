@@ -96,9 +96,9 @@ class DeepFilterFrames {
 
   RealFft fft_;
   int fft_size_, hop_, bins_, bands_, df_bins_;
-  float scale_, decay_;
+  float decay_;
   std::vector<int> widths_;
-  std::vector<float> window_, frame_, scratch_;
+  std::vector<float> analysis_window_, synthesis_window_, frame_, scratch_;
   std::vector<float> state_;  // analysis memory, synthesis memory, band means, bin means
   float *analysis_, *synthesis_, *band_means_, *bin_means_;
 };

@@ -3,14 +3,14 @@
 #include <algorithm>
 #include <cmath>
 
+#include "dsp/arrays.h"
+
 namespace timbre {
 namespace {
 
 constexpr int64_t kPiece = 512;  // samples taken from the core at once
 // Far above full scale, and far below where a sum of squares would overflow.
 constexpr float kLoudest = 1e4f;
-
-float Sane(float x) { return std::isfinite(x) ? std::clamp(x, -kLoudest, kLoudest) : 0.0f; }
 
 std::vector<float*> RowsOf(std::vector<float>& block, int channels, int64_t length) {
   block.assign(static_cast<size_t>(channels * length), 0.0f);
@@ -63,7 +63,7 @@ DenoiseStream::DenoiseStream(int channels, int rate, std::unique_ptr<SpeechCore>
 
 Status DenoiseStream::Push(const float* const* in, int64_t count, const Controls& controls) {
   const ScopedFlushDenormals flush;
-  for (int c = 0; c < channels_; ++c) std::transform(in[c], in[c] + count, clean_rows_[c], Sane);
+  for (int c = 0; c < channels_; ++c) CopySane(in[c], kLoudest, clean_rows_[c], count);
   input_.Push(clean_rows_.data(), count);
   taken_ += count;
   const int64_t made = resample_in_.Process(clean_rows_.data(), count, at_model_rows_.data());
@@ -107,11 +107,9 @@ Status DenoiseStream::TakeCore() {
     const int64_t count = std::min(core_->available(), kPiece);
     core_->Pop(from_core_rows_.data(), count);
     for (int c = 0; c < channels_; ++c) {
-      for (int64_t i = 0; i < count; ++i) {
-        if (!std::isfinite(from_core_rows_[c][i])) {
-          return Fail(ErrorCode::kKernelFailed,
-                      "the network gave a number that is not finite; the model file may be damaged");
-        }
+      if (!AllFinite(from_core_rows_[c], count)) {
+        return Fail(ErrorCode::kKernelFailed,
+                    "the network gave a number that is not finite; the model file may be damaged");
       }
     }
     const int64_t made = resample_out_.Process(from_core_rows_.data(), count, back_rows_.data());
