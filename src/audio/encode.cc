@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -28,7 +30,8 @@ extern "C" {
 namespace timbre {
 namespace {
 
-constexpr int64_t kBlock = 8192;  // frames converted at once
+constexpr int64_t kBlock = 8192;       // frames converted at once
+constexpr size_t kMostHeld = 1 << 16;  // samples that are written together
 constexpr int kMaxChannels = 8;
 
 template <typename Enum>
@@ -41,6 +44,19 @@ Result<Enum> Parse(std::string_view what, std::string_view name,
   }
   return Fail(ErrorCode::kInvalidArgument,
               "There is no " + std::string(what) + " '" + std::string(name) + "'." + SuggestionFor(name, names));
+}
+
+// Infinite or not a number where one of them is. As integers the magnitudes of floats have the same order, and are
+// compared without waiting for one another.
+float LargestMagnitude(const float* x, int64_t count) {
+  std::array<uint32_t, 4> most{};
+  const auto magnitude = [&](int64_t i) { return std::bit_cast<uint32_t>(x[i]) & 0x7FFFFFFFu; };
+  int64_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    for (int j = 0; j < 4; ++j) most[j] = std::max(most[j], magnitude(i + j));
+  }
+  for (; i < count; ++i) most[0] = std::max(most[0], magnitude(i));
+  return std::bit_cast<float>(*std::max_element(most.begin(), most.end()));
 }
 
 // A file descriptor that remembers why it failed: the libraries on top of it don't say.
@@ -142,13 +158,13 @@ class PcmEncoder : public Encoder {
       sf_count_t written = 0;
       if (format_ == SampleFormat::kF32) {
         written = sf_write_float(file_, interleaved, values);
+      } else if (format_ == SampleFormat::kS16) {
+        for (int64_t i = 0; i < values; ++i) shorts_[i] = static_cast<int16_t>(Rounded(interleaved[i], 32768.0f));
+        written = sf_write_short(file_, shorts_.data(), values);
       } else {
         // libsndfile takes integers from the top of 32 bits.
-        const bool s16 = format_ == SampleFormat::kS16;
-        const float scale = s16 ? 32768.0f : 8388608.0f;
         for (int64_t i = 0; i < values; ++i) {
-          const float value = std::clamp(interleaved[i] * scale, -scale, scale - 1);
-          integers_[i] = static_cast<int32_t>(static_cast<uint32_t>(std::lrintf(value)) << (s16 ? 16 : 8));
+          integers_[i] = static_cast<int32_t>(static_cast<uint32_t>(Rounded(interleaved[i], 8388608.0f)) << 8);
         }
         written = sf_write_int(file_, integers_.data(), values);
       }
@@ -167,13 +183,19 @@ class PcmEncoder : public Encoder {
 
  private:
   PcmEncoder(Sink* sink, std::string path, SampleFormat format, int channels)
-      : sink_(sink), path_(std::move(path)), format_(format), channels_(channels), integers_(kBlock * channels) {}
+      : sink_(sink), path_(std::move(path)), format_(format), channels_(channels) {
+    if (format == SampleFormat::kS16) shorts_.resize(kBlock * channels);
+    if (format == SampleFormat::kS24) integers_.resize(kBlock * channels);
+  }
+
+  static int64_t Rounded(float value, float scale) { return std::lrintf(std::clamp(value * scale, -scale, scale - 1)); }
 
   Sink* sink_;
   std::string path_;
   SampleFormat format_;
   int channels_;
   SNDFILE* file_ = nullptr;
+  std::vector<int16_t> shorts_;
   std::vector<int32_t> integers_;
 };
 
@@ -394,23 +416,19 @@ class FileWriter : public AudioWriter {
   Status Write(const float* interleaved, int64_t frames) override {
     if (encoder_ == nullptr) return Fail(ErrorCode::kInternal, "'" + path() + "' was written to after its end.");
     const int64_t values = frames * channels_;
-    float peak = report_.peak;
-    for (int64_t i = 0; i < values; ++i) {
-      const float magnitude = std::fabs(interleaved[i]);
-      if (!(magnitude <= std::numeric_limits<float>::max())) {
-        return Fail(ErrorCode::kInternal, "Sample " + std::to_string(report_.frames + i / channels_) + " of '" +
-                                              path() + "' is not a finite number.");
-      }
-      peak = std::max(peak, magnitude);
+    const float peak = LargestMagnitude(interleaved, values);
+    if (!std::isfinite(peak)) {
+      const auto* bad = std::find_if(interleaved, interleaved + values, [](float v) { return !std::isfinite(v); });
+      return Fail(ErrorCode::kInternal, "Sample " + std::to_string(report_.frames + (bad - interleaved) / channels_) +
+                                            " of '" + path() + "' is not a finite number.");
     }
-    report_.peak = peak;
+    report_.peak = std::max(report_.peak, peak);
     report_.frames += frames;
     if (clip_ == ClipMode::kNone) return encoder_->Encode(interleaved, frames);
     if (clip_ == ClipMode::kRescale) {
-      if (!samples_.Write(interleaved, static_cast<size_t>(values) * sizeof(float))) {
-        return NotWritten(path(), samples_.failed, "");
-      }
-      return {};
+      // Many small pieces cost a call of the system each.
+      held_.insert(held_.end(), interleaved, interleaved + values);
+      return held_.size() < kMostHeld ? Status() : Spill();
     }
     for (int64_t at = 0; at < frames; at += kBlock) {
       const int64_t count = std::min(kBlock, frames - at);
@@ -435,9 +453,16 @@ class FileWriter : public AudioWriter {
  private:
   const std::string& path() const { return file_.final_path(); }
 
+  Status Spill() {
+    if (!samples_.Write(held_.data(), held_.size() * sizeof(float))) return NotWritten(path(), samples_.failed, "");
+    held_.clear();
+    return {};
+  }
+
   // The second pass: reads the samples back, scaled by what the peak asks for.
   Status Rescale() {
     report_.gain = 1.0f / std::max(1.0f, 1.01f * report_.peak);
+    TIMBRE_CHECK(Spill());
     if (samples_.Seek(0, SEEK_SET) < 0) return NotWritten(path(), samples_.failed, "");
     for (int64_t at = 0; at < report_.frames; at += kBlock) {
       const int64_t count = std::min(kBlock, report_.frames - at);
@@ -462,6 +487,7 @@ class FileWriter : public AudioWriter {
   Sink sink_;     // file_'s, for the encoder; outlives it
   Sink samples_;  // with kRescale: all samples, raw
   std::unique_ptr<Encoder> encoder_;
+  std::vector<float> held_;  // with kRescale: the last samples, on their way to samples_
   std::vector<float> block_;
   WriteReport report_;
 };

@@ -19,8 +19,8 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 // Frames that the network takes at once from a file: enough to share what a weight costs to load, few enough for the
-// feature maps to stay in the cache.
-constexpr int kBlockFrames = 32;
+// feature maps to stay in the cache. Of 32, 64 and 128, 64 was the fastest.
+constexpr int kBlockFrames = 64;
 
 class Timer {
  public:
