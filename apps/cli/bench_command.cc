@@ -10,6 +10,7 @@
 #include "apps/cli/runtime_options.h"
 #include "models/networks.h"
 #include "runtime/peak.h"
+#include "runtime/verify.h"
 
 namespace timbre::cli {
 namespace {
@@ -96,7 +97,7 @@ class BenchCommand final : public Command {
     report["threads"] = pool.threads();
     report["peak_gflops"] = peak.gflops;
     terminal.Say(fmt::format("{}, {} threads, peak {:.1f} GFLOP/s", peak.simd_target, pool.threads(), peak.gflops));
-    return BenchKernels(only_, runs_, peak.gflops, pool, terminal, report);
+    return BenchKernels(only_, runs_, runtime_.Session().precision, peak.gflops, pool, terminal, report);
   }
 
  private:
@@ -149,6 +150,7 @@ class BenchCommand final : public Command {
     report["peak_memory_mb"] = memory / 1e6;
     report["arena_mb"] = static_cast<double>(session->arena_bytes()) / 1e6;
     report["weights_mb"] = static_cast<double>(session->weight_bytes()) / 1e6;
+    report["precision"] = runtime_.Session().precision == Precision::kF16 ? "f16" : "f32";
     terminal.Print(fmt::format("{} on {} ({})", what_, session->device_name(), session->device_reason()));
     const auto [fastest, slowest] = std::minmax_element(seconds.begin(), seconds.end());
     terminal.Print(
@@ -159,9 +161,30 @@ class BenchCommand final : public Command {
     terminal.Print(fmt::format("  peak memory        {} (activations {}, weights {})", BytesText(memory),
                                BytesText(static_cast<double>(session->arena_bytes())),
                                BytesText(static_cast<double>(session->weight_bytes()))));
+    if (runtime_.Session().precision == Precision::kF16) {
+      TIMBRE_TRY(const double db, AgainstFloat32(*network, *weights, buffers, pool));
+      report["signal_to_error_db"] = db;
+      terminal.Print(fmt::format("  half precision     {:.1f} dB of signal to error against --precision f32", db));
+    }
     PrintProfile(session->Profile(), peak.gflops, terminal, report);
     ReportSteps(stats, terminal, report);
     return {};
+  }
+
+  // What was computed last against the same network in float32, all outputs together.
+  Result<double> AgainstFloat32(const NetworkRow& network, Weights& weights, const Buffers& computed,
+                                ThreadPool& pool) const {
+    SessionOptions options = runtime_.Session();
+    options.precision = Precision::kF32;
+    options.faults = nullptr;
+    TIMBRE_TRY(Graph graph, network.build(weights, batch_));
+    Buffers exact(graph);
+    TIMBRE_TRY(const std::unique_ptr<Session> session, MakeSession(std::move(graph), options, pool, nullptr));
+    TIMBRE_CHECK(session->Run(exact.in, exact.out));
+    std::vector<float> expected, got;
+    for (const auto& output : exact.outputs) expected.insert(expected.end(), output.begin(), output.end());
+    for (const auto& output : computed.outputs) got.insert(got.end(), output.begin(), output.end());
+    return SignalToErrorDb(expected, got);
   }
 
   void PrintProfile(const std::vector<NodeTiming>& nodes, double peak_gflops, Terminal& terminal,

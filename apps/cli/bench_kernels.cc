@@ -24,7 +24,8 @@ std::vector<float> Noise(uint64_t seed, const OpCase::Input& input) {
 }
 
 // The median time of `runs` runs; nothing where the kernel does not take the case.
-Result<std::optional<Timed>> Time(const KernelRow& row, const OpCase& c, int runs, ThreadPool& pool) {
+Result<std::optional<Timed>> Time(const KernelRow& row, const OpCase& c, int runs, Precision precision,
+                                  ThreadPool& pool) {
   const std::unique_ptr<Weights> none = RandomWeights(0);
   GraphBuilder builder("case", *none);
   std::vector<Value> inputs;
@@ -42,7 +43,7 @@ Result<std::optional<Timed>> Time(const KernelRow& row, const OpCase& c, int run
   TIMBRE_TRY(const Graph graph, builder.Finish());
   const Node& node = graph.nodes.front();
   const NodeRef ref{graph, node};
-  const DeviceCaps caps = CpuCaps(pool, Precision::kF32);
+  const DeviceCaps caps = CpuCaps(pool, precision);
   if (!row.Supports(ref, caps)) return std::nullopt;
 
   AlignedBytes packed, scratch;
@@ -82,8 +83,8 @@ Result<std::optional<Timed>> Time(const KernelRow& row, const OpCase& c, int run
 
 }  // namespace
 
-Status BenchKernels(const std::string& only, int runs, double peak_gflops, ThreadPool& pool, Terminal& terminal,
-                    Report& report) {
+Status BenchKernels(const std::string& only, int runs, Precision precision, double peak_gflops, ThreadPool& pool,
+                    Terminal& terminal, Report& report) {
   report["kernels"] = Report::array();
   terminal.Print(fmt::format("{:<16} {:<28} {:<24} {:>10} {:>10} {:>8}", "operator", "case", "kernel", "ms", "GFLOP/s",
                              "of peak"));
@@ -94,7 +95,7 @@ Status BenchKernels(const std::string& only, int runs, double peak_gflops, Threa
         const std::string name = fmt::format("{}/{}/{}", op.name, c.name, row->name);
         if (name.find(only) == std::string::npos) continue;
         if (terminal.Cancelled()) return Fail(ErrorCode::kCancelled, "cancelled.");
-        TIMBRE_TRY(const std::optional<Timed> timed, Time(*row, c, runs, pool));
+        TIMBRE_TRY(const std::optional<Timed> timed, Time(*row, c, runs, precision, pool));
         if (!timed) continue;
         const double gflops = timed->gflop / timed->median;
         terminal.Print(fmt::format("{:<16} {:<28} {:<24} {:>10.3f} {:>10.1f} {:>7.1f}%", op.name, c.name, row->name,

@@ -5,12 +5,13 @@
 
 #include "apps/cli/command.h"
 #include "base/thread_pool.h"
+#include "kernels/kernel.h"
 
 namespace timbre::cli {
 
 // Times each CPU kernel on the benchmark cases of its operator whose "op/case/kernel" contains `only`; prints a table,
 // and adds "kernels" to the report. Fractions are of `peak_gflops`.
-Status BenchKernels(const std::string& only, int runs, double peak_gflops, ThreadPool& pool, Terminal& terminal,
-                    Report& report);
+Status BenchKernels(const std::string& only, int runs, Precision precision, double peak_gflops, ThreadPool& pool,
+                    Terminal& terminal, Report& report);
 
 }  // namespace timbre::cli

@@ -20,7 +20,7 @@ FieldList RuntimeOptions::Fields() {
        .placeholder = "NAME"},
       {.name = "threads", .value = &options_.threads, .help = "of the CPU (default: all)", .min = 1, .max = 1024},
       ChoiceField<Precision>("precision", &options_.precision, {{"f32", Precision::kF32}, {"f16", Precision::kF16}},
-                             "of the arithmetic"),
+                             "f16: weights in half the memory, products faster and less exact"),
       ChoiceField<Tune>("tune", &options_.tune, {{"off", Tune::kOff}, {"fast", Tune::kFast}, {"full", Tune::kFull}},
                         "time the kernels that could serve a layer, and remember the best"),
       {.name = "disable",

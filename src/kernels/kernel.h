@@ -29,7 +29,8 @@ struct DeviceCaps {
   std::string simd_target;  // CPU: Highway's name of the target in use
   int vector_bytes = 16;    // CPU: of that target
   Precision precision = Precision::kF32;
-  bool subgroups = false, cooperative_matrix = false, float16 = false;  // Vulkan
+  bool float16 = false;                                // arithmetic with halves
+  bool subgroups = false, cooperative_matrix = false;  // Vulkan
   uint64_t max_workgroup_memory = 0;
   int64_t max_workgroup_threads = 0;  // in a row
 };
@@ -81,8 +82,11 @@ struct KernelRow {
   Result<AlignedBytes> (*pack)(const NodeRef& ref, const DeviceCaps& caps) = nullptr;
   // Inputs that `pack` consumes and `run` does not read (bit i = input i): their float32 form need not exist.
   uint32_t packed_inputs = 0;
+  // kF16: only for sessions that ask for it, and held to the tolerance of products of halves.
+  Precision precision = Precision::kF32;
 
   bool Supports(const NodeRef& ref, const DeviceCaps& caps) const {
+    if (precision == Precision::kF16 && caps.precision != Precision::kF16) return false;
     return supports == nullptr ? ref.node.epilogue.empty() : supports(ref, caps);
   }
 };

@@ -6,6 +6,7 @@
 
 #include "base/paths.h"
 #include "graph/passes.h"
+#include "kernels/cpu/half_micro.h"
 #include "kernels/cpu/simd.h"
 #include "runtime/memory_plan.h"
 #include "runtime/verify.h"
@@ -34,6 +35,7 @@ DeviceCaps CpuCaps(const ThreadPool& pool, Precision precision) {
   caps.simd_target = SimdTarget();
   caps.vector_bytes = SimdVectorBytes();
   caps.precision = precision;
+  caps.float16 = CurrentHalf() != nullptr;
   return caps;
 }
 
@@ -278,7 +280,8 @@ class CpuSession : public Session {
         TIMBRE_CHECK(ladders_[i].Run(binding.in, binding.out));
       }
       if (options_.verify)
-        TIMBRE_CHECK(VerifyNode(graph_, graph_.nodes[i], binding.in, {binding.out.begin(), binding.out.end()}));
+        TIMBRE_CHECK(VerifyNode(graph_, graph_.nodes[i], binding.in, {binding.out.begin(), binding.out.end()},
+                                options_.precision));
     }
     ++runs_;
     for (size_t i = 0; i < outputs.size(); ++i) {

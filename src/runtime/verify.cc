@@ -4,6 +4,8 @@
 #include <limits>
 #include <map>
 
+#include "kernels/cpu/half_micro.h"
+
 namespace timbre {
 namespace {
 
@@ -27,6 +29,51 @@ double Allowance(const Graph& graph, const Node& node) {
   return row.tolerance * (1 + std::sqrt(row.terms(node.attrs, shapes)));
 }
 
+// The largest euclidean length of `rows` vectors, `step` apart.
+double LongestOf(const float* x, int64_t rows, int64_t step, int64_t count) {
+  double longest = 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    double sum = 0;
+    for (int64_t i = 0; i < count; ++i) sum += static_cast<double>(x[r * step + i]) * x[r * step + i];
+    longest = std::max(longest, sum);
+  }
+  return std::sqrt(longest);
+}
+
+// The same where sums are made of halves. A rounding to a half is off by at most u = 2^-11 of the value, and by
+// u / sqrt(3) in the mean square. Both factors of every product are rounded; and within a run of the sum, whose partial
+// sum after i steps has sqrt(i) times a product's size, step i is. That makes sqrt((2 + run / 2) / 3) u of a sum of
+// independent terms; runs are added up in float32. Six of those standard deviations are allowed, and what the float32
+// arithmetic around it may be off.
+double HalfAllowance(const Graph& graph, const Node& node, std::span<const float* const> in) {
+  constexpr double kHalf = 1.0 / 2048, kDeviations = 6;
+  const auto sum = [&](double terms) {
+    return kDeviations * kHalf * std::sqrt((2 + std::min<double>(terms, kHalfRun) / 2) / 3);
+  };
+  double relative = 0;
+  switch (node.op) {
+    case Op::kConv:
+    case Op::kConvTranspose:
+    case Op::kLinear: relative = sum(kHalfRun); break;
+    case Op::kAttention: {
+      // An error of a score is one of the exponent. It is relative to what a score of independent terms would be.
+      const auto& attrs = node.As<AttentionAttrs>();
+      const int64_t features = graph.shape(node.inputs[0])[-1], head = features / attrs.heads;
+      double score = 0;
+      for (int64_t h = 0; h < attrs.heads && in.size() >= 2; ++h) {
+        const auto longest = [&](int i) {
+          return LongestOf(in[i] + h * head, graph.shape(node.inputs[i]).elements() / features, features, head);
+        };
+        score = std::max(score, attrs.scale * longest(0) * longest(1) / std::sqrt(static_cast<double>(head)));
+      }
+      relative = sum(kHalfRun) + std::expm1(sum(static_cast<double>(head)) * score);
+      break;
+    }
+    default: break;
+  }
+  return relative / std::numeric_limits<float>::epsilon();
+}
+
 }  // namespace
 
 std::vector<Tensor64> OracleOf(const Graph& graph, const Node& node, std::span<const float* const> in) {
@@ -48,10 +95,14 @@ std::vector<Tensor64> OracleOf(const Graph& graph, const Node& node, std::span<c
 }
 
 Deviation Compare(const Graph& graph, const Node& node, std::span<const float* const> out,
-                  std::span<const Tensor64> expected) {
+                  std::span<const Tensor64> expected, Precision precision, std::span<const float* const> in) {
   double allowance = 0;
-  if (node.composition.empty()) allowance = Allowance(graph, node);
-  for (const Node& part : node.composition) allowance += Allowance(graph, part);
+  const auto add = [&](const Node& part) {
+    allowance += Allowance(graph, part);
+    if (precision == Precision::kF16) allowance += HalfAllowance(graph, part, in);
+  };
+  if (node.composition.empty()) add(node);
+  for (const Node& part : node.composition) add(part);
   Deviation deviation;
   double signal = 0, noise = 0;
   for (size_t o = 0; o < expected.size(); ++o) {
@@ -89,7 +140,7 @@ double SignalToErrorDb(std::span<const float> reference, std::span<const float> 
 }
 
 Status VerifyNode(const Graph& graph, const Node& node, std::span<const float* const> in,
-                  std::span<const float* const> out) {
+                  std::span<const float* const> out, Precision precision) {
   std::vector<const float*> all(in.begin(), in.end());
   std::vector<std::vector<float>> constants;
   for (size_t i = 0; i < all.size(); ++i) {
@@ -97,7 +148,7 @@ Status VerifyNode(const Graph& graph, const Node& node, std::span<const float* c
     constants.push_back(graph.tensors[node.inputs[i]].constant.ToF32());
     all[i] = constants.back().data();
   }
-  const Deviation deviation = Compare(graph, node, out, OracleOf(graph, node, all));
+  const Deviation deviation = Compare(graph, node, out, OracleOf(graph, node, all), precision, all);
   if (deviation.worst <= 1) return {};
   return Fail(ErrorCode::kInternal, node.name + ": the result differs from the oracle by " +
                                         std::to_string(deviation.worst) + " times the tolerance; " + deviation.where);

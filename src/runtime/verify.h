@@ -7,6 +7,7 @@
 
 #include "graph/graph.h"
 #include "graph/op_table.h"
+#include "kernels/kernel.h"
 
 namespace timbre {
 
@@ -20,14 +21,16 @@ struct Deviation {
 };
 
 // Compares float32 outputs with the oracle's under the node's tolerance (see OpRow; a fused node's is the sum of its
-// parts').
+// parts'). With kF16, products may have been made of halves: the tolerance of those follows from the roundings of a
+// half, and, in attention, from the size of the scores, for which `in` must hold the node's inputs.
 Deviation Compare(const Graph& graph, const Node& node, std::span<const float* const> out,
-                  std::span<const Tensor64> expected);
+                  std::span<const Tensor64> expected, Precision precision = Precision::kF32,
+                  std::span<const float* const> in = {});
 
 // An error that names node, deviation and element where a node's float32 results are not the oracle's. Constant inputs
 // may be null: they are taken from the graph.
 Status VerifyNode(const Graph& graph, const Node& node, std::span<const float* const> in,
-                  std::span<const float* const> out);
+                  std::span<const float* const> out, Precision precision = Precision::kF32);
 
 // 10 log10(sum reference^2 / sum (reference - value)^2).
 double SignalToErrorDb(std::span<const float> reference, std::span<const float> value);

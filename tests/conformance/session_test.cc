@@ -3,11 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
 #include "graph/net.h"
+#include "kernels/cpu/simd.h"
 #include "runtime/verify.h"
 
 namespace timbre {
@@ -184,10 +186,40 @@ TEST(Tuner, WhatIsRememberedIsNotMeasuredAgain) {
   std::filesystem::remove(path);
 }
 
-TEST(Session, HalfPrecisionIsRefusedAsLongAsThereIsNone) {
+// Three layers of sums of 32 to 64 halves: -65 dB each, or less where only the weights are halves.
+TEST(Session, HalfPrecisionIsClose) {
+  const Outputs exact = RunOnce({}, 1, nullptr).value();
+  for (const std::string& target : SimdTargets()) {
+    ASSERT_TRUE(SetSimdTarget(target));
+    SessionOptions options;
+    options.precision = Precision::kF16;
+    const auto out = RunOnce(options, 2, nullptr);
+    ASSERT_TRUE(out) << out.error().message;
+    EXPECT_GE(SignalToErrorDb(exact.y, out->y), 55) << target;
+    EXPECT_LE(SignalToErrorDb(exact.y, out->y), 100) << target << ": not a half in it";
+    options.verify = true;
+    const auto verified = RunOnce(options, 1, nullptr);
+    EXPECT_TRUE(verified) << verified.error().message;
+  }
+  ASSERT_TRUE(SetSimdTarget(""));
+}
+
+TEST(Session, AKernelOfHalvesStepsDownToOneOfFloats) {
+  const Outputs exact = RunOnce({}, 1, nullptr).value();
+  FaultInjector injector;
+  ASSERT_TRUE(FaultInjector::Parse("pack:0+", injector));
   SessionOptions options;
   options.precision = Precision::kF16;
-  EXPECT_FALSE(RunOnce(options, 1, nullptr));
+  options.faults = &injector;
+  Stats stats;
+  const auto out = RunOnce(options, 1, &stats);
+  ASSERT_TRUE(out) << out.error().message;
+  const auto steps = stats.steps();
+  const auto halves =
+      std::find_if(steps.begin(), steps.end(), [](const StepDown& s) { return s.from.ends_with("_f16"); });
+  ASSERT_NE(halves, steps.end());
+  EXPECT_FALSE(halves->to.ends_with("_f16")) << halves->to;
+  EXPECT_GE(SignalToErrorDb(exact.y, out->y), 55);
 }
 
 TEST(Session, UnknownDeviceIsRefused) {

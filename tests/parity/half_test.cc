@@ -1,0 +1,132 @@
+// Networks in half precision: how far they are from the reference, that loud input stays finite, and that threads
+// change nothing.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "formats/formula_weights.h"
+#include "kernels/cpu/half_micro.h"
+#include "models/htdemucs.h"
+#include "runtime/cpu_session.h"
+#include "tests/support/golden.h"
+
+namespace timbre {
+namespace {
+
+using testing::DataPath;
+using testing::RatioDb;
+using testing::SharedPath;
+using testing::Transposed;
+using testing::Values;
+
+struct Case {
+  Result<Graph> graph;
+  std::vector<float> mix;  // [channels, samples], as the reference has it
+  int64_t features = 0;    // rows of the stems
+};
+
+struct Ran {
+  std::vector<float> stems;  // [features, samples]
+  int halves = 0;            // nodes that kernels for halves served
+};
+
+Ran RunTile(const Case& c, Precision precision, int threads, float gain = 1) {
+  const int64_t samples = static_cast<int64_t>(c.mix.size()) / 2;
+  EXPECT_TRUE(c.graph) << c.graph.error().message;
+  if (!c.graph) return {};
+  ThreadPool pool(threads);
+  auto session = MakeSession(*c.graph, {.device = "cpu", .precision = precision}, pool, nullptr);
+  EXPECT_TRUE(session) << session.error().message;
+  if (!session) return {};
+  std::vector<float> input = Transposed(c.mix, 2, samples), output(samples * c.features);
+  for (float& v : input) v *= gain;
+  const float* const in[] = {input.data()};
+  float* const out[] = {output.data()};
+  const Status status = (*session)->Run(in, out);
+  EXPECT_TRUE(status) << status.error().message;
+  Ran ran{.stems = Transposed(output, samples, c.features)};
+  for (const NodeTiming& node : (*session)->Profile()) ran.halves += node.kernel.ends_with("_f16");
+  return ran;
+}
+
+// The case's slices of the stems.
+double AgainstReference(const Safetensors& file, const std::vector<float>& ours, int64_t features) {
+  const int64_t samples = static_cast<int64_t>(ours.size()) / features;
+  double worst = 1000;
+  for (const std::string slice : {"stems", "stems.head", "stems.mid", "stems.tail"}) {
+    const auto found = file.tensors->find(slice);
+    if (found == file.tensors->end()) continue;
+    const int64_t count = found->second.shape.back();
+    const int64_t begin = slice == "stems.mid" ? (samples - count) / 2 : slice == "stems.tail" ? samples - count : 0;
+    std::vector<float> part;
+    for (int64_t r = 0; r < features; ++r)
+      part.insert(part.end(), ours.begin() + r * samples + begin, ours.begin() + r * samples + begin + count);
+    const double ratio = RatioDb(Values(file, slice), part);
+    std::printf("  %-12s %.1f dB\n", slice.c_str(), ratio);
+    worst = std::min(worst, ratio);
+  }
+  return worst;
+}
+
+Case Htdemucs(const Safetensors& file, const std::string& weights_path) {
+  const auto config = nlohmann::json::parse(file.metadata.at("config"));
+  HtdemucsOptions o;
+  o.sources = config.at("sources").get<std::vector<std::string>>();
+  o.channels = config.at("channels");
+  o.growth = config.at("growth");
+  o.nfft = config.at("nfft");
+  o.depth = config.at("depth");
+  o.bottom_channels = config.at("bottom_channels");
+  o.t_layers = config.at("t_layers");
+  o.dconv_mode = config.at("dconv_mode");
+  o.samplerate = config.at("samplerate");
+  o.use_train_segment = config.at("use_train_segment");
+  const std::string segment = config.at("segment");
+  const size_t slash = segment.find('/');
+  o.segment = std::stod(segment) / (slash == std::string::npos ? 1.0 : std::stod(segment.substr(slash + 1)));
+  const auto tensors = ReadFormulaWeights(weights_path);
+  EXPECT_TRUE(tensors) << tensors.error().message;
+  const auto weights = WeightsFromMap(*tensors);
+  return {BuildHtdemucs(o, *weights, o.training_samples(), 1), Values(file, "mix"),
+          2 * static_cast<int64_t>(o.sources.size())};
+}
+
+void Check(const Safetensors& file, const Case& c, double floor_db) {
+  const Ran two = RunTile(c, Precision::kF16, 2);
+  EXPECT_GT(two.halves, 0);
+  EXPECT_GE(AgainstReference(file, two.stems, c.features), floor_db);
+}
+
+void CheckSmall(const Safetensors& file, const Case& c, double floor_db) {
+  Check(file, c, floor_db);
+  EXPECT_EQ(RunTile(c, Precision::kF16, 1).stems, RunTile(c, Precision::kF16, 2).stems)
+      << "threads must change nothing";
+  // Louder than a half can hold, and so soft that it would be nothing.
+  for (const float gain : {1e7f, 1e-7f}) {
+    const std::vector<float> stems = RunTile(c, Precision::kF16, 2, gain).stems;
+    const std::vector<float> exact = RunTile(c, Precision::kF32, 2, gain).stems;
+    for (const float v : stems) ASSERT_TRUE(std::isfinite(v)) << gain;
+    const double ratio = RatioDb(exact, stems);
+    std::printf("  gain %g       %.1f dB of float32\n", gain, ratio);
+    EXPECT_GE(ratio, floor_db) << gain;
+  }
+}
+
+TEST(HalfPrecision, SmallHtdemucs) {
+  const auto file = ReadSafetensors(DataPath("htdemucs-small.safetensors"));
+  ASSERT_TRUE(file);
+  CheckSmall(*file, Htdemucs(*file, DataPath("htdemucs-small.weights.json")), 40);
+}
+
+TEST(HalfPrecision, HtdemucsReleasedShape) {
+  const std::string path = SharedPath("goldens/htdemucs/htdemucs-full.segment.safetensors");
+  TIMBRE_NEED_SHARED(path);
+  if (CurrentHalf() == nullptr) GTEST_SKIP() << "no half arithmetic here, and without it the small network says it all";
+  const auto file = ReadSafetensors(path);
+  ASSERT_TRUE(file);
+  Check(*file, Htdemucs(*file, SharedPath("goldens/htdemucs/htdemucs-full.weights.json")), 40);
+}
+
+}  // namespace
+}  // namespace timbre
