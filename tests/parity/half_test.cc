@@ -8,6 +8,7 @@
 #include "formats/formula_weights.h"
 #include "kernels/cpu/half_micro.h"
 #include "models/htdemucs.h"
+#include "models/mdx23c.h"
 #include "runtime/cpu_session.h"
 #include "tests/support/golden.h"
 
@@ -92,6 +93,18 @@ Case Htdemucs(const Safetensors& file, const std::string& weights_path) {
           2 * static_cast<int64_t>(o.sources.size())};
 }
 
+Case Mdx23c(const Safetensors& file, const std::string& weights_path) {
+  const auto tensors = ReadFormulaWeights(weights_path);
+  EXPECT_TRUE(tensors) << tensors.error().message;
+  auto options = ParseMdx23cConfig(file.metadata.at("config"));
+  EXPECT_TRUE(options) << options.error().message;
+  const auto model = MakeMdx23c(*options, *tensors);
+  EXPECT_TRUE(model) << model.error().message;
+  const std::vector<float> mix = Values(file, "mix");
+  return {(*model)->BuildTile(static_cast<int64_t>(mix.size()) / 2, 1), mix,
+          2 * static_cast<int64_t>((*model)->info().stems.size())};
+}
+
 void Check(const Safetensors& file, const Case& c, double floor_db) {
   const Ran two = RunTile(c, Precision::kF16, 2);
   EXPECT_GT(two.halves, 0);
@@ -113,10 +126,19 @@ void CheckSmall(const Safetensors& file, const Case& c, double floor_db) {
   }
 }
 
+// Floors are 3 dB below what was measured on half arithmetic: 52 dB at the softest input, 59 dB at the case's own; 69
+// and 76 for MDX23C, most of whose products are 3x3 convolutions that stay in float32; 51 for the released HTDemucs,
+// whose sums are longer. A wrong scale or a lost run shows as less than 30.
 TEST(HalfPrecision, SmallHtdemucs) {
   const auto file = ReadSafetensors(DataPath("htdemucs-small.safetensors"));
   ASSERT_TRUE(file);
-  CheckSmall(*file, Htdemucs(*file, DataPath("htdemucs-small.weights.json")), 40);
+  CheckSmall(*file, Htdemucs(*file, DataPath("htdemucs-small.weights.json")), 49);
+}
+
+TEST(HalfPrecision, SmallMdx23c) {
+  const auto file = ReadSafetensors(DataPath("mdx23c-small.safetensors"));
+  ASSERT_TRUE(file);
+  CheckSmall(*file, Mdx23c(*file, DataPath("mdx23c-small.weights.json")), 65);
 }
 
 TEST(HalfPrecision, HtdemucsReleasedShape) {
@@ -125,7 +147,7 @@ TEST(HalfPrecision, HtdemucsReleasedShape) {
   if (CurrentHalf() == nullptr) GTEST_SKIP() << "no half arithmetic here, and without it the small network says it all";
   const auto file = ReadSafetensors(path);
   ASSERT_TRUE(file);
-  Check(*file, Htdemucs(*file, SharedPath("goldens/htdemucs/htdemucs-full.weights.json")), 40);
+  Check(*file, Htdemucs(*file, SharedPath("goldens/htdemucs/htdemucs-full.weights.json")), 47);
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 
 #include "kernels/cpu/conv_rows.h"
 #include "kernels/cpu/float_view.h"
-#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/half_gemm.h"
 #include "kernels/kernel.h"
 
 namespace timbre {
@@ -113,7 +113,31 @@ GemmShape ShapeOf(const TransposeGeometry& g, const Phase& phase) {
           .run = g.in_channels};
 }
 
-PackedLayout LayoutOf(const TransposeGeometry& g, const Phase& phase) { return ShapeOf(g, phase).layout(); }
+// The two ways to make the products: with weights as floats, or as halves.
+struct Floats {
+  static size_t Bytes(const GemmShape& shape) { return shape.layout().floats() * sizeof(float); }
+  static constexpr auto ScratchBytes = GemmScratchBytes;
+  template <typename Weight>
+  static void Pack(const GemmShape& shape, const Weight& weight, const float* bias, std::byte* to) {
+    PackWeights(shape.layout(), weight, bias, reinterpret_cast<float*>(to));
+  }
+  static void Multiply(const GemmRows& rows, const GemmShape& shape, const std::byte* packed, const Epilogue& epilogue,
+                       float* c, int64_t ldc, int64_t column, float* scratch, ThreadPool& pool,
+                       const GemmTarget* target) {
+    Gemm(rows, shape, reinterpret_cast<const float*>(packed), epilogue, c, ldc, column, scratch, pool, target);
+  }
+};
+
+struct Halves {
+  static HalfLayout LayoutOf(const GemmShape& shape) { return {shape.k, shape.n, false}; }
+  static size_t Bytes(const GemmShape& shape) { return LayoutOf(shape).bytes(); }
+  static constexpr auto ScratchBytes = HalfGemmScratchBytes;
+  template <typename Weight>
+  static void Pack(const GemmShape& shape, const Weight& weight, const float* bias, std::byte* to) {
+    PackHalfWeights(LayoutOf(shape), weight, bias, to);
+  }
+  static constexpr auto Multiply = HalfGemm;
+};
 
 bool Supports(const NodeRef& ref, const DeviceCaps&) {
   for (const EpilogueStep& step : ref.node.epilogue) {
@@ -123,19 +147,22 @@ bool Supports(const NodeRef& ref, const DeviceCaps&) {
 }
 
 // What Gemm needs, then room for the epilogue's features repeated for each phase of the width.
+template <typename Products>
 size_t GemmFloats(const TransposeGeometry& g, int threads) {
   size_t bytes = 0;
   for (int64_t p = 0; p < g.phases(); ++p)
-    bytes = std::max(bytes, GemmScratchBytes(ShapeOf(g, PhaseOf(g, p)), threads));
+    bytes = std::max(bytes, Products::ScratchBytes(ShapeOf(g, PhaseOf(g, p)), threads));
   return bytes / sizeof(float);
 }
 
+template <typename Products>
 size_t Scratch(const NodeRef& ref, const DeviceCaps& caps) {
   const TransposeGeometry g = GeometryOf(ref);
-  return (GemmFloats(g, caps.threads) + Epilogue::kMaxOps * g.n()) * sizeof(float);
+  return (GemmFloats<Products>(g, caps.threads) + Epilogue::kMaxOps * g.n()) * sizeof(float);
 }
 
 // weight [in, out, kernel...]
+template <typename Products>
 Result<AlignedBytes> Pack(const NodeRef& ref, const DeviceCaps&) {
   const TransposeGeometry g = GeometryOf(ref);
   const FloatView weight(ref.value(1));
@@ -149,13 +176,13 @@ Result<AlignedBytes> Pack(const NodeRef& ref, const DeviceCaps&) {
     }
   }
   const int64_t taps = int64_t{g.kernel[0]} * g.kernel[1] * g.kernel[2];
-  int64_t floats = 0;
-  for (int64_t p = 0; p < g.phases(); ++p) floats += g.groups * LayoutOf(g, PhaseOf(g, p)).floats();
-  TIMBRE_TRY(AlignedBytes packed, AlignedBytes::Allocate(floats * sizeof(float)));
-  float* to = packed.f32();
+  size_t bytes = 0;
+  for (int64_t p = 0; p < g.phases(); ++p) bytes += g.groups * Products::Bytes(ShapeOf(g, PhaseOf(g, p)));
+  TIMBRE_TRY(AlignedBytes packed, AlignedBytes::Allocate(bytes));
+  std::byte* to = packed.data();
   for (int64_t block = 0; block < g.phases() * g.groups; ++block) {
     const Phase phase = PhaseOf(g, block / g.groups);
-    const PackedLayout layout = LayoutOf(g, phase);
+    const GemmShape shape = ShapeOf(g, phase);
     const int64_t group = block % g.groups;
     const auto at = [&](int64_t i, int64_t j) {
       const int64_t channel = group * g.in_channels + i % g.in_channels;
@@ -171,16 +198,17 @@ Result<AlignedBytes> Pack(const NodeRef& ref, const DeviceCaps&) {
       }
       return weight[(channel * g.out_channels + j % g.out_channels) * taps + tap];
     };
-    PackWeights(layout, at, bias.empty() ? nullptr : bias.data() + group * g.n(), to);
-    to += layout.floats();
+    Products::Pack(shape, at, bias.empty() ? nullptr : bias.data() + group * g.n(), to);
+    to += Products::Bytes(shape);
   }
   return packed;
 }
 
+template <typename Products>
 Status Run(const CpuCall& call) {
   const TransposeGeometry g = GeometryOf(call.ref);
   Epilogue epilogue = BindEpilogue(call);
-  float* repeated = call.scratch + GemmFloats(g, call.pool.threads());
+  float* repeated = call.scratch + GemmFloats<Products>(g, call.pool.threads());
   for (int i = 0; i < epilogue.count; ++i) {
     EpilogueOp& op = epilogue.ops[i];
     const bool features =
@@ -190,7 +218,7 @@ Status Run(const CpuCall& call) {
     for (int64_t r = 0; r < g.joined(); ++r) std::copy_n(op.data, g.out_channels, to + r * g.out_channels);
     op.data = to;
   }
-  const float* packed = call.packed->f32();
+  const std::byte* packed = call.packed->data();
   for (int64_t p = 0; p < g.phases(); ++p) {
     const Phase phase = PhaseOf(g, p);
     const GemmShape shape = ShapeOf(g, phase);
@@ -198,18 +226,20 @@ Status Run(const CpuCall& call) {
     for (int64_t group = 0; group < g.groups; ++group) {
       const ConvRows rows(RowsOf(g, phase), call.in[0], group * g.in_channels, g.in_channels);
       if (shape.m > 0) {
-        Gemm(rows, shape, packed, epilogue, call.out[0], g.stride[2] * g.out_channels * g.groups,
-             group * g.out_channels, call.scratch, call.pool, &target);
+        Products::Multiply(rows, shape, packed, epilogue, call.out[0], g.stride[2] * g.out_channels * g.groups,
+                           group * g.out_channels, call.scratch, call.pool, &target);
       }
-      packed += LayoutOf(g, phase).floats();
+      packed += Products::Bytes(shape);
     }
   }
   return {};
 }
 
 const KernelRow kRows[] = {
-    {Op::kConvTranspose, DeviceKind::kCpu, Tier::kFast, "conv_transpose_product", 2, Supports, Run, Scratch, Pack,
-     0b110},
+    {Op::kConvTranspose, DeviceKind::kCpu, Tier::kFast, "conv_transpose_product_f16", 1, Supports, Run<Halves>,
+     Scratch<Halves>, Pack<Halves>, 0b110, Precision::kF16},
+    {Op::kConvTranspose, DeviceKind::kCpu, Tier::kFast, "conv_transpose_product", 2, Supports, Run<Floats>,
+     Scratch<Floats>, Pack<Floats>, 0b110},
 };
 
 }  // namespace
