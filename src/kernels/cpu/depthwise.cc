@@ -1,7 +1,10 @@
-// Convolutions, plain and transposed, of each channel by itself: a weighted sum of a few input positions, channels side
-// by side in vectors.
+// Convolutions, plain and transposed, of each channel by itself: channels side by side in vectors, and along a line the
+// weights of one vector of channels stay in registers.
+#include "kernels/cpu/depthwise.h"
+
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <vector>
 
 #include "kernels/cpu/epilogue.h"
@@ -15,36 +18,69 @@
 // After foreach_target.h, once for every target.
 #include <hwy/highway.h>
 
+#include "kernels/cpu/math-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace timbre {
 namespace HWY_NAMESPACE {
 
-// y[c] = bias[c] + sum over i of x[i][c] w[i][c].
-void WeightedSumT(const float* const* x, const float* const* w, int count, const float* bias, float* y,
-                  int64_t channels) {
-  namespace hn = hwy::HWY_NAMESPACE;
-  const hn::ScalableTag<float> d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  int64_t c = 0;
-  for (; c + 2 * lanes <= channels; c += 2 * lanes) {
-    auto a = hn::LoadU(d, bias + c), b = hn::LoadU(d, bias + c + lanes);
-    for (int i = 0; i < count; ++i) {
-      a = hn::MulAdd(hn::LoadU(d, x[i] + c), hn::LoadU(d, w[i] + c), a);
-      b = hn::MulAdd(hn::LoadU(d, x[i] + c + lanes), hn::LoadU(d, w[i] + c + lanes), b);
+namespace {
+
+constexpr int kMostTaps = 9;  // whose weights are in registers together
+
+// kTaps of the sum at each position; `first` and `last` of the pieces that a longer sum is made in.
+template <int kTaps>
+HWY_INLINE void Piece(const DepthwiseLine& line, const float* const* x, const float* const* w, bool first, bool last) {
+  const float least = last ? line.least : -std::numeric_limits<float>::infinity();
+  const float* const add = last ? line.add : nullptr;
+  const auto channels = [&](auto d, int64_t c) HWY_ATTR {
+    using V = hn::Vec<decltype(d)>;
+    V weights[kTaps + 1];
+    const float* from[kTaps + 1];
+#pragma GCC unroll 16
+    for (int t = 0; t < kTaps; ++t) {
+      weights[t] = hn::LoadU(d, w[t] + c);
+      from[t] = x[t] + c;
     }
-    hn::StoreU(a, d, y + c);
-    hn::StoreU(b, d, y + c + lanes);
-  }
-  for (; c + lanes <= channels; c += lanes) {
-    auto a = hn::LoadU(d, bias + c);
-    for (int i = 0; i < count; ++i) a = hn::MulAdd(hn::LoadU(d, x[i] + c), hn::LoadU(d, w[i] + c), a);
-    hn::StoreU(a, d, y + c);
-  }
-  for (; c < channels; ++c) {
-    float a = bias[c];
-    for (int i = 0; i < count; ++i) a += x[i][c] * w[i][c];
-    y[c] = a;
-  }
+    const V bias = hn::LoadU(d, line.bias + c), bound = hn::Set(d, least);
+    float* y = line.y + c;
+    for (int64_t i = 0; i < line.positions; ++i) {
+      V sum = first ? bias : hn::LoadU(d, y);
+#pragma GCC unroll 16
+      for (int t = 0; t < kTaps; ++t) sum = hn::MulAdd(hn::LoadU(d, from[t] + i * line.x_step), weights[t], sum);
+      sum = hn::IfThenElse(hn::Lt(sum, bound), bound, sum);  // what is not a number stays so
+      if (add != nullptr) sum = hn::Add(sum, hn::LoadU(d, add + c + i * line.y_step));
+      hn::StoreU(sum, d, y);
+      y += line.y_step;
+    }
+  };
+  int64_t c = 0;
+  for (; c + kLanes <= line.channels; c += kLanes) channels(Tag(), c);
+  for (; c < line.channels; ++c) channels(hn::CappedTag<float, 1>(), c);
+}
+
+}  // namespace
+
+void DepthwiseLineT(const DepthwiseLine& line, const float* const* x, const float* const* w, int taps) {
+  int done = 0;
+  do {
+    const int count = std::min(kMostTaps, taps - done);
+    const bool first = done == 0, last = done + count == taps;
+    const auto run = [&]<int kTaps>() HWY_ATTR { Piece<kTaps>(line, x + done, w + done, first, last); };
+    switch (count) {
+      case 0: run.template operator()<0>(); break;
+      case 1: run.template operator()<1>(); break;
+      case 2: run.template operator()<2>(); break;
+      case 3: run.template operator()<3>(); break;
+      case 4: run.template operator()<4>(); break;
+      case 5: run.template operator()<5>(); break;
+      case 6: run.template operator()<6>(); break;
+      case 7: run.template operator()<7>(); break;
+      case 8: run.template operator()<8>(); break;
+      default: run.template operator()<9>(); break;
+    }
+    done += count;
+  } while (done < taps);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -53,7 +89,7 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace timbre {
-HWY_EXPORT(WeightedSumT);
+HWY_EXPORT(DepthwiseLineT);
 
 namespace {
 
@@ -133,35 +169,94 @@ Result<AlignedBytes> Pack(const NodeRef& ref, const DeviceCaps&) {
   return packed;
 }
 
+// Output positions along the width that see the same taps at the same distances: `first`, first + step, ... of which
+// there are `count`, from input positions that move on by `stride`.
+struct Phase {
+  int64_t first = 0, step = 1, count = 0, stride = 1;
+  int64_t inner = 0, outer = 0;              // of them those from `inner` until `outer` have all taps
+  std::array<int64_t, kMaxTaps> tap, input;  // for each tap the input position that `first` reads
+  int taps = 0;
+};
+
+Phase PhaseOf(const Geometry& g, int64_t r) {
+  Phase phase;
+  if (g.transposed) {
+    phase.first = r;
+    phase.step = g.stride[2];
+    phase.count = r < g.out[2] ? (g.out[2] - 1 - r) / g.stride[2] + 1 : 0;
+  } else {
+    phase.count = g.out[2];
+    phase.stride = g.stride[2];
+  }
+  phase.outer = phase.count;
+  for (int64_t k = 0; k < g.kernel[2]; ++k) {
+    int64_t from = -g.lo[2] + k * g.dilation[2];
+    if (g.transposed) {
+      from = r + g.lo[2] - k;
+      if (from % g.stride[2] != 0) continue;
+      from /= g.stride[2];
+    }
+    phase.tap[phase.taps] = k;
+    phase.input[phase.taps++] = from;
+    if (from < 0) phase.inner = std::max(phase.inner, (-from + phase.stride - 1) / phase.stride);
+    phase.outer = std::min(phase.outer, from < g.in[2] ? (g.in[2] - 1 - from) / phase.stride + 1 : 0);
+  }
+  phase.inner = std::min(phase.inner, phase.count);
+  phase.outer = std::max(phase.outer, phase.inner);
+  return phase;
+}
+
 Status Run(const CpuCall& call) {
   const Geometry g = GeometryOf(call.ref);
   const Epilogue epilogue = BindEpilogue(call);
-  const auto weighted_sum = HWY_DYNAMIC_DISPATCH(WeightedSumT);
-  const float* bias = call.packed->f32();
+  const auto depthwise_line = HWY_DYNAMIC_DISPATCH(DepthwiseLineT);
+  // A bound from below, a sum, or one after the other are done on the way.
+  const auto is = [&](int i, EpilogueStep::Kind kind) { return i < epilogue.count && epilogue.ops[i].kind == kind; };
+  const bool relu = is(0, EpilogueStep::Kind::kUnary) && epilogue.ops[0].unary.fn == UnaryFn::kRelu;
+  const bool add = is(relu ? 1 : 0, EpilogueStep::Kind::kAdd);
+  const bool inside = epilogue.count == int{relu} + int{add};
+  const float* const bias = call.packed->f32();
   const int64_t lines = g.batch * g.out[0] * g.out[1];
   const int64_t grain = std::max<int64_t>(1, 16384 / (g.out[2] * g.channels * g.taps()));
   call.pool.ForRange(lines, grain, [&](int64_t begin, int64_t end, int) {
-    for (int64_t line = begin; line < end; ++line) {
-      const int64_t h = line % g.out[1], d = line / g.out[1] % g.out[0], n = line / g.out[1] / g.out[0];
-      for (int64_t w = 0; w < g.out[2]; ++w) {
-        const float *x[kMaxTaps], *weight[kMaxTaps];
-        int count = 0;
-        for (int kd = 0; kd < g.kernel[0]; ++kd) {
-          const int64_t from_d = g.Source(0, d, kd);
-          for (int kh = 0; kh < g.kernel[1] && from_d >= 0; ++kh) {
-            const int64_t from_h = g.Source(1, h, kh);
-            for (int kw = 0; kw < g.kernel[2] && from_h >= 0; ++kw) {
-              const int64_t from_w = g.Source(2, w, kw);
-              if (from_w < 0) continue;
-              x[count] = call.in[0] + (((n * g.in[0] + from_d) * g.in[1] + from_h) * g.in[2] + from_w) * g.channels;
-              weight[count++] = bias + (1 + (int64_t{kd} * g.kernel[1] + kh) * g.kernel[2] + kw) * g.channels;
+    for (int64_t r = 0; r < (g.transposed ? g.stride[2] : 1); ++r) {
+      const Phase phase = PhaseOf(g, r);
+      for (int64_t line = begin; line < end; ++line) {
+        const int64_t h = line % g.out[1], d = line / g.out[1] % g.out[0], n = line / g.out[1] / g.out[0];
+        const auto part = [&](int64_t at, int64_t count) {
+          const float *x[kMaxTaps], *weight[kMaxTaps];
+          int taps = 0;
+          for (int kd = 0; kd < g.kernel[0]; ++kd) {
+            const int64_t from_d = g.Source(0, d, kd);
+            for (int kh = 0; kh < g.kernel[1] && from_d >= 0; ++kh) {
+              const int64_t from_h = g.Source(1, h, kh);
+              for (int i = 0; i < phase.taps && from_h >= 0; ++i) {
+                const int64_t from_w = phase.input[i] + at * phase.stride;
+                if (from_w < 0 || from_w >= g.in[2]) continue;
+                x[taps] = call.in[0] + (((n * g.in[0] + from_d) * g.in[1] + from_h) * g.in[2] + from_w) * g.channels;
+                weight[taps++] =
+                    bias + (1 + (int64_t{kd} * g.kernel[1] + kh) * g.kernel[2] + phase.tap[i]) * g.channels;
+              }
             }
           }
-        }
-        const int64_t offset = (line * g.out[2] + w) * g.channels;
-        weighted_sum(x, weight, count, bias, call.out[0] + offset, g.channels);
+          const int64_t offset = (line * g.out[2] + phase.first + at * phase.step) * g.channels;
+          depthwise_line({.x_step = phase.stride * g.channels,
+                          .y_step = phase.step * g.channels,
+                          .positions = count,
+                          .channels = g.channels,
+                          .bias = bias,
+                          .least = inside && relu ? 0.0f : -std::numeric_limits<float>::infinity(),
+                          .add = inside && add ? epilogue.ops[epilogue.count - 1].data + offset : nullptr,
+                          .y = call.out[0] + offset},
+                         x, weight, taps);
+        };
+        for (int64_t i = 0; i < phase.inner; ++i) part(i, 1);
+        if (phase.outer > phase.inner) part(phase.inner, phase.outer - phase.inner);
+        for (int64_t i = phase.outer; i < phase.count; ++i) part(i, 1);
       }
-      if (epilogue.count == 0) continue;
+    }
+    if (inside) return;
+    for (int64_t line = begin; line < end; ++line) {
       const int64_t offset = line * g.out[2] * g.channels;
       ApplyEpilogue(epilogue, call.out[0] + offset, g.channels, 0, g.out[2], g.channels, 0, call.out[0], offset,
                     g.channels);
@@ -171,8 +266,8 @@ Status Run(const CpuCall& call) {
 }
 
 const KernelRow kRows[] = {
-    {Op::kConv, DeviceKind::kCpu, Tier::kFast, "conv_depthwise", 1, Supports, Run, nullptr, Pack, 0b110},
-    {Op::kConvTranspose, DeviceKind::kCpu, Tier::kFast, "conv_transpose_depthwise", 1, Supports, Run, nullptr, Pack,
+    {Op::kConv, DeviceKind::kCpu, Tier::kFast, "conv_depthwise", 2, Supports, Run, nullptr, Pack, 0b110},
+    {Op::kConvTranspose, DeviceKind::kCpu, Tier::kFast, "conv_transpose_depthwise", 2, Supports, Run, nullptr, Pack,
      0b110},
 };
 
