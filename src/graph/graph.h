@@ -31,10 +31,13 @@ struct EpilogueStep {
     kMulConst,  // times a constant per feature: inputs[input], shape [C] (layer scale)
     kAdd,       // plus a tensor of the result's shape: inputs[input] (residual)
     kPRelu,     // slope inputs[input]
+    kNorm,      // gamma inputs[input] and beta inputs[shift], either of which may be absent (-1)
   };
   Kind kind = Kind::kUnary;
   UnaryAttrs unary;
+  NormAttrs norm;
   int input = -1;  // index into Node::inputs
+  int shift = -1;  // kNorm: another
 };
 
 struct Node {

@@ -76,6 +76,14 @@ inline OneNode MakeOneNode(Op op, const OpCase& c, const EpilogueNames& epilogue
     } else if (step == "add") {
       y = Append(one, Op::kBinary, BinaryAttrs{BinaryFn::kAdd}, {y, AddFilled(one, "residual", shape, false, -1, 1)},
                  step);
+    } else if (step == "norm" || step == "norm_kept") {
+      if (shape.rank() < 3) return {};
+      NormAttrs attrs;
+      if (step == "norm_kept") attrs.keep = 1u << (shape.rank() - 2);
+      y = Append(one, Op::kNorm, attrs,
+                 {y, AddFilled(one, "gamma", {shape.back()}, true, 0.5f, 1.5f),
+                  AddFilled(one, "beta", {shape.back()}, true, -0.5f, 0.5f)},
+                 step);
     } else if (step == "prelu") {
       y = Append(one, Op::kPRelu, NoAttrs{}, {y, AddFilled(one, "slope", {1}, true, 0.1f, 0.3f)}, step);
     } else {

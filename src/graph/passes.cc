@@ -39,9 +39,11 @@ bool TakesEpilogue(Op op) {
          op == Op::kBinary || op == Op::kBatchNorm;
 }
 
-// The step that `next` is when its input is `value`, with its extra input in `extra`; false where it is none.
-bool AsStep(const Graph& graph, const Node& next, TensorId value, EpilogueStep& step, TensorId& extra) {
-  extra = kNoTensor;
+// The step that `next` is when its input is `value`, with its extra inputs in `extra` and `shift`; false where it is
+// none.
+bool AsStep(const Graph& graph, const Node& next, TensorId value, EpilogueStep& step, TensorId& extra,
+            TensorId& shift) {
+  extra = shift = kNoTensor;
   if (next.outputs.size() != 1) return false;
   switch (next.op) {
     case Op::kUnary:
@@ -49,6 +51,15 @@ bool AsStep(const Graph& graph, const Node& next, TensorId value, EpilogueStep& 
       step.unary = next.As<UnaryAttrs>();
       return true;
     case Op::kGlu: step.kind = EpilogueStep::Kind::kGlu; return true;
+    case Op::kNorm:
+      for (size_t i = 1; i < next.inputs.size(); ++i) {
+        if (next.inputs[i] != kNoTensor && !graph.IsConstant(next.inputs[i])) return false;
+      }
+      step.kind = EpilogueStep::Kind::kNorm;
+      step.norm = next.As<NormAttrs>();
+      if (next.inputs.size() > 1) extra = next.inputs[1];
+      if (next.inputs.size() > 2) shift = next.inputs[2];
+      return true;
     case Op::kPRelu:
       if (next.inputs[0] != value || !graph.IsConstant(next.inputs[1])) return false;
       step.kind = EpilogueStep::Kind::kPRelu;
@@ -167,14 +178,15 @@ int FuseEpilogues(Graph& graph, const CanRun& can_run) {
       const int next = uses.OnlyReader(fused.outputs[0]);
       if (next < 0 || dead[next] || has_moved[next]) break;
       EpilogueStep step;
-      TensorId extra = kNoTensor;
-      if (!AsStep(graph, graph.nodes[next], fused.outputs[0], step, extra)) break;
+      TensorId extra, shift;
+      if (!AsStep(graph, graph.nodes[next], fused.outputs[0], step, extra, shift)) break;
       Node longer = fused;
       if (longer.composition.empty()) longer.composition.push_back(graph.nodes[i]);
       longer.composition.push_back(graph.nodes[next]);
-      if (extra != kNoTensor) {
-        step.input = static_cast<int>(longer.inputs.size());
-        longer.inputs.push_back(extra);
+      for (const auto& [id, index] : {std::pair(extra, &step.input), std::pair(shift, &step.shift)}) {
+        if (id == kNoTensor) continue;
+        *index = static_cast<int>(longer.inputs.size());
+        longer.inputs.push_back(id);
       }
       longer.epilogue.push_back(step);
       longer.outputs = graph.nodes[next].outputs;

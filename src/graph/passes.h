@@ -17,9 +17,9 @@ int FoldBatchNorm(Graph& graph);
 // Whether some kernel can run a fused node.
 using CanRun = std::function<bool(const Graph& graph, const Node& node)>;
 
-// Moves what follows a node (an activation, a gate, a constant scale, a residual, in any order) into its epilogue, as
-// far as nothing else reads the values between and `can_run` agrees. The fused node keeps what it replaced in
-// `composition`. Returns how many nodes disappeared.
+// Moves what follows a node (an activation, a gate, a constant scale, a residual, a norm, in any order) into its
+// epilogue, as far as nothing else reads the values between and `can_run` agrees. The fused node keeps what it replaced
+// in `composition`. Returns how many nodes disappeared.
 int FuseEpilogues(Graph& graph, const CanRun& can_run);
 
 }  // namespace timbre

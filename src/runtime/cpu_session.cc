@@ -358,6 +358,7 @@ class CpuSession : public Session {
       case EpilogueStep::Kind::kMulConst: return "scale";
       case EpilogueStep::Kind::kAdd: return "add";
       case EpilogueStep::Kind::kPRelu: return "prelu";
+      case EpilogueStep::Kind::kNorm: return "norm";
     }
     return "";
   }

@@ -26,7 +26,11 @@ const EpilogueNames kEpilogues[] = {{},
                                     {"gelu", "add"},
                                     {"scale", "add"},
                                     {"glu", "scale", "add"},
-                                    {"add", "gelu"}};
+                                    {"add", "gelu"},
+                                    {"norm"},
+                                    {"norm", "gelu"},
+                                    {"norm", "glu", "scale", "add"},
+                                    {"norm_kept", "glu", "scale", "add"}};
 
 // Guards around a buffer catch writes before its beginning and after its end.
 struct Guarded {

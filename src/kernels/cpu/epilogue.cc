@@ -94,6 +94,7 @@ HWY_INLINE Vec Steps(const Epilogue& epilogue, Vec v, Vec gate, const Operand& a
         break;
       case EpilogueStep::Kind::kMulConst: v = hn::Mul(v, at(op)); break;
       case EpilogueStep::Kind::kAdd: v = hn::Add(v, at(op)); break;
+      case EpilogueStep::Kind::kNorm: break;  // never bound
       case EpilogueStep::Kind::kPRelu: v = hn::IfThenElse(hn::Lt(v, hn::Zero(d)), hn::Mul(v, at(op)), v); break;
     }
   }
@@ -146,6 +147,20 @@ void ApplyEpilogueT(const Epilogue& epilogue, const float* tile, int64_t ld, int
     }
     return;
   }
+  // So is a residual branch's end: a gate, a scale for each feature and what is added to.
+  const auto kind = [&](int n) { return epilogue.ops[n].kind; };
+  if (epilogue.count == 3 && kind(0) == EpilogueStep::Kind::kGlu && kind(1) == EpilogueStep::Kind::kMulConst &&
+      kind(2) == EpilogueStep::Kind::kAdd && epilogue.ops[1].per_feature && width % kLanes == 0) {
+    for (int64_t j = 0; j < width; j += kLanes) {
+      const Vec scale = hn::LoadU(d, epilogue.ops[1].data + column + j);
+      const float* add = epilogue.ops[2].data + offset + j;
+      for (int64_t r = 0; r < rows; ++r) {
+        const Vec v = hn::Mul(hn::LoadU(d, tile + r * ld + j), Sigmoid(hn::LoadU(d, tile + r * ld + gate + j)));
+        hn::StoreU(hn::Add(hn::Mul(v, scale), hn::LoadU(d, add + r * out_ld)), d, out + offset + j + r * out_ld);
+      }
+    }
+    return;
+  }
   for (int64_t r = 0; r < rows; ++r) {
     const float* v = tile + r * ld;
     const int64_t to = offset + r * out_ld;
@@ -193,19 +208,20 @@ void GateArray(float* y, const float* x, const float* gate, int64_t count) {
   HWY_DYNAMIC_DISPATCH(GateArrayT)(y, x, gate, count);
 }
 
-bool EpilogueServable(const NodeRef& ref) {
-  if (ref.node.epilogue.size() > Epilogue::kMaxOps) return false;
+bool EpilogueServable(const NodeRef& ref, size_t first) {
+  if (ref.node.epilogue.size() - first > Epilogue::kMaxOps) return false;
   bool only_unary = true;
-  for (const EpilogueStep& step : ref.node.epilogue) {
+  for (const EpilogueStep& step : std::span(ref.node.epilogue).subspan(first)) {
+    if (step.kind == EpilogueStep::Kind::kNorm) return false;
     if (step.kind == EpilogueStep::Kind::kGlu && !only_unary) return false;
     only_unary = only_unary && step.kind == EpilogueStep::Kind::kUnary;
   }
   return true;
 }
 
-Epilogue BindEpilogue(const CpuCall& call) {
+Epilogue BindEpilogue(const CpuCall& call, size_t first) {
   Epilogue bound;
-  for (const EpilogueStep& step : call.ref.node.epilogue) {
+  for (const EpilogueStep& step : std::span(call.ref.node.epilogue).subspan(first)) {
     EpilogueOp& op = bound.ops[bound.count++];
     op.kind = step.kind;
     op.unary = step.unary;

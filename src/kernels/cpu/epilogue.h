@@ -29,9 +29,10 @@ struct Epilogue {
   bool glu = false;
 };
 
-// Whether ApplyEpilogue can do this node's steps: at most kMaxOps, and before a GLU only unary ones.
-bool EpilogueServable(const NodeRef& ref);
-Epilogue BindEpilogue(const CpuCall& call);
+// Whether ApplyEpilogue can do this node's steps from step `first` on: at most kMaxOps, no norm, and before a GLU only
+// unary ones.
+bool EpilogueServable(const NodeRef& ref, size_t first = 0);
+Epilogue BindEpilogue(const CpuCall& call, size_t first = 0);
 
 // Applies the steps to `rows` rows of `width` results, which lie `ld` apart in `tile`, and stores them at
 // out[offset + r * out_ld + j]. Residuals are read at the same place; `column` is the first result's feature. With a

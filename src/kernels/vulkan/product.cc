@@ -42,6 +42,7 @@ bool ReadFinish(const NodeRef& ref, Finish& finish) {
         finish.slope = step.input;
         finish.slope_per_channel = ref.in(step.input).elements() > 1;
         break;
+      case EpilogueStep::Kind::kNorm: return false;
     }
     for (int s = 0; s < shift; s += 4) {
       if ((finish.steps >> s & 15) == code) return false;
