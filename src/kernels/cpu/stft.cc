@@ -32,6 +32,13 @@ std::vector<float> Centered(const float* window, int64_t size, int64_t n_fft, fl
   return w;
 }
 
+// Each value once for every channel: a loop over samples and channels becomes one over floats.
+std::vector<float> ForEachChannel(const std::vector<float>& window, int64_t channels) {
+  std::vector<float> wide(window.size() * channels);
+  for (size_t i = 0; i < wide.size(); ++i) wide[i] = window[i / channels];
+  return wide;
+}
+
 // ---- Forward ----
 
 bool StftSupports(const NodeRef& ref, const DeviceCaps&) {
@@ -47,13 +54,11 @@ Status StftRun(const CpuCall& call) {
   TIMBRE_TRY(const RealFft fft, RealFft::Create(a.n_fft));
   const int64_t samples = call.ref.in(0)[1], channels = call.ref.in(0)[2];
   const int64_t batch = call.ref.out()[0], frames = call.ref.out()[1], bins = call.ref.out()[2];
-  const std::vector<float> window = Centered(call.in[1], call.ref.in(1)[0], a.n_fft, a.scale);
+  const std::vector<float> window = ForEachChannel(Centered(call.in[1], call.ref.in(1)[0], a.n_fft, a.scale), channels);
   call.pool.ForEach(batch * frames, [&](int64_t index, int worker) {
     const Buffers b(call.scratch, worker, a.n_fft, channels);
     const float* x = call.in[0] + (index / frames * samples + index % frames * a.hop) * channels;
-    for (int64_t i = 0; i < a.n_fft; ++i) {
-      for (int64_t c = 0; c < channels; ++c) b.frame[i * channels + c] = x[i * channels + c] * window[i];
-    }
+    for (int64_t i = 0; i < a.n_fft * channels; ++i) b.frame[i] = x[i] * window[i];
     fft.Forward(b.frame, b.spectrum, b.work, channels);
     float* y = call.out[0] + index * bins * 2 * channels;
     for (int64_t k = 0; k < bins; ++k) {
@@ -82,6 +87,7 @@ Status IstftRun(const CpuCall& call) {
   const int64_t batch = call.ref.in(0)[0], frames = call.ref.in(0)[1], bins = call.ref.in(0)[2];
   const int64_t channels = call.ref.out()[2], length = a.length;
   const std::vector<float> window = Centered(call.in[1], call.ref.in(1)[0], a.n_fft, 1.0f);
+  const std::vector<float> scaled = ForEachChannel(Centered(call.in[1], call.ref.in(1)[0], a.n_fft, a.scale), channels);
   std::fill_n(call.out[0], batch * length * channels, 0.0f);
 
   const auto add = [&](int64_t n, int64_t f, int worker) {
@@ -97,10 +103,7 @@ Status IstftRun(const CpuCall& call) {
     const int64_t begin = f * a.hop - a.crop;  // of the output that the frame lies at
     const int64_t lo = std::max<int64_t>(0, -begin), hi = std::min<int64_t>(a.n_fft, length - begin);
     float* y = call.out[0] + (n * length + begin) * channels;
-    for (int64_t i = lo; i < hi; ++i) {
-      const float w = window[i] * a.scale;
-      for (int64_t c = 0; c < channels; ++c) y[i * channels + c] += b.frame[i * channels + c] * w;
-    }
+    for (int64_t i = lo * channels; i < hi * channels; ++i) y[i] += b.frame[i] * scaled[i];
   };
   // Runs of frames that are long enough that each overlaps only its neighbours: first every other one, then those
   // between. So no two threads add to the same sample, and the order of the additions is always the same.
@@ -115,16 +118,23 @@ Status IstftRun(const CpuCall& call) {
   }
   if (!a.normalize) return {};
 
-  std::vector<float> sum(length, 0.0f);
-  for (int64_t f = 0; f < frames; ++f) {
-    const int64_t begin = f * a.hop - a.crop;
-    const int64_t hi = std::min<int64_t>(a.n_fft, length - begin);
-    for (int64_t i = std::max<int64_t>(0, -begin); i < hi; ++i) sum[begin + i] += window[i] * window[i];
-  }
-  call.pool.ForRange(batch * length, 4096, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) {
-      float* y = call.out[0] + i * channels;
-      for (int64_t c = 0; c < channels; ++c) y[c] /= sum[i % length];
+  std::vector<float> squares(window.size()), sum(length, 0.0f);
+  for (size_t i = 0; i < window.size(); ++i) squares[i] = window[i] * window[i];
+  call.pool.ForRange(length, 4096, [&](int64_t first, int64_t last, int) {
+    for (int64_t f = 0; f < frames; ++f) {
+      const int64_t begin = f * a.hop - a.crop;
+      const int64_t hi = std::min<int64_t>(a.n_fft, last - begin);
+      for (int64_t i = std::max<int64_t>(0, first - begin); i < hi; ++i) sum[begin + i] += squares[i];
+    }
+    for (int64_t n = 0; n < batch; ++n) {
+      float* y = call.out[0] + n * length * channels;
+      if (channels == 2) {
+        for (int64_t i = first; i < last; ++i) y[2 * i] /= sum[i], y[2 * i + 1] /= sum[i];
+        continue;
+      }
+      for (int64_t i = first; i < last; ++i) {
+        for (int64_t c = 0; c < channels; ++c) y[i * channels + c] /= sum[i];
+      }
     }
   });
   return {};
