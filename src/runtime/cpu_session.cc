@@ -234,7 +234,10 @@ class CpuSession : public Session {
       });
     }
     TIMBRE_CHECK(Validate(graph_));
-    plan_ = PlanMemory(graph_, options_.toggles.static_plan && !options_.verify);
+    const bool reuse = options_.toggles.static_plan && !options_.verify;
+    plan_ = PlanMemory(graph_, reuse, kAlignment, true);
+    // What spares copies may cost memory, since all parts of a concatenation live as long as the longest.
+    if (MemoryPlan plain = PlanMemory(graph_, reuse); plan_.bytes > plain.bytes / 4 * 5) plan_ = std::move(plain);
     if (options_.faults) TIMBRE_CHECK(options_.faults->Pass(FaultPoint::kAllocation, "arena"));
     TIMBRE_TRY(arena_, AlignedBytes::Allocate(static_cast<size_t>(plan_.bytes)));
     // Addresses never change: they are worked out once, so that a run allocates nothing.
@@ -252,8 +255,7 @@ class CpuSession : public Session {
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       const Node& node = graph_.nodes[i];
       ladders_.emplace_back(shared_, node);
-      // A reshape in place has nothing to do.
-      if (node.op == Op::kReshape && bindings_[i].in[0] == bindings_[i].out[0]) continue;
+      if (plan_.idle[i]) continue;
       if (tuner.on()) ladders_.back().Choose(tuner, bindings_[i].in, bindings_[i].out);
       TIMBRE_CHECK(ladders_.back().Prepare());
     }
@@ -271,7 +273,7 @@ class CpuSession : public Session {
     }
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       const Binding& binding = bindings_[i];
-      if (graph_.nodes[i].op == Op::kReshape && binding.in[0] == binding.out[0]) continue;
+      if (plan_.idle[i]) continue;
       if (profile_) {
         const auto start = Clock::now();
         TIMBRE_CHECK(ladders_[i].Run(binding.in, binding.out));

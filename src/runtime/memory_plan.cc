@@ -33,9 +33,20 @@ bool ElementWise(const Graph& graph, const Node& node) {
   }
 }
 
+// Elements of one step along `axis`, or 0 where what lies along it is not contiguous: axes before it are longer than 1.
+int64_t StepAlong(const Shape& shape, int axis) {
+  if (axis < 0) axis += shape.rank();
+  for (int i = 0; i < axis; ++i) {
+    if (shape[i] != 1) return 0;
+  }
+  int64_t step = 1;
+  for (int i = axis + 1; i < shape.rank(); ++i) step *= shape[i];
+  return step;
+}
+
 }  // namespace
 
-MemoryPlan PlanMemory(const Graph& graph, bool reuse, int64_t alignment) {
+MemoryPlan PlanMemory(const Graph& graph, bool reuse, int64_t alignment, bool views) {
   const size_t count = graph.tensors.size();
   std::vector<int> first(count, kUntilEnd), last(count, -2);
   for (const GraphPort& port : graph.inputs) first[port.tensor] = -1, last[port.tensor] = -1;
@@ -50,6 +61,7 @@ MemoryPlan PlanMemory(const Graph& graph, bool reuse, int64_t alignment) {
   MemoryPlan plan;
   std::vector<Block> blocks;
   std::vector<int> block_of(count, -1);
+  std::vector<int64_t> within(count, 0);  // bytes from the block's start
   auto new_block = [&](TensorId id) {
     block_of[id] = static_cast<int>(blocks.size());
     blocks.push_back({BytesOf(graph.shape(id), alignment), first[id], reuse ? last[id] : kUntilEnd, -1});
@@ -57,14 +69,69 @@ MemoryPlan PlanMemory(const Graph& graph, bool reuse, int64_t alignment) {
   for (const GraphPort& port : graph.inputs) {
     if (block_of[port.tensor] < 0) new_block(port.tensor);
   }
+  plan.idle.assign(graph.nodes.size(), false);
+  // Moves the blocks of a concatenation's parts into one, where each part has a block of its own size to itself.
+  const auto join = [&](const Node& node) {
+    const Shape& whole = graph.shape(node.outputs[0]);
+    const int axis = node.As<ConcatAttrs>().axis;
+    const int64_t step = StepAlong(whole, axis);
+    std::vector<int> parts;
+    for (const TensorId id : node.inputs) {
+      const int64_t bytes = graph.shape(id).elements() * 4;
+      if (step == 0 || block_of[id] < 0 || within[id] != 0 || blocks[block_of[id]].bytes != bytes ||
+          bytes % alignment != 0 || std::find(parts.begin(), parts.end(), block_of[id]) != parts.end()) {
+        return false;
+      }
+      parts.push_back(block_of[id]);
+    }
+    new_block(node.outputs[0]);
+    Block& joined = blocks.back();
+    int64_t at = 0;
+    for (const int part : parts) {
+      joined.first = std::min(joined.first, blocks[part].first);
+      joined.last = std::max(joined.last, blocks[part].last);
+      for (size_t id = 0; id < count; ++id) {
+        if (block_of[id] != part) continue;
+        block_of[id] = static_cast<int>(blocks.size()) - 1;
+        within[id] += at;
+      }
+      at += blocks[part].bytes;
+      blocks[part] = {};  // nothing is left in it
+    }
+    return true;
+  };
+  // Whether a slice can be a part of its source's block. Small ones are copied, so as not to keep the rest alive.
+  const auto lies_within = [&](const Node& node, int64_t* at) {
+    const auto& attrs = node.As<SliceAttrs>();
+    const TensorId source = node.inputs[0];
+    const int64_t step = StepAlong(graph.shape(source), attrs.axis);
+    *at = attrs.begin * step * 4;
+    return step != 0 && attrs.step == 1 && block_of[source] >= 0 && *at % alignment == 0 &&
+           2 * graph.shape(node.outputs[0]).elements() >= graph.shape(source).elements();
+  };
   for (int i = 0; i < static_cast<int>(graph.nodes.size()); ++i) {
     const Node& node = graph.nodes[i];
+    int64_t at = 0;
+    if (reuse && views && node.op == Op::kConcat && join(node)) {
+      plan.idle[i] = true;
+      continue;
+    }
+    if (reuse && views && node.op == Op::kSlice && lies_within(node, &at)) {
+      const TensorId id = node.outputs[0];
+      block_of[id] = block_of[node.inputs[0]];
+      within[id] = within[node.inputs[0]] + at;
+      blocks[block_of[id]].last = std::max(blocks[block_of[id]].last, last[id]);
+      plan.idle[i] = true;
+      continue;
+    }
     for (const TensorId id : node.outputs) {
       const TensorId source = node.inputs.empty() ? kNoTensor : node.inputs[0];
       // The block, not only the tensor, must die here: a reshaped twin may be read later.
       if (reuse && ElementWise(graph, node) && source != kNoTensor && block_of[source] >= 0 &&
           (node.op == Op::kReshape || blocks[block_of[source]].last == i)) {
         block_of[id] = block_of[source];
+        within[id] = within[source];
+        plan.idle[i] = node.op == Op::kReshape;
         Block& block = blocks[block_of[id]];
         block.last = std::max(block.last, last[id]);
         ++plan.in_place;
@@ -81,6 +148,7 @@ MemoryPlan PlanMemory(const Graph& graph, bool reuse, int64_t alignment) {
   std::vector<int> placed;
   for (const int b : order) {
     Block& block = blocks[b];
+    if (block.bytes == 0) continue;
     std::vector<std::pair<int64_t, int64_t>> taken;
     for (const int p : placed) {
       if (blocks[p].first <= block.last && block.first <= blocks[p].last) {
@@ -108,7 +176,7 @@ MemoryPlan PlanMemory(const Graph& graph, bool reuse, int64_t alignment) {
   }
   plan.offsets.assign(count, -1);
   for (size_t id = 0; id < count; ++id) {
-    if (block_of[id] >= 0) plan.offsets[id] = blocks[block_of[id]].offset;
+    if (block_of[id] >= 0) plan.offsets[id] = blocks[block_of[id]].offset + within[id];
   }
   return plan;
 }

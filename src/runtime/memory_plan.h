@@ -17,10 +17,14 @@ struct MemoryPlan {
   // The least that any plan could need: the largest sum of sizes alive at once.
   int64_t lower_bound = 0;
   int in_place = 0;  // nodes that write where they read
+  // For each node whether its outputs lie where its inputs do, value for value: running it would change nothing.
+  std::vector<bool> idle;
 };
 
 // `reuse` false gives every tensor memory of its own (reshapes too), so that every value can be looked at after a run.
-// Element sizes are 4 bytes; offsets are multiples of `alignment`.
-MemoryPlan PlanMemory(const Graph& graph, bool reuse, int64_t alignment = static_cast<int64_t>(kAlignment));
+// With `views`, which needs `reuse`, the parts of a concatenation are computed where they will lie in it, and a slice
+// that is most of a tensor lies within that. Element sizes are 4 bytes; offsets are multiples of `alignment`.
+MemoryPlan PlanMemory(const Graph& graph, bool reuse, int64_t alignment = static_cast<int64_t>(kAlignment),
+                      bool views = false);
 
 }  // namespace timbre
