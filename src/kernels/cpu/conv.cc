@@ -199,9 +199,9 @@ Status LinearRun(const CpuCall& call) {
 constexpr uint32_t kWeightAndBias = 0b110;
 
 const KernelRow kRows[] = {
-    {Op::kConv, DeviceKind::kCpu, Tier::kFast, "conv_product", 2, ConvSupports, ConvRun, ConvScratch, ConvPack,
+    {Op::kConv, DeviceKind::kCpu, Tier::kFast, "conv_product", 3, ConvSupports, ConvRun, ConvScratch, ConvPack,
      kWeightAndBias},
-    {Op::kLinear, DeviceKind::kCpu, Tier::kFast, "linear_product", 2, LinearSupports, LinearRun, LinearScratch,
+    {Op::kLinear, DeviceKind::kCpu, Tier::kFast, "linear_product", 3, LinearSupports, LinearRun, LinearScratch,
      LinearPack, kWeightAndBias},
 };
 

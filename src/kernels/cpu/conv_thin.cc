@@ -431,8 +431,12 @@ Status FewOutputsRun(const CpuCall& call) {
   const int64_t inner = std::min((std::max<int64_t>(g.pad[2], 0) + g.stride[2] - 1) / g.stride[2], g.out[2]);
   const int64_t last = g.in[2] - 1 + g.pad[2] - reach;
   const int64_t outer = std::max(last < 0 ? 0 : std::min(last / g.stride[2] + 1, g.out[2]), inner);
-  call.pool.ForRange(lines, grain, [&](int64_t begin, int64_t end, int) {
-    for (int64_t line = begin; line < end; ++line) {
+  // Long lines in pieces, so that one alone has work for all threads.
+  constexpr int64_t kPiece = 1024;
+  const int64_t pieces = (g.out[2] + kPiece - 1) / kPiece;
+  call.pool.ForRange(lines * pieces, grain, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t line = i / pieces, first = i % pieces * kPiece, until = std::min(first + kPiece, g.out[2]);
       const int64_t h = line % g.out[1], d = line / g.out[1] % g.out[0], n = line / g.out[1] / g.out[0];
       float* y = call.out[0] + line * line_floats;
       // `count` positions from `at` on, with the taps that lie within.
@@ -455,10 +459,11 @@ Status FewOutputsRun(const CpuCall& call) {
                       packed, s.out, count, y + at * outputs + group * s.out, outputs);
         }
       };
-      for (int64_t i = 0; i < inner; ++i) part(i, 1);
-      if (outer > inner) part(inner, outer - inner);
-      for (int64_t i = outer; i < g.out[2]; ++i) part(i, 1);
-      FinishLine(epilogue, g.out[2], outputs, call.out[0], line * line_floats);
+      const int64_t inside = std::clamp(inner, first, until), outside = std::clamp(outer, inside, until);
+      for (int64_t at = first; at < inside; ++at) part(at, 1);
+      if (outside > inside) part(inside, outside - inside);
+      for (int64_t at = outside; at < until; ++at) part(at, 1);
+      FinishLine(epilogue, until - first, outputs, call.out[0], line * line_floats + first * outputs);
     }
   });
   return {};

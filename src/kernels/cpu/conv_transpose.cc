@@ -238,7 +238,7 @@ Status Run(const CpuCall& call) {
 const KernelRow kRows[] = {
     {Op::kConvTranspose, DeviceKind::kCpu, Tier::kFast, "conv_transpose_product_f16", 1, Supports, Run<Halves>,
      Scratch<Halves>, Pack<Halves>, 0b110, Precision::kF16},
-    {Op::kConvTranspose, DeviceKind::kCpu, Tier::kFast, "conv_transpose_product", 2, Supports, Run<Floats>,
+    {Op::kConvTranspose, DeviceKind::kCpu, Tier::kFast, "conv_transpose_product", 3, Supports, Run<Floats>,
      Scratch<Floats>, Pack<Floats>, 0b110},
 };
 

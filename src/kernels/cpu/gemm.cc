@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/cache.h"
+#include "kernels/cpu/fetch.h"
 
 namespace timbre {
 namespace {
@@ -14,35 +15,25 @@ namespace {
 constexpr int64_t kCacheBytes = 512 << 10;
 // What the first-level cache should hold of the rows to come: a third of the usual 48 KiB.
 constexpr int64_t kFloatsAhead = (16 << 10) / sizeof(float);
-constexpr int64_t kLineFloats = 16;
 
 constexpr int64_t kPiecesAThread = 8;
 
 // Also breaks powers of two.
 int64_t GatherLd(int64_t k) { return (k + 15) / 16 * 16 + 16; }
 
-// Asks for the cache lines of `rows` runs of `width` floats, `ld` apart. Inline, because GCC drops calls of functions
-// that do nothing but this.
-[[gnu::always_inline]] inline void Fetch(const float* p, int64_t rows, int64_t width, int64_t ld) {
-  for (int64_t r = 0; r < rows; ++r, p += ld) {
-    for (int64_t i = 0; i < width; i += kLineFloats) __builtin_prefetch(p + i);
-    __builtin_prefetch(p + width - 1);
-  }
-}
-
-// The same for piece `part` of `parts` of what a block's rows read.
+// Asks for piece `part` of `parts` of what a block's rows read; of several runs the last alone, because the lines of
+// the others were read for the positions above.
 [[gnu::always_inline]] inline void FetchRows(const GemmRows::Place& place, const GemmTap* taps, int64_t rows,
                                              int64_t part, int64_t parts) {
-  for (int64_t t = 0; t < place.tap_count; ++t) {
-    const float* a = place.a + taps[t].a;
-    const int64_t k = taps[t].k;
-    if (place.lda <= k) {  // the rows touch or overlap
-      const int64_t count = (rows - 1) * place.lda + k, first = count * part / parts;
-      Fetch(a + first, 1, count * (part + 1) / parts - first, 0);
-    } else {
-      const int64_t first = rows * part / parts;
-      Fetch(a + first * place.lda, rows * (part + 1) / parts - first, k, place.lda);
-    }
+  if (place.tap_count == 0) return;
+  const GemmTap& last = taps[place.tap_count - 1];
+  const float* a = place.a + last.a;
+  if (place.lda <= last.k) {  // the rows touch or overlap
+    const int64_t count = (rows - 1) * place.lda + last.k, first = count * part / parts;
+    Fetch(a + first, 1, count * (part + 1) / parts - first, 0);
+  } else {
+    const int64_t first = rows * part / parts;
+    Fetch(a + first * place.lda, rows * (part + 1) / parts - first, last.k, place.lda);
   }
 }
 
@@ -85,9 +76,9 @@ Pieces PiecesOf(const GemmShape& shape, const PackedLayout& layout, const MicroK
 
 PackedLayout::PackedLayout(int64_t depth, int64_t columns, bool gated, int64_t run)
     : k(depth), n(columns), glu(gated), lanes(CurrentMicro().lanes) {
-  for (const int f : {4, 2}) {
-    if (!glu && fold == 1 && columns * f <= lanes && run % f == 0) fold = f;
-  }
+  // A whole panel reads half as many of the rows' floats for its sums as half a panel.
+  if (glu || lanes < 4 || run % 2 != 0 || columns > lanes) return;
+  fold = run % 4 == 0 && columns * 4 <= lanes ? 4 : 2;
 }
 
 bool RowsEvictEachOther(int64_t rows, int64_t lda) {
@@ -125,13 +116,6 @@ void Gemm(const GemmRows& rows, const GemmShape& shape, const float* packed, con
   // Rows that are gathered stay with their task instead, and the panels come to them.
   const bool in_place = rows.in_place(micro.block_rows);
   const int64_t groups = (panels + pieces.group - 1) / pieces.group;
-  // Whether the epilogue does the same to every feature.
-  bool alike = true;
-  for (int n = 0; n < epilogue.count; ++n) {
-    const EpilogueOp& op = epilogue.ops[n];
-    alike = alike && (op.kind == EpilogueStep::Kind::kUnary || op.kind == EpilogueStep::Kind::kAdd ||
-                      (op.kind == EpilogueStep::Kind::kPRelu && !op.per_feature));
-  }
   const int64_t splits = in_place ? std::max(pieces.splits, groups) : pieces.splits;
 
   pool.ForEach(pieces.count * splits, [&](int64_t task, int worker) {
@@ -185,19 +169,19 @@ void Gemm(const GemmRows& rows, const GemmShape& shape, const float* packed, con
         const int64_t width = std::min(layout.panel_outputs(), layout.outputs() - first);
         const float* b = weights + p * micro.panel * shape.k;
         const float* bias = packed + p * micro.panel;
-        const MicroFn product = layout.fold == 4   ? micro.folded.by4
-                                : layout.fold == 2 ? micro.folded.by2
-                                : half             ? micro.half
-                                                   : micro.full;
+        const MicroFn product = layout.fold == 1   ? (half ? micro.half : micro.full)
+                                : layout.fold == 4 ? micro.folded.half_by4
+                                : half             ? micro.folded.half_by2
+                                                   : micro.folded.full_by2;
         // Whole panels with nothing to do to them go straight to memory.
-        const bool direct = epilogue.count == 0 && width == panel && layout.fold == 1;
+        const bool direct = epilogue.count == 0 && width == panel && (layout.fold == 1 || !half);
         const Block& block = at[i];
         const int64_t count = block.count;
         if (i == 0 && block.whole) fetch_results(count, width, block.offset + first);
         if (i + 1 < blocks) {
           const Block& next = at[i + 1];
           if (next.whole) fetch_results(next.count, width, next.offset + first);
-          const int64_t row_floats = std::min(shape.k, next.place.lda * next.place.tap_count);
+          const int64_t row_floats = std::min(shape.k, next.place.lda);
           if (next.count * row_floats <= kFloatsAhead) {
             FetchRows(next.place, taps + (i + 1) * max_taps, next.count, p - group, in_group);
           }
@@ -209,10 +193,8 @@ void Gemm(const GemmRows& rows, const GemmShape& shape, const float* packed, con
                 GemmStart::kBias, bias, to, to_ld);
         if (to != tile) continue;
         if (block.whole) {
-          // Rows that lie side by side here and there are as good as one.
-          const bool one = alike && width == ldc && width == tile_ld;
-          ApplyEpilogue(epilogue, tile, tile_ld, micro.lanes, one ? 1 : count, one ? count * width : width,
-                        column + first, c, block.offset + first, ldc);
+          ApplyEpilogue(epilogue, tile, tile_ld, micro.lanes, count, width, column + first, c, block.offset + first,
+                        ldc);
           continue;
         }
         for (int64_t r = 0; r < count; ++r) {

@@ -24,7 +24,7 @@ struct PackedLayout {
   int64_t outputs() const { return glu ? n / 2 : n; }
   int64_t panel_outputs() const { return glu ? lanes : 2 * lanes; }
   int64_t panels() const { return (outputs() + panel_outputs() - 1) / panel_outputs(); }
-  bool half(int64_t panel) const { return !glu && outputs() - panel * 2 * lanes <= lanes; }
+  bool half(int64_t panel) const { return !glu && (outputs() - panel * 2 * lanes) * fold <= lanes; }
   int64_t bias_floats() const { return panels() * 2 * lanes; }
   int64_t floats() const {
     return bias_floats() + (panels() * 2 - (half(panels() - 1) ? 1 : 0)) * lanes * ((k + fold - 1) / fold);

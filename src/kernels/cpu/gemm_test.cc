@@ -95,7 +95,7 @@ TEST_P(EveryTarget, ProductsAroundTheBlocksEdges) {
 
 TEST_P(EveryTarget, FewColumnsWhoseTermsComeInPairs) {
   for (const int64_t m : {1, 3, 5, 6, 13, 14, 15, 41}) {
-    for (const int64_t n : {1, 2, 3, 4, 5, 6, 8, 9}) {
+    for (const int64_t n : {1, 2, 3, 4, 5, 6, 8, 9, 12, 16, 17}) {
       for (const int64_t k : {2, 4, 6, 20}) Expect({m, k, n, 3, false, k % 4 == 0 ? 4 : 2}, 2);
     }
   }

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <utility>
 
+#include "kernels/cpu/fetch.h"
 #include "kernels/cpu/simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -31,7 +32,6 @@ constexpr int kBlockRows = 14;
 #else
 constexpr int kBlockRows = 6;
 #endif
-constexpr int kLineFloats = 16;  // of a cache line
 static_assert(kBlockRows <= kMaxBlockRows && 2 * kLanes <= kMaxPanel);
 
 // An empty statement that the compiler cannot see through. Without it GCC gives every row a pointer of its own, and
@@ -49,10 +49,12 @@ HWY_INLINE void Block(const GemmTap* HWY_RESTRICT taps, int64_t tap_count, const
   const Tag d;
   Vec acc[kRows][kVectors];
   if (start == GemmStart::kAccumulate) {
+    const float* from = c;
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 2
-      for (int j = 0; j < kVectors; ++j) acc[i][j] = hn::LoadU(d, c + i * ldc + j * kLanes);
+      for (int j = 0; j < kVectors; ++j) acc[i][j] = hn::LoadU(d, from + j * kLanes);
+      from += ldc;
     }
   } else {
 #pragma GCC unroll 2
@@ -89,10 +91,14 @@ HWY_INLINE void Block(const GemmTap* HWY_RESTRICT taps, int64_t tap_count, const
       q += ldb;
     }
   }
+  // Without this GCC works out where every row goes before the sums, and parks the addresses on the stack meanwhile.
+  float* to = c;
+  Hide(to);
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 2
-    for (int j = 0; j < kVectors; ++j) hn::StoreU(acc[i][j], d, c + i * ldc + j * kLanes);
+    for (int j = 0; j < kVectors; ++j) hn::StoreU(acc[i][j], d, to + j * kLanes);
+    to += ldc;
   }
 }
 
@@ -141,15 +147,18 @@ HWY_INLINE Vec LoadRepeated(const float* p) {
   }
 }
 
-template <int kRows, int kFold>
+template <int kRows, int kVectors, int kFold>
 HWY_INLINE void FoldedBlock(const GemmTap* HWY_RESTRICT taps, int64_t tap_count, const float* HWY_RESTRICT a,
                             int64_t lda, const float* HWY_RESTRICT b, int64_t ldb, GemmStart start,
                             const float* HWY_RESTRICT bias, float* HWY_RESTRICT c, int64_t ldc) {
   const Tag d;
-  Vec acc[kRows];
-  const Vec first = start == GemmStart::kBias ? hn::LoadU(d, bias) : hn::Zero(d);
+  Vec acc[kRows][kVectors];
+#pragma GCC unroll 2
+  for (int j = 0; j < kVectors; ++j) {
+    const Vec first = start == GemmStart::kBias ? hn::LoadU(d, bias + j * kLanes) : hn::Zero(d);
 #pragma GCC unroll 16
-  for (int i = 0; i < kRows; ++i) acc[i] = first;
+    for (int i = 0; i < kRows; ++i) acc[i][j] = first;
+  }
   constexpr int kGroups = (kRows + 2) / 3;
   for (int64_t t = 0; t < tap_count; ++t) {
     const float* p[kGroups];
@@ -159,30 +168,45 @@ HWY_INLINE void FoldedBlock(const GemmTap* HWY_RESTRICT taps, int64_t tap_count,
     for (int64_t k = taps[t].k; k > 0; k -= kFold) {
 #pragma GCC unroll 5
       for (int g = 0; g < kGroups; ++g) Hide(p[g]);
-      const Vec bv = hn::LoadU(d, q);
+      Vec bv[kVectors];
+#pragma GCC unroll 2
+      for (int j = 0; j < kVectors; ++j) bv[j] = hn::LoadU(d, q + j * kLanes);
 #pragma GCC unroll 16
-      for (int i = 0; i < kRows; ++i) acc[i] = hn::MulAdd(LoadRepeated<kFold>(p[i / 3] + (i % 3) * lda), bv, acc[i]);
+      for (int i = 0; i < kRows; ++i) {
+        const Vec av = LoadRepeated<kFold>(p[i / 3] + (i % 3) * lda);
+#pragma GCC unroll 2
+        for (int j = 0; j < kVectors; ++j) acc[i][j] = hn::MulAdd(av, bv[j], acc[i][j]);
+      }
 #pragma GCC unroll 5
       for (int g = 0; g < kGroups; ++g) p[g] += kFold;
-      q += kLanes;
+      q += kVectors * kLanes;
     }
   }
-  HWY_ALIGN int32_t every[kLanes] = {};
-  for (int j = 0; j < kLanes / kFold; ++j) every[j] = j * kFold;
-  const auto valid = hn::SetTableIndices(d, every);
+  if constexpr (kVectors == 2) {
+    static_assert(kFold == 2);
 #pragma GCC unroll 16
-  for (int i = 0; i < kRows; ++i) {
-    Vec sum = hn::Add(acc[i], hn::Shuffle2301(acc[i]));
-    if constexpr (kFold == 4) sum = hn::Add(sum, hn::Shuffle1032(sum));
-    hn::StoreU(hn::TableLookupLanes(sum, valid), d, c + i * ldc);
+    for (int i = 0; i < kRows; ++i) {
+      hn::StoreU(hn::Add(hn::ConcatEven(d, acc[i][1], acc[i][0]), hn::ConcatOdd(d, acc[i][1], acc[i][0])), d,
+                 c + i * ldc);
+    }
+  } else {
+    HWY_ALIGN int32_t every[kLanes] = {};
+    for (int j = 0; j < kLanes / kFold; ++j) every[j] = j * kFold;
+    const auto valid = hn::SetTableIndices(d, every);
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) {
+      Vec sum = hn::Add(acc[i][0], hn::Shuffle2301(acc[i][0]));
+      if constexpr (kFold == 4) sum = hn::Add(sum, hn::Shuffle1032(sum));
+      hn::StoreU(hn::TableLookupLanes(sum, valid), d, c + i * ldc);
+    }
   }
 }
 
-template <int kFold>
+template <int kVectors, int kFold>
 void FoldedRows(int64_t rows, const GemmTap* taps, int64_t tap_count, const float* a, int64_t lda, const float* b,
                 int64_t ldb, GemmStart start, const float* bias, float* c, int64_t ldc) {
   const auto run = [&]<int kRows>() HWY_ATTR {
-    FoldedBlock<kRows, kFold>(taps, tap_count, a, lda, b, ldb, start, bias, c, ldc);
+    FoldedBlock<kRows, kVectors, kFold>(taps, tap_count, a, lda, b, ldb, start, bias, c, ldc);
     a += kRows * lda;
     c += kRows * ldc;
     rows -= kRows;
@@ -207,7 +231,7 @@ MicroKernels MakeMicro() {
                      .half = &Rows<1>,
                      .full_fetching = &FetchingRows};
 #if HWY_TARGET != HWY_SCALAR
-  micro.folded = {.by2 = &FoldedRows<2>, .by4 = &FoldedRows<4>};
+  micro.folded = {.full_by2 = &FoldedRows<2, 2>, .half_by2 = &FoldedRows<1, 2>, .half_by4 = &FoldedRows<1, 4>};
 #endif
   return micro;
 }

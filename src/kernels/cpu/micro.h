@@ -22,14 +22,14 @@ enum class GemmStart : uint8_t { kZero, kBias, kAccumulate };
 using MicroFn = void (*)(int64_t rows, const GemmTap* taps, int64_t tap_count, const float* a, int64_t lda,
                          const float* b, int64_t ldb, GemmStart start, const float* bias, float* c, int64_t ldc);
 
-// The same for a product of so few columns that a vector holds each of them `fold` times, once for every place that k
-// takes modulo `fold`: row i of b is lanes [0, lanes), where lane j * fold + q belongs to column j and to term i * fold
-// + q, and ldb is lanes / fold. Taps are multiples of `fold`; so are the sums, which are added up last: for two (x0 +
-// x1), for four (x0 + x1) + (x2 + x3). Bias j is lane j * fold of `bias`, whose other lanes are 0. Every row is stored
-// as a whole vector of which the first lanes / fold are valid, in the order of the rows: where ldc is less than
-// `lanes`, the next row overwrites the rest of the one before.
+// The same for a product of so few columns that a panel holds each of them `fold` times, once for every place that k
+// takes modulo `fold`: row i of b is floats [0, width) of a panel of one or two vectors, where float j * fold + q
+// belongs to column j and to term i * fold + q, and ldb is width / fold. Taps are multiples of `fold`; so are the sums,
+// which are added up last: for two x0 + x1, for four (x0 + x1) + (x2 + x3). Bias j is float j * fold of `bias`, whose
+// others are 0. Every row is stored as a whole vector of which the first width / fold are valid, in the order of the
+// rows: where ldc is less than `lanes`, the next row overwrites the rest of the one before.
 struct FoldedKernels {
-  MicroFn by2 = nullptr, by4 = nullptr;  // null where a vector has too few lanes
+  MicroFn full_by2 = nullptr, half_by2 = nullptr, half_by4 = nullptr;  // null where a vector has too few lanes
 };
 
 // Of one run of k terms, started from zero, by one full panel, while the panel at `fetch`, as large, comes into the
