@@ -2,7 +2,6 @@
 // float32.
 #include <algorithm>
 #include <bit>
-#include <cmath>
 
 #include "kernels/cpu/half_micro.h"
 #include "kernels/cpu/half_x86.h"
@@ -45,7 +44,7 @@ struct AttentionShape {
   int64_t key_bytes() const { return kScaleBytes + head * kHalfPanel * 2; }
   int64_t value_bytes() const { return kScaleBytes + head_padded * kHalfPanel * 2; }
   int64_t worker_bytes() const {
-    return (query_rows * (head + 32 + head_padded + 3) + kHalfBlockRows * kKeyBlock + 4 * 16) * 4 / kAlignment *
+    return (query_rows * (head + 32 + head_padded + 2 + 16) + kHalfBlockRows * kKeyBlock + 4 * 16) * 4 / kAlignment *
            kAlignment;
   }
 };
@@ -108,55 +107,72 @@ TIMBRE_HALF void PackValues(const HalfKernels& halves, const AttentionShape& s, 
   }
 }
 
-// 2^x to 2^-18 of it, which halves do not see: interpolated on [-1/2, 1/2] at Chebyshev's points.
+// 2^x for x <= 0, to 2^-13 of it, a quarter of a half's last digit: a cubic through 2^f at Chebyshev's points of [0,
+// 1].
 TIMBRE_HALF inline __m512 Exp2(__m512 x) {
-  const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT);
-  const __m512 f = _mm512_sub_ps(x, whole);
-  __m512 p = _mm512_set1_ps(9.6663684e-3f);
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(5.5921976e-2f));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(2.4022349e-1f));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(6.9312105e-1f));
-  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.0f));
-  return _mm512_scalef_ps(p, whole);
+  x = _mm512_max_ps(x, _mm512_set1_ps(-100.0f));  // results below float32's normal numbers take 400 times as long
+  const __m512 f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF);
+  __m512 p = _mm512_set1_ps(7.8967257e-2f);
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(2.2469316e-1f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(6.9632477e-1f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(9.9990029e-1f));
+  return _mm512_scalef_ps(p, x);
 }
 
-// One row of scores, to base 2, becomes weights: [0, valid) are replaced by half(2^(9 + score - maximum so far)),
-// twice, [valid, kKeyBlock) by 0, and what was accumulated with an earlier maximum (`out`, `width` floats, and *total)
-// is scaled to the new one.
-TIMBRE_HALF void SoftmaxStep(float* scores, int64_t valid, float* most, float* total, float* out, int64_t width) {
+// What a register block's rows have come to, row by row.
+struct Progress {
+  float* most;   // the largest score when it was last looked for
+  float* total;  // the sum of weights, in 16 parts
+  float* out;    // of values, `width` floats a row
+  int64_t width;
+};
+
+// A weight may outgrow the largest score by so many powers of two before everything is scaled to the new one: to look
+// whether it does is a comparison, to find the largest a chain of shuffles.
+constexpr int kSlack = 5;
+
+// Rows of kKeyBlock scores, to base 2, become weights: row r's [0, valid[r]) are replaced by
+// half(2^(kHalfTop - kSlack + score - most)), twice, [valid[r], kKeyBlock) by 0, and what was accumulated with an
+// earlier maximum is scaled to the new one.
+TIMBRE_HALF void SoftmaxStep(float* scores, int64_t rows, const int64_t* valid, const Progress& progress) {
   alignas(64) static constexpr uint16_t kTwice[32] = {0, 0, 1, 1, 2,  2,  3,  3,  4,  4,  5,  5,  6,  6,  7,  7,
                                                       8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13, 14, 14, 15, 15};
-  if (valid <= 0) {
-    std::fill_n(scores, kKeyBlock, 0.0f);
-    return;
-  }
+  constexpr int kVectors = kKeyBlock / 16;
   const __m512 lowest = _mm512_set1_ps(kNothingYet);
-  __m512 v[kKeyBlock / 16], m[2] = {lowest, lowest};
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* const row = scores + r * kKeyBlock;
+    __m512 m[2] = {lowest, lowest};
 #pragma GCC unroll 8
-  for (int j = 0; j < kKeyBlock / 16; ++j) {
-    v[j] = _mm512_mask_loadu_ps(lowest, First(valid - j * 16), scores + j * 16);
-    m[j % 2] = _mm512_max_ps(m[j % 2], v[j]);
-  }
-  const float top = std::max(*most, _mm512_reduce_max_ps(_mm512_max_ps(m[0], m[1])));
-  if (top > *most) {
-    const float scale = std::exp2(*most - top);
-    for (int64_t i = 0; i < width; i += 16) {
-      _mm512_storeu_ps(out + i, _mm512_mul_ps(_mm512_loadu_ps(out + i), _mm512_set1_ps(scale)));
+    for (int j = 0; j < kVectors; ++j) {
+      m[j % 2] = _mm512_mask_max_ps(m[j % 2], First(valid[r] - j * 16), m[j % 2], _mm512_loadu_ps(row + j * 16));
     }
-    *total *= scale;
-    *most = top;
+    const __m512 most = _mm512_max_ps(m[0], m[1]), bound = _mm512_set1_ps(progress.most[r] + kSlack);
+    if (_mm512_cmp_ps_mask(most, bound, _CMP_GT_OQ) == 0) continue;
+    const float top = _mm512_reduce_max_ps(most);
+    const __m512 scale = Exp2(_mm512_set1_ps(progress.most[r] - top));
+    float* const out = progress.out + r * progress.width;
+    for (int64_t i = 0; i < progress.width; i += 16) {
+      _mm512_storeu_ps(out + i, _mm512_mul_ps(_mm512_loadu_ps(out + i), scale));
+    }
+    _mm512_storeu_ps(progress.total + r * 16, _mm512_mul_ps(_mm512_loadu_ps(progress.total + r * 16), scale));
+    progress.most[r] = top;
   }
   const __m512i twice = _mm512_load_si512(kTwice);
-  const __m512 shift = _mm512_set1_ps(static_cast<float>(kHalfTop) - top);
-  __m512 sums[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+  for (int64_t r = 0; r < rows; ++r) {
+    float* const row = scores + r * kKeyBlock;
+    const __m512 shift = _mm512_set1_ps(static_cast<float>(kHalfTop - kSlack) - progress.most[r]);
+    __m512 sums[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
 #pragma GCC unroll 8
-  for (int j = 0; j < kKeyBlock / 16; ++j) {
-    const __m512 e = Exp2(_mm512_add_ps(v[j], shift));
-    sums[j % 2] = _mm512_add_ps(sums[j % 2], e);
-    const __m256i half = _mm256_castph_si256(_mm512_cvtxps_ph(e));
-    _mm512_storeu_si512(scores + j * 16, _mm512_permutexvar_epi16(twice, _mm512_castsi256_si512(half)));
+    for (int j = 0; j < kVectors; ++j) {
+      const __mmask16 seen = First(valid[r] - j * 16);
+      const __m512 e = _mm512_maskz_mov_ps(seen, Exp2(_mm512_add_ps(_mm512_loadu_ps(row + j * 16), shift)));
+      sums[j % 2] = _mm512_add_ps(sums[j % 2], e);
+      const __m256i half = _mm256_castph_si256(_mm512_cvtxps_ph(e));
+      _mm512_storeu_si512(row + j * 16, _mm512_permutexvar_epi16(twice, _mm512_castsi256_si512(half)));
+    }
+    sums[0] = _mm512_add_ps(sums[0], _mm512_loadu_ps(progress.total + r * 16));
+    _mm512_storeu_ps(progress.total + r * 16, _mm512_add_ps(sums[0], sums[1]));
   }
-  *total += _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1]));
 }
 
 Status Run(const CpuCall& call) {
@@ -194,7 +210,7 @@ Status Run(const CpuCall& call) {
       float* const out = scores + kHalfBlockRows * kKeyBlock;
       float* const most = out + s.query_rows * s.head_padded;
       float* const total = most + s.query_rows;
-      float* const factors = total + s.query_rows;  // of the block that a row belongs to
+      float* const factors = total + s.query_rows * 16;  // of the block that a row belongs to
       for (int64_t r = 0; r < rows; r += kHalfBlockRows) {
         const int64_t block = std::min<int64_t>(kHalfBlockRows, rows - r);
         const float* const from = q + (row + r) * s.features + h * s.head;
@@ -208,7 +224,7 @@ Status Run(const CpuCall& call) {
       }
       std::fill_n(out, rows * s.head_padded, 0.0f);
       std::fill_n(most, rows, kNothingYet);
-      std::fill_n(total, rows, 0.0f);
+      std::fill_n(total, rows * 16, 0.0f);
 
       HalfTap over_features[kMaxRuns];
       int64_t runs = 0;
@@ -227,11 +243,11 @@ Status Run(const CpuCall& call) {
                         reinterpret_cast<const uint16_t*>(panel + kScaleBytes), HalfStart::kBias, kZeros,
                         reinterpret_cast<const float*>(panel), factors[r / kHalfBlockRows], scores + j, kKeyBlock, {});
           }
+          int64_t valid[kHalfBlockRows];
           for (int64_t i = 0; i < block; ++i) {
-            const int64_t seen = attrs.causal ? row + r + i + past + 1 - first : count;
-            SoftmaxStep(scores + i * kKeyBlock, std::min(seen, count), &most[r + i], &total[r + i],
-                        out + (r + i) * s.head_padded, s.head_padded);
+            valid[i] = attrs.causal ? std::min(row + r + i + past + 1 - first, count) : count;
           }
+          SoftmaxStep(scores, block, valid, {most + r, total + r * 16, out + r * s.head_padded, s.head_padded});
           for (int64_t j = 0; j < count; j += kHalfPanel) {
             const std::byte* const panel = values + (piece + j / kHalfPanel) * s.value_bytes();
             const HalfTap over_keys{.a = j, .b = 0, .k = std::min<int64_t>(kHalfPanel, count - j)};
@@ -246,7 +262,9 @@ Status Run(const CpuCall& call) {
         }
       }
       for (int64_t r = 0; r < rows; ++r) {
-        const float scale = 1.0f / total[r];
+        float sum = 0;
+        for (int i = 0; i < 16; ++i) sum += total[r * 16 + i];
+        const float scale = 1.0f / sum;
         float* to = y + (row + r) * s.features + h * s.head;
         for (int64_t i = 0; i < s.head; ++i) to[i] = out[r * s.head_padded + i] * scale;
       }

@@ -85,6 +85,13 @@ Pieces PiecesOf(const GemmShape& shape, int64_t panels, int threads) {
   return pieces;
 }
 
+// Asks for the cache lines of `rows` runs of `width` floats, `ld` apart.
+[[gnu::always_inline]] inline void FetchRows(const float* p, int64_t rows, int64_t width, int64_t ld) {
+  for (int64_t r = 0; r < rows; ++r, p += ld) {
+    for (int64_t i = 0; i < width; i += 16) __builtin_prefetch(p + i);
+  }
+}
+
 // A register block's rows: as float32 in place or gathered, or as halves.
 struct Block {
   const float* a = nullptr;
@@ -239,9 +246,12 @@ void HalfGemm(const GemmRows& rows, const GemmShape& shape, const std::byte* pac
           const int64_t next_row = down ? row + kHalfBlockRows : begin, next_first = down ? first : first + width;
           const int64_t next_rows = std::min<int64_t>(kHalfBlockRows, end - next_row);
           if (next_first < layout.outputs()) {
-            for (int64_t r = 0; r < next_rows; ++r) {
-              const float* const line = c + (next_row + r) * ldc + column + next_first;
-              for (int64_t j = 0; j < width; j += 16) __builtin_prefetch(line + j, 1, 3);
+            const int64_t at = next_row * ldc + column + next_first;
+            FetchRows(c + at, next_rows, width, ldc);
+            for (int n = 0; n < epilogue.count; ++n) {
+              if (epilogue.ops[n].kind == EpilogueStep::Kind::kAdd) {
+                FetchRows(epilogue.ops[n].data + at, next_rows, width, ldc);
+              }
             }
           }
         }
