@@ -126,13 +126,13 @@ void CheckSmall(const Safetensors& file, const Case& c, double floor_db) {
   }
 }
 
-// Floors are 3 dB below what was measured on half arithmetic: 52 dB at the softest input, 59 dB at the case's own; 69
-// and 76 for MDX23C, most of whose products are 3x3 convolutions that stay in float32; 51 for the released HTDemucs,
-// whose sums are longer. A wrong scale or a lost run shows as less than 30.
+// Floors are 3 dB below what was measured on half arithmetic: 54 dB at the softest input, 59 dB at the case's own; 68
+// for MDX23C, most of whose products are 3x3 convolutions that stay in float32; 54 for the released HTDemucs, whose
+// sums are longer. A wrong scale or a lost run shows as less than 30.
 TEST(HalfPrecision, SmallHtdemucs) {
   const auto file = ReadSafetensors(DataPath("htdemucs-small.safetensors"));
   ASSERT_TRUE(file);
-  CheckSmall(*file, Htdemucs(*file, DataPath("htdemucs-small.weights.json")), 49);
+  CheckSmall(*file, Htdemucs(*file, DataPath("htdemucs-small.weights.json")), 51);
 }
 
 TEST(HalfPrecision, SmallMdx23c) {
@@ -147,7 +147,7 @@ TEST(HalfPrecision, HtdemucsReleasedShape) {
   if (CurrentHalf() == nullptr) GTEST_SKIP() << "no half arithmetic here, and without it the small network says it all";
   const auto file = ReadSafetensors(path);
   ASSERT_TRUE(file);
-  Check(*file, Htdemucs(*file, SharedPath("goldens/htdemucs/htdemucs-full.weights.json")), 47);
+  Check(*file, Htdemucs(*file, SharedPath("goldens/htdemucs/htdemucs-full.weights.json")), 51);
 }
 
 }  // namespace

@@ -136,7 +136,11 @@ struct Halves {
   static void Pack(const GemmShape& shape, const Weight& weight, const float* bias, std::byte* to) {
     PackHalfWeights(LayoutOf(shape), weight, bias, to);
   }
-  static constexpr auto Multiply = HalfGemm;
+  static void Multiply(const GemmRows& rows, const GemmShape& shape, const std::byte* packed, const Epilogue& epilogue,
+                       float* c, int64_t ldc, int64_t column, float* scratch, ThreadPool& pool,
+                       const GemmTarget* target) {
+    HalfGemm(rows, shape, packed, epilogue, c, ldc, column, scratch, pool, target, kConvHalfRun);
+  }
 };
 
 bool Supports(const NodeRef& ref, const DeviceCaps&) {

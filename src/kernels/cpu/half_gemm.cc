@@ -100,14 +100,14 @@ struct Block {
   int64_t first_tap = 0, taps = 0;
 };
 
-// `taps` as runs of at most kHalfRun, appended to `runs`. `offsets`: where each tap's values lie, if not at tap.a.
-void AppendRuns(std::span<const GemmTap> taps, const int64_t* offsets, std::vector<HalfTap>& runs) {
+// `taps` as runs of at most `run`, appended to `runs`. `offsets`: where each tap's values lie, if not at tap.a.
+void AppendRuns(std::span<const GemmTap> taps, const int64_t* offsets, int64_t run, std::vector<HalfTap>& runs) {
   int64_t length = 0;
   const size_t first = runs.size();
   for (size_t t = 0; t < taps.size(); ++t) {
     for (int64_t at = 0; at < taps[t].k;) {
-      const int64_t k = std::min(taps[t].k - at, kHalfRun - length);
-      length = (length + k) % kHalfRun;
+      const int64_t k = std::min(taps[t].k - at, run - length);
+      length = (length + k) % run;
       runs.push_back({.a = (offsets ? offsets[t] : taps[t].a) + at, .b = taps[t].b + at, .k = k, .widen = length == 0});
       at += k;
     }
@@ -151,7 +151,7 @@ size_t HalfGemmScratchBytes(const GemmShape& shape, int threads) {
 }
 
 void HalfGemm(const GemmRows& rows, const GemmShape& shape, const std::byte* packed, const Epilogue& epilogue, float* c,
-              int64_t ldc, int64_t column, float* scratch, ThreadPool& pool, const GemmTarget* target) {
+              int64_t ldc, int64_t column, float* scratch, ThreadPool& pool, const GemmTarget* target, int64_t run) {
   const HalfKernels* const halves = CurrentHalf();
   const MicroKernels micro = CurrentMicro();
   const auto widen_rows = HWY_DYNAMIC_DISPATCH(WidenRowsT);
@@ -207,7 +207,7 @@ void HalfGemm(const GemmRows& rows, const GemmShape& shape, const std::byte* pac
         block.factor = 1.0f / scale;
         each([&](const float* x, int64_t at, int64_t n) { halves->repeat(x, n, scale, to + at); });
         block.a = left;
-        AppendRuns(used, offsets.data(), runs);
+        AppendRuns(used, offsets.data(), run, runs);
         block.taps = static_cast<int64_t>(runs.size()) - block.first_tap;
         left += room;
       } else {

@@ -29,9 +29,9 @@ Result<AlignedBytes> Packed(const NodeRef& ref, const GemmShape& shape, const We
   return packed;
 }
 
-Status Multiply(const CpuCall& call, const GemmRows& rows, const GemmShape& shape) {
+Status Multiply(const CpuCall& call, const GemmRows& rows, const GemmShape& shape, int64_t run) {
   HalfGemm(rows, shape, call.packed->data(), BindEpilogue(call), call.out[0], call.ref.out().back(), 0, call.scratch,
-           call.pool);
+           call.pool, nullptr, run);
   return {};
 }
 
@@ -59,7 +59,7 @@ Result<AlignedBytes> LinearPack(const NodeRef& ref, const DeviceCaps&) {
 
 Status LinearRun(const CpuCall& call) {
   const GemmShape shape = LinearShape(call.ref);
-  return Multiply(call, PlainRows(call.in[0], shape.k, shape.k), shape);
+  return Multiply(call, PlainRows(call.in[0], shape.k, shape.k), shape, kHalfRun);
 }
 
 // ---- Convolution ----
@@ -99,8 +99,8 @@ Result<AlignedBytes> ConvPack(const NodeRef& ref, const DeviceCaps&) {
 Status ConvRun(const CpuCall& call) {
   const ConvGeometry g = ConvGeometryOf(call.ref);
   const GemmShape shape = ConvShape(call.ref);
-  if (g.pointwise()) return Multiply(call, PlainRows(call.in[0], g.c, g.c), shape);
-  return Multiply(call, ConvRows(g, call.in[0], 0, g.c), shape);
+  if (g.pointwise()) return Multiply(call, PlainRows(call.in[0], g.c, g.c), shape, kConvHalfRun);
+  return Multiply(call, ConvRows(g, call.in[0], 0, g.c), shape, kConvHalfRun);
 }
 
 constexpr uint32_t kWeightAndBias = 0b110;
