@@ -479,6 +479,7 @@ Cases LinearCases() {
       {"no_bias", LinearAttrs{}, {X({1, 31, 33}), W({65, 33}), None()}},
       {"one_row", LinearAttrs{}, {X({1, 1, 256}), W({96, 256}), V(96)}},
       {"grouped", LinearAttrs{.groups = 8}, {X({1, 6, 64}), W({8, 4, 8}), None()}},
+      {"grouped_wide", LinearAttrs{.groups = 4}, {X({2, 15, 64}), W({4, 60, 16}), V(240)}},
       {"axis2", LinearAttrs{.axis = -2}, {X({2, 3, 32, 20}), W({8, 32}), None()}},
       {"axis2_bias", LinearAttrs{.axis = -2}, {X({1, 4, 17, 5}), W({33, 17}), V(33)}},
       {"bench_512x2048", LinearAttrs{}, {X({1, 2688, 512}), W({2048, 512}), V(2048)}, true},

@@ -238,6 +238,16 @@ HWY_EXPORT(MostVectorsT);
 HWY_EXPORT(FewOutputsT);
 HWY_EXPORT(MostOutputsT);
 
+void RunFewInputs(const FewInputs& line, int64_t positions, float* y, int64_t room) {
+  HWY_DYNAMIC_DISPATCH(FewInputsT)(line, positions, y, room);
+}
+int FewInputsMostVectors() { return HWY_DYNAMIC_DISPATCH(MostVectorsT)(); }
+int64_t FewInputsBiasFloats(int64_t outputs) {
+  const int64_t lanes = CurrentMicro().lanes;
+  return (outputs + lanes - 1) / lanes * lanes;
+}
+int64_t FewInputsPackedFloats(int64_t inputs, int64_t outputs) { return FewInputsBiasFloats(outputs) * (1 + inputs); }
+
 namespace {
 
 bool Servable(const NodeRef& ref) {
@@ -277,11 +287,8 @@ struct Lines {
   int64_t run() const { return g.kernel[2] * in; }
   // A line of one group's channels with its zeros, as far as kernels reach.
   int64_t padded() const { return ((g.out[2] - 1) * g.stride[2] + g.kernel[2]) * in; }
-  int64_t bias_floats() const {
-    const int64_t lanes = CurrentMicro().lanes;
-    return (out + lanes - 1) / lanes * lanes;
-  }
-  int64_t packed_floats() const { return bias_floats() * (1 + runs() * run()); }
+  int64_t bias_floats() const { return FewInputsBiasFloats(out); }
+  int64_t packed_floats() const { return FewInputsPackedFloats(runs() * run(), out); }
 };
 
 bool FewInputsSupports(const NodeRef& ref, const DeviceCaps&) {
@@ -299,23 +306,15 @@ size_t FewInputsScratch(const NodeRef& ref, const DeviceCaps& caps) {
 // weight [out, in/groups, kernel...]. For each group its bias, then chunks of vectors as FewInputsT takes them.
 Result<AlignedBytes> FewInputsPack(const NodeRef& ref, const DeviceCaps&) {
   const Lines s(ref);
-  const int64_t lanes = CurrentMicro().lanes, vectors = s.bias_floats() / lanes, taps = s.g.taps();
+  const int64_t taps = s.g.taps();
   TIMBRE_TRY(AlignedBytes packed, AlignedBytes::Allocate(s.groups * s.packed_floats() * sizeof(float), true));
   const FloatView weight(ref.value(1));
   const std::vector<float> bias = ref.has(2) ? ref.value(2).ToF32() : std::vector<float>(s.groups * s.out);
   for (int64_t g = 0; g < s.groups; ++g) {
-    float* to = packed.f32() + g * s.packed_floats();
-    std::copy_n(bias.data() + g * s.out, s.out, to);
-    to += s.bias_floats();
-    int64_t count = HWY_DYNAMIC_DISPATCH(MostVectorsT)();
-    for (int64_t first = 0; first < vectors; first += count) {
-      while (count > vectors - first) count /= 2;
-      for (int64_t i = 0; i < taps * s.in; ++i) {
-        for (int64_t o = first * lanes; o < (first + count) * lanes; ++o) {
-          *to++ = o < s.out ? weight[((g * s.out + o) * s.in + i % s.in) * taps + i / s.in] : 0.0f;
-        }
-      }
-    }
+    PackFewInputs(
+        taps * s.in, s.out,
+        [&](int64_t i, int64_t o) { return weight[((g * s.out + o) * s.in + i % s.in) * taps + i / s.in]; },
+        bias.data() + g * s.out, packed.f32() + g * s.packed_floats());
   }
   return packed;
 }
@@ -346,7 +345,6 @@ Status FewInputsRun(const CpuCall& call) {
   const Epilogue epilogue = BindEpilogue(call);
   const bool relu = epilogue.count == 1 && epilogue.ops[0].kind == EpilogueStep::Kind::kUnary &&
                     epilogue.ops[0].unary.fn == UnaryFn::kRelu;
-  const auto few_inputs = HWY_DYNAMIC_DISPATCH(FewInputsT);
   const int64_t outputs = s.groups * s.out, line_floats = g.out[2] * outputs;
   const int64_t lines = g.batch * g.out[0] * g.out[1];
   const int64_t grain = std::max<int64_t>(1, 65536 / (line_floats * s.runs() * s.run()));
@@ -362,17 +360,17 @@ Status FewInputsRun(const CpuCall& call) {
           PadLine(s, call.in[0], n, from_d, from_h, group * s.in, padded + r * s.padded());
         }
         const float* packed = call.packed->f32() + group * s.packed_floats();
-        few_inputs({.x = padded,
-                    .runs = s.runs(),
-                    .ld = s.padded(),
-                    .run = s.run(),
-                    .step = g.stride[2] * s.in,
-                    .w = packed + s.bias_floats(),
-                    .bias = packed,
-                    .outputs = s.out,
-                    .y_ld = outputs,
-                    .least = relu ? 0.0f : -std::numeric_limits<float>::infinity()},
-                   g.out[2], y + group * s.out, line_floats - group * s.out);
+        RunFewInputs({.x = padded,
+                      .runs = s.runs(),
+                      .ld = s.padded(),
+                      .run = s.run(),
+                      .step = g.stride[2] * s.in,
+                      .w = packed + s.bias_floats(),
+                      .bias = packed,
+                      .outputs = s.out,
+                      .y_ld = outputs,
+                      .least = relu ? 0.0f : -std::numeric_limits<float>::infinity()},
+                     g.out[2], y + group * s.out, line_floats - group * s.out);
       }
       if (!relu) FinishLine(epilogue, g.out[2], outputs, call.out[0], line * line_floats);
     }
