@@ -205,6 +205,19 @@ Result<AlignedBytes> Pack(const NodeRef& ref, const DeviceCaps&) {
   return bytes;
 }
 
+// Asks for memory that the next rows' results go to and what they are added to: rows of one set are far apart, and
+// without this their lines and pages come one by one.
+void Fetch(const Epilogue& epilogue, const float* out, int64_t offset, int64_t rows, int64_t ld, int64_t width) {
+  constexpr int64_t kLine = 16;
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t j = 0; j < width; j += kLine) __builtin_prefetch(out + offset + r * ld + j, 1, 2);
+    for (int n = 0; n < epilogue.count; ++n) {
+      if (epilogue.ops[n].kind != EpilogueStep::Kind::kAdd) continue;
+      for (int64_t j = 0; j < width; j += kLine) __builtin_prefetch(epilogue.ops[n].data + offset + r * ld + j, 0, 2);
+    }
+  }
+}
+
 struct Memory {
   double* sums;  // [batch][chunk][kept][sum_doubles]
   float* rstd;   // [set]
@@ -317,6 +330,12 @@ Status Run(const CpuCall& call) {
     for (int64_t t = piece * s.task_rows(); t < end; t += s.step_rows()) {
       const int64_t count = std::min(s.step_rows(), end - t);
       for (int64_t set = first_set; set < last_set; ++set) {
+        const bool last = set + 1 == last_set;
+        const int64_t next = last ? t + s.step_rows() : t;
+        if (s.kept > 1 && next < end) {
+          Fetch(epilogue, call.out[0], row_of(n, next, last ? first_set : set + 1) * layout.outputs(),
+                std::min(s.step_rows(), end - next), out_ld, layout.outputs());
+        }
         const float rstd = m.rstd[n * s.kept + set];
         for (int64_t r = 0; r < count; ++r) {
           const float* x = call.in[0] + row_of(n, t + r, set) * k;

@@ -329,12 +329,12 @@ Status SoftmaxRun(const CpuCall& call) {
 }
 
 const KernelRow kRows[] = {
-    {Op::kUnary, DeviceKind::kCpu, Tier::kFast, "unary_vector", 1, UnarySupports, UnaryRun},
+    {Op::kUnary, DeviceKind::kCpu, Tier::kFast, "unary_vector", 2, UnarySupports, UnaryRun},
     {Op::kBinary, DeviceKind::kCpu, Tier::kFast, "binary_vector", 1, BinarySupports, BinaryRun},
     {Op::kPRelu, DeviceKind::kCpu, Tier::kFast, "prelu_vector", 1, nullptr, PReluRun},
-    {Op::kGlu, DeviceKind::kCpu, Tier::kFast, "glu_vector", 1, nullptr, GluRun},
+    {Op::kGlu, DeviceKind::kCpu, Tier::kFast, "glu_vector", 2, nullptr, GluRun},
     {Op::kBatchNorm, DeviceKind::kCpu, Tier::kFast, "batch_norm_vector", 1, nullptr, BatchNormRun, BatchNormScratch},
-    {Op::kSoftmax, DeviceKind::kCpu, Tier::kFast, "softmax_vector", 1, nullptr, SoftmaxRun},
+    {Op::kSoftmax, DeviceKind::kCpu, Tier::kFast, "softmax_vector", 2, nullptr, SoftmaxRun},
 };
 
 }  // namespace

@@ -582,7 +582,7 @@ Status ReduceRun(const CpuCall& call) {
 }
 
 const KernelRow kRows[] = {
-    {Op::kNorm, DeviceKind::kCpu, Tier::kFast, "norm_vector", 2, NormSupports, NormRun, NormScratch},
+    {Op::kNorm, DeviceKind::kCpu, Tier::kFast, "norm_vector", 3, NormSupports, NormRun, NormScratch},
     {Op::kReduce, DeviceKind::kCpu, Tier::kFast, "reduce_vector", 1, ReduceSupports, ReduceRun, ReduceScratch},
 };
 
