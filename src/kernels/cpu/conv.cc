@@ -61,8 +61,8 @@ int64_t JoinedPositions(const NodeRef& ref, const ConvGeometry& g) {
     const bool merged = joined.dilation[2] == 1;
     const int64_t runs = lines * (merged ? 1 : g.kernel[2]);
     const PackedLayout layout(g.c * joined.taps(), p * out, false, RunOf(joined, g.c));
-    const double cost =
-        static_cast<double>(layout.k / layout.fold + kRunCost * runs + kRowCost) / static_cast<double>(p);
+    const int64_t row_cost = layout.k / layout.fold + kRunCost * runs + kRowCost;
+    const double cost = static_cast<double>(row_cost) / static_cast<double>(p);
     if (p == 1 || cost < least) least = cost, best = p;
   }
   return best;
