@@ -300,8 +300,12 @@ class CpuSession : public Session {
   const Graph& graph() const override { return graph_; }
   std::string device_name() const override {
     const int threads = pool_.threads();
-    return "CPU (" + shared_.caps.simd_target + ", " + std::to_string(threads) +
-           (threads == 1 ? " thread)" : " threads)");
+    std::string name =
+        "CPU (" + shared_.caps.simd_target + ", " + std::to_string(threads) + (threads == 1 ? " thread" : " threads");
+    if (shared_.caps.precision == Precision::kF16) {
+      name += shared_.caps.float16 ? ", half precision" : ", half-precision weights";
+    }
+    return name + ")";
   }
   std::string device_reason() const override { return reason_; }
   int64_t arena_bytes() const override { return plan_.bytes; }
