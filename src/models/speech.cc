@@ -123,9 +123,9 @@ Result<SpeechModel> LoadSpeechModel(const std::string& path) {
   return model;
 }
 
-Result<Graph> BuildSpeechGraph(const SpeechModel& model, DeepFilterPart part, int frames) {
+Result<Graph> BuildSpeechGraph(const SpeechModel& model, DeepFilterPart part, int frames, int batch) {
   const std::unique_ptr<Weights> weights = WeightsFromMap(model.weights);
-  if (model.architecture == SpeechArchitecture::kGtcrn) return BuildGtcrn(*weights, 1, frames);
+  if (model.architecture == SpeechArchitecture::kGtcrn) return BuildGtcrn(*weights, batch, frames);
   // Weights of the parts that this graph leaves out are no mistake.
   const bool encoder = part != DeepFilterPart::kErbDecoder && part != DeepFilterPart::kDfDecoder;
   const bool erb = part != DeepFilterPart::kEncoder && part != DeepFilterPart::kDfDecoder;
@@ -136,7 +136,7 @@ Result<Graph> BuildSpeechGraph(const SpeechModel& model, DeepFilterPart part, in
       weights->Ignore(name);
     }
   }
-  return BuildDeepFilterNet(model.deepfilternet, *weights, part, 1, frames);
+  return BuildDeepFilterNet(model.deepfilternet, *weights, part, batch, frames);
 }
 
 }  // namespace timbre

@@ -35,7 +35,7 @@ Result<SpeechModel> OpenSpeechModel(const std::string& name);
 // Errors: kIo, kNotFound, kCorrupt, kUnsupported for another network.
 Result<SpeechModel> LoadSpeechModel(const std::string& path);
 
-// One signal, `frames` frames. `part` is of interest to DeepFilterNet only.
-Result<Graph> BuildSpeechGraph(const SpeechModel& model, DeepFilterPart part, int frames);
+// `batch` signals side by side, `frames` frames of each. `part` is of interest to DeepFilterNet only.
+Result<Graph> BuildSpeechGraph(const SpeechModel& model, DeepFilterPart part, int frames, int batch = 1);
 
 }  // namespace timbre

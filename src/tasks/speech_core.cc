@@ -47,9 +47,9 @@ class DeepFilterCore final : public SpeechCore {
       core->frames_.push_back(std::move(frames));
     }
     const auto make = [&](DeepFilterPart part) -> Result<std::unique_ptr<StatefulSession>> {
-      TIMBRE_TRY(Graph graph, BuildSpeechGraph(model, part, core->block_));
-      TIMBRE_TRY(StatefulSession made,
-                 StatefulSession::Create(std::move(graph), options.channels, session_options, pool, stats));
+      TIMBRE_TRY(Graph graph, BuildSpeechGraph(model, part, core->block_, core->together_));
+      TIMBRE_TRY(StatefulSession made, StatefulSession::Create(std::move(graph), options.channels / core->together_,
+                                                               session_options, pool, stats));
       return std::make_unique<StatefulSession>(std::move(made));
     };
     if (!options.use_thresholds) {
@@ -155,6 +155,7 @@ class DeepFilterCore final : public SpeechCore {
       : c_(config),
         options_(options),
         block_(options.use_thresholds ? 1 : options.block_frames),
+        together_(options.channels == 2 && !options.use_thresholds ? 2 : 1),
         ring_(block_ + config.lookahead() + config.df_order),
         spectra_(static_cast<size_t>(options.channels) * ring_ * 2 * config.bins()),
         features_(static_cast<size_t>(options.channels) * block_ * (config.erb_bands + 2 * config.df_bins)),
@@ -195,9 +196,12 @@ class DeepFilterCore final : public SpeechCore {
     const int64_t first = frame_ - c_.lookahead() - count;
     pending_ = 0;
     for (int c = 0; c < options_.channels; ++c) {
-      std::copy_n(Erb(c, 0), block_ * c_.erb_bands, feat_erb_);
-      std::copy_n(Spec(c, 0), block_ * 2 * c_.df_bins, feat_spec_);
-      TIMBRE_CHECK(first_->Run(c));
+      const int64_t row = c % together_ * block_;  // of the network's results
+      if (row == 0) {
+        std::copy_n(Erb(c, 0), together_ * block_ * c_.erb_bands, feat_erb_);
+        std::copy_n(Spec(c, 0), together_ * block_ * 2 * c_.df_bins, feat_spec_);
+        TIMBRE_CHECK(first_->Run(c / together_));
+      }
       Stages stages{.gains = true, .filter = options_.deep_filter};
       if (options_.use_thresholds) {
         stages = StagesFor(lsnr_[0]);
@@ -205,7 +209,7 @@ class DeepFilterCore final : public SpeechCore {
         if (stages.filter) TIMBRE_CHECK(df_decoder_->Run(c));
       }
       for (int64_t t = 0; t < count; ++t) {
-        Enhance(c, first + t, t, stages, controls);
+        Enhance(c, first + t, row + t, stages, controls);
         frames_[c].Synthesise(enhanced_.data(), out_rows_[c] + t * c_.hop_size);
       }
     }
@@ -243,6 +247,7 @@ class DeepFilterCore final : public SpeechCore {
   const DeepFilterNetConfig c_;
   const SpeechCoreOptions options_;
   const int64_t block_;
+  const int together_;  // channels that share a run, for which the recurrent weights pass by once
   const int64_t ring_;  // spectra kept of each channel
   std::vector<DeepFilterFrames> frames_;
   std::unique_ptr<StatefulSession> first_, erb_decoder_, df_decoder_;  // the whole network, or its encoder and decoders

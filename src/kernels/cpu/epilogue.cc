@@ -116,6 +116,7 @@ void UnaryArrayT(const UnaryAttrs& attrs, const float* x, float* y, int64_t coun
     case UnaryFn::kGelu: return Map(x, y, count, [](Vec v) HWY_ATTR { return Gelu(v); });
     case UnaryFn::kSilu: return Map(x, y, count, [](Vec v) HWY_ATTR { return hn::Mul(v, Sigmoid(v)); });
     case UnaryFn::kRelu: return Map(x, y, count, [](Vec v) HWY_ATTR { return AtLeast(hn::Zero(Tag()), v); });
+    case UnaryFn::kTanh: return Map(x, y, count, [](Vec v) HWY_ATTR { return Tanh(v); });
     default: return Map(x, y, count, [&](Vec v) HWY_ATTR { return UnaryVector(attrs, v); });
   }
 }
