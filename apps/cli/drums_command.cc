@@ -190,6 +190,7 @@ class DrumsCommand final : public Command {
     TIMBRE_TRY(parting.separator, choice_.MakeSeparator(std::move(model), options, pool, stats, terminal));
     const Separator& separator = *parting.separator;
     report["device"] = {{"name", separator.device_name()}, {"reason", separator.device_reason()}};
+    report["batch"] = separator.batch();
     terminal.Say(fmt::format("{} on {}: {}", choice_.model, separator.device_name(), separator.device_reason()));
     return parting;
   }

@@ -6,7 +6,7 @@
 
 namespace timbre::cli {
 
-// Adds --device, --threads, --precision, --tune, --disable, --strict, --verify and --inject.
+// Adds --device, --threads, --precision, --tune, --disable, --strict, --verify, --in-flight and --inject.
 class RuntimeOptions {
  public:
   RuntimeOptions();  // --device defaults to the environment's TIMBRE_DEVICE, where it is set

@@ -96,6 +96,7 @@ class SeparateCommand final : public Command {
                        {"stems", info.stems},
                        {"sample_rate", info.sample_rate}};
     report["device"] = {{"name", separator->device_name()}, {"reason", separator->device_reason()}};
+    report["batch"] = separator->batch();
     terminal.Say(fmt::format("{} on {}: {}", name, separator->device_name(), separator->device_reason()));
     Status done = SeparateAll(*separator, files, terminal, report["tracks"]);
     report["peak_memory_mb"] = PeakMemory() / 1e6;

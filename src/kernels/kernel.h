@@ -32,7 +32,10 @@ struct DeviceCaps {
   bool float16 = false;                                // arithmetic with halves
   bool subgroups = false, cooperative_matrix = false;  // Vulkan
   uint64_t max_workgroup_memory = 0;
-  int64_t max_workgroup_threads = 0;  // in a row
+  int64_t max_workgroup_threads = 0;    // in a row
+  uint64_t memory_free = ~uint64_t{0};  // that activations and scratch may take
+  // Kernels also support what they compute rightly but, as far as is known, not faster than another: to be measured.
+  bool any_size = false;
 };
 
 // A node together with the graph that its tensors live in.

@@ -88,6 +88,33 @@ Result<DeviceChoice> ChooseDevice(const std::string& wish) {
   return Fail(ErrorCode::kNotFound, "there is no device '" + Printable(wish) + "'." + SuggestionFor(wish, names));
 }
 
+Status Session::Start(int, std::span<const float* const> inputs) {
+  started_.assign(inputs.begin(), inputs.end());
+  return {};
+}
+
+Status Session::Finish(int, std::span<float* const> outputs) { return Run(started_, outputs); }
+
+int LargestBatch(uint64_t free, uint64_t weights, uint64_t tile, int most) {
+  // The driver, other programs and the staging of copies want some too.
+  const uint64_t usable = free / 10 * 8;
+  int batch = 1;
+  while (batch * 2 <= most && weights + tile * static_cast<uint64_t>(batch) * 2 <= usable) batch *= 2;
+  return batch;
+}
+
+Result<int> BatchThatFits(const Graph& graph, const SessionOptions& options, int most) {
+  if (most <= 1) return 1;
+  TIMBRE_TRY(const DeviceChoice choice, ChooseDevice(options.device));
+  if (choice.vulkan_index < 0) return 1;
+  auto device = VulkanDevice::Open(choice.vulkan_index);
+  if (!device) return 1;  // what it says, the session will say
+  if ((*device)->info().type != VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU && options.memory_limit == 0) return 1;
+  const uint64_t free = options.memory_limit > 0 ? options.memory_limit : (*device)->MemoryFree();
+  const MemoryNeeds needs = VulkanMemoryNeeds(graph, options, **device);
+  return LargestBatch(free, needs.weights, needs.tile, most);
+}
+
 Result<std::unique_ptr<Session>> MakeSession(Graph graph, const SessionOptions& options, ThreadPool& pool,
                                              Stats* stats) {
   TIMBRE_TRY(const DeviceChoice choice, ChooseDevice(options.device));

@@ -28,10 +28,13 @@ struct SessionOptions {
   int threads = 0;              // 0: all this process may use
   Precision precision = Precision::kF32;
   Toggles toggles;
-  Tune tune = Tune::kOff;   // on the CPU; off keeps results the same, bit for bit, from run to run
-  bool strict = false;      // a step down is an error
-  bool verify = false;      // every node of every run is checked against its oracle (slow)
-  bool heed_doctor = true;  // leave out kernels that `timbre doctor` found wrong on this device and driver
+  Tune tune = Tune::kOff;     // on the CPU; off keeps results the same, bit for bit, from run to run
+  bool strict = false;        // a step down is an error
+  bool verify = false;        // every node of every run is checked against its oracle (slow)
+  bool heed_doctor = true;    // leave out kernels that `timbre doctor` found wrong on this device and driver
+  int in_flight = 2;          // runs that a GPU is given before the first is done, so that it never waits for the host
+  std::string prefer;         // a Vulkan kernel that nodes get wherever it gives the right result
+  uint64_t memory_limit = 0;  // bytes of a GPU's memory that plans may count on; 0: what is free
   FaultInjector* faults = nullptr;
 };
 
@@ -52,6 +55,13 @@ class Session {
   // the same inputs give the same outputs, whatever ran before.
   virtual Status Run(std::span<const float* const> inputs, std::span<float* const> outputs) = 0;
 
+  // The same in two halves, so that several runs can be under way: each in a slot of its own, 0 … in_flight() - 1,
+  // finished in the order in which they were started, or never: then the slot's next run takes its place. `inputs` stay
+  // as they are until Finish, which may run them again.
+  virtual int in_flight() const { return 1; }
+  virtual Status Start(int slot, std::span<const float* const> inputs);
+  virtual Status Finish(int slot, std::span<float* const> outputs);
+
   virtual const Graph& graph() const = 0;         // after the passes
   virtual std::string device_name() const = 0;    // "CPU (AVX3, 2 threads)"
   virtual std::string device_reason() const = 0;  // why this one
@@ -61,6 +71,9 @@ class Session {
   virtual void EnableProfile(bool on) = 0;
   virtual std::vector<NodeTiming> Profile() const = 0;
   virtual std::string Explain() const = 0;  // the plan as text: nodes, kernels, ladder, memory, passes
+
+ private:
+  std::vector<const float*> started_;  // where there is one slot
 };
 
 // Which device a wish means (SessionOptions::device): -1 the CPU, else the index of a Vulkan device; and why. `auto`
@@ -71,6 +84,12 @@ struct DeviceChoice {
   std::string reason;
 };
 Result<DeviceChoice> ChooseDevice(const std::string& wish);
+
+// How many tiles fit at once into what a device has free, or options.memory_limit: a power of two, `most` at most.
+// `graph` computes one. 1 where nothing is gained: on the CPU, on a software driver, on a GPU that shares its memory.
+Result<int> BatchThatFits(const Graph& graph, const SessionOptions& options, int most);
+// The arithmetic of it: bytes that are free, that weights take, and that one tile's activations take.
+int LargestBatch(uint64_t free, uint64_t weights, uint64_t tile, int most);
 
 // `stats` (may be null) and `pool` must outlive the session. Errors: an unknown device, no memory, an invalid graph.
 Result<std::unique_ptr<Session>> MakeSession(Graph graph, const SessionOptions& options, ThreadPool& pool,

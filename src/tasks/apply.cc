@@ -41,30 +41,41 @@ struct Window {
 class Run {
  public:
   explicit Run(const ApplyMember& member)
-      : member_(member), sum_(*member.plan, member.runner->features()), features_(member.runner->features()) {}
+      : member_(member), sum_(*member.plan, member.runner->features()), features_(member.runner->features()) {
+    member.runner->Abandon();  // what another track left there
+  }
 
-  bool done() const { return next_ == tiles().size(); }
+  bool done() const { return next_ == tiles().size() && member_.runner->started() == 0; }
   // Samples whose result is complete, counted from the track's begin; those that were taken included.
   int64_t finished() const { return taken_ + static_cast<int64_t>(pending_.size()) / features_; }
   // The first sample that is still needed.
-  int64_t needed() const { return done() ? member_.plan->length : tiles()[next_].first; }
+  int64_t needed() const { return next_ == tiles().size() ? member_.plan->length : tiles()[next_].first; }
 
   Status Step(Window& window, const SampleSource& source, const TileDone& tile_done) {
     TileRunner& runner = *member_.runner;
     const TilePlan& plan = *member_.plan;
     const int channels = window.channels;
-    const int count = static_cast<int>(std::min<size_t>(runner.batch(), tiles().size() - next_));
-    for (int i = 0; i < count; ++i) {
-      const Tile& tile = tiles()[next_ + i];
-      TIMBRE_CHECK(window.ReadTo(tile.last, source));
-      GatherTile(plan, tile, window.samples.data(), window.begin, channels, runner.Input(i));
+    const auto count_at = [&](size_t first) {
+      return static_cast<int>(std::min<size_t>(runner.batch(), tiles().size() - first));
+    };
+    // While the device computes, the tiles before are added up and the ones after gathered.
+    while (next_ < tiles().size() && runner.started() < runner.in_flight()) {
+      const int count = count_at(next_);
+      for (int i = 0; i < count; ++i) {
+        const Tile& tile = tiles()[next_ + i];
+        TIMBRE_CHECK(window.ReadTo(tile.last, source));
+        GatherTile(plan, tile, window.samples.data(), window.begin, channels, runner.Input(i));
+      }
+      TIMBRE_CHECK(runner.Start(plan, next_, count));
+      next_ += count;
     }
-    TIMBRE_CHECK(runner.Run(plan, next_, count));
+    TIMBRE_CHECK(runner.Finish());
+    const int count = count_at(added_);
     for (int i = 0; i < count; ++i) {
       TIMBRE_CHECK(sum_.Add(runner.Output(i), &pending_));
       TIMBRE_CHECK(tile_done());
     }
-    next_ += count;
+    added_ += count;
     return {};
   }
 
@@ -92,7 +103,7 @@ class Run {
   const ApplyMember& member_;
   OverlapAdd sum_;
   const int64_t features_;
-  size_t next_ = 0;
+  size_t next_ = 0, added_ = 0;  // tiles that were started, and added up
   int64_t taken_ = 0;
   std::vector<float> pending_;
 };

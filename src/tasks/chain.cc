@@ -99,6 +99,7 @@ class Chain : public Separator {
   const LoadedModel& model() const override { return second_->model(); }
   std::string device_name() const override { return second_->device_name(); }
   std::string device_reason() const override { return second_->device_reason(); }
+  int batch() const override { return second_->batch(); }
   int64_t arena_bytes() const override { return first_->arena_bytes() + second_->arena_bytes(); }
   int64_t weight_bytes() const override { return first_->weight_bytes() + second_->weight_bytes(); }
 

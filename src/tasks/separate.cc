@@ -212,6 +212,7 @@ class SeparatorImpl : public Separator {
   const LoadedModel& model() const override { return model_; }
   std::string device_name() const override { return device_name_; }
   std::string device_reason() const override { return device_reason_; }
+  int batch() const override { return batch_; }
   int64_t arena_bytes() const override { return arena_bytes_; }
   int64_t weight_bytes() const override { return weight_bytes_; }
 
@@ -243,6 +244,7 @@ class SeparatorImpl : public Separator {
   std::vector<Pass> passes_;
   std::vector<std::unique_ptr<TileRunner>> runners_;  // of members; null where not needed now
   std::string device_name_, device_reason_;
+  int batch_ = 1;
   int64_t arena_bytes_ = 0, weight_bytes_ = 0;  // the most that one pass needs
   double load_seconds_ = 0;
 };
@@ -330,6 +332,7 @@ Status SeparatorImpl::Prepare() {
   const TileRunner& first = *runners_[passes_.front().members.front()];
   device_name_ = first.device_name();
   device_reason_ = first.device_reason();
+  batch_ = first.batch();
   load_seconds_ = watch.seconds();
   return {};
 }

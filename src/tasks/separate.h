@@ -26,7 +26,7 @@ struct SeparateOptions {
   uint64_t seed = 0;
   double transition_power = 1;
   bool normalise = true;  // where the model's own pipeline does: the whole track to zero mean and unit deviation
-  int batch = 1;
+  int batch = 1;          // 0: as many as a GPU has memory for
 
   std::string output_dir = "separated";
   std::string name = "{model}/{track}/{stem}.{ext}";  // {track}, {stem}, {model}, {ext}
@@ -89,6 +89,7 @@ class Separator {
   virtual const LoadedModel& model() const = 0;
   virtual std::string device_name() const = 0;
   virtual std::string device_reason() const = 0;
+  virtual int batch() const = 0;  // of the first member
   virtual int64_t arena_bytes() const = 0;
   virtual int64_t weight_bytes() const = 0;
 };

@@ -63,7 +63,11 @@ FieldList SeparateFields(SeparateOptions& options) {
       {.name = "normalise",
        .value = &options.normalise,
        .help = "do not bring the track to zero mean and unit deviation first"},
-      {.name = "batch", .value = &options.batch, .help = "segments computed together", .min = 1, .max = 256},
+      {.name = "batch",
+       .value = &options.batch,
+       .help = "segments computed together; 0: as many as a GPU has memory for",
+       .min = 0,
+       .max = 256},
   };
   Append(fields, FileFields(options.format, options.sample_format, options.clip, options.bitrate));
   return Append(fields, {

@@ -15,14 +15,18 @@ TileRunner::TileRunner(std::shared_ptr<const SeparationModel> model, int64_t til
       stats_(stats),
       features_(static_cast<int64_t>(model_->info().stems.size()) * model_->info().channels),
       mix_stride_(tile * model_->info().channels),
-      stems_stride_(tile * features_) {
-  mix_.resize(batch * mix_stride_);
-  stems_.resize(batch * stems_stride_);
-}
+      stems_stride_(tile * features_) {}
 
 Result<std::unique_ptr<TileRunner>> TileRunner::Create(std::shared_ptr<const SeparationModel> model, int64_t tile,
                                                        int batch, const SessionOptions& options, ThreadPool& pool,
                                                        Stats& stats) {
+  if (batch == 0) {
+    batch = 1;
+    if (auto graph = model->BuildTile(tile, 1)) {  // a model without a graph has nothing to gain
+      constexpr int kMost = 8;
+      TIMBRE_TRY(batch, BatchThatFits(*graph, options, kMost));
+    }
+  }
   if (batch < 1 || batch > 256) {
     return Fail(ErrorCode::kInvalidArgument, "a batch of " + std::to_string(batch) + " tiles; it can be 1 to 256");
   }
@@ -35,11 +39,17 @@ Result<std::unique_ptr<TileRunner>> TileRunner::Create(std::shared_ptr<const Sep
   std::unique_ptr<TileRunner> runner(new TileRunner(std::move(model), tile, batch, options, pool, stats));
   runner->processor_ = runner->model_->MakeProcessor(tile);
   if (runner->processor_) {
+    runner->slots_.resize(1);
     runner->device_name_ = "CPU";
     runner->device_reason_ = "this model is an algorithm without a network";
-    return runner;
+  } else {
+    TIMBRE_CHECK(runner->Prepare());
+    runner->slots_.resize(runner->session_->in_flight());
   }
-  TIMBRE_CHECK(runner->Prepare());
+  for (Slot& slot : runner->slots_) {
+    slot.mix.resize(batch * runner->mix_stride_);
+    slot.stems.resize(batch * runner->stems_stride_);
+  }
   return runner;
 }
 
@@ -54,6 +64,7 @@ Status TileRunner::Halve(const Error& error) {
 }
 
 Status TileRunner::Prepare() {
+  for (Slot& slot : slots_) slot.computing = false;  // what the last session had is computed again
   while (true) {
     session_.reset();
     TIMBRE_TRY(Graph graph, model_->BuildTile(tile_, session_batch_));
@@ -67,39 +78,56 @@ Status TileRunner::Prepare() {
   }
   device_name_ = session_->device_name();
   device_reason_ = session_->device_reason();
-  const Graph& graph = session_->graph();
-  extras_.clear();
-  for (const GraphPort& port : graph.inputs) {
-    extras_.emplace_back(port.name == "mix" ? 0 : graph.shape(port.tensor).elements());
-  }
   return {};
 }
 
-Status TileRunner::RunGraph(const TilePlan& plan, size_t first, int count, int offset) {
+std::vector<const float*> TileRunner::GraphInputs(Slot& slot, int offset) {
   // A batch that is not full computes what the last one left there, and nobody looks at the result.
   const Graph& graph = session_->graph();
+  slot.extras.resize(graph.inputs.size());
   std::vector<const float*> inputs;
   for (size_t i = 0; i < graph.inputs.size(); ++i) {
-    std::vector<float>& extra = extras_[i];
-    inputs.push_back(graph.inputs[i].name == "mix" ? Input(offset) : extra.data());
+    const GraphPort& port = graph.inputs[i];
+    if (port.name == "mix") {
+      inputs.push_back(&slot.mix[offset * mix_stride_]);
+      continue;
+    }
+    std::vector<float>& extra = slot.extras[i];
+    extra.resize(graph.shape(port.tensor).elements());
+    inputs.push_back(extra.data());
     const size_t each = extra.size() / session_batch_;
-    for (int b = 0; each > 0 && b < count; ++b) {
-      model_->FillInput(graph.inputs[i].name, plan, plan.tiles[first + offset + b], {&extra[b * each], each});
+    for (int b = 0; b < std::min(session_batch_, slot.count - offset); ++b) {
+      model_->FillInput(port.name, *slot.plan, slot.plan->tiles[slot.first + offset + b], {&extra[b * each], each});
     }
   }
-  float* output = &stems_[offset * stems_stride_];
-  return session_->Run(inputs, {&output, 1});
+  return inputs;
 }
 
-Status TileRunner::Run(const TilePlan& plan, size_t first, int count) {
-  if (processor_) {
-    for (int i = 0; i < count; ++i) TIMBRE_CHECK(processor_->Process(Input(i), &stems_[i * stems_stride_], pool_));
-    return {};
+Status TileRunner::Start(const TilePlan& plan, size_t first, int count) {
+  Slot& slot = slots_[next()];
+  slot.plan = &plan;
+  slot.first = first;
+  slot.count = count;
+  slot.computing = false;
+  // Without memory for the whole batch, parts of it follow on each other in Finish.
+  if (!processor_ && session_batch_ == batch_) {
+    if (const Status status = session_->Start(static_cast<int>(next()), GraphInputs(slot, 0)); status) {
+      slot.computing = true;
+    } else {
+      TIMBRE_CHECK(Halve(status.error()));
+      TIMBRE_CHECK(Prepare());
+    }
   }
-  for (int done = 0; done < count;) {
+  ++started_;
+  return {};
+}
+
+Status TileRunner::RunInParts(Slot& slot) {
+  for (int done = 0; done < slot.count;) {
     // session_batch_ halves from batch_, so that a part may only reach beyond the end where batch_ is odd.
     const int offset = std::min(done, batch_ - session_batch_);
-    const Status status = RunGraph(plan, first, std::min(session_batch_, count - offset), offset);
+    float* const output = &slot.stems[offset * stems_stride_];
+    const Status status = session_->Run(GraphInputs(slot, offset), {&output, 1});
     if (status) {
       done = offset + session_batch_;
       continue;
@@ -108,6 +136,25 @@ Status TileRunner::Run(const TilePlan& plan, size_t first, int count) {
     TIMBRE_CHECK(Prepare());
   }
   return {};
+}
+
+Status TileRunner::Finish() {
+  const size_t index = oldest_;
+  Slot& slot = slots_[index];
+  oldest_ = (oldest_ + 1) % slots_.size();
+  --started_;
+  if (processor_) {
+    for (int i = 0; i < slot.count; ++i)
+      TIMBRE_CHECK(processor_->Process(InputOf(index, i), &slot.stems[i * stems_stride_], pool_));
+    return {};
+  }
+  if (!slot.computing) return RunInParts(slot);
+  float* const output = slot.stems.data();
+  const Status status = session_->Finish(static_cast<int>(index), {&output, 1});
+  if (status) return {};
+  TIMBRE_CHECK(Halve(status.error()));
+  TIMBRE_CHECK(Prepare());
+  return RunInParts(slot);
 }
 
 }  // namespace timbre

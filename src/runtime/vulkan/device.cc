@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <utility>
 
 #include "base/atomic_file.h"
 #include "base/log.h"
@@ -17,26 +18,27 @@
 namespace timbre {
 
 // NOLINTBEGIN(bugprone-macro-parentheses): names, not expressions
-#define TIMBRE_VK_INSTANCE(X)                                                     \
-  X(DestroyInstance)                                                              \
-  X(EnumeratePhysicalDevices)                                                     \
-  X(GetPhysicalDeviceProperties2)                                                 \
-  X(GetPhysicalDeviceFeatures2)                                                   \
-  X(GetPhysicalDeviceMemoryProperties2) X(GetPhysicalDeviceQueueFamilyProperties) \
-      X(EnumerateDeviceExtensionProperties) X(CreateDevice) X(GetDeviceProcAddr)
-#define TIMBRE_VK_DEVICE(X)                                                                                            \
-  X(DestroyDevice)                                                                                                     \
-  X(GetDeviceQueue)                                                                                                    \
-  X(CreateBuffer)                                                                                                      \
-  X(DestroyBuffer)                                                                                                     \
-  X(GetBufferMemoryRequirements) X(AllocateMemory) X(FreeMemory) X(BindBufferMemory) X(MapMemory) X(CreateCommandPool) \
-      X(DestroyCommandPool) X(AllocateCommandBuffers) X(FreeCommandBuffers) X(BeginCommandBuffer) X(EndCommandBuffer)  \
-          X(CmdBindPipeline) X(CmdBindDescriptorSets) X(CmdPushConstants) X(CmdDispatch) X(CmdPipelineBarrier)         \
-              X(CmdCopyBuffer) X(CreateDescriptorSetLayout) X(DestroyDescriptorSetLayout) X(CreatePipelineLayout)      \
-                  X(DestroyPipelineLayout) X(CreatePipelineCache) X(DestroyPipelineCache) X(GetPipelineCacheData)      \
-                      X(CreateShaderModule) X(DestroyShaderModule) X(CreateComputePipelines) X(DestroyPipeline)        \
-                          X(CreateDescriptorPool) X(DestroyDescriptorPool) X(AllocateDescriptorSets)                   \
-                              X(UpdateDescriptorSets) X(CreateSemaphore) X(DestroySemaphore) X(QueueSubmit)            \
+#define TIMBRE_VK_INSTANCE(X)           \
+  X(DestroyInstance)                    \
+  X(EnumeratePhysicalDevices)           \
+  X(GetPhysicalDeviceProperties2)       \
+  X(GetPhysicalDeviceFeatures2)         \
+  X(GetPhysicalDeviceMemoryProperties2) \
+  X(GetPhysicalDeviceQueueFamilyProperties) X(EnumerateDeviceExtensionProperties) X(CreateDevice) X(GetDeviceProcAddr)
+#define TIMBRE_VK_DEVICE(X)                                                                                        \
+  X(DestroyDevice)                                                                                                 \
+  X(GetDeviceQueue)                                                                                                \
+  X(CreateBuffer)                                                                                                  \
+  X(DestroyBuffer)                                                                                                 \
+  X(GetBufferMemoryRequirements)                                                                                   \
+  X(AllocateMemory) X(FreeMemory) X(BindBufferMemory) X(MapMemory) X(CreateCommandPool) X(DestroyCommandPool)      \
+      X(AllocateCommandBuffers) X(FreeCommandBuffers) X(BeginCommandBuffer) X(EndCommandBuffer) X(CmdBindPipeline) \
+          X(CmdBindDescriptorSets) X(CmdPushConstants) X(CmdDispatch) X(CmdPipelineBarrier) X(CmdCopyBuffer)       \
+              X(CreateDescriptorSetLayout) X(DestroyDescriptorSetLayout) X(CreatePipelineLayout)                   \
+                  X(DestroyPipelineLayout) X(CreatePipelineCache) X(DestroyPipelineCache) X(GetPipelineCacheData)  \
+                      X(CreateShaderModule) X(DestroyShaderModule) X(CreateComputePipelines) X(DestroyPipeline)    \
+                          X(CreateDescriptorPool) X(DestroyDescriptorPool) X(AllocateDescriptorSets)               \
+                              X(UpdateDescriptorSets) X(CreateSemaphore) X(DestroySemaphore) X(QueueSubmit)        \
                                   X(WaitSemaphores) X(DeviceWaitIdle)
 
 // NOLINTEND(bugprone-macro-parentheses)
@@ -460,8 +462,7 @@ Status VulkanDevice::Create(int index) {
   caps_.float16 = info_.float16;
   caps_.cooperative_matrix = info_.cooperative_matrix;
   caps_.max_workgroup_memory = limits.maxComputeSharedMemorySize;
-  caps_.max_workgroup_threads =
-      std::min(limits.maxComputeWorkGroupInvocations, limits.maxComputeWorkGroupSize[0]);
+  caps_.max_workgroup_threads = std::min(limits.maxComputeWorkGroupInvocations, limits.maxComputeWorkGroupSize[0]);
 
   family_ = static_cast<uint32_t>(ComputeFamily(physical_));
   const float priority = 1;
@@ -619,21 +620,18 @@ Result<std::unique_ptr<VulkanCommands>> VulkanDevice::Record() {
   allocate.commandBufferCount = 1;
   TIMBRE_CHECK(Check(vk_->AllocateCommandBuffers(device_, &allocate, &commands->commands_), "make a command buffer"));
   VkCommandBufferBeginInfo begin{VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+  begin.flags = VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT;
   TIMBRE_CHECK(Check(vk_->BeginCommandBuffer(commands->commands_, &begin), "record commands"));
   return commands;
 }
 
-Status VulkanDevice::Run(const VulkanCommands& commands) {
-  static const uint64_t timeout = [] {
-    const char* text = std::getenv("TIMBRE_VULKAN_TIMEOUT");
-    const long seconds = text == nullptr ? 0 : std::strtol(text, nullptr, 10);
-    return static_cast<uint64_t>(seconds > 0 ? seconds : 60) * 1'000'000'000u;
-  }();
+Result<uint64_t> VulkanDevice::Submit(const VulkanCommands& commands) {
   if (faults_) {
     TIMBRE_CHECK(faults_->Pass(FaultPoint::kDevice, info_.name));
     TIMBRE_CHECK(faults_->Pass(FaultPoint::kSubmit, info_.name));
   }
-  const uint64_t value = ++submitted_;
+  std::lock_guard lock(mutex_);
+  const uint64_t value = submitted_ + 1;
   VkTimelineSemaphoreSubmitInfo timeline{VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO};
   timeline.signalSemaphoreValueCount = 1;
   timeline.pSignalSemaphoreValues = &value;
@@ -643,13 +641,38 @@ Status VulkanDevice::Run(const VulkanCommands& commands) {
   submit.signalSemaphoreCount = 1;
   submit.pSignalSemaphores = &timeline_;
   TIMBRE_CHECK(Check(vk_->QueueSubmit(queue_, 1, &submit, VK_NULL_HANDLE), "take work"));
+  submitted_ = value;
+  return value;
+}
+
+Status VulkanDevice::Wait(uint64_t submission) {
+  static const uint64_t timeout = [] {
+    const char* text = std::getenv("TIMBRE_VULKAN_TIMEOUT");
+    const long seconds = text == nullptr ? 0 : std::strtol(text, nullptr, 10);
+    return static_cast<uint64_t>(seconds > 0 ? seconds : 60) * 1'000'000'000u;
+  }();
   VkSemaphoreWaitInfo wait{VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO};
   wait.semaphoreCount = 1;
   wait.pSemaphores = &timeline_;
-  wait.pValues = &value;
-  TIMBRE_CHECK(Check(vk_->WaitSemaphores(device_, &wait, timeout), "finish its work"));
+  wait.pValues = &submission;
+  const VkResult result = vk_->WaitSemaphores(device_, &wait, timeout);
+  if (result != VK_SUCCESS) answers_ = false;
+  TIMBRE_CHECK(Check(result, "finish its work"));
   if (faults_) TIMBRE_CHECK(faults_->Pass(FaultPoint::kWait, info_.name));
   return {};
 }
+
+Status VulkanDevice::Run(const VulkanCommands& commands) {
+  TIMBRE_TRY(const uint64_t submission, Submit(commands));
+  return Wait(submission);
+}
+
+void VulkanDevice::Settle() {
+  FaultInjector* const faults = std::exchange(faults_, nullptr);
+  if (answers_ && submitted_ > 0) (void)Wait(submitted_);
+  faults_ = faults;
+}
+
+uint64_t VulkanDevice::MemoryFree() const { return Describe(physical_, info_.index).memory_free; }
 
 }  // namespace timbre

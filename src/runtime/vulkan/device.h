@@ -101,9 +101,18 @@ class VulkanDevice {
   bool unified() const { return unified_; }
 
   Result<std::unique_ptr<VulkanCommands>> Record();
-  // Submits and waits. Errors: kDeviceLost, also where the device does not answer in time (TIMBRE_VULKAN_TIMEOUT
-  // seconds, 60).
+  // Submits; commands run in the order of their submission. What Wait takes. The same commands may be submitted again
+  // before they are done.
+  Result<uint64_t> Submit(const VulkanCommands& commands);
+  // Waits for a submission, and with it for all before. Errors: kDeviceLost, also where the device does not answer in
+  // time (TIMBRE_VULKAN_TIMEOUT seconds, 60).
+  Status Wait(uint64_t submission);
   Status Run(const VulkanCommands& commands);
+  // Waits for everything, unless the device is known not to answer: before what may be in use is destroyed.
+  void Settle();
+
+  // Bytes free for this process in the largest device-local heap, as far as the driver says, now.
+  uint64_t MemoryFree() const;
 
   void set_faults(FaultInjector* faults) { faults_ = faults; }
 
@@ -135,7 +144,8 @@ class VulkanDevice {
   VkPipelineCache cache_ = VK_NULL_HANDLE;
   VkSemaphore timeline_ = VK_NULL_HANDLE;
   uint64_t submitted_ = 0;
-  VulkanBuffer dummy_;  // bound where a shader's input is absent
+  bool answers_ = true;  // no wait has failed
+  VulkanBuffer dummy_;   // bound where a shader's input is absent
   std::map<std::string, VkPipeline> pipelines_;
   size_t cached_bytes_ = 0;
   std::unique_ptr<Functions> vk_;

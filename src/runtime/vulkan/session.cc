@@ -27,32 +27,63 @@ struct Banned {
   static std::string IdOf(const KernelRow& row) { return std::string(row.name) + "@" + std::to_string(row.version); }
 };
 
-bool Usable(const KernelRow& row, const NodeRef& ref, const VulkanDevice& device, const Toggles& toggles,
-            const Banned& banned) {
-  if (row.tier == Tier::kFast && (!toggles.fast_kernels || (ref.node.op == Op::kAttention && !toggles.attention)))
-    return false;
-  if (banned.Holds(ref.node.name, row)) return false;
-  for (const auto& ids : {ref.node.inputs, ref.node.outputs}) {
-    for (const TensorId id : ids) {
-      if (id != kNoTensor && static_cast<uint64_t>(ref.graph.shape(id).elements()) * 4 > device.max_range())
-        return false;
-    }
-  }
-  return row.Supports(ref, device.caps());
-}
+// Which kernel a node gets.
+struct Chooser {
+  const VulkanDevice& device;
+  DeviceCaps caps;
+  const Toggles& toggles;
+  std::string prefer;
 
-const KernelRow* BestRow(const NodeRef& ref, const VulkanDevice& device, const Toggles& toggles, const Banned& banned) {
-  for (const KernelRow* row : KernelsFor(ref.node.op, DeviceKind::kVulkan)) {
-    if (Usable(*row, ref, device, toggles, banned)) return row;
+  Chooser(const VulkanDevice& on, const SessionOptions& options)
+      : device(on), caps(on.caps()), toggles(options.toggles) {
+    caps.precision = options.precision;
+    prefer = options.prefer;
+    caps.any_size = !prefer.empty();
+    caps.memory_free = options.memory_limit > 0 ? options.memory_limit : on.MemoryFree();
   }
-  return nullptr;
+
+  bool Usable(const KernelRow& row, const NodeRef& ref, const Banned& banned) const {
+    if (row.tier == Tier::kFast && (!toggles.fast_kernels || (ref.node.op == Op::kAttention && !toggles.attention)))
+      return false;
+    if (banned.Holds(ref.node.name, row)) return false;
+    for (const auto& ids : {ref.node.inputs, ref.node.outputs}) {
+      for (const TensorId id : ids) {
+        if (id != kNoTensor && static_cast<uint64_t>(ref.graph.shape(id).elements()) * 4 > device.max_range())
+          return false;
+      }
+    }
+    return row.Supports(ref, caps);
+  }
+
+  const KernelRow* Best(const NodeRef& ref, const Banned& banned) const {
+    const KernelRow* best = nullptr;
+    for (const KernelRow* row : KernelsFor(ref.node.op, DeviceKind::kVulkan)) {
+      if ((best == nullptr || row->name == prefer) && Usable(*row, ref, banned)) best = row;
+    }
+    return best;
+  }
+};
+
+struct PassCounts {
+  int folded = 0, fused = 0;
+};
+PassCounts RunPasses(Graph& graph, const Toggles& toggles, const Chooser& chooser, const Banned& banned) {
+  PassCounts counts;
+  RemoveDeadNodes(graph);
+  if (toggles.fold) counts.folded = FoldBatchNorm(graph);
+  if (toggles.fusion) {
+    counts.fused = FuseEpilogues(graph, [&](const Graph& g, const Node& node) {
+      return chooser.Best({g, node}, banned) != nullptr;
+    });
+  }
+  return counts;
 }
 
 // Everything that one plan holds on the device. Made anew where a kernel has to be left out.
 class Plan {
  public:
   Plan(const Graph& source, const SessionOptions& options, VulkanDevice& device, ThreadPool& pool, Stats* stats)
-      : graph_(source), options_(options), device_(device), pool_(pool), stats_(stats) {
+      : graph_(source), options_(options), device_(device), chooser_(device, options), pool_(pool), stats_(stats) {
     shared_ = {&graph_,
                CpuCaps(pool, options.precision),
                &pool,
@@ -65,22 +96,19 @@ class Plan {
                {}};
   }
 
+  // What is destroyed may still be in use, where a run failed half-way or its result is not wanted.
+  ~Plan() { device_.Settle(); }
+
   // On a kernel's failure, the node and kernel are in `failed` and the error is kKernelFailed.
   Status Prepare(const Banned& banned, std::pair<std::string, std::string_view>& failed) {
-    RemoveDeadNodes(graph_);
-    if (options_.toggles.fold) folded_ = FoldBatchNorm(graph_);
-    if (options_.toggles.fusion) {
-      fused_ = FuseEpilogues(graph_, [&](const Graph& g, const Node& node) {
-        return BestRow({g, node}, device_, options_.toggles, banned) != nullptr;
-      });
-    }
+    passes_ = RunPasses(graph_, options_.toggles, chooser_, banned);
     TIMBRE_CHECK(Validate(graph_));
     plan_ =
         PlanMemory(graph_, options_.toggles.static_plan && !options_.verify, static_cast<int64_t>(device_.alignment()));
     TIMBRE_TRY(arena_, device_.Allocate(static_cast<uint64_t>(plan_.bytes), Placement::kDevice));
     int64_t widest = 0, scratch = 0;
     for (const Node& node : graph_.nodes) {
-      steps_.push_back({BestRow({graph_, node}, device_, options_.toggles, banned), {}, nullptr});
+      steps_.push_back({chooser_.Best({graph_, node}, banned), {}, nullptr});
       Step& step = steps_.back();
       if (InPlaceReshape(node)) {
         step.skip = true;
@@ -91,7 +119,7 @@ class Plan {
         failed = {node.name, step.row->name};
         TIMBRE_CHECK(Upload(node, step));
         if (step.row->scratch_bytes)
-          scratch = std::max(scratch, static_cast<int64_t>(step.row->scratch_bytes({graph_, node}, device_.caps())));
+          scratch = std::max(scratch, static_cast<int64_t>(step.row->scratch_bytes({graph_, node}, chooser_.caps)));
       }
       int64_t bytes = 0;
       for (const auto& ids : {node.inputs, node.outputs}) {
@@ -99,18 +127,14 @@ class Plan {
       }
       if (step.row == nullptr || options_.verify) widest = std::max(widest, bytes);
     }
-    for (const auto& ports : {graph_.inputs, graph_.outputs}) {
-      int64_t bytes = 0;
-      for (const GraphPort& port : ports) bytes += Padded(port.tensor);
-      widest = std::max(widest, bytes);
-    }
     if (scratch > 0) {
       TIMBRE_TRY(scratch_, device_.Allocate(static_cast<uint64_t>(scratch), Placement::kDevice));
     }
-    if (!arena_.mapped()) {
+    if (!arena_.mapped() && widest > 0) {
       TIMBRE_TRY(staging_, device_.Allocate(static_cast<uint64_t>(widest), Placement::kHost));
     }
     TIMBRE_CHECK(FlushUploads());
+    TIMBRE_CHECK(MakeSlots());
     return RecordAll(options_.verify, options_.faults, failed);
   }
 
@@ -118,18 +142,27 @@ class Plan {
   Status RecordAgain(bool one_each) {
     if (one_each == one_each_) return {};
     std::pair<std::string, std::string_view> failed;
+    device_.Settle();
     segments_.clear();
     return RecordAll(one_each, nullptr, failed);
   }
 
-  Status Run(std::span<const float* const> inputs, std::span<float* const> outputs) {
-    std::vector<TensorId> ids;
-    for (const GraphPort& port : graph_.inputs) ids.push_back(port.tensor);
-    TIMBRE_CHECK(ToDevice(ids, [&](size_t i, std::byte* to, size_t bytes) { std::memcpy(to, inputs[i], bytes); }));
+  // Brings the inputs to the device and submits everything, without waiting where no node needs the host.
+  Status Start(int index, std::span<const float* const> inputs) {
+    Slot& slot = slots_[index];
+    TIMBRE_CHECK(WaitFor(slot));  // one that was given up
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const TensorId id = graph_.inputs[i].tensor;
+      std::memcpy(slot.in.mapped() + slot.in_offsets[i], inputs[i], static_cast<size_t>(Bytes(id)));
+    }
+    TIMBRE_CHECK(SubmitTo(slot, *slot.upload));
+    const bool wait = one_each_ || nodes_on_cpu() > 0;
+    if (wait) TIMBRE_CHECK(WaitFor(slot));
     for (Segment& segment : segments_) {
       const auto start = std::chrono::steady_clock::now();
       if (segment.commands) {
-        TIMBRE_CHECK(device_.Run(*segment.commands));
+        TIMBRE_CHECK(SubmitTo(slot, *segment.commands));
+        if (wait) TIMBRE_CHECK(WaitFor(slot));
       } else {
         TIMBRE_CHECK(RunOnCpu(segment.first));
       }
@@ -137,15 +170,21 @@ class Plan {
       if (one_each_)
         seconds_[segment.first] += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     }
-    ids.clear();
-    for (const GraphPort& port : graph_.outputs) ids.push_back(port.tensor);
-    return FromDevice(ids, [&](size_t i, const std::byte* from, size_t bytes) {
-      if (graph_.IsConstant(ids[i])) {
-        graph_.tensors[ids[i]].constant.ReadF32(outputs[i]);
+    return SubmitTo(slot, *slot.download);
+  }
+
+  Status Finish(int index, std::span<float* const> outputs) {
+    Slot& slot = slots_[index];
+    TIMBRE_CHECK(WaitFor(slot));
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      const TensorId id = graph_.outputs[i].tensor;
+      if (graph_.IsConstant(id)) {
+        graph_.tensors[id].constant.ReadF32(outputs[i]);
       } else {
-        std::memcpy(outputs[i], from, bytes);
+        std::memcpy(outputs[i], slot.out.mapped() + slot.out_offsets[i], static_cast<size_t>(Bytes(id)));
       }
-    });
+    }
+    return {};
   }
 
   const Graph& graph() const { return graph_; }
@@ -164,8 +203,8 @@ class Plan {
   double seconds(size_t node) const { return seconds_[node]; }
   void ClearTimes() { seconds_.assign(graph_.nodes.size(), 0); }
   const MemoryPlan& memory() const { return plan_; }
-  int folded() const { return folded_; }
-  int fused() const { return fused_; }
+  int folded() const { return passes_.folded; }
+  int fused() const { return passes_.fused; }
 
  private:
   struct Step {
@@ -178,6 +217,54 @@ class Plan {
     std::unique_ptr<VulkanCommands> commands;  // null: one node on the CPU
     size_t first = 0;
   };
+  // Of one run under way: the host's side of the copies. Runs follow on each other in the queue, so that they can share
+  // the arena; while one computes, the host fills and empties the slots of others.
+  struct Slot {
+    VulkanBuffer in, out;
+    std::vector<int64_t> in_offsets, out_offsets;
+    std::unique_ptr<VulkanCommands> upload, download;
+    std::vector<uint64_t> submissions;
+  };
+
+  Status MakeSlots() {
+    for (int i = 0; i < std::max(1, options_.in_flight); ++i) {
+      Slot& slot = slots_.emplace_back();
+      int64_t in = 0, out = 0;
+      for (const GraphPort& port : graph_.inputs) slot.in_offsets.push_back(in), in += Padded(port.tensor);
+      for (const GraphPort& port : graph_.outputs) slot.out_offsets.push_back(out), out += Padded(port.tensor);
+      TIMBRE_TRY(slot.in, device_.Allocate(static_cast<uint64_t>(in), Placement::kHost));
+      TIMBRE_TRY(slot.out, device_.Allocate(static_cast<uint64_t>(out), Placement::kHost));
+      TIMBRE_TRY(slot.upload, device_.Record());
+      TIMBRE_TRY(slot.download, device_.Record());
+      for (size_t k = 0; k < graph_.inputs.size(); ++k) {
+        const TensorId id = graph_.inputs[k].tensor;
+        if (plan_.offsets[id] < 0) continue;  // nobody reads it
+        slot.upload->Copy(slot.in, static_cast<uint64_t>(slot.in_offsets[k]), arena_,
+                          static_cast<uint64_t>(plan_.offsets[id]), static_cast<uint64_t>(Bytes(id)));
+      }
+      for (size_t k = 0; k < graph_.outputs.size(); ++k) {
+        const TensorId id = graph_.outputs[k].tensor;
+        if (plan_.offsets[id] < 0) continue;  // a constant
+        slot.download->Copy(arena_, static_cast<uint64_t>(plan_.offsets[id]), slot.out,
+                            static_cast<uint64_t>(slot.out_offsets[k]), static_cast<uint64_t>(Bytes(id)));
+      }
+      TIMBRE_CHECK(slot.upload->End());
+      TIMBRE_CHECK(slot.download->End());
+    }
+    return {};
+  }
+
+  Status SubmitTo(Slot& slot, const VulkanCommands& commands) {
+    TIMBRE_TRY(const uint64_t submission, device_.Submit(commands));
+    slot.submissions.push_back(submission);
+    return {};
+  }
+  // One after the other: the time-out is one submission's.
+  Status WaitFor(Slot& slot) {
+    for (const uint64_t submission : slot.submissions) TIMBRE_CHECK(device_.Wait(submission));
+    slot.submissions.clear();
+    return {};
+  }
 
   bool InPlaceReshape(const Node& node) const {
     return node.op == Op::kReshape && plan_.offsets[node.inputs[0]] >= 0 &&
@@ -222,7 +309,7 @@ class Plan {
     const NodeRef ref{graph_, node};
     if (step.row->pack) {
       if (options_.faults) TIMBRE_CHECK(options_.faults->Pass(FaultPoint::kPack, node.name));
-      TIMBRE_TRY(const AlignedBytes packed, step.row->pack(ref, device_.caps()));
+      TIMBRE_TRY(const AlignedBytes packed, step.row->pack(ref, chooser_.caps));
       TIMBRE_TRY(step.packed, MakeFilled(packed.data(), packed.size()));
     }
     for (size_t i = 0; i < node.inputs.size(); ++i) {
@@ -282,7 +369,7 @@ class Plan {
       const BufferRange packed = step.row->pack ? step.packed.Range(0, step.packed.bytes()) : BufferRange{};
       const BufferRange scratch = scratch_.bytes() > 0 ? scratch_.Range(0, scratch_.bytes()) : BufferRange{};
       TIMBRE_CHECK(std::get<VulkanRecord>(step.row->run)(
-          VulkanCall{{graph_, node}, in, out, packed, scratch, *open, device_.caps()}));
+          VulkanCall{{graph_, node}, in, out, packed, scratch, *open, chooser_.caps}));
       flops += FlopsOf(graph_, node);
       if (++nodes >= most_nodes || flops > kMostFlops) TIMBRE_CHECK(close());
     }
@@ -379,6 +466,7 @@ class Plan {
   Graph graph_;
   const SessionOptions& options_;
   VulkanDevice& device_;
+  const Chooser chooser_;
   ThreadPool& pool_;
   Stats* stats_;
   CpuLadder::Shared shared_;
@@ -387,11 +475,12 @@ class Plan {
   std::map<TensorId, VulkanBuffer> constants_;
   std::vector<Step> steps_;
   std::vector<Segment> segments_;
+  std::vector<Slot> slots_;
   std::unique_ptr<VulkanCommands> uploads_;
   std::vector<VulkanBuffer> stages_;
   uint64_t pending_bytes_ = 0;
   int64_t weight_bytes_ = 0;
-  int folded_ = 0, fused_ = 0;
+  PassCounts passes_;
   bool one_each_ = false;
   std::vector<double> seconds_;  // of each node
 };
@@ -405,7 +494,9 @@ class VulkanSession : public Session {
         device_(std::move(device)),
         pool_(pool),
         stats_(stats),
-        reason_(std::move(reason)) {}
+        chooser_(std::make_unique<Chooser>(*device_, options_)),
+        reason_(std::move(reason)),
+        inputs_(std::max(1, options.in_flight)) {}
 
   ~VulkanSession() override {
     plan_.reset();
@@ -441,14 +532,30 @@ class VulkanSession : public Session {
     if (inputs.size() != source_.inputs.size() || outputs.size() != source_.outputs.size()) {
       return Fail(ErrorCode::kInternal, source_.name + ": run with a wrong number of inputs or outputs");
     }
+    TIMBRE_CHECK(Start(0, inputs));
+    return Finish(0, outputs);
+  }
+
+  int in_flight() const override { return static_cast<int>(inputs_.size()); }
+
+  Status Start(int slot, std::span<const float* const> inputs) override {
+    inputs_[slot].assign(inputs.begin(), inputs.end());
+    if (cpu_) return {};
     Status status = plan_->RecordAgain(profile_ || options_.verify);
-    if (status) status = plan_->Run(inputs, outputs);
-    if (status) {
-      ++runs_;
-      return {};
+    if (status) status = plan_->Start(slot, inputs);
+    return status ? status : Retire(status.error());
+  }
+
+  Status Finish(int slot, std::span<float* const> outputs) override {
+    if (plan_) {
+      const Status status = plan_->Finish(slot, outputs);
+      if (status) {
+        ++runs_;
+        return {};
+      }
+      TIMBRE_CHECK(Retire(status.error()));
     }
-    TIMBRE_CHECK(Retire(status.error()));
-    return cpu_->Run(inputs, outputs);  // tiles are pure: the same one again
+    return cpu_->Run(inputs_[slot], outputs);  // runs are pure: the same one again
   }
 
   const Graph& graph() const override { return cpu_ ? cpu_->graph() : plan_->graph(); }
@@ -505,7 +612,7 @@ class VulkanSession : public Session {
   std::string NextRung(const std::string& name, const Banned& banned) const {
     for (const Node& node : source_.nodes) {
       if (node.name != name) continue;
-      const KernelRow* row = BestRow({source_, node}, *device_, options_.toggles, banned);
+      const KernelRow* row = chooser_->Best({source_, node}, banned);
       return row ? "vulkan " + std::string(row->name) : "cpu";
     }
     return "its parts";
@@ -515,7 +622,7 @@ class VulkanSession : public Session {
   Status RecordWrong(const Banned& banned) {
     if (banned.wrong.empty()) return {};
     for (const Node& node : source_.nodes) {
-      const KernelRow* row = BestRow({source_, node}, *device_, options_.toggles, {});
+      const KernelRow* row = chooser_->Best({source_, node}, {});
       if (row == nullptr || !banned.wrong.contains(Banned::IdOf(*row)) ||
           left_out_.find(row->name) != std::string::npos)
         continue;
@@ -546,6 +653,7 @@ class VulkanSession : public Session {
     TIMBRE_CHECK(Record("device", "vulkan " + name, "cpu", error));
     plan_.reset();
     device_->set_faults(nullptr);
+    chooser_.reset();
     device_.reset();
     SessionOptions options = options_;
     options.device = "cpu";
@@ -558,15 +666,37 @@ class VulkanSession : public Session {
   std::shared_ptr<VulkanDevice> device_;
   ThreadPool& pool_;
   Stats* stats_;
+  std::unique_ptr<Chooser> chooser_;  // null once the device is retired
   std::string reason_;
   std::string left_out_;  // kernels that doctor found wrong
   std::unique_ptr<Plan> plan_;
-  std::unique_ptr<Session> cpu_;  // once the device is retired
+  std::unique_ptr<Session> cpu_;                   // once the device is retired
+  std::vector<std::vector<const float*>> inputs_;  // of the runs under way, a slot each
   bool profile_ = false;
   int64_t runs_ = 0;
 };
 
 }  // namespace
+
+MemoryNeeds VulkanMemoryNeeds(Graph graph, const SessionOptions& options, const VulkanDevice& device) {
+  const Chooser chooser(device, options);
+  RunPasses(graph, options.toggles, chooser, {});
+  MemoryNeeds needs;
+  needs.tile = static_cast<uint64_t>(
+      PlanMemory(graph, options.toggles.static_plan, static_cast<int64_t>(device.alignment())).bytes);
+  uint64_t scratch = 0;
+  for (const Node& node : graph.nodes) {
+    const KernelRow* row = chooser.Best({graph, node}, {});
+    if (row && row->scratch_bytes)
+      scratch = std::max(scratch, static_cast<uint64_t>(row->scratch_bytes({graph, node}, chooser.caps)));
+  }
+  needs.tile += scratch;
+  for (size_t id = 0; id < graph.tensors.size(); ++id) {
+    if (graph.IsConstant(static_cast<TensorId>(id)))
+      needs.weights += static_cast<uint64_t>(graph.shape(static_cast<TensorId>(id)).elements()) * 4;
+  }
+  return needs;
+}
 
 Result<std::unique_ptr<Session>> MakeVulkanSession(Graph graph, const SessionOptions& options,
                                                    std::shared_ptr<VulkanDevice> device, ThreadPool& pool, Stats* stats,

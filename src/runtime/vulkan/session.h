@@ -11,4 +11,11 @@ Result<std::unique_ptr<Session>> MakeVulkanSession(Graph graph, const SessionOpt
                                                    std::shared_ptr<VulkanDevice> device, ThreadPool& pool, Stats* stats,
                                                    std::string reason);
 
+// Bytes of device memory that a session would take, without taking any.
+struct MemoryNeeds {
+  uint64_t weights = 0;  // as they are in the graph; packing pads them a little
+  uint64_t tile = 0;     // activations and scratch
+};
+MemoryNeeds VulkanMemoryNeeds(Graph graph, const SessionOptions& options, const VulkanDevice& device);
+
 }  // namespace timbre
