@@ -62,7 +62,7 @@ TEST_F(Doctor, WhatWasFoundWrongIsLeftOutFromThenOn) {
   ASSERT_NE(report["plan"].get<std::string>().find("  vulkan.linear\n"), std::string::npos) << report["plan"];
   EXPECT_TRUE(report["steps_down"].empty());
 
-  ASSERT_TRUE(WriteVerdict(VerdictKey(d.name, d.driver, d.driver_version), {.wrong = {"vulkan.linear@1"}}));
+  ASSERT_TRUE(WriteVerdict(VerdictKey(d.name, d.driver, d.driver_version), {.wrong = {"vulkan.linear@2"}}));
   const testing::Ran ran = testing::RunTimbre(explain, cache_.path());
   ASSERT_EQ(ran.code, 0) << ran.err;
   report = Json::parse(testing::ReadAll(cache_ / "report.json"));
@@ -76,8 +76,8 @@ TEST_F(Doctor, WhatWasFoundWrongIsLeftOutFromThenOn) {
   EXPECT_EQ(testing::RunTimbre(strict, cache_.path()).code, 1);
 
   // A verdict on another driver, or on a kernel that has changed since, means nothing here.
-  ASSERT_TRUE(WriteVerdict(VerdictKey(d.name, d.driver, d.driver_version), {.wrong = {"vulkan.linear@0"}}));
-  ASSERT_TRUE(WriteVerdict(VerdictKey(d.name, d.driver, "0"), {.wrong = {"vulkan.linear@1"}}));
+  ASSERT_TRUE(WriteVerdict(VerdictKey(d.name, d.driver, d.driver_version), {.wrong = {"vulkan.linear@1"}}));
+  ASSERT_TRUE(WriteVerdict(VerdictKey(d.name, d.driver, "0"), {.wrong = {"vulkan.linear@2"}}));
   EXPECT_EQ(testing::RunTimbre(strict, cache_.path()).code, 0);
 }
 

@@ -1,5 +1,5 @@
 // Fast Vulkan kernels: matrix products in tiles, transforms in shared memory, attention whose scores stay on chip,
-// norms with reads side by side. No optional feature of a device is needed.
+// norms with reads side by side. What needs an optional feature of a device asks for it.
 #include <algorithm>
 #include <bit>
 
@@ -18,15 +18,23 @@ MatMulSizes SizesOf(const NodeRef& ref) {
   const int64_t depth = ref.node.op == Op::kLinear ? ref.in(0)[-2] : ref.in(0).back();
   return {y.elements() / (y[-2] * y[-1]), y[-2], depth, y[-1]};
 }
-bool MatMulFits(const NodeRef& ref, const DeviceCaps&) {
+template <Variant kVariant>
+bool MatMulWide(const MatMulSizes& s, const DeviceCaps& caps) {
+  return kVariant.wide || (kVariant.halves && WorthWide(s.batch * s.rows, s.columns, caps));
+}
+template <Variant kVariant>
+bool MatMulFits(const NodeRef& ref, const DeviceCaps& caps) {
   if (!ref.node.epilogue.empty()) return false;
+  if (kVariant.halves && !(caps.float16 && caps.precision == Precision::kF16)) return false;
   if (ref.node.op == Op::kLinear && (ref.attrs<LinearAttrs>().axis != -2 || ref.attrs<LinearAttrs>().groups != 1))
     return false;
   const MatMulSizes s = SizesOf(ref);
-  const Tile tile = TileFor(s.columns);
+  if (kVariant.wide && !caps.any_size && !WorthWide(s.batch * s.rows, s.columns, caps)) return false;
+  const Tile tile = TileFor(s.columns, caps, MatMulWide<kVariant>(s, caps));
   return s.depth >= kNarrowest && s.batch <= kWidestGrid && tile.Down(s.rows) <= kWidestGrid &&
          tile.Across(s.columns) <= kWidestGrid;
 }
+template <Variant kVariant>
 Status RecordMatMul(const VulkanCall& call) {
   const MatMulSizes s = SizesOf(call.ref);
   const bool linear = call.ref.node.op == Op::kLinear;
@@ -34,11 +42,11 @@ Status RecordMatMul(const VulkanCall& call) {
   Push push;
   push.I(s.rows).I(s.depth).I(s.columns).I(linear ? 0 : s.rows * s.depth);
   push.I(a.transpose_b).I(linear && Has(call, 2)).F(a.scale);
-  const Tile tile = TileFor(s.columns);
-  const uint32_t lanes[] = {static_cast<uint32_t>(tile.lanes)};
+  const Tile tile = TileFor(s.columns, call.caps, MatMulWide<kVariant>(s, call.caps));
   const BufferRange bindings[] = {call.in[linear ? 1 : 0], call.in[linear ? 0 : 1],
                                   linear ? Input(call, 2) : BufferRange{}, call.out[0]};
-  return call.recorder.Dispatch(FindShader("fast/matmul"), bindings, lanes, push,
+  return call.recorder.Dispatch(FindShader(kVariant.halves ? "fast/matmul_f16" : "fast/matmul"), bindings,
+                                tile.constants(), push,
                                 {static_cast<uint32_t>(tile.Across(s.columns)),
                                  static_cast<uint32_t>(tile.Down(s.rows)), static_cast<uint32_t>(s.batch)});
 }
@@ -141,14 +149,20 @@ size_t NormBytes(const NodeRef& ref, const DeviceCaps&) {
   const NormSizes s = NormSizesOf(ref);
   return static_cast<size_t>(s.buckets * (s.chunks * ref.in(0).back() + ref.attrs<NormAttrs>().groups)) * 8;
 }
+Push NormPush(const VulkanCall& call) {
+  const auto& a = call.ref.attrs<NormAttrs>();
+  const NormSizes s = NormSizesOf(call.ref);
+  Push push;
+  push.I(s.buckets).I(s.rows).I(call.ref.in(0).back()).I(a.groups).I(s.kept).I(s.chunks).I(s.lanes);
+  push.I((Has(call, 1) ? 1 : 0) | (Has(call, 2) ? 2 : 0) | (a.subtract_mean ? 4 : 0)).F(a.eps);
+  push.All(s.dims).All(s.stride);
+  return push;
+}
 Status RecordNorm(const VulkanCall& call) {
   const auto& a = call.ref.attrs<NormAttrs>();
   const NormSizes s = NormSizesOf(call.ref);
   const int64_t features = call.ref.in(0).back();
-  Push push;
-  push.I(s.buckets).I(s.rows).I(features).I(a.groups).I(s.kept).I(s.chunks).I(s.lanes);
-  push.I((Has(call, 1) ? 1 : 0) | (Has(call, 2) ? 2 : 0) | (a.subtract_mean ? 4 : 0)).F(a.eps);
-  push.All(s.dims).All(s.stride);
+  const Push push = NormPush(call);
   TIMBRE_CHECK(Dispatch(call, "fast/norm_channels", {call.in[0], call.scratch}, push,
                         {static_cast<uint32_t>(s.chunks), static_cast<uint32_t>((features + s.lanes - 1) / s.lanes),
                          static_cast<uint32_t>(s.buckets)}));
@@ -156,6 +170,30 @@ Status RecordNorm(const VulkanCall& call) {
   return Dispatch(call, "fast/norm_apply", {call.in[0], call.scratch, Input(call, 1), Input(call, 2), call.out[0]},
                   push, Threads(call.ref.out().elements()));
 }
+
+// Few rows: by a workgroup each, whose sums are made in subgroups.
+bool NormRowsFit(const NodeRef& ref, const DeviceCaps& caps) { return ref.node.epilogue.empty() && caps.subgroups; }
+Status RecordNormRows(const VulkanCall& call) {
+  return Dispatch(call, "fast/norm_rows", {call.in[0], Input(call, 1), Input(call, 2), call.out[0]}, NormPush(call),
+                  Groups(NormSizesOf(call.ref).buckets * call.ref.attrs<NormAttrs>().groups));
+}
+
+// ---- softmax and reductions
+
+bool SoftmaxFits(const NodeRef& ref, const DeviceCaps& caps) { return ref.node.epilogue.empty() && caps.subgroups; }
+Status RecordSoftmax(const VulkanCall& call) {
+  const int64_t features = call.ref.out().back(), rows = call.ref.out().elements() / features;
+  return Dispatch(call, "fast/softmax", {call.in[0], call.out[0]}, Push().I(rows).I(features), Groups(rows));
+}
+
+// Where the outputs are fewer and the terms many, the reference's workgroup for each has more threads to offer.
+bool ReduceFits(const NodeRef& ref, const DeviceCaps& caps) {
+  constexpr int64_t kMany = 1024, kTerms = 1024, kFew = 64;
+  const int64_t outputs = ref.out().elements(), terms = ref.in(0).elements() / outputs;
+  return ref.node.epilogue.empty() && terms > 0 && terms <= kTerms &&
+         (caps.any_size || outputs >= kMany || terms <= kFew);
+}
+Status RecordReduceMany(const VulkanCall& call) { return RecordReduce(call, "fast/reduce", Threads); }
 
 // ---- arithmetic where one operand is a run of the other's axes
 
@@ -208,13 +246,20 @@ constexpr KernelRow Fast(Op op, std::string_view name, bool (*supports)(const No
 }
 
 const KernelRow kRows[] = {
-    Fast(Op::kLinear, "vulkan.linear_axis2", MatMulFits, RecordMatMul),
-    Fast(Op::kMatMul, "vulkan.matmul", MatMulFits, RecordMatMul),
+    Fast(Op::kLinear, "vulkan.linear_axis2_f16", MatMulFits<kHalfTiles>, RecordMatMul<kHalfTiles>),
+    Fast(Op::kLinear, "vulkan.linear_axis2_wide", MatMulFits<kWideTiles>, RecordMatMul<kWideTiles>),
+    Fast(Op::kLinear, "vulkan.linear_axis2", MatMulFits<kPlainTiles>, RecordMatMul<kPlainTiles>),
+    Fast(Op::kMatMul, "vulkan.matmul_f16", MatMulFits<kHalfTiles>, RecordMatMul<kHalfTiles>),
+    Fast(Op::kMatMul, "vulkan.matmul_wide", MatMulFits<kWideTiles>, RecordMatMul<kWideTiles>),
+    Fast(Op::kMatMul, "vulkan.matmul", MatMulFits<kPlainTiles>, RecordMatMul<kPlainTiles>),
     Fast(Op::kAttention, "vulkan.attention", AttentionFits, RecordAttention),
     Fast(Op::kStft, "vulkan.stft", TransformFits, RecordStft, nullptr, PackRoots),
     Fast(Op::kIstft, "vulkan.istft", TransformFits, RecordIstft, FrameBytes, PackRoots),
     Fast(Op::kBinary, "vulkan.binary", BinaryFits, RecordBinary),
     Fast(Op::kNorm, "vulkan.norm", NormFits, RecordNorm, NormBytes),
+    Fast(Op::kNorm, "vulkan.norm_rows", NormRowsFit, RecordNormRows),
+    Fast(Op::kSoftmax, "vulkan.softmax", SoftmaxFits, RecordSoftmax),
+    Fast(Op::kReduce, "vulkan.reduce", ReduceFits, RecordReduceMany),
 };
 
 }  // namespace

@@ -66,12 +66,12 @@ struct ProductPlan {
   std::vector<Product> phases;
   int64_t batch = 1, groups = 1, in_c = 0, out_c = 0;  // out_c before a gate
   std::array<int64_t, 3> kernel{1, 1, 1};
+  Tile tile;
   bool transposed = false;  // weight [in, out / groups, taps] instead of [out, in / groups, taps]
   int64_t width() const { return in_c / groups; }
-  Tile tile() const { return TileFor(out_c / groups); }
   // Packed columns of a group: blocks of values and their gates where gated.
   int64_t columns(bool gated) const {
-    const int64_t lanes = tile().lanes;
+    const int64_t lanes = tile.lanes;
     return gated ? (out_c / 2 + lanes - 1) / lanes * lanes * 2 : out_c / groups;
   }
 };
@@ -81,7 +81,7 @@ std::array<int64_t, 3> Wide(const T& list) {
   return {list[0], list[1], list[2]};
 }
 
-ProductPlan PlanOf(const NodeRef& ref) {
+ProductPlan ShapeOf(const NodeRef& ref) {
   ProductPlan plan;
   // What the operator itself gives; a gate of the epilogue halves the node's result, whose other sizes are the same.
   const auto sizes = [](const Spatial& s) { return std::array<int64_t, 3>{s.d, s.h, s.w}; };
@@ -134,18 +134,39 @@ ProductPlan PlanOf(const NodeRef& ref) {
   return plan;
 }
 
-bool ProductFits(const NodeRef& ref, const DeviceCaps&) {
+ProductPlan PlanOf(const NodeRef& ref, const DeviceCaps& caps, bool wide) {
+  ProductPlan plan = ShapeOf(ref);
+  plan.tile = TileFor(plan.out_c / plan.groups, caps, wide);
+  return plan;
+}
+
+bool NodeWorthWide(const NodeRef& ref, const DeviceCaps& caps) {
+  const ProductPlan plan = ShapeOf(ref);
+  const Product& p = plan.phases.front();
+  return WorthWide(plan.batch * p.row_size[0] * p.row_size[1] * p.row_size[2], plan.out_c / plan.groups, caps);
+}
+
+// Halves are 4 x 4 or 8 x 8, as one or the other is worth it.
+template <Variant kVariant>
+bool Wide(const NodeRef& ref, const DeviceCaps& caps) {
+  return kVariant.wide || (kVariant.halves && NodeWorthWide(ref, caps));
+}
+
+template <Variant kVariant>
+bool ProductFits(const NodeRef& ref, const DeviceCaps& caps) {
+  if (kVariant.halves && !(caps.float16 && caps.precision == Precision::kF16)) return false;
   Finish finish;
   if (!ref.constant(1) || !ReadFinish(ref, finish)) return false;
   if (ref.node.op == Op::kLinear && ref.attrs<LinearAttrs>().axis != -1) return false;
-  const ProductPlan plan = PlanOf(ref);
+  if (kVariant.wide && !caps.any_size && !NodeWorthWide(ref, caps)) return false;
+  const ProductPlan plan = PlanOf(ref, caps, Wide<kVariant>(ref, caps));
   if (finish.gated && (plan.groups > 1 || plan.out_c % 2 != 0)) return false;
   const int64_t columns = plan.columns(finish.gated);
   if (columns < kNarrowest || plan.width() * plan.kernel[0] * plan.kernel[1] * plan.kernel[2] < kNarrowest)
     return false;
-  if (plan.tile().Across(columns) > kWidestGrid || plan.groups > kWidestGrid || plan.phases.size() > 64) return false;
+  if (plan.tile.Across(columns) > kWidestGrid || plan.groups > kWidestGrid || plan.phases.size() > 64) return false;
   for (const Product& p : plan.phases) {
-    if (plan.tile().Down(plan.batch * p.row_size[0] * p.row_size[1] * p.row_size[2]) > kWidestGrid) return false;
+    if (plan.tile.Down(plan.batch * p.row_size[0] * p.row_size[1] * p.row_size[2]) > kWidestGrid) return false;
     for (int i = 0; i < 3; ++i) {
       if (p.taps[i] > 255 || p.stride[i] > 255 || p.dilation[i] > 127 || p.out_step[i] > 255) return false;
     }
@@ -153,19 +174,37 @@ bool ProductFits(const NodeRef& ref, const DeviceCaps&) {
   return true;
 }
 
-// For each phase: [groups, taps, input channels of a group, columns].
-Result<AlignedBytes> PackProduct(const NodeRef& ref, const DeviceCaps&) {
+// Whether weights lose nothing as halves: those of checkpoints that hold halves. Not where some are so small that a
+// driver may take them for zero.
+bool AreHalves(const HostTensor& weight) {
+  if (weight.dtype != DType::kF16) return false;
+  const auto* bits = reinterpret_cast<const uint16_t*>(weight.data.get());
+  return std::all_of(bits, bits + weight.shape.elements(),
+                     [](uint16_t h) { return (h & 0x7c00) != 0 || (h & 0x7fff) == 0; });
+}
+// A few weights are not worth it.
+template <Variant kVariant>
+bool Halved(const NodeRef& ref, int64_t weights) {
+  constexpr int64_t kFew = 64;
+  return weights > kFew && (kVariant.halves || AreHalves(ref.value(1)));
+}
+
+// For each phase: [groups, taps, input channels of a group, columns]; floats, or halves, two in a word.
+template <Variant kVariant>
+Result<AlignedBytes> PackProduct(const NodeRef& ref, const DeviceCaps& caps) {
   Finish finish;
   ReadFinish(ref, finish);
-  const ProductPlan plan = PlanOf(ref);
+  const ProductPlan plan = PlanOf(ref, caps, Wide<kVariant>(ref, caps));
   const int64_t columns = plan.columns(finish.gated), width = plan.width(), per_group = plan.out_c / plan.groups;
   int64_t taps = 0;
   for (const Product& p : plan.phases) taps += p.all_taps();
-  TIMBRE_TRY(AlignedBytes bytes,
-             AlignedBytes::Allocate(static_cast<size_t>(plan.groups * taps * width * columns) * 4, true));
+  const int64_t count = plan.groups * taps * width * columns;
+  const bool halves = Halved<kVariant>(ref, count);
+  TIMBRE_TRY(AlignedBytes bytes, AlignedBytes::Allocate(static_cast<size_t>((count + 1) / 2 * (halves ? 4 : 8)), true));
   const std::vector<float> weight = ref.value(1).ToF32();
-  const int64_t kernel = plan.kernel[0] * plan.kernel[1] * plan.kernel[2], lanes = plan.tile().lanes;
+  const int64_t kernel = plan.kernel[0] * plan.kernel[1] * plan.kernel[2], lanes = plan.tile.lanes;
   float* to = bytes.f32();
+  auto* half = reinterpret_cast<uint16_t*>(bytes.data());
   for (const Product& p : plan.phases) {
     for (int64_t g = 0; g < plan.groups; ++g) {
       for (int64_t tap = 0; tap < p.all_taps(); ++tap) {
@@ -173,7 +212,7 @@ Result<AlignedBytes> PackProduct(const NodeRef& ref, const DeviceCaps&) {
         const int64_t h = p.first_tap[1] + tap / p.taps[2] % p.taps[1] * p.tap_step[1];
         const int64_t w = p.first_tap[2] + tap % p.taps[2] * p.tap_step[2];
         const int64_t at = (d * plan.kernel[1] + h) * plan.kernel[2] + w;
-        for (int64_t c = 0; c < width; ++c, to += columns) {
+        for (int64_t c = 0; c < width; ++c, to += columns, half += columns) {
           for (int64_t o = 0; o < columns; ++o) {
             int64_t channel = o;
             if (finish.gated) {
@@ -181,8 +220,13 @@ Result<AlignedBytes> PackProduct(const NodeRef& ref, const DeviceCaps&) {
               if (channel >= plan.out_c / 2) continue;
               if (o % (2 * lanes) >= lanes) channel += plan.out_c / 2;
             }
-            to[o] = plan.transposed ? weight[((g * width + c) * per_group + channel) * kernel + at]
-                                    : weight[((g * per_group + channel) * width + c) * kernel + at];
+            const float value = plan.transposed ? weight[((g * width + c) * per_group + channel) * kernel + at]
+                                                : weight[((g * per_group + channel) * width + c) * kernel + at];
+            if (halves) {
+              half[o] = FloatToHalf(value);
+            } else {
+              to[o] = value;
+            }
           }
         }
       }
@@ -191,15 +235,20 @@ Result<AlignedBytes> PackProduct(const NodeRef& ref, const DeviceCaps&) {
   return bytes;
 }
 
+template <Variant kVariant>
 Status RecordProduct(const VulkanCall& call) {
   Finish finish;
   ReadFinish(call.ref, finish);
-  const ProductPlan plan = PlanOf(call.ref);
+  const ProductPlan plan = PlanOf(call.ref, call.caps, Wide<kVariant>(call.ref, call.caps));
   const int64_t columns = plan.columns(finish.gated);
   const auto input = [&](int i) { return i < 0 ? BufferRange{} : call.in[i]; };
   const int64_t flags = (Has(call, 2) && call.ref.node.inputs[2] != kNoTensor ? 1 : 0) | (finish.gated ? 2 : 0) |
                         (finish.slope_per_channel ? 4 : 0) | static_cast<int64_t>(finish.unary.fn) << 8;
-  const uint32_t lanes[] = {static_cast<uint32_t>(plan.tile().lanes)};
+  int64_t weights = 0;
+  for (const Product& p : plan.phases) weights += plan.groups * p.all_taps() * plan.width() * columns;
+  std::vector<uint32_t> constants = plan.tile.constants();
+  constants.push_back(Halved<kVariant>(call.ref, weights));
+  const Shader& shader = FindShader(kVariant.halves ? "fast/product_f16" : "fast/product");
   int64_t first_weight = 0;
   for (const Product& p : plan.phases) {
     const int64_t rows = plan.batch * p.row_size[0] * p.row_size[1] * p.row_size[2];
@@ -215,8 +264,8 @@ Status RecordProduct(const VulkanCall& call) {
           call.in[0],          call.packed, Input(call, 2), input(finish.scale), input(finish.residual),
           input(finish.slope), call.out[0]};
       TIMBRE_CHECK(call.recorder.Dispatch(
-          FindShader("fast/product"), bindings, lanes, push,
-          {static_cast<uint32_t>(plan.tile().Down(rows)), static_cast<uint32_t>(plan.tile().Across(columns)),
+          shader, bindings, constants, push,
+          {static_cast<uint32_t>(plan.tile.Down(rows)), static_cast<uint32_t>(plan.tile.Across(columns)),
            static_cast<uint32_t>(plan.groups)}));
     }
     first_weight += plan.groups * depth * columns;
@@ -224,30 +273,47 @@ Status RecordProduct(const VulkanCall& call) {
   return {};
 }
 
+template <Variant kVariant>
 constexpr KernelRow Row(Op op, std::string_view name) {
-  return {op,          DeviceKind::kVulkan,         Tier::kFast, name,        1,
-          ProductFits, VulkanRecord(RecordProduct), nullptr,     PackProduct, 0b10};
+  return {op,
+          DeviceKind::kVulkan,
+          Tier::kFast,
+          name,
+          2,
+          ProductFits<kVariant>,
+          VulkanRecord(RecordProduct<kVariant>),
+          nullptr,
+          PackProduct<kVariant>,
+          0b10};
 }
 const KernelRow kRows[] = {
-    Row(Op::kConv, "vulkan.conv"),
-    Row(Op::kConvTranspose, "vulkan.conv_transpose"),
-    Row(Op::kLinear, "vulkan.linear"),
+    Row<kHalfTiles>(Op::kConv, "vulkan.conv_f16"),
+    Row<kWideTiles>(Op::kConv, "vulkan.conv_wide"),
+    Row<kPlainTiles>(Op::kConv, "vulkan.conv"),
+    Row<kHalfTiles>(Op::kConvTranspose, "vulkan.conv_transpose_f16"),
+    Row<kWideTiles>(Op::kConvTranspose, "vulkan.conv_transpose_wide"),
+    Row<kPlainTiles>(Op::kConvTranspose, "vulkan.conv_transpose"),
+    Row<kHalfTiles>(Op::kLinear, "vulkan.linear_f16"),
+    Row<kWideTiles>(Op::kLinear, "vulkan.linear_wide"),
+    Row<kPlainTiles>(Op::kLinear, "vulkan.linear"),
 };
 
 }  // namespace
 
-Status RecordPlainProduct(VulkanRecorder& recorder, const BufferRange& x, const BufferRange& weight,
+Status RecordPlainProduct(const VulkanCall& call, const BufferRange& x, const BufferRange& weight,
                           const BufferRange& bias, const BufferRange& y, int64_t rows, int64_t depth, int64_t columns) {
   const std::array<int64_t, 3> size{1, 1, rows}, none{};
   Push push;
   push.I(rows).I(depth).I(columns).I(0).I(depth).I(columns).I(1).I(0).F(0).F(0);
   push.All(size).All(size).All(size).All(none).All(none);
   for (int i = 0; i < 3; ++i) push.I(1 | 1 << 8 | (1 + 128) << 16 | 1 << 24);
-  const Tile tile = TileFor(columns);
-  const uint32_t lanes[] = {static_cast<uint32_t>(tile.lanes)};
+  const Tile tile = TileFor(columns, call.caps, WorthWide(rows, columns, call.caps));
+  std::vector<uint32_t> constants = tile.constants();
+  constants.push_back(0);  // weights are floats
   const BufferRange bindings[] = {x, weight, bias, {}, {}, {}, y};
-  return recorder.Dispatch(FindShader("fast/product"), bindings, lanes, push,
-                           {static_cast<uint32_t>(tile.Down(rows)), static_cast<uint32_t>(tile.Across(columns)), 1});
+  return call.recorder.Dispatch(
+      FindShader("fast/product"), bindings, constants, push,
+      {static_cast<uint32_t>(tile.Down(rows)), static_cast<uint32_t>(tile.Across(columns)), 1});
 }
 
 std::span<const KernelRow> VulkanProductKernels() { return kRows; }

@@ -48,6 +48,9 @@ inline Status Dispatch(const VulkanCall& call, std::string_view shader, std::ini
   return call.recorder.Dispatch(FindShader(shader), bindings, {}, push, groups);
 }
 
+// A reduction by a shader that takes what reference/reduce takes, and a grid for so many outputs.
+Status RecordReduce(const VulkanCall& call, std::string_view shader, std::array<uint32_t, 3> (*grid)(int64_t));
+
 // Inputs that an operator may lack, or that the graph left out.
 inline BufferRange Input(const VulkanCall& call, size_t i) { return i < call.in.size() ? call.in[i] : BufferRange{}; }
 inline bool Has(const VulkanCall& call, size_t i) { return Input(call, i).bytes > 0; }

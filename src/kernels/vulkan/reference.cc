@@ -16,10 +16,38 @@ const Shader& FindShader(std::string_view name) {
 }
 
 namespace {
-
 struct Axes {
   std::array<int64_t, 6> dims{1, 1, 1, 1, 1, 1}, stride{};
 };
+}  // namespace
+
+Status RecordReduce(const VulkanCall& call, std::string_view shader, std::array<uint32_t, 3> (*grid)(int64_t)) {
+  const auto& a = call.ref.attrs<ReduceAttrs>();
+  const Shape& s = call.ref.in(0);
+  Axes axes;
+  int slot = 0, kept = 0;
+  for (const bool reduced : {false, true}) {
+    for (int i = 0; i < s.rank(); ++i) {
+      if (static_cast<bool>(a.axes >> i & 1) != reduced) continue;
+      axes.dims[slot] = s[i];
+      axes.stride[slot++] = s.stride(i);
+    }
+    if (!reduced) kept = slot;
+  }
+  const int64_t outputs = call.ref.out().elements();
+  return Dispatch(call, shader, {call.in[0], call.out[0]},
+                  Push()
+                      .I(outputs)
+                      .I(s.elements() / outputs)
+                      .I(static_cast<int64_t>(a.fn))
+                      .I(a.ddof)
+                      .I(kept)
+                      .All(axes.dims)
+                      .All(axes.stride),
+                  grid(outputs));
+}
+
+namespace {
 
 // The six-axis view of `shape` as it lies under `out`: axes that broadcast have stride 0.
 Axes Broadcast(const Shape& shape, const Shape& out) {
@@ -75,31 +103,7 @@ Status RecordSoftmax(const VulkanCall& call) {
   return Dispatch(call, "reference/softmax", {call.in[0], call.out[0]}, Push().I(rows).I(c), Groups(rows));
 }
 
-Status RecordReduce(const VulkanCall& call) {
-  const auto& a = call.ref.attrs<ReduceAttrs>();
-  const Shape& s = call.ref.in(0);
-  Axes axes;
-  int slot = 0, kept = 0;
-  for (const bool reduced : {false, true}) {
-    for (int i = 0; i < s.rank(); ++i) {
-      if (static_cast<bool>(a.axes >> i & 1) != reduced) continue;
-      axes.dims[slot] = s[i];
-      axes.stride[slot++] = s.stride(i);
-    }
-    if (!reduced) kept = slot;
-  }
-  const int64_t outputs = call.ref.out().elements();
-  return Dispatch(call, "reference/reduce", {call.in[0], call.out[0]},
-                  Push()
-                      .I(outputs)
-                      .I(s.elements() / outputs)
-                      .I(static_cast<int64_t>(a.fn))
-                      .I(a.ddof)
-                      .I(kept)
-                      .All(axes.dims)
-                      .All(axes.stride),
-                  Groups(outputs));
-}
+Status RecordReduceGroups(const VulkanCall& call) { return RecordReduce(call, "reference/reduce", Groups); }
 
 Status RecordNorm(const VulkanCall& call) {
   const auto& a = call.ref.attrs<NormAttrs>();
@@ -326,7 +330,7 @@ const KernelRow kRows[] = {
     Row(Op::kPRelu, "vulkan.reference.prelu", RecordPRelu),
     Row(Op::kGlu, "vulkan.reference.glu", RecordGlu),
     Row(Op::kSoftmax, "vulkan.reference.softmax", RecordSoftmax),
-    Row(Op::kReduce, "vulkan.reference.reduce", RecordReduce),
+    Row(Op::kReduce, "vulkan.reference.reduce", RecordReduceGroups),
     Row(Op::kReshape, "vulkan.reference.reshape", RecordReshape),
     Row(Op::kTranspose, "vulkan.reference.transpose", RecordTranspose),
     Row(Op::kSlice, "vulkan.reference.slice", RecordSlice),

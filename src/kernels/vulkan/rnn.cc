@@ -51,7 +51,7 @@ bool RnnFits(const NodeRef& ref, const DeviceCaps& caps) {
       (ref.has(4) && !ref.constant(4)))
     return false;
   const RnnPlan plan(ref, caps);
-  const Tile tile = TileFor(plan.columns());
+  const Tile tile = TileFor(plan.columns(), caps);
   return plan.units <= caps.max_workgroup_threads && plan.shared_bytes() <= caps.max_workgroup_memory &&
          tile.Down(plan.batch * plan.steps) <= kWidestGrid;
 }
@@ -83,7 +83,7 @@ Status RecordRnn(const VulkanCall& call) {
     return BufferRange{call.packed.buffer, call.packed.offset + static_cast<uint64_t>(begin) * 4,
                        static_cast<uint64_t>(floats) * 4};
   };
-  TIMBRE_CHECK(RecordPlainProduct(call.recorder, call.in[0], section(0, plan.inputs * plan.columns()),
+  TIMBRE_CHECK(RecordPlainProduct(call, call.in[0], section(0, plan.inputs * plan.columns()),
                                   section(plan.input_bias(), plan.columns()), call.scratch, plan.batch * plan.steps,
                                   plan.inputs, plan.columns()));
   const bool cell = plan.gates == 4;

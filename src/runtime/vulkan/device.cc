@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -25,21 +26,22 @@ namespace timbre {
   X(GetPhysicalDeviceFeatures2)         \
   X(GetPhysicalDeviceMemoryProperties2) \
   X(GetPhysicalDeviceQueueFamilyProperties) X(EnumerateDeviceExtensionProperties) X(CreateDevice) X(GetDeviceProcAddr)
-#define TIMBRE_VK_DEVICE(X)                                                                                        \
-  X(DestroyDevice)                                                                                                 \
-  X(GetDeviceQueue)                                                                                                \
-  X(CreateBuffer)                                                                                                  \
-  X(DestroyBuffer)                                                                                                 \
-  X(GetBufferMemoryRequirements)                                                                                   \
-  X(AllocateMemory) X(FreeMemory) X(BindBufferMemory) X(MapMemory) X(CreateCommandPool) X(DestroyCommandPool)      \
-      X(AllocateCommandBuffers) X(FreeCommandBuffers) X(BeginCommandBuffer) X(EndCommandBuffer) X(CmdBindPipeline) \
-          X(CmdBindDescriptorSets) X(CmdPushConstants) X(CmdDispatch) X(CmdPipelineBarrier) X(CmdCopyBuffer)       \
-              X(CreateDescriptorSetLayout) X(DestroyDescriptorSetLayout) X(CreatePipelineLayout)                   \
-                  X(DestroyPipelineLayout) X(CreatePipelineCache) X(DestroyPipelineCache) X(GetPipelineCacheData)  \
-                      X(CreateShaderModule) X(DestroyShaderModule) X(CreateComputePipelines) X(DestroyPipeline)    \
-                          X(CreateDescriptorPool) X(DestroyDescriptorPool) X(AllocateDescriptorSets)               \
-                              X(UpdateDescriptorSets) X(CreateSemaphore) X(DestroySemaphore) X(QueueSubmit)        \
-                                  X(WaitSemaphores) X(DeviceWaitIdle)
+#define TIMBRE_VK_DEVICE(X)                                                                                           \
+  X(DestroyDevice)                                                                                                    \
+  X(GetDeviceQueue)                                                                                                   \
+  X(CreateBuffer)                                                                                                     \
+  X(DestroyBuffer)                                                                                                    \
+  X(GetBufferMemoryRequirements)                                                                                      \
+  X(AllocateMemory)                                                                                                   \
+  X(FreeMemory) X(BindBufferMemory) X(MapMemory) X(CreateCommandPool) X(DestroyCommandPool) X(AllocateCommandBuffers) \
+      X(FreeCommandBuffers) X(BeginCommandBuffer) X(EndCommandBuffer) X(CmdBindPipeline) X(CmdBindDescriptorSets)     \
+          X(CmdPushConstants) X(CmdDispatch) X(CmdPipelineBarrier) X(CmdCopyBuffer) X(CreateDescriptorSetLayout)      \
+              X(DestroyDescriptorSetLayout) X(CreatePipelineLayout) X(DestroyPipelineLayout) X(CreatePipelineCache)   \
+                  X(DestroyPipelineCache) X(GetPipelineCacheData) X(CreateShaderModule) X(DestroyShaderModule)        \
+                      X(CreateComputePipelines) X(DestroyPipeline) X(CreateDescriptorPool) X(DestroyDescriptorPool)   \
+                          X(AllocateDescriptorSets) X(UpdateDescriptorSets) X(CreateQueryPool) X(DestroyQueryPool)    \
+                              X(CmdResetQueryPool) X(CmdWriteTimestamp) X(GetQueryPoolResults) X(CreateSemaphore)     \
+                                  X(DestroySemaphore) X(QueueSubmit) X(WaitSemaphores) X(DeviceWaitIdle)
 
 // NOLINTEND(bugprone-macro-parentheses)
 
@@ -399,6 +401,16 @@ void VulkanCommands::Copy(const VulkanBuffer& from, uint64_t from_offset, const 
                         nullptr, 0, nullptr);
 }
 
+void VulkanCommands::BeginTiming() {
+  if (device_->clock_ == VK_NULL_HANDLE) return;
+  device_->vk_->CmdResetQueryPool(commands_, device_->clock_, 0, 2);
+  device_->vk_->CmdWriteTimestamp(commands_, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, device_->clock_, 0);
+}
+void VulkanCommands::EndTiming() {
+  if (device_->clock_ == VK_NULL_HANDLE) return;
+  device_->vk_->CmdWriteTimestamp(commands_, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, device_->clock_, 1);
+}
+
 Status VulkanCommands::End() {
   const VulkanDevice::Functions& vk = *device_->vk_;
   VkMemoryBarrier barrier{VK_STRUCTURE_TYPE_MEMORY_BARRIER, nullptr,
@@ -472,6 +484,7 @@ Status VulkanDevice::Create(int index) {
   queue.pQueuePriorities = &priority;
   VkPhysicalDeviceVulkan12Features features{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES};
   features.timelineSemaphore = VK_TRUE;
+  features.shaderFloat16 = info_.float16 ? VK_TRUE : VK_FALSE;
   VkDeviceCreateInfo create{VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &features};
   create.queueCreateInfoCount = 1;
   create.pQueueCreateInfos = &queue;
@@ -505,6 +518,18 @@ Status VulkanDevice::Create(int index) {
   VkSemaphoreTypeCreateInfo type{VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO, nullptr, VK_SEMAPHORE_TYPE_TIMELINE, 0};
   VkSemaphoreCreateInfo semaphore{VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, &type};
   TIMBRE_CHECK(Check(vk_->CreateSemaphore(device_, &semaphore, nullptr, &timeline_), "make a semaphore"));
+  uint32_t count = 0;
+  instance.GetPhysicalDeviceQueueFamilyProperties(physical_, &count, nullptr);
+  std::vector<VkQueueFamilyProperties> families(count);
+  instance.GetPhysicalDeviceQueueFamilyProperties(physical_, &count, families.data());
+  if (const uint32_t bits = families[family_].timestampValidBits; bits > 0) {
+    VkQueryPoolCreateInfo clock{VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO};
+    clock.queryType = VK_QUERY_TYPE_TIMESTAMP;
+    clock.queryCount = 2;
+    TIMBRE_CHECK(Check(vk_->CreateQueryPool(device_, &clock, nullptr, &clock_), "make a clock"));
+    clock_mask_ = bits >= 64 ? ~uint64_t{0} : (uint64_t{1} << bits) - 1;
+    clock_seconds_ = static_cast<double>(limits.timestampPeriod) * 1e-9;
+  }
   LoadPipelineCache();
   TIMBRE_TRY(dummy_, Allocate(256, Placement::kDevice));
   return {};
@@ -518,6 +543,7 @@ VulkanDevice::~VulkanDevice() {
     dummy_ = VulkanBuffer();
     for (const auto& [key, pipeline] : pipelines_) vk_->DestroyPipeline(device_, pipeline, nullptr);
     if (cache_) vk_->DestroyPipelineCache(device_, cache_, nullptr);
+    if (clock_) vk_->DestroyQueryPool(device_, clock_, nullptr);
     if (timeline_) vk_->DestroySemaphore(device_, timeline_, nullptr);
     if (layout_) vk_->DestroyPipelineLayout(device_, layout_, nullptr);
     if (set_layout_) vk_->DestroyDescriptorSetLayout(device_, set_layout_, nullptr);
@@ -665,6 +691,18 @@ Status VulkanDevice::Wait(uint64_t submission) {
 Status VulkanDevice::Run(const VulkanCommands& commands) {
   TIMBRE_TRY(const uint64_t submission, Submit(commands));
   return Wait(submission);
+}
+
+Result<double> VulkanDevice::RunTimed(const VulkanCommands& commands) {
+  const auto start = std::chrono::steady_clock::now();
+  TIMBRE_CHECK(Run(commands));
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  std::array<uint64_t, 2> ticks{};
+  if (clock_ == VK_NULL_HANDLE ||
+      vk_->GetQueryPoolResults(device_, clock_, 0, 2, sizeof(ticks), ticks.data(), sizeof(uint64_t),
+                               VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT) != VK_SUCCESS)
+    return seconds;
+  return static_cast<double>((ticks[1] - ticks[0]) & clock_mask_) * clock_seconds_;
 }
 
 void VulkanDevice::Settle() {

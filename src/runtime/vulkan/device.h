@@ -70,6 +70,8 @@ class VulkanCommands : public VulkanRecorder {
   Status Dispatch(const Shader& shader, std::span<const BufferRange> bindings, std::span<const uint32_t> specialization,
                   std::span<const uint32_t> push, std::array<uint32_t, 3> groups) override;
   void Copy(const VulkanBuffer& from, uint64_t from_offset, const VulkanBuffer& to, uint64_t to_offset, uint64_t bytes);
+  void BeginTiming();
+  void EndTiming();
   Status End();
 
  private:
@@ -108,6 +110,9 @@ class VulkanDevice {
   // time (TIMBRE_VULKAN_TIMEOUT seconds, 60).
   Status Wait(uint64_t submission);
   Status Run(const VulkanCommands& commands);
+  // The same, and the seconds that the device took from BeginTiming to EndTiming; by the host's clock where the device
+  // has none. One such submission at a time.
+  Result<double> RunTimed(const VulkanCommands& commands);
   // Waits for everything, unless the device is known not to answer: before what may be in use is destroyed.
   void Settle();
 
@@ -143,6 +148,9 @@ class VulkanDevice {
   VkPipelineLayout layout_ = VK_NULL_HANDLE;
   VkPipelineCache cache_ = VK_NULL_HANDLE;
   VkSemaphore timeline_ = VK_NULL_HANDLE;
+  VkQueryPool clock_ = VK_NULL_HANDLE;  // null where the queue has no timestamps
+  uint64_t clock_mask_ = 0;
+  double clock_seconds_ = 0;  // of a tick
   uint64_t submitted_ = 0;
   bool answers_ = true;  // no wait has failed
   VulkanBuffer dummy_;   // bound where a shader's input is absent

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <set>
 
+#include "base/paths.h"
 #include "graph/passes.h"
 #include "runtime/cpu_session.h"
 #include "runtime/memory_plan.h"
@@ -106,10 +107,19 @@ class Plan {
     plan_ =
         PlanMemory(graph_, options_.toggles.static_plan && !options_.verify, static_cast<int64_t>(device_.alignment()));
     TIMBRE_TRY(arena_, device_.Allocate(static_cast<uint64_t>(plan_.bytes), Placement::kDevice));
+    const auto cache = CacheDir();
+    const VulkanDeviceInfo& info = device_.info();
+    DeviceCaps place = chooser_.caps;
+    place.simd_target = info.name + " " + info.driver + " " + info.driver_version +
+                        (options_.precision == Precision::kF16 ? " f16" : "");
+    Tuner tuner(options_.faults ? Tune::kOff : options_.tune, place, cache ? *cache + "/tuning.json" : "");
     int64_t widest = 0, scratch = 0;
     for (const Node& node : graph_.nodes) {
       steps_.push_back({chooser_.Best({graph_, node}, banned), {}, nullptr});
       Step& step = steps_.back();
+      if (tuner.on() && step.row != nullptr && !InPlaceReshape(node)) {
+        TIMBRE_TRY(step.row, Fastest(tuner, node, step.row, banned));
+      }
       if (InPlaceReshape(node)) {
         step.skip = true;
       } else if (step.row == nullptr) {
@@ -127,6 +137,8 @@ class Plan {
       }
       if (step.row == nullptr || options_.verify) widest = std::max(widest, bytes);
     }
+    tuner.Save();
+    scratch_ = VulkanBuffer();
     if (scratch > 0) {
       TIMBRE_TRY(scratch_, device_.Allocate(static_cast<uint64_t>(scratch), Placement::kDevice));
     }
@@ -160,15 +172,18 @@ class Plan {
     if (wait) TIMBRE_CHECK(WaitFor(slot));
     for (Segment& segment : segments_) {
       const auto start = std::chrono::steady_clock::now();
-      if (segment.commands) {
+      double seconds = 0;
+      if (!segment.commands) {
+        TIMBRE_CHECK(RunOnCpu(segment.first));
+        seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      } else if (one_each_) {
+        TIMBRE_TRY(seconds, device_.RunTimed(*segment.commands));
+      } else {
         TIMBRE_CHECK(SubmitTo(slot, *segment.commands));
         if (wait) TIMBRE_CHECK(WaitFor(slot));
-      } else {
-        TIMBRE_CHECK(RunOnCpu(segment.first));
       }
       if (options_.verify) TIMBRE_CHECK(Verify(graph_.nodes[segment.first]));
-      if (one_each_)
-        seconds_[segment.first] += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      seconds_[segment.first] += seconds;
     }
     return SubmitTo(slot, *slot.download);
   }
@@ -322,6 +337,48 @@ class Plan {
     return {};
   }
 
+  // Times the fast kernels that could serve a node. What fails is not taken, and is no error: it was never chosen.
+  Result<const KernelRow*> Fastest(Tuner& tuner, const Node& node, const KernelRow* usual, const Banned& banned) {
+    const NodeRef ref{graph_, node};
+    Chooser eager = chooser_;
+    eager.caps.any_size = true;
+    std::vector<const KernelRow*> candidates{usual};
+    for (const KernelRow* row : KernelsFor(node.op, DeviceKind::kVulkan)) {
+      if (row != usual && row->tier == Tier::kFast && eager.Usable(*row, ref, banned)) candidates.push_back(row);
+    }
+    const auto time = [&](size_t candidate) -> Result<double> {
+      const int64_t weights = weight_bytes_;
+      Step step{candidates[candidate], {}, nullptr};
+      TIMBRE_CHECK(Upload(node, step));
+      TIMBRE_CHECK(FlushUploads());
+      weight_bytes_ = weights;
+      if (step.row->scratch_bytes) {
+        const auto bytes = static_cast<uint64_t>(step.row->scratch_bytes(ref, chooser_.caps));
+        if (bytes > scratch_.bytes()) {
+          scratch_ = VulkanBuffer();
+          TIMBRE_TRY(scratch_, device_.Allocate(bytes, Placement::kDevice));
+        }
+      }
+      TIMBRE_TRY(const auto commands, device_.Record());
+      commands->BeginTiming();
+      TIMBRE_CHECK(RecordNode(node, step, *commands));
+      commands->EndTiming();
+      TIMBRE_CHECK(commands->End());
+      return device_.RunTimed(*commands);
+    };
+    return candidates[tuner.Choose(ref, candidates, time)];
+  }
+
+  Status RecordNode(const Node& node, const Step& step, VulkanCommands& commands) {
+    std::vector<BufferRange> in, out;
+    for (const TensorId id : node.inputs) in.push_back(RangeOf(id));
+    for (const TensorId id : node.outputs) out.push_back(RangeOf(id));
+    const BufferRange packed = step.row->pack ? step.packed.Range(0, step.packed.bytes()) : BufferRange{};
+    const BufferRange scratch = scratch_.bytes() > 0 ? scratch_.Range(0, scratch_.bytes()) : BufferRange{};
+    return std::get<VulkanRecord>(step.row->run)(
+        VulkanCall{{graph_, node}, in, out, packed, scratch, commands, chooser_.caps});
+  }
+
   BufferRange RangeOf(TensorId id) const {
     if (id == kNoTensor) return {};
     const auto constant = constants_.find(id);
@@ -363,13 +420,9 @@ class Plan {
         first = i;
       }
       if (faults) TIMBRE_CHECK(faults->Pass(FaultPoint::kKernel, node.name));
-      std::vector<BufferRange> in, out;
-      for (const TensorId id : node.inputs) in.push_back(RangeOf(id));
-      for (const TensorId id : node.outputs) out.push_back(RangeOf(id));
-      const BufferRange packed = step.row->pack ? step.packed.Range(0, step.packed.bytes()) : BufferRange{};
-      const BufferRange scratch = scratch_.bytes() > 0 ? scratch_.Range(0, scratch_.bytes()) : BufferRange{};
-      TIMBRE_CHECK(std::get<VulkanRecord>(step.row->run)(
-          VulkanCall{{graph_, node}, in, out, packed, scratch, *open, chooser_.caps}));
+      if (one_each) open->BeginTiming();
+      TIMBRE_CHECK(RecordNode(node, step, *open));
+      if (one_each) open->EndTiming();
       flops += FlopsOf(graph_, node);
       if (++nodes >= most_nodes || flops > kMostFlops) TIMBRE_CHECK(close());
     }

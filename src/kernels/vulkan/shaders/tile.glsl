@@ -1,25 +1,31 @@
-// A tile of a matrix product by 256 threads, 4 x 4 elements each: slices of both factors pass through shared memory. Thread
-// (tx, ty) owns rows 4 ty + i and columns tx + kLanes j, so that a row of threads stores side by side. Tiles are
-// 1024 / kLanes rows by 4 kLanes columns: 64 x 64, or taller and narrower for layers with few channels.
+// A tile of a matrix product by 256 threads, kTall x kBroad elements each: slices of both factors pass through shared
+// memory. Thread (tx, ty) owns rows kTall ty + i and columns tx + kLanes j, so that a row of threads stores side by
+// side. Tiles of 4 x 4 elements are 64 x 64, or taller and narrower for layers with few channels; those of 8 x 8 read
+// half as much of shared memory for each multiplication, and want more rows and columns to fill a device.
+#ifndef SLICE
+#define SLICE float
+#endif
 layout(constant_id = 0) const uint kLanes = 16u;  // 16, 8 or 4
-const uint kRows = 1024u / kLanes, kColumns = 4u * kLanes;
-const uint kSlice = kLanes == 4u ? 8u : 16u;      // shared memory stays under the 16 KiB that every device has
-shared float slice_a[kSlice * (kRows + 1)];       // [k][row]; the odd length keeps columns of it out of one bank
-shared float slice_b[kSlice * (kColumns + 1)];    // [k][column]
-float sums[4][4];
+layout(constant_id = 1) const uint kTall = 4u;
+layout(constant_id = 2) const uint kBroad = 4u;
+layout(constant_id = 3) const uint kSlice = 16u;  // 8 or 16, as shared memory allows
+const uint kRows = 256u / kLanes * kTall, kColumns = kBroad * kLanes;
+shared SLICE slice_a[kSlice * (kRows + 1)];     // [k][row]; the odd length keeps columns of it out of one bank
+shared SLICE slice_b[kSlice * (kColumns + 1)];  // [k][column]
+float sums[kTall][kBroad];
 
 void ClearSums() {
-  for (uint i = 0u; i < 4u; ++i)
-    for (uint j = 0u; j < 4u; ++j) sums[i][j] = 0.0;
+  for (uint i = 0u; i < kTall; ++i)
+    for (uint j = 0u; j < kBroad; ++j) sums[i][j] = 0.0;
 }
 
 // Adds the product of the slices in shared memory.
 void AddSlices(uint tx, uint ty) {
   for (uint k = 0u; k < kSlice; ++k) {
-    float a[4], b[4];
-    for (uint i = 0u; i < 4u; ++i) a[i] = slice_a[k * (kRows + 1u) + 4u * ty + i];
-    for (uint j = 0u; j < 4u; ++j) b[j] = slice_b[k * (kColumns + 1u) + tx + kLanes * j];
-    for (uint i = 0u; i < 4u; ++i)
-      for (uint j = 0u; j < 4u; ++j) sums[i][j] = fma(a[i], b[j], sums[i][j]);
+    float a[kTall], b[kBroad];
+    for (uint i = 0u; i < kTall; ++i) a[i] = float(slice_a[k * (kRows + 1u) + kTall * ty + i]);
+    for (uint j = 0u; j < kBroad; ++j) b[j] = float(slice_b[k * (kColumns + 1u) + tx + kLanes * j]);
+    for (uint i = 0u; i < kTall; ++i)
+      for (uint j = 0u; j < kBroad; ++j) sums[i][j] = fma(a[i], b[j], sums[i][j]);
   }
 }
