@@ -78,7 +78,8 @@ Status CheckCase(Op op, const std::string& name, const OneNode& one, const Sessi
   const Node whole = Whole(one);
   for (const TensorId id : whole.inputs) all.push_back(id == kNoTensor ? nullptr : one.inputs[id].data());
   const std::vector<const float*> computed(out.begin(), out.end());
-  const Deviation deviation = Compare(one.graph, whole, computed, OracleOf(one.graph, whole, all));
+  const Deviation deviation =
+      Compare(one.graph, whole, computed, OracleOf(one.graph, whole, all), options.precision, all);
   findings.Add(op, own->kernel, deviation.worst, deviation.worst <= 1 ? "" : name + ": " + deviation.where);
   return {};
 }
@@ -102,16 +103,18 @@ Result<std::vector<KernelFinding>> CheckKernels(const std::string& device, Threa
         struct Way {
           bool fast;
           std::string_view prefer;
+          Precision precision = Precision::kF32;
         };
         std::vector<Way> ways{{true, ""}};
         if (epilogue.empty()) ways.push_back({false, ""});
         for (const KernelRow* row : KernelsFor(table[i].op, DeviceKind::kVulkan)) {
-          if (row->tier == Tier::kFast && device != "cpu") ways.push_back({true, row->name});
+          if (row->tier == Tier::kFast && device != "cpu") ways.push_back({true, row->name, row->precision});
         }
         std::set<std::string> done;
-        for (const auto& [fast, prefer] : ways) {
+        for (const auto& [fast, prefer, precision] : ways) {
           SessionOptions options;
           options.prefer = prefer;
+          options.precision = precision;
           options.device = device;
           options.heed_doctor = false;
           options.toggles.fast_kernels = fast;

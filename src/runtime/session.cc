@@ -119,10 +119,6 @@ Result<std::unique_ptr<Session>> MakeSession(Graph graph, const SessionOptions& 
                                              Stats* stats) {
   TIMBRE_TRY(const DeviceChoice choice, ChooseDevice(options.device));
   if (choice.vulkan_index < 0) return MakeCpuSession(std::move(graph), options, pool, stats, choice.reason);
-  if (options.precision != Precision::kF32) {
-    return Fail(ErrorCode::kUnsupported,
-                "no Vulkan kernel computes in half precision yet; take --device cpu, or leave --precision at f32");
-  }
   auto device = VulkanDevice::Open(choice.vulkan_index);
   if (device) return MakeVulkanSession(std::move(graph), options, *std::move(device), pool, stats, choice.reason);
   // A device that can't even be opened is as good as retired; one that was asked for by name is the caller's mistake.

@@ -1,6 +1,7 @@
 // The Vulkan device on whatever driver is there; Mesa's software driver is enough.
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <set>
 
 #include "graph/net.h"
@@ -9,12 +10,13 @@
 #include "runtime/verify.h"
 #include "runtime/vulkan/device.h"
 #include "runtime/vulkan/session.h"
+#include "tests/e2e/program.h"
 #include "tests/vulkan/usable_device.h"
 
 namespace timbre {
 namespace {
 
-class VulkanConformance : public testing::TestWithParam<int> {};
+class VulkanConformance : public ::testing::TestWithParam<int> {};
 
 TEST_P(VulkanConformance, EveryCaseAgreesWithTheOracle) {
   TIMBRE_NEED_VULKAN();
@@ -29,10 +31,11 @@ TEST_P(VulkanConformance, EveryCaseAgreesWithTheOracle) {
   struct Way {
     bool fast;
     std::string_view prefer;
+    Precision precision = Precision::kF32;
   };
   std::vector<Way> ways{{false, ""}, {true, ""}};
   for (const KernelRow* row : KernelsFor(op, DeviceKind::kVulkan)) {
-    if (row->tier == Tier::kFast) ways.push_back({true, row->name});
+    if (row->tier == Tier::kFast) ways.push_back({true, row->name, row->precision});
   }
   std::set<std::string> served;
   for (const OpCase& c : RowOf(op).cases()) {
@@ -46,6 +49,7 @@ TEST_P(VulkanConformance, EveryCaseAgreesWithTheOracle) {
         SessionOptions options;
         options.toggles.fast_kernels = way.fast;
         options.prefer = way.prefer;
+        options.precision = way.precision;
         Stats stats;
         auto session = MakeVulkanSession(one.graph, options, *device, pool, &stats, "test");
         ASSERT_TRUE(session) << c.name << ": " << session.error().message;
@@ -82,19 +86,21 @@ TEST_P(VulkanConformance, EveryCaseAgreesWithTheOracle) {
         }
         for (const TensorId id : whole.inputs) all.push_back(id == kNoTensor ? nullptr : one.inputs[id].data());
         const std::vector<const float*> computed(out.begin(), out.end());
-        const Deviation deviation = Compare(one.graph, whole, computed, OracleOf(one.graph, whole, all));
+        const Deviation deviation =
+            Compare(one.graph, whole, computed, OracleOf(one.graph, whole, all), way.precision, all);
         EXPECT_LE(deviation.worst, 1.0) << label << " (" << deviation.db << " dB): " << deviation.where;
       }
     }
   }
   for (const KernelRow* row : KernelsFor(op, DeviceKind::kVulkan)) {
-    EXPECT_TRUE(op == Op::kReshape || row->name.ends_with("_f16") || served.contains(std::string(row->name)))
+    EXPECT_TRUE(op == Op::kReshape || (row->precision == Precision::kF16 && !(*device)->caps().float16) ||
+                served.contains(std::string(row->name)))
         << "no case shows " << row->name;
   }
   EXPECT_EQ(VulkanValidationMessages(), messages) << "the validation layers had something to say";
 }
 
-INSTANTIATE_TEST_SUITE_P(Ops, VulkanConformance, testing::Range(0, static_cast<int>(Op::kCount)),
+INSTANTIATE_TEST_SUITE_P(Ops, VulkanConformance, ::testing::Range(0, static_cast<int>(Op::kCount)),
                          [](const auto& op) { return std::string(NameOf(static_cast<Op>(op.param))); });
 
 Graph SmallNetwork() {
@@ -171,6 +177,120 @@ TEST(Vulkan, EveryNodeCanBeVerifiedInPlace) {
   const auto verified = RunSmall(options, nullptr, 2);
   ASSERT_TRUE(verified) << verified.error().message;
   EXPECT_EQ(*plain, *verified);
+}
+
+TEST(Vulkan, WhatWasTimedIsRememberedForTheDevice) {
+  TIMBRE_NEED_VULKAN();
+  const testing::TempFolder cache;
+  const char* before = std::getenv("TIMBRE_CACHE");
+  const std::string kept = before == nullptr ? "" : before;
+  setenv("TIMBRE_CACHE", cache.path().c_str(), 1);
+  SessionOptions options;
+  options.device = UsableDeviceName();
+  const std::vector<float> untuned = RunSmall(options, nullptr).value();
+  options.tune = Tune::kFast;
+  const auto tuned = RunSmall(options, nullptr);
+  const std::string file = testing::ReadAll(cache / "tuning.json");
+  const auto again = RunSmall(options, nullptr);
+  const std::string after = testing::ReadAll(cache / "tuning.json");
+  kept.empty() ? unsetenv("TIMBRE_CACHE") : setenv("TIMBRE_CACHE", kept.c_str(), 1);
+  ASSERT_TRUE(tuned) << tuned.error().message;
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_GE(SignalToErrorDb(untuned, *tuned), 100);
+  EXPECT_EQ(*tuned, *again);
+  EXPECT_EQ(file, after);
+  const std::string name = ListVulkanDevices().value()[UsableDevice()].name;
+  EXPECT_NE(file.find(name), std::string::npos) << file;
+  EXPECT_NE(file.find("vulkan.conv_wide.2"), std::string::npos) << file;
+}
+
+TEST(Vulkan, HalfPrecisionIsClose) {
+  TIMBRE_NEED_VULKAN();
+  SessionOptions options;
+  options.device = UsableDeviceName();
+  const std::vector<float> exact = RunSmall(options, nullptr).value();
+  options.precision = Precision::kF16;
+  options.verify = true;
+  const auto out = RunSmall(options, nullptr);
+  ASSERT_TRUE(out) << out.error().message;
+  if (!VulkanDevice::Open(UsableDevice()).value()->caps().float16) GTEST_SKIP() << "no half arithmetic here";
+  EXPECT_GE(SignalToErrorDb(exact, *out), 55);
+  EXPECT_LE(SignalToErrorDb(exact, *out), 100) << "not a half in it";
+}
+
+// Weights that come as halves take half the memory, and the result is that of the same numbers as floats.
+TEST(Vulkan, WeightsOfHalvesStayHalves) {
+  TIMBRE_NEED_VULKAN();
+  Graph floats = SmallNetwork(), halves = SmallNetwork();
+  for (size_t t = 0; t < floats.tensors.size(); ++t) {
+    if (!floats.IsConstant(static_cast<TensorId>(t))) continue;
+    HostTensor& constant = floats.tensors[t].constant;
+    std::vector<float> values = constant.ToF32();
+    const std::shared_ptr<std::byte> bytes(new std::byte[values.size() * 2], std::default_delete<std::byte[]>());
+    for (size_t i = 0; i < values.size(); ++i) {
+      const uint16_t half = FloatToHalf(values[i]);
+      std::memcpy(bytes.get() + 2 * i, &half, 2);
+      values[i] = HalfToFloat(half);
+    }
+    halves.tensors[t].constant = {constant.shape, DType::kF16, bytes};
+    constant = HostTensor::FromF32(constant.shape, values);
+  }
+  ThreadPool pool(1);
+  std::vector<float> x(320), y[2];
+  for (size_t i = 0; i < x.size(); ++i) x[i] = FormulaValue(5, i, -1, 2);
+  int64_t bytes[2];
+  for (int h = 0; h < 2; ++h) {
+    auto session = MakeSession(h == 0 ? floats : halves, {.device = UsableDeviceName()}, pool, nullptr);
+    ASSERT_TRUE(session) << session.error().message;
+    const float* const in[] = {x.data()};
+    y[h].resize(640);
+    float* const out[] = {y[h].data()};
+    const Status ran = (*session)->Run(in, out);
+    ASSERT_TRUE(ran) << ran.error().message;
+    bytes[h] = (*session)->weight_bytes();
+  }
+  EXPECT_EQ(y[0], y[1]);
+  EXPECT_LT(bytes[1], bytes[0] * 6 / 10);
+}
+
+// A volume is cut into slabs of planes by the memory that there is; the sum is the same whatever the cut.
+TEST(Vulkan, VolumesAreSumsOverPlanes) {
+  TIMBRE_NEED_VULKAN();
+  auto weights = RandomWeights(9);
+  GraphBuilder builder("volume", *weights);
+  const Net net(builder);
+  const Value x = builder.Input("x", {2, 9, 6, 10, 5});
+  builder.Output("y", net.Conv("conv", x, {.out = 7, .kernel = 3, .stride = {2, 1, 1}, .pad = {2, 1, 1}}));
+  auto graph = builder.Finish();
+  ASSERT_TRUE(graph) << graph.error().message;
+  ThreadPool pool(1);
+  std::vector<float> input(2 * 9 * 6 * 10 * 5);
+  for (size_t i = 0; i < input.size(); ++i) input[i] = FormulaValue(21, i, -1, 2);
+  const float* const in[] = {input.data()};
+  std::vector<float> results[4];
+  int found = 0;
+  // Room for all planes, three, two and one of them.
+  for (const uint64_t room : {1 << 20, 6400, 5000, 2200}) {
+    SessionOptions options;
+    options.device = UsableDeviceName();
+    options.prefer = "vulkan.conv_planes";
+    options.memory_limit = room;
+    auto session = MakeSession(*graph, options, pool, nullptr);
+    ASSERT_TRUE(session) << session.error().message;
+    EXPECT_EQ((*session)->Profile()[0].kernel, "vulkan.conv_planes") << room;
+    std::vector<float>& y = results[found++];
+    y.resize((*session)->graph().shape((*session)->graph().outputs[0].tensor).elements());
+    float* const out[] = {y.data()};
+    const Status ran = (*session)->Run(in, out);
+    ASSERT_TRUE(ran) << ran.error().message;
+    EXPECT_EQ(y, results[0]) << room;
+  }
+  auto cpu = MakeSession(*graph, {.device = "cpu"}, pool, nullptr);
+  ASSERT_TRUE(cpu) << cpu.error().message;
+  std::vector<float> expected(results[0].size());
+  float* const out[] = {expected.data()};
+  ASSERT_TRUE((*cpu)->Run(in, out));
+  EXPECT_GE(SignalToErrorDb(expected, results[0]), 120);
 }
 
 TEST(Vulkan, AutoNeverTakesASoftwareDriver) {

@@ -25,7 +25,7 @@ bool MatMulWide(const MatMulSizes& s, const DeviceCaps& caps) {
 template <Variant kVariant>
 bool MatMulFits(const NodeRef& ref, const DeviceCaps& caps) {
   if (!ref.node.epilogue.empty()) return false;
-  if (kVariant.halves && !(caps.float16 && caps.precision == Precision::kF16)) return false;
+  if (kVariant.halves && !caps.float16) return false;
   if (ref.node.op == Op::kLinear && (ref.attrs<LinearAttrs>().axis != -2 || ref.attrs<LinearAttrs>().groups != 1))
     return false;
   const MatMulSizes s = SizesOf(ref);
@@ -246,10 +246,10 @@ constexpr KernelRow Fast(Op op, std::string_view name, bool (*supports)(const No
 }
 
 const KernelRow kRows[] = {
-    Fast(Op::kLinear, "vulkan.linear_axis2_f16", MatMulFits<kHalfTiles>, RecordMatMul<kHalfTiles>),
+    {Op::kLinear, DeviceKind::kVulkan, Tier::kFast, "vulkan.linear_axis2_f16", 1, MatMulFits<kHalfTiles>,
+     VulkanRecord(RecordMatMul<kHalfTiles>), nullptr, nullptr, 0, Precision::kF16},
     Fast(Op::kLinear, "vulkan.linear_axis2_wide", MatMulFits<kWideTiles>, RecordMatMul<kWideTiles>),
     Fast(Op::kLinear, "vulkan.linear_axis2", MatMulFits<kPlainTiles>, RecordMatMul<kPlainTiles>),
-    Fast(Op::kMatMul, "vulkan.matmul_f16", MatMulFits<kHalfTiles>, RecordMatMul<kHalfTiles>),
     Fast(Op::kMatMul, "vulkan.matmul_wide", MatMulFits<kWideTiles>, RecordMatMul<kWideTiles>),
     Fast(Op::kMatMul, "vulkan.matmul", MatMulFits<kPlainTiles>, RecordMatMul<kPlainTiles>),
     Fast(Op::kAttention, "vulkan.attention", AttentionFits, RecordAttention),

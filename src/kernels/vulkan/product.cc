@@ -69,6 +69,11 @@ struct ProductPlan {
   Tile tile;
   bool transposed = false;  // weight [in, out / groups, taps] instead of [out, in / groups, taps]
   int64_t width() const { return in_c / groups; }
+  int64_t weights(int64_t columns) const {
+    int64_t taps = 0;
+    for (const Product& p : phases) taps += p.all_taps();
+    return groups * taps * width() * columns;
+  }
   // Packed columns of a group: blocks of values and their gates where gated.
   int64_t columns(bool gated) const {
     const int64_t lanes = tile.lanes;
@@ -154,7 +159,7 @@ bool Wide(const NodeRef& ref, const DeviceCaps& caps) {
 
 template <Variant kVariant>
 bool ProductFits(const NodeRef& ref, const DeviceCaps& caps) {
-  if (kVariant.halves && !(caps.float16 && caps.precision == Precision::kF16)) return false;
+  if (kVariant.halves && !caps.float16) return false;
   Finish finish;
   if (!ref.constant(1) || !ReadFinish(ref, finish)) return false;
   if (ref.node.op == Op::kLinear && ref.attrs<LinearAttrs>().axis != -1) return false;
@@ -191,14 +196,9 @@ bool Halved(const NodeRef& ref, int64_t weights) {
 
 // For each phase: [groups, taps, input channels of a group, columns]; floats, or halves, two in a word.
 template <Variant kVariant>
-Result<AlignedBytes> PackProduct(const NodeRef& ref, const DeviceCaps& caps) {
-  Finish finish;
-  ReadFinish(ref, finish);
-  const ProductPlan plan = PlanOf(ref, caps, Wide<kVariant>(ref, caps));
+Result<AlignedBytes> PackPlan(const NodeRef& ref, const ProductPlan& plan, const Finish& finish) {
   const int64_t columns = plan.columns(finish.gated), width = plan.width(), per_group = plan.out_c / plan.groups;
-  int64_t taps = 0;
-  for (const Product& p : plan.phases) taps += p.all_taps();
-  const int64_t count = plan.groups * taps * width * columns;
+  const int64_t count = plan.weights(columns);
   const bool halves = Halved<kVariant>(ref, count);
   TIMBRE_TRY(AlignedBytes bytes, AlignedBytes::Allocate(static_cast<size_t>((count + 1) / 2 * (halves ? 4 : 8)), true));
   const std::vector<float> weight = ref.value(1).ToF32();
@@ -236,6 +236,36 @@ Result<AlignedBytes> PackProduct(const NodeRef& ref, const DeviceCaps& caps) {
 }
 
 template <Variant kVariant>
+Result<AlignedBytes> PackProduct(const NodeRef& ref, const DeviceCaps& caps) {
+  Finish finish;
+  ReadFinish(ref, finish);
+  return PackPlan<kVariant>(ref, PlanOf(ref, caps, Wide<kVariant>(ref, caps)), finish);
+}
+
+template <Variant kVariant>
+std::vector<uint32_t> Constants(const NodeRef& ref, const ProductPlan& plan, int64_t columns) {
+  std::vector<uint32_t> constants = plan.tile.constants();
+  constants.push_back(Halved<kVariant>(ref, plan.weights(columns)));
+  return constants;
+}
+
+// What product.glsl is pushed for one dispatch.
+struct Dispatched {
+  int64_t rows, depth, columns, first_weight, in_c, out_c, flags, steps;
+  float alpha = 0, beta = 0;
+  int64_t x_first = 0, y_first = 0;
+};
+Push PushOf(const Product& p, const Dispatched& d) {
+  Push push;
+  push.I(d.rows).I(d.depth).I(d.columns).I(d.first_weight).I(d.in_c).I(d.out_c).I(d.flags).I(d.steps);
+  push.F(d.alpha).F(d.beta);
+  push.All(p.row_size).All(p.in_size).All(p.out_size).All(p.offset).All(p.start);
+  for (int i = 0; i < 3; ++i) push.I(p.taps[i] | p.stride[i] << 8 | (p.dilation[i] + 128) << 16 | p.out_step[i] << 24);
+  push.I(d.x_first).I(d.y_first);
+  return push;
+}
+
+template <Variant kVariant>
 Status RecordProduct(const VulkanCall& call) {
   Finish finish;
   ReadFinish(call.ref, finish);
@@ -244,22 +274,16 @@ Status RecordProduct(const VulkanCall& call) {
   const auto input = [&](int i) { return i < 0 ? BufferRange{} : call.in[i]; };
   const int64_t flags = (Has(call, 2) && call.ref.node.inputs[2] != kNoTensor ? 1 : 0) | (finish.gated ? 2 : 0) |
                         (finish.slope_per_channel ? 4 : 0) | static_cast<int64_t>(finish.unary.fn) << 8;
-  int64_t weights = 0;
-  for (const Product& p : plan.phases) weights += plan.groups * p.all_taps() * plan.width() * columns;
-  std::vector<uint32_t> constants = plan.tile.constants();
-  constants.push_back(Halved<kVariant>(call.ref, weights));
+  const std::vector<uint32_t> constants = Constants<kVariant>(call.ref, plan, columns);
   const Shader& shader = FindShader(kVariant.halves ? "fast/product_f16" : "fast/product");
   int64_t first_weight = 0;
   for (const Product& p : plan.phases) {
     const int64_t rows = plan.batch * p.row_size[0] * p.row_size[1] * p.row_size[2];
     const int64_t depth = p.all_taps() * plan.width();
     if (rows > 0) {
-      Push push;
-      push.I(rows).I(depth).I(columns).I(first_weight).I(plan.in_c).I(finish.gated ? plan.out_c / 2 : plan.out_c);
-      push.I(flags).I(finish.steps).F(finish.unary.alpha).F(finish.unary.beta);
-      push.All(p.row_size).All(p.in_size).All(p.out_size).All(p.offset).All(p.start);
-      for (int i = 0; i < 3; ++i)
-        push.I(p.taps[i] | p.stride[i] << 8 | (p.dilation[i] + 128) << 16 | p.out_step[i] << 24);
+      const Push push =
+          PushOf(p, {rows, depth, columns, first_weight, plan.in_c, finish.gated ? plan.out_c / 2 : plan.out_c, flags,
+                     finish.steps, finish.unary.alpha, finish.unary.beta});
       const BufferRange bindings[] = {
           call.in[0],          call.packed, Input(call, 2), input(finish.scale), input(finish.residual),
           input(finish.slope), call.out[0]};
@@ -273,6 +297,106 @@ Status RecordProduct(const VulkanCall& call) {
   return {};
 }
 
+// ---- convolutions over volumes as sums of convolutions over planes
+
+// A slab of output planes at a time, and for each tap along the depth one product that adds to what is there.
+struct PlanesPlan {
+  ProductPlan product;  // a phase for each tap along the depth
+  int64_t slab = 0;     // output planes; 0: not even one fits
+};
+
+PlanesPlan PlanesOf(const NodeRef& ref, const DeviceCaps& caps) {
+  constexpr uint64_t kLeastRange = uint64_t{1} << 27;  // what a binding spans on every device
+  PlanesPlan planes{PlanOf(ref, caps, false)};
+  const Product whole = planes.product.phases.front();
+  planes.product.phases.clear();
+  for (int64_t tap = 0; tap < whole.taps[0]; ++tap) {
+    Product p = whole;
+    p.taps[0] = 1;
+    p.first_tap[0] = tap;
+    planes.product.phases.push_back(p);
+  }
+  const int64_t out_c = planes.product.out_c, in_c = planes.product.in_c;
+  // Beside the slab itself up to 255 bytes before it are bound, where offsets are multiples of 256.
+  const uint64_t room = std::min(kLeastRange, caps.memory_free);
+  const auto fits = [&](int64_t slab) {
+    const int64_t in = ((slab - 1) * whole.stride[0] + 1) * whole.in_size[1] * whole.in_size[2] * in_c;
+    const int64_t out = slab * whole.out_size[1] * whole.out_size[2] * out_c;
+    return static_cast<uint64_t>(std::max(in, out)) * 4 + 256 <= room;
+  };
+  while (planes.slab < whole.out_size[0] && fits(planes.slab + 1)) ++planes.slab;
+  return planes;
+}
+
+bool PlanesFit(const NodeRef& ref, const DeviceCaps& caps) {
+  if (ref.in(0).rank() != 5 || !ref.node.epilogue.empty() || !ref.constant(1)) return false;
+  const PlanesPlan planes = PlanesOf(ref, caps);
+  const ProductPlan& plan = planes.product;
+  constexpr int64_t kMostDispatches = 4096;
+  if (planes.slab == 0 || plan.groups > kWidestGrid || plan.tile.Across(plan.columns(false)) > kWidestGrid)
+    return false;
+  const Product& p = plan.phases.front();
+  for (int i = 0; i < 3; ++i) {
+    if (p.taps[i] > 255 || p.stride[i] > 255 || p.dilation[i] > 127) return false;
+  }
+  const int64_t slabs = (p.out_size[0] + planes.slab - 1) / planes.slab;
+  return plan.tile.Down(planes.slab * p.out_size[1] * p.out_size[2]) <= kWidestGrid &&
+         plan.batch * slabs * static_cast<int64_t>(plan.phases.size()) <= kMostDispatches;
+}
+
+Result<AlignedBytes> PackPlanes(const NodeRef& ref, const DeviceCaps& caps) {
+  return PackPlan<kPlainTiles>(ref, PlanesOf(ref, caps).product, {});
+}
+
+// Elements [first, first + count) of a tensor as a binding that begins at most 255 bytes earlier, and how many elements
+// that is.
+std::pair<BufferRange, int64_t> PartOf(const BufferRange& tensor, int64_t first, int64_t count) {
+  const uint64_t begin = tensor.offset + static_cast<uint64_t>(first) * 4, aligned = begin / 256 * 256;
+  const uint64_t bytes = begin - aligned + static_cast<uint64_t>(count) * 4;
+  return {{tensor.buffer, aligned, bytes}, static_cast<int64_t>(begin - aligned) / 4};
+}
+
+Status RecordPlanes(const VulkanCall& call) {
+  const PlanesPlan planes = PlanesOf(call.ref, call.caps);
+  const ProductPlan& plan = planes.product;
+  const int64_t columns = plan.columns(false), pad = -plan.phases.front().start[0];
+  const bool bias = Has(call, 2) && call.ref.node.inputs[2] != kNoTensor;
+  for (int64_t n = 0; n < plan.batch; ++n) {
+    for (int64_t begin = 0; begin < plan.phases.front().out_size[0]; begin += planes.slab) {
+      int64_t first_weight = 0;
+      for (size_t tap = 0; tap < plan.phases.size(); ++tap) {
+        Product p = plan.phases[tap];
+        const int64_t depth = p.all_taps() * plan.width(), count = std::min(planes.slab, p.out_size[0] - begin);
+        // The input planes that this tap of the slab reads; beyond the volume they are zeros.
+        const int64_t wanted = begin * p.stride[0] + static_cast<int64_t>(tap) * p.dilation[0] - pad;
+        const int64_t lo = std::clamp<int64_t>(wanted, 0, p.in_size[0] - 1);
+        const int64_t hi = std::clamp<int64_t>(wanted + (count - 1) * p.stride[0] + 1, lo + 1, p.in_size[0]);
+        const int64_t in_plane = p.in_size[1] * p.in_size[2] * plan.in_c;
+        const int64_t out_plane = p.out_size[1] * p.out_size[2] * plan.out_c;
+        const auto [x, x_first] = PartOf(call.in[0], (n * p.in_size[0] + lo) * in_plane, (hi - lo) * in_plane);
+        const auto [y, y_first] = PartOf(call.out[0], (n * p.out_size[0] + begin) * out_plane, count * out_plane);
+        p.in_size[0] = hi - lo;
+        p.row_size[0] = p.out_size[0] = count;
+        p.start[0] = wanted - lo;
+        const std::vector<uint32_t> constants = Constants<kPlainTiles>(call.ref, plan, columns);
+        const BufferRange bindings[] = {x, call.packed, Input(call, 2), {}, y, {}, y};
+        const int64_t rows = count * p.row_size[1] * p.row_size[2];
+        constexpr int64_t kAddToResidual = 3;
+        const Push push = PushOf(p, {rows, depth, columns, first_weight, plan.in_c, plan.out_c, tap == 0 && bias,
+                                     tap == 0 ? 0 : kAddToResidual, 0, 0, x_first, y_first});
+        TIMBRE_CHECK(call.recorder.Dispatch(
+            FindShader("fast/product"), bindings, constants, push,
+            {static_cast<uint32_t>(plan.tile.Down(rows)), static_cast<uint32_t>(plan.tile.Across(columns)),
+             static_cast<uint32_t>(plan.groups)}));
+        first_weight += plan.groups * depth * columns;
+      }
+    }
+  }
+  return {};
+}
+
+constexpr std::string_view kPlanes = "vulkan.conv_planes";
+
 template <Variant kVariant>
 constexpr KernelRow Row(Op op, std::string_view name) {
   return {op,
@@ -284,12 +408,15 @@ constexpr KernelRow Row(Op op, std::string_view name) {
           VulkanRecord(RecordProduct<kVariant>),
           nullptr,
           PackProduct<kVariant>,
-          0b10};
+          0b10,
+          kVariant.halves ? Precision::kF16 : Precision::kF32};
 }
 const KernelRow kRows[] = {
     Row<kHalfTiles>(Op::kConv, "vulkan.conv_f16"),
     Row<kWideTiles>(Op::kConv, "vulkan.conv_wide"),
     Row<kPlainTiles>(Op::kConv, "vulkan.conv"),
+    {Op::kConv, DeviceKind::kVulkan, Tier::kFast, kPlanes, 1, PlanesFit, VulkanRecord(RecordPlanes), nullptr,
+     PackPlanes, 0b10},
     Row<kHalfTiles>(Op::kConvTranspose, "vulkan.conv_transpose_f16"),
     Row<kWideTiles>(Op::kConvTranspose, "vulkan.conv_transpose_wide"),
     Row<kPlainTiles>(Op::kConvTranspose, "vulkan.conv_transpose"),
@@ -302,11 +429,9 @@ const KernelRow kRows[] = {
 
 Status RecordPlainProduct(const VulkanCall& call, const BufferRange& x, const BufferRange& weight,
                           const BufferRange& bias, const BufferRange& y, int64_t rows, int64_t depth, int64_t columns) {
-  const std::array<int64_t, 3> size{1, 1, rows}, none{};
-  Push push;
-  push.I(rows).I(depth).I(columns).I(0).I(depth).I(columns).I(1).I(0).F(0).F(0);
-  push.All(size).All(size).All(size).All(none).All(none);
-  for (int i = 0; i < 3; ++i) push.I(1 | 1 << 8 | (1 + 128) << 16 | 1 << 24);
+  Product p;
+  p.row_size = p.in_size = p.out_size = {1, 1, rows};
+  const Push push = PushOf(p, {rows, depth, columns, 0, depth, columns, 1, 0});
   const Tile tile = TileFor(columns, call.caps, WorthWide(rows, columns, call.caps));
   std::vector<uint32_t> constants = tile.constants();
   constants.push_back(0);  // weights are floats
@@ -315,6 +440,8 @@ Status RecordPlainProduct(const VulkanCall& call, const BufferRange& x, const Bu
       FindShader("fast/product"), bindings, constants, push,
       {static_cast<uint32_t>(tile.Down(rows)), static_cast<uint32_t>(tile.Across(columns)), 1});
 }
+
+bool BindsParts(const KernelRow& row) { return row.name == kPlanes; }
 
 std::span<const KernelRow> VulkanProductKernels() { return kRows; }
 

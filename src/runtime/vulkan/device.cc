@@ -26,21 +26,22 @@ namespace timbre {
   X(GetPhysicalDeviceFeatures2)         \
   X(GetPhysicalDeviceMemoryProperties2) \
   X(GetPhysicalDeviceQueueFamilyProperties) X(EnumerateDeviceExtensionProperties) X(CreateDevice) X(GetDeviceProcAddr)
-#define TIMBRE_VK_DEVICE(X)                                                                                           \
-  X(DestroyDevice)                                                                                                    \
-  X(GetDeviceQueue)                                                                                                   \
-  X(CreateBuffer)                                                                                                     \
-  X(DestroyBuffer)                                                                                                    \
-  X(GetBufferMemoryRequirements)                                                                                      \
-  X(AllocateMemory)                                                                                                   \
-  X(FreeMemory) X(BindBufferMemory) X(MapMemory) X(CreateCommandPool) X(DestroyCommandPool) X(AllocateCommandBuffers) \
-      X(FreeCommandBuffers) X(BeginCommandBuffer) X(EndCommandBuffer) X(CmdBindPipeline) X(CmdBindDescriptorSets)     \
-          X(CmdPushConstants) X(CmdDispatch) X(CmdPipelineBarrier) X(CmdCopyBuffer) X(CreateDescriptorSetLayout)      \
-              X(DestroyDescriptorSetLayout) X(CreatePipelineLayout) X(DestroyPipelineLayout) X(CreatePipelineCache)   \
-                  X(DestroyPipelineCache) X(GetPipelineCacheData) X(CreateShaderModule) X(DestroyShaderModule)        \
-                      X(CreateComputePipelines) X(DestroyPipeline) X(CreateDescriptorPool) X(DestroyDescriptorPool)   \
-                          X(AllocateDescriptorSets) X(UpdateDescriptorSets) X(CreateQueryPool) X(DestroyQueryPool)    \
-                              X(CmdResetQueryPool) X(CmdWriteTimestamp) X(GetQueryPoolResults) X(CreateSemaphore)     \
+#define TIMBRE_VK_DEVICE(X)                                                                                         \
+  X(DestroyDevice)                                                                                                  \
+  X(GetDeviceQueue)                                                                                                 \
+  X(CreateBuffer)                                                                                                   \
+  X(DestroyBuffer)                                                                                                  \
+  X(GetBufferMemoryRequirements)                                                                                    \
+  X(AllocateMemory)                                                                                                 \
+  X(FreeMemory)                                                                                                     \
+  X(BindBufferMemory) X(MapMemory) X(CreateCommandPool) X(DestroyCommandPool) X(AllocateCommandBuffers)             \
+      X(FreeCommandBuffers) X(BeginCommandBuffer) X(EndCommandBuffer) X(CmdBindPipeline) X(CmdBindDescriptorSets)   \
+          X(CmdPushConstants) X(CmdDispatch) X(CmdPipelineBarrier) X(CmdCopyBuffer) X(CreateDescriptorSetLayout)    \
+              X(DestroyDescriptorSetLayout) X(CreatePipelineLayout) X(DestroyPipelineLayout) X(CreatePipelineCache) \
+                  X(DestroyPipelineCache) X(GetPipelineCacheData) X(CreateShaderModule) X(DestroyShaderModule)      \
+                      X(CreateComputePipelines) X(DestroyPipeline) X(CreateDescriptorPool) X(DestroyDescriptorPool) \
+                          X(AllocateDescriptorSets) X(UpdateDescriptorSets) X(CreateQueryPool) X(DestroyQueryPool)  \
+                              X(CmdResetQueryPool) X(CmdWriteTimestamp) X(GetQueryPoolResults) X(CreateSemaphore)   \
                                   X(DestroySemaphore) X(QueueSubmit) X(WaitSemaphores) X(DeviceWaitIdle)
 
 // NOLINTEND(bugprone-macro-parentheses)

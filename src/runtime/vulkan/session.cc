@@ -49,7 +49,8 @@ struct Chooser {
     if (banned.Holds(ref.node.name, row)) return false;
     for (const auto& ids : {ref.node.inputs, ref.node.outputs}) {
       for (const TensorId id : ids) {
-        if (id != kNoTensor && static_cast<uint64_t>(ref.graph.shape(id).elements()) * 4 > device.max_range())
+        if (id != kNoTensor && !BindsParts(row) &&
+            static_cast<uint64_t>(ref.graph.shape(id).elements()) * 4 > device.max_range())
           return false;
       }
     }
@@ -489,7 +490,7 @@ class Plan {
     std::vector<const float*> in, out;
     for (const TensorId id : node.inputs) in.push_back(host.contains(id) ? host[id].data() : nullptr);
     for (const TensorId id : node.outputs) out.push_back(host[id].data());
-    return VerifyNode(graph_, node, in, out);
+    return VerifyNode(graph_, node, in, out, options_.precision);
   }
 
   Status RunOnCpu(size_t index) {

@@ -20,6 +20,7 @@ layout(push_constant) uniform Push {
   float alpha, beta;
   int row_size[3], in_size[3], out_size[3], offset[3], start[3];
   uint axis[3];
+  uint x_first, y_first;  // where the tensors begin in what is bound
 };
 shared ivec4 origin[kRows];  // batch (-1: no such row), and where tap 0 reads along each axis
 
@@ -83,7 +84,7 @@ void main() {
       const ivec3 p = o.yzw + reach;
       float v = 0.0;
       if (k < depth && o.x >= 0 && p.x >= 0 && p.y >= 0 && p.z >= 0 && p.x < in_size[0] && p.y < in_size[1] && p.z < in_size[2])
-        v = x[uint(((o.x * in_size[0] + p.x) * in_size[1] + p.y) * in_size[2] + p.z) * in_c + place];
+        v = x[x_first + uint(((o.x * in_size[0] + p.x) * in_size[1] + p.y) * in_size[2] + p.z) * in_c + place];
       slice_a[l * (kRows + 1u) + row] = SLICE(v);
     }
     for (uint i = t; i < kSlice * kColumns; i += 256u) {
@@ -107,7 +108,7 @@ void main() {
     if (row >= rows) break;
     const ivec4 p = Place(row);
     const ivec3 q = p.yzw * ivec3(OutStep(0), OutStep(1), OutStep(2)) + ivec3(offset[0], offset[1], offset[2]);
-    const uint line = uint(((p.x * out_size[0] + q.x) * out_size[1] + q.y) * out_size[2] + q.z) * out_c;
+    const uint line = uint(((p.x * out_size[0] + q.x) * out_size[1] + q.y) * out_size[2] + q.z) * out_c + y_first;
     for (uint j = 0u; j < kBroad; j += gated ? 2u : 1u) {
       const uint column = first_column + tx + kLanes * j;
       const uint channel = gated ? Channel(column) : group * columns + column;
