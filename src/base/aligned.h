@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdlib>
 #include <memory>
 #include <span>
 
@@ -13,11 +12,16 @@ namespace timbre {
 
 inline constexpr size_t kAlignment = 64;  // one cache line, one AVX-512 vector
 
+struct FreeAligned {
+  size_t mapped = 0;  // bytes of the mapping; 0: it lies in the heap
+  void operator()(std::byte* p) const;
+};
+
 // A fixed block of bytes aligned to kAlignment. Uninitialised unless said otherwise. Movable, not copyable.
 class AlignedBytes {
  public:
   AlignedBytes() = default;
-  // Fails with kOutOfMemory. `bytes` may be 0. Blocks of 4 MiB and more ask for huge pages.
+  // Fails with kOutOfMemory. `bytes` may be 0. Blocks of 2 MiB and more ask for huge pages.
   static Result<AlignedBytes> Allocate(size_t bytes, bool zeroed = false);
 
   std::byte* data() { return data_.get(); }
@@ -27,10 +31,7 @@ class AlignedBytes {
   const float* f32() const { return reinterpret_cast<const float*>(data_.get()); }
 
  private:
-  struct Free {
-    void operator()(std::byte* p) const { std::free(p); }
-  };
-  std::unique_ptr<std::byte, Free> data_;
+  std::unique_ptr<std::byte, FreeAligned> data_;
   size_t size_ = 0;
 };
 

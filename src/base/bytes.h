@@ -15,7 +15,8 @@ namespace timbre {
 class SharedBytes {
  public:
   SharedBytes() = default;
-  SharedBytes(std::shared_ptr<const std::byte> data, size_t size) : data_(std::move(data)), size_(size) {}
+  SharedBytes(std::shared_ptr<const std::byte> data, size_t size, bool mapped = false)
+      : data_(std::move(data)), size_(size), mapped_(mapped) {}
   static SharedBytes Own(std::string bytes) {
     auto owner = std::make_shared<const std::string>(std::move(bytes));
     const auto* data = reinterpret_cast<const std::byte*>(owner->data());
@@ -37,13 +38,15 @@ class SharedBytes {
 
   // Bytes [offset, offset + size), which must lie inside; they keep the whole alive.
   SharedBytes Slice(size_t offset, size_t size) const {
-    return {std::shared_ptr<const std::byte>(data_, data_.get() + offset), size};
+    return {std::shared_ptr<const std::byte>(data_, data_.get() + offset), size, mapped_};
   }
   const std::shared_ptr<const std::byte>& shared() const { return data_; }
+  bool mapped() const { return mapped_; }  // they lie in a mapped file: DropMappedPages may be called
 
  private:
   std::shared_ptr<const std::byte> data_;
   size_t size_ = 0;
+  bool mapped_ = false;
 };
 
 }  // namespace timbre

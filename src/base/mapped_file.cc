@@ -45,7 +45,16 @@ Result<SharedBytes> MapFile(const std::string& path) {
   }
   std::shared_ptr<const std::byte> data(static_cast<const std::byte*>(p),
                                         [size](const std::byte* b) { munmap(const_cast<std::byte*>(b), size); });
-  return SharedBytes(std::move(data), size);
+  return SharedBytes(std::move(data), size, true);
+}
+
+void DropMappedPages(std::span<const std::byte> bytes) {
+  if (bytes.empty()) return;
+  // Whole pages: what else lies on the first and the last comes back like the rest.
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(bytes.data()) / page * page;
+  const uintptr_t end = reinterpret_cast<uintptr_t>(bytes.data() + bytes.size());
+  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
 }  // namespace timbre

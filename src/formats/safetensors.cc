@@ -239,7 +239,12 @@ Status WriteSafetensors(const std::string& path, const TensorMap& tensors, const
   TIMBRE_CHECK(file.Write(prefix));
   TIMBRE_CHECK(file.Write(text));
   for (const auto* entry : order) {
-    TIMBRE_CHECK(file.Write(std::span(entry->second.data.get(), entry->second.bytes())));
+    const HostTensor& tensor = entry->second;
+    if (tensor.data) {
+      TIMBRE_CHECK(file.Write(std::span(tensor.data.get(), tensor.bytes())));
+    } else {
+      TIMBRE_CHECK(file.Write(std::as_bytes(std::span<const float>(tensor.ToF32()))));
+    }
   }
   return file.Commit();
 }

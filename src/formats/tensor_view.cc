@@ -13,6 +13,7 @@ HostTensor Make(const SharedBytes& bytes, DType dtype, const Shape& shape) {
   tensor.shape = shape;
   tensor.dtype = dtype;
   tensor.data = bytes.shared();
+  tensor.mapped = bytes.mapped();
   return tensor;
 }
 

@@ -125,20 +125,19 @@ int FoldBatchNorm(Graph& graph) {
     };
     const auto mean = values(1, 0), var = values(2, 1), gamma = values(3, 1), beta = values(4, 0);
     const double eps = norm.As<BatchNormAttrs>().eps;
-    const HostTensor& old_weight = graph.tensors[layer.inputs[1]].constant;
-    std::vector<float> weight = old_weight.ToF32();
+    const HostTensor weight = graph.tensors[layer.inputs[1]].constant;
     std::vector<float> bias(mean.size());
     if (layer.inputs.size() > 2 && layer.inputs[2] != kNoTensor) bias = graph.tensors[layer.inputs[2]].constant.ToF32();
 
     // Which output feature a weight belongs to: row-major [out, ...], but [in, out/groups, k...] for the transposed
     // one.
     const auto features = static_cast<int64_t>(mean.size());
-    const Shape& ws = old_weight.shape;
-    auto feature_of = [&](int64_t index) {
-      if (layer.op != Op::kConvTranspose) return index / (ws.elements() / features);
+    const bool transposed = layer.op == Op::kConvTranspose;
+    const int64_t groups = transposed ? layer.As<ConvTransposeAttrs>().groups : 1;
+    auto feature_of = [=, ws = weight.shape](int64_t index) {
+      if (!transposed) return index / (ws.elements() / features);
       const int64_t taps = ws.Product(2, ws.rank());
-      const int64_t per_group = features / layer.As<ConvTransposeAttrs>().groups;
-      const int64_t in_per_group = ws[0] / layer.As<ConvTransposeAttrs>().groups;
+      const int64_t per_group = features / groups, in_per_group = ws[0] / groups;
       return index / taps / per_group / in_per_group * per_group + index / taps % per_group;
     };
     std::vector<double> gain(mean.size());
@@ -146,12 +145,15 @@ int FoldBatchNorm(Graph& graph) {
       gain[f] = gamma[f] / std::sqrt(static_cast<double>(var[f]) + eps);
       bias[f] = static_cast<float>((static_cast<double>(bias[f]) - mean[f]) * gain[f] + beta[f]);
     }
-    for (size_t k = 0; k < weight.size(); ++k) {
-      weight[k] = static_cast<float>(weight[k] * gain[feature_of(static_cast<int64_t>(k))]);
-    }
+    // Made when it is wanted: a copy would stay beside its packed form for as long as the graph lives.
+    HostTensor scaled = HostTensor::Made(weight.shape, [weight, gain, feature_of](float* out) {
+      weight.ReadF32(out);
+      weight.Rest();
+      for (int64_t k = 0; k < weight.shape.elements(); ++k) out[k] = static_cast<float>(out[k] * gain[feature_of(k)]);
+    });
     const std::string name = graph.tensors[layer.inputs[1]].name;
     layer.inputs.resize(3, kNoTensor);
-    layer.inputs[1] = graph.AddConstant(name + " (folded)", HostTensor::FromF32(ws, weight));
+    layer.inputs[1] = graph.AddConstant(name + " (folded)", std::move(scaled));
     layer.inputs[2] = graph.AddConstant(layer.name + ".bias (folded)", HostTensor::FromF32({features}, bias));
     layer.outputs[0] = norm.outputs[0];
     dead[next] = true;

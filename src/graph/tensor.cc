@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/mapped_file.h"
+
 namespace timbre {
 
 size_t SizeOf(DType dtype) {
@@ -123,6 +125,7 @@ float LoadF32(const std::byte* p, DType dtype) {
 
 void HostTensor::ReadF32(float* out) const {
   const int64_t n = shape.elements();
+  if (make) return (*make)(out);
   if (dtype == DType::kF32) {
     if (n > 0) std::memcpy(out, data.get(), static_cast<size_t>(n) * 4);
     return;
@@ -135,6 +138,33 @@ std::vector<float> HostTensor::ToF32() const {
   std::vector<float> values(static_cast<size_t>(shape.elements()));
   ReadF32(values.data());
   return values;
+}
+
+const float* HostTensor::F32InPlace(size_t alignment) const {
+  const bool here = data && dtype == DType::kF32 && reinterpret_cast<uintptr_t>(data.get()) % alignment == 0;
+  return here ? reinterpret_cast<const float*>(data.get()) : nullptr;
+}
+
+void HostTensor::Rest() const {
+  if (mapped) DropMappedPages({data.get(), bytes()});
+}
+
+HostTensor HostTensor::Half(const HostTensor& tensor) {
+  const std::vector<float> values = tensor.ToF32();
+  auto bits = std::make_shared<std::vector<uint16_t>>(values.size());
+  for (size_t i = 0; i < values.size(); ++i) (*bits)[i] = FloatToHalf(values[i]);
+  HostTensor half;
+  half.shape = tensor.shape;
+  half.dtype = DType::kF16;
+  half.data = std::shared_ptr<const std::byte>(bits, reinterpret_cast<const std::byte*>(bits->data()));
+  return half;
+}
+
+HostTensor HostTensor::Made(Shape shape, std::function<void(float* out)> make) {
+  HostTensor tensor;
+  tensor.shape = shape;
+  tensor.make = std::make_shared<const std::function<void(float* out)>>(std::move(make));
+  return tensor;
 }
 
 HostTensor HostTensor::FromF32(Shape shape, std::span<const float> values) {

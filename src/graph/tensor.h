@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <span>
@@ -48,18 +49,29 @@ class Shape {
 };
 
 // A tensor in host memory: contiguous, row-major, shared, never written after it was made. The bytes may lie in a
-// mapped file.
+// mapped file; or there are none, and the values are made whenever they are wanted.
 struct HostTensor {
   Shape shape;
   DType dtype = DType::kF32;
   std::shared_ptr<const std::byte> data;
+  bool mapped = false;  // data lies in a mapped file
+  // Without data: writes all elements as float32, the same ones every time, from whatever thread.
+  std::shared_ptr<const std::function<void(float* out)>> make;
 
   size_t bytes() const { return static_cast<size_t>(shape.elements()) * SizeOf(dtype); }
   // Writes shape.elements() values, converted, to `out`.
   void ReadF32(float* out) const;
   std::vector<float> ToF32() const;
+  // The values as they lie in memory, or null where they lie in another type, with another alignment (in bytes), or
+  // not at all.
+  const float* F32InPlace(size_t alignment = alignof(float)) const;
+  // Takes no more memory from here on than it must: values in a mapped file are read again when they are wanted.
+  void Rest() const;
 
   static HostTensor FromF32(Shape shape, std::span<const float> values);
+  static HostTensor Half(const HostTensor& tensor);  // its values in half precision, rounded to nearest even
+  // Values that take no memory: see `make`.
+  static HostTensor Made(Shape shape, std::function<void(float* out)> make);
 };
 
 // One value of any dtype, converted. `p` need not be aligned.

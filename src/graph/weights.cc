@@ -68,10 +68,10 @@ class SeededWeights : public Weights {
     } else if (name.ends_with(".weight") || name.ends_with("running_var")) {
       lo = 0.9f, hi = 1.1f;
     }
-    std::vector<float> values(static_cast<size_t>(shape.elements()));
-    const uint64_t hash = Fnv1a64(name) ^ seed_;
-    for (size_t i = 0; i < values.size(); ++i) values[i] = FormulaValue(hash, i, lo, hi - lo);
-    return HostTensor::FromF32(shape, values);
+    const auto count = static_cast<size_t>(shape.elements());
+    return HostTensor::Made(shape, [count, lo, span = hi - lo, hash = Fnv1a64(name) ^ seed_](float* out) {
+      for (size_t i = 0; i < count; ++i) out[i] = FormulaValue(hash, i, lo, span);
+    });
   }
   bool Has(const std::string&) const override { return true; }
 

@@ -1,21 +1,21 @@
 #include "models/blocks.h"
 
-#include <cstring>
+#include <vector>
 
 namespace timbre {
 
 HostTensor SwapKernelAxes(const HostTensor& weight) {
-  const int64_t h = weight.shape[2], w = weight.shape[3], kernels = weight.shape[0] * weight.shape[1];
-  const size_t size = SizeOf(weight.dtype);
-  std::shared_ptr<std::byte> bytes(new std::byte[weight.bytes()], std::default_delete<std::byte[]>());
-  for (int64_t k = 0; k < kernels; ++k) {
-    for (int64_t i = 0; i < h; ++i) {
-      for (int64_t j = 0; j < w; ++j) {
-        std::memcpy(bytes.get() + ((k * w + j) * h + i) * size, weight.data.get() + ((k * h + i) * w + j) * size, size);
+  const Shape swapped{weight.shape[0], weight.shape[1], weight.shape[3], weight.shape[2]};
+  return HostTensor::Made(swapped, [weight](float* out) {
+    const int64_t h = weight.shape[2], w = weight.shape[3], kernels = weight.shape[0] * weight.shape[1];
+    const std::vector<float> stored = weight.ToF32();
+    weight.Rest();
+    for (int64_t k = 0; k < kernels; ++k) {
+      for (int64_t i = 0; i < h; ++i) {
+        for (int64_t j = 0; j < w; ++j) out[(k * w + j) * h + i] = stored[(k * h + i) * w + j];
       }
     }
-  }
-  return {{weight.shape[0], weight.shape[1], w, h}, weight.dtype, std::move(bytes)};
+  });
 }
 
 }  // namespace timbre

@@ -1,9 +1,9 @@
 // A constant's values as float32, copied only where they are stored otherwise.
 #pragma once
 
-#include <cstdint>
-#include <vector>
+#include <new>
 
+#include "base/aligned.h"
 #include "graph/tensor.h"
 
 namespace timbre {
@@ -11,13 +11,13 @@ namespace timbre {
 class FloatView {
  public:
   explicit FloatView(const HostTensor& tensor) {
-    const bool aligned = reinterpret_cast<uintptr_t>(tensor.data.get()) % alignof(float) == 0;
-    if (tensor.dtype == DType::kF32 && aligned) {
-      data_ = reinterpret_cast<const float*>(tensor.data.get());
-    } else {
-      copy_ = tensor.ToF32();
-      data_ = copy_.data();
-    }
+    data_ = tensor.F32InPlace();
+    if (data_ != nullptr) return;
+    auto copy = AlignedBytes::Allocate(static_cast<size_t>(tensor.shape.elements()) * sizeof(float));
+    if (!copy) throw std::bad_alloc();  // as a vector does
+    copy_ = *std::move(copy);
+    tensor.ReadF32(copy_.f32());
+    data_ = copy_.f32();
   }
   FloatView(const FloatView&) = delete;
   FloatView& operator=(const FloatView&) = delete;
@@ -26,7 +26,7 @@ class FloatView {
   float operator[](int64_t i) const { return data_[i]; }
 
  private:
-  std::vector<float> copy_;
+  AlignedBytes copy_;  // goes back to the system at once where it is large
   const float* data_;
 };
 
