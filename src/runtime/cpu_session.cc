@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <new>
+#include <utility>
 
 #include "base/paths.h"
 #include "graph/passes.h"
@@ -65,12 +67,27 @@ Result<const float*> CpuLadder::ConstantF32(TensorId id) {
   const auto found = shared_->constants.find(id);
   if (found != shared_->constants.end()) return found->second.f32();
   const HostTensor& value = shared_->graph->tensors[id].constant;
-  const bool aligned = reinterpret_cast<uintptr_t>(value.data.get()) % kAlignment == 0;
-  if (value.dtype == DType::kF32 && aligned) return reinterpret_cast<const float*>(value.data.get());
+  if (const float* here = value.F32InPlace(kAlignment)) return here;
   if (shared_->faults) TIMBRE_CHECK(shared_->faults->Pass(FaultPoint::kAllocation, shared_->graph->tensors[id].name));
   TIMBRE_TRY(AlignedBytes expanded, AlignedBytes::Allocate(static_cast<size_t>(value.shape.elements()) * 4));
   value.ReadF32(expanded.f32());
+  value.Rest();
   return shared_->constants.emplace(id, std::move(expanded)).first->second.f32();
+}
+
+void CpuLadder::PackAhead() {
+  const NodeRef ref{*shared_->graph, *node_};
+  const KernelRow* row = rung_ < rungs_.size() ? rungs_[rung_] : nullptr;
+  if (row == nullptr || row->pack == nullptr) return;
+  try {
+    packed_ahead_ = row->pack(ref, shared_->caps);
+  } catch (const std::bad_alloc&) {
+    packed_ahead_ = Fail(ErrorCode::kOutOfMemory, "there was no memory for reordering weights");
+  }
+  // What is packed is not read again unless the node steps down.
+  for (size_t i = 0; i < node_->inputs.size(); ++i) {
+    if (ref.constant(static_cast<int>(i)) && (row->packed_inputs >> i & 1)) ref.value(static_cast<int>(i)).Rest();
+  }
 }
 
 Status CpuLadder::PrepareRung() {
@@ -90,7 +107,9 @@ Status CpuLadder::PrepareRung() {
   }
   if (row->pack != nullptr) {
     if (shared_->faults) TIMBRE_CHECK(shared_->faults->Pass(FaultPoint::kPack, node_->name));
-    TIMBRE_TRY(packed_, row->pack(ref, shared_->caps));
+    if (!packed_ahead_) PackAhead();
+    Result<AlignedBytes> packed = *std::exchange(packed_ahead_, std::nullopt);
+    TIMBRE_TRY(packed_, std::move(packed));
   }
   for (size_t i = 0; i < node_->inputs.size(); ++i) {
     if (ref.constant(static_cast<int>(i)) && !(row->packed_inputs >> i & 1))
@@ -252,12 +271,16 @@ class CpuSession : public Session {
     if (tuner.on())
       std::memset(arena_.data(), 0, arena_.size());  // kernels are timed on numbers, not on what lay there
     ladders_.reserve(graph_.nodes.size());
+    for (const Node& node : graph_.nodes) ladders_.emplace_back(shared_, node);
+    // Faults fall at counted places, and the tuner packs what it tries.
+    if (!options_.faults && !tuner.on()) {
+      pool_.ForEach(static_cast<int64_t>(ladders_.size()), [&](int64_t i, int) { ladders_[i].PackAhead(); });
+    }
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       const Node& node = graph_.nodes[i];
-      ladders_.emplace_back(shared_, node);
       if (plan_.idle[i]) continue;
-      if (tuner.on()) ladders_.back().Choose(tuner, bindings_[i].in, bindings_[i].out);
-      TIMBRE_CHECK(ladders_.back().Prepare());
+      if (tuner.on()) ladders_[i].Choose(tuner, bindings_[i].in, bindings_[i].out);
+      TIMBRE_CHECK(ladders_[i].Prepare());
     }
     tuner.Save();
     seconds_.assign(graph_.nodes.size(), 0);
@@ -326,9 +349,14 @@ class CpuSession : public Session {
     std::vector<NodeTiming> timings;
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       const Node& node = graph_.nodes[i];
+      const bool in_place = node.op == Op::kReshape && bindings_[i].in[0] == bindings_[i].out[0];
       int64_t bytes = 0;
-      for (const TensorId id : node.inputs) bytes += id == kNoTensor ? 0 : static_cast<int64_t>(BytesOf(id));
-      for (const TensorId id : node.outputs) bytes += static_cast<int64_t>(BytesOf(id));
+      for (const TensorId id : node.outputs) bytes += in_place ? 0 : static_cast<int64_t>(BytesOf(id));
+      // A slice reads what it writes, of whatever its input holds.
+      if (node.op == Op::kSlice) bytes *= 2;
+      for (const TensorId id : node.inputs) {
+        if (id != kNoTensor && node.op != Op::kSlice && !in_place) bytes += static_cast<int64_t>(BytesOf(id));
+      }
       timings.push_back({node.name, std::string(NameOf(node.op)), ladders_[i].kernel_name(), seconds_[i],
                          FlopsOf(graph_, node), bytes, runs_});
     }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 
 #include "runtime/session.h"
 #include "runtime/tuner.h"
@@ -32,6 +33,9 @@ class CpuLadder {
   // Puts first the fast kernel that the tuner picks. `in` and `out` are those that Run will be given; `out` is written
   // to.
   void Choose(Tuner& tuner, std::span<const float* const> in, std::span<float* const> out);
+  // Packs the weights of the current rung, where it does, so that Prepare finds them: alone in this may several ladders
+  // of a session be busy at the same time. What goes wrong is Prepare's to act on.
+  void PackAhead();
   // Makes what the current rung needs ahead of the first run; steps down where that fails.
   Status Prepare();
   // in[i] of a constant input may be null: the ladder supplies it. Steps down on the listed conditions, an error
@@ -56,6 +60,7 @@ class CpuLadder {
   size_t rung_ = 0;
   bool prepared_ = false;
   AlignedBytes packed_;
+  std::optional<Result<AlignedBytes>> packed_ahead_;
   std::vector<std::unique_ptr<CpuLadder>> parts_;  // of the composition
   std::map<TensorId, AlignedBytes> between_;       // the composition's own tensors
 };
