@@ -11,6 +11,8 @@
 #include "models/networks.h"
 #include "runtime/peak.h"
 #include "runtime/verify.h"
+#include "tasks/picture.h"
+#include "tasks/roofline.h"
 
 namespace timbre::cli {
 namespace {
@@ -48,8 +50,18 @@ std::string OfPeak(double gflops, double peak) {
 // Sums over nodes with one operator and kernel.
 struct Group {
   double seconds = 0, flops = 0, bytes = 0;  // of one run
+  double least = 0;                          // seconds, by the roofline model; 0 where it was not measured
   int nodes = 0;
+
+  double intensity() const { return bytes > 0 ? flops / bytes : 0; }
+  double fraction_of_bound() const { return seconds > 0 ? least / seconds : 0; }
 };
+
+Group GroupOf(const NodeTiming& node, const Roofline& roof) {
+  const auto bytes = static_cast<double>(node.bytes);
+  return {node.seconds / static_cast<double>(std::max<int64_t>(1, node.runs)), node.flops, bytes,
+          roof.bandwidth_gb_per_s > 0 ? roof.Seconds(node.flops, bytes) : 0, 1};
+}
 
 class BenchCommand final : public Command {
  public:
@@ -74,7 +86,8 @@ class BenchCommand final : public Command {
          .max = 1000},
         {.name = "batch", .value = &batch_, .help = "tiles computed together", .min = 1, .max = 64},
         {.name = "seed", .value = &seed_, .help = "of the random weights"},
-        {.name = "profile", .value = &profile_, .help = "show the time of every node"},
+        {.name = "profile", .value = &profile_, .help = "show the time of every node, and what bounds it"},
+        {.name = "plot", .value = &plot_, .help = "draw the roofline: a .png or an .svg", .placeholder = "FILE"},
         {.name = "only", .value = &only_, .help = "kernels: those whose operator/case/kernel contains it"},
         {.name = "pin", .value = &pin_, .help = "let the system move threads between processors"}};
     return Append(fields, runtime_.Fields());
@@ -84,11 +97,17 @@ class BenchCommand final : public Command {
     return "The real-time factor is seconds of computing for a second of a track, overlap of the tiles included.\n"
            "Examples:\n"
            "  timbre bench htdemucs --json -\n"
+           "  timbre bench htdemucs --profile --plot roofline.svg\n"
            "  timbre bench kernels --only conv\n";
   }
 
   Status Run(Terminal& terminal, Report& report) override {
     TIMBRE_CHECK(runtime_.Check());
+    if (!plot_.empty()) {
+      TIMBRE_CHECK(CheckPicturePath(plot_));
+      if (what_ == "kernels")
+        return Fail(ErrorCode::kInvalidArgument, "--plot draws a network's roofline; name one instead of 'kernels'.");
+    }
     ThreadPool pool(runtime_.threads());
     if (pin_) pool.Pin();
     if (what_ != "kernels") return BenchNetwork(pool, terminal, report);
@@ -106,6 +125,11 @@ class BenchCommand final : public Command {
     TIMBRE_TRY(const DeviceChoice choice, ChooseDevice(runtime_.device()));
     // What the processor could do says nothing about a GPU.
     const bool on_cpu = choice.vulkan_index < 0;
+    if (!on_cpu && !plot_.empty()) {
+      return Fail(ErrorCode::kUnsupported,
+                  "--plot needs the peak and the bandwidth of what computes, which are measured for the CPU alone; use "
+                  "--device cpu.");
+    }
     CpuPeak peak;
     if (on_cpu) peak = MeasureCpuPeak(pool);
     Stats stats;
@@ -135,9 +159,17 @@ class BenchCommand final : public Command {
     terminal.EndProgress();
     const double memory = PeakMemory();
     session->EnableProfile(true);
-    TIMBRE_CHECK(session->Run(buffers.in, buffers.out));
+    const int profiled = profile_ || !plot_.empty() ? std::min(runs_, 3) : 1;
+    for (int run = 0; run < profiled; ++run) TIMBRE_CHECK(session->Run(buffers.in, buffers.out));
     // Before and after: a machine that was disturbed during one of them does not flatter the fraction.
     if (on_cpu) peak.gflops = std::max(peak.gflops, MeasureCpuPeak(pool).gflops);
+    Roofline roof{.peak_gflops = peak.gflops};
+    if (on_cpu && (profile_ || !plot_.empty())) {
+      TIMBRE_TRY(const MemoryBandwidth bandwidth, MeasureMemoryBandwidth(pool));
+      roof.bandwidth_gb_per_s = bandwidth.best();
+      report["memory_read_gb_per_s"] = bandwidth.read;
+      report["memory_triad_gb_per_s"] = bandwidth.triad;
+    }
 
     const double median = Median(seconds);
     report["model"] = what_;
@@ -173,7 +205,14 @@ class BenchCommand final : public Command {
       report["signal_to_error_db"] = db;
       terminal.Print(fmt::format("  half precision     {:.1f} dB of signal to error against --precision f32", db));
     }
-    PrintProfile(session->Profile(), peak.gflops, terminal, report);
+    if (roof.bandwidth_gb_per_s > 0)
+      terminal.Print(fmt::format("  memory bandwidth   {:.1f} GB/s", roof.bandwidth_gb_per_s));
+    const std::vector<NodeTiming> nodes = session->Profile();
+    PrintProfile(nodes, roof, terminal, report);
+    if (!plot_.empty()) {
+      TIMBRE_CHECK(Plot(nodes, roof, session->device_name()));
+      report["plot"] = plot_;
+    }
     ReportSteps(stats, terminal, report);
     return {};
   }
@@ -194,34 +233,51 @@ class BenchCommand final : public Command {
     return SignalToErrorDb(expected, got);
   }
 
-  void PrintProfile(const std::vector<NodeTiming>& nodes, double peak_gflops, Terminal& terminal,
+  // Bytes are those of the inputs and outputs, each once: what a node moves at least.
+  void PrintProfile(const std::vector<NodeTiming>& nodes, const Roofline& roof, Terminal& terminal,
                     Report& report) const {
+    const bool roofline = roof.bandwidth_gb_per_s > 0;
     std::map<std::pair<std::string, std::string>, Group> groups;
     double total = 0;
     for (const NodeTiming& node : nodes) {
+      const Group one = GroupOf(node, roof);
       Group& group = groups[{node.op, node.kernel}];
-      const double seconds = node.seconds / static_cast<double>(std::max<int64_t>(1, node.runs));
-      group.seconds += seconds;
-      group.flops += node.flops;
-      group.bytes += static_cast<double>(node.bytes);
+      group.seconds += one.seconds;
+      group.flops += one.flops;
+      group.bytes += one.bytes;
+      group.least += one.least;
       ++group.nodes;
-      total += seconds;
+      total += one.seconds;
     }
     const auto line = [&](const std::string& name, const std::string& kernel, const Group& group) {
-      return fmt::format(
+      std::string text = fmt::format(
           "  {:<40} {:<24} {:>5} {:>9.2f} {:>6.1f}% {:>8.2f} {:>8.1f} {:>6.1f}% {:>7.1f}", name, kernel, group.nodes,
           group.seconds * 1e3, 100 * group.seconds / total, group.flops / 1e9, Rate(group.flops, group.seconds),
-          peak_gflops > 0 ? 100 * Rate(group.flops, group.seconds) / peak_gflops : 0, Rate(group.bytes, group.seconds));
+          roof.peak_gflops > 0 ? 100 * Rate(group.flops, group.seconds) / roof.peak_gflops : 0,
+          Rate(group.bytes, group.seconds));
+      if (roofline) {
+        text += fmt::format(" {:>9.2f} {:>8.1f} {:>7.1f}%", group.intensity(), Rate(group.flops, group.least),
+                            100 * group.fraction_of_bound());
+      }
+      return text;
     };
-    const std::string head = fmt::format("  {:<40} {:<24} {:>5} {:>9} {:>7} {:>8} {:>8} {:>7} {:>7}", "operator",
-                                         "kernel", "nodes", "ms", "time", "GFLOP", "GFLOP/s", "of peak", "GB/s");
+    std::string head = fmt::format("  {:<40} {:<24} {:>5} {:>9} {:>7} {:>8} {:>8} {:>7} {:>7}", "operator", "kernel",
+                                   "nodes", "ms", "time", "GFLOP", "GFLOP/s", "of peak", "GB/s");
+    if (roofline) head += fmt::format(" {:>9} {:>8} {:>8}", "FLOP/byte", "bound", "of bound");
     const auto json = [&](const std::string& op, const std::string& kernel, const Group& group) {
-      return Report{{"op", op},
-                    {"kernel", kernel},
-                    {"nodes", group.nodes},
-                    {"seconds", group.seconds},
-                    {"gflop", group.flops / 1e9},
-                    {"gigabytes", group.bytes / 1e9}};
+      Report entry{{"op", op},
+                   {"kernel", kernel},
+                   {"nodes", group.nodes},
+                   {"seconds", group.seconds},
+                   {"gflop", group.flops / 1e9},
+                   {"gigabytes", group.bytes / 1e9},
+                   {"gflops", Rate(group.flops, group.seconds)}};
+      if (roofline) {
+        entry["arithmetic_intensity"] = group.intensity();
+        entry["bound_gflops"] = Rate(group.flops, group.least);
+        entry["fraction_of_bound"] = group.fraction_of_bound();
+      }
+      return entry;
     };
     std::vector<std::pair<std::pair<std::string, std::string>, Group>> sorted(groups.begin(), groups.end());
     std::sort(sorted.begin(), sorted.end(),
@@ -236,16 +292,24 @@ class BenchCommand final : public Command {
     terminal.Print(head);
     report["nodes"] = Report::array();
     for (const NodeTiming& node : nodes) {
-      const Group group{node.seconds / static_cast<double>(std::max<int64_t>(1, node.runs)), node.flops,
-                        static_cast<double>(node.bytes), 1};
+      const Group group = GroupOf(node, roof);
       terminal.Print(line(node.op + " " + node.node, node.kernel, group));
       report["nodes"].push_back(json(node.op, node.kernel, group));
       report["nodes"].back()["node"] = node.node;
     }
   }
 
+  Status Plot(const std::vector<NodeTiming>& nodes, const Roofline& roof, const std::string& device) const {
+    std::vector<RooflinePoint> points;
+    for (const NodeTiming& node : nodes) {
+      const Group group = GroupOf(node, roof);
+      points.push_back({node.node, node.op + ", " + node.kernel, group.flops, group.bytes, group.seconds});
+    }
+    return PlotRoofline(roof, points, what_ + " on " + device, plot_);
+  }
+
   std::vector<std::string> subjects_;
-  std::string what_, only_;
+  std::string what_, only_, plot_;
   int runs_ = 5, batch_ = 1;
   uint64_t seed_ = 1;
   bool profile_ = false, pin_ = true;

@@ -277,7 +277,6 @@ class CpuSession : public Session {
       pool_.ForEach(static_cast<int64_t>(ladders_.size()), [&](int64_t i, int) { ladders_[i].PackAhead(); });
     }
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
-      const Node& node = graph_.nodes[i];
       if (plan_.idle[i]) continue;
       if (tuner.on()) ladders_[i].Choose(tuner, bindings_[i].in, bindings_[i].out);
       TIMBRE_CHECK(ladders_[i].Prepare());
@@ -349,13 +348,12 @@ class CpuSession : public Session {
     std::vector<NodeTiming> timings;
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       const Node& node = graph_.nodes[i];
-      const bool in_place = node.op == Op::kReshape && bindings_[i].in[0] == bindings_[i].out[0];
       int64_t bytes = 0;
-      for (const TensorId id : node.outputs) bytes += in_place ? 0 : static_cast<int64_t>(BytesOf(id));
+      for (const TensorId id : node.outputs) bytes += plan_.idle[i] ? 0 : static_cast<int64_t>(BytesOf(id));
       // A slice reads what it writes, of whatever its input holds.
       if (node.op == Op::kSlice) bytes *= 2;
       for (const TensorId id : node.inputs) {
-        if (id != kNoTensor && node.op != Op::kSlice && !in_place) bytes += static_cast<int64_t>(BytesOf(id));
+        if (id != kNoTensor && node.op != Op::kSlice && !plan_.idle[i]) bytes += static_cast<int64_t>(BytesOf(id));
       }
       timings.push_back({node.name, std::string(NameOf(node.op)), ladders_[i].kernel_name(), seconds_[i],
                          FlopsOf(graph_, node), bytes, runs_});

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/cpu/simd.h"
@@ -17,6 +18,17 @@ TEST(CpuPeak, IsAPositiveNumberAndNamesItsTarget) {
   EXPECT_GT(peak.gflops, 0);
   EXPECT_EQ(peak.simd_target, SimdTarget());
   EXPECT_FALSE(peak.simd_target.empty());
+}
+
+TEST(MemoryBandwidth, IsPositiveAndRefusesNothing) {
+  ThreadPool pool(2);
+  const auto bandwidth = MeasureMemoryBandwidth(pool, 1 << 20);
+  ASSERT_TRUE(bandwidth);
+  EXPECT_TRUE(std::isfinite(bandwidth->read) && std::isfinite(bandwidth->triad));
+  EXPECT_GT(bandwidth->read, 0);
+  EXPECT_GT(bandwidth->triad, 0);
+  EXPECT_EQ(bandwidth->best(), std::max(bandwidth->read, bandwidth->triad));
+  EXPECT_FALSE(MeasureMemoryBandwidth(pool, 16));
 }
 
 }  // namespace

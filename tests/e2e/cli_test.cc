@@ -101,6 +101,34 @@ TEST(Cli, BenchReportsEveryFigure) {
   for (const Json& row : report["operators"]) nodes += row["nodes"].get<int>();
   EXPECT_EQ(nodes, report["nodes"].size());
   EXPECT_TRUE(report["steps_down"].empty());
+  // The roofline: no bound lies above the peak, nor above what the memory can bring.
+  const double peak = report["peak_gflops"].get<double>();
+  const double memory =
+      std::max(report["memory_read_gb_per_s"].get<double>(), report["memory_triad_gb_per_s"].get<double>());
+  EXPECT_GT(memory, 0);
+  for (const Json& node : report["nodes"]) {
+    const double intensity = node["arithmetic_intensity"].get<double>(), bound = node["bound_gflops"].get<double>();
+    EXPECT_NEAR(bound, std::min(peak, intensity * memory), 1e-6 * peak) << node;
+    if (node["seconds"].get<double>() > 0) {
+      EXPECT_GT(node["fraction_of_bound"].get<double>(), 0) << node;
+    }
+  }
+}
+
+TEST(Cli, BenchDrawsTheRoofline) {
+  TempFolder folder;
+  const auto bench = [&](const std::string& what, const std::string& picture) {
+    return RunTimbre({"bench", what, "--device", "cpu", "--runs", "1", "--threads", "1", "--plot", picture},
+                     folder.path());
+  };
+  const Ran ran = bench("gtcrn", "roof.svg");
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const std::string svg = ReadAll(folder / "roof.svg");
+  EXPECT_NE(svg.find("<svg"), std::string::npos);
+  EXPECT_NE(svg.find("</svg>"), std::string::npos);
+  ExpectOneSentence(bench("gtcrn", "roof.gif"), 1, "must end in .png or .svg");
+  ExpectOneSentence(bench("kernels", "roof.svg"), 1, "--plot draws a network's roofline");
+  EXPECT_FALSE(std::filesystem::exists(folder / "roof.gif"));
 }
 
 TEST(Cli, AKernelThatFailsIsReplacedCountedAndShown) {
