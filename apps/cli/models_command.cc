@@ -5,6 +5,8 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/fetching.h"
+#include "base/text.h"
+#include "models/networks.h"
 
 namespace timbre::cli {
 namespace {
@@ -60,12 +62,12 @@ class ModelsCommand final : public Command {
   FieldList Fields() override {
     return {{.name = "action",
              .value = &action_,
-             .help = "list (the default), pull, path, verify or remove",
+             .help = "list (the default), pull, path, verify, remove or random",
              .positional = true,
-             .choices = {"list", "pull", "path", "verify", "remove"}},
+             .choices = {"list", "pull", "path", "verify", "remove", "random"}},
             {.name = "name",
              .value = &names_,
-             .help = "models of the catalogue; list and verify take all where none is named",
+             .help = "models of the catalogue (list and verify: all by default); random: a network and a file",
              .positional = true},
             {.name = "cache",
              .value = &cache_,
@@ -82,7 +84,8 @@ class ModelsCommand final : public Command {
     return "Examples:\n"
            "  timbre models\n"
            "  timbre models pull htdemucs\n"
-           "  timbre models verify\n";
+           "  timbre models verify\n"
+           "  timbre models random htdemucs noise.safetensors    (to time a command without a download)\n";
   }
 
   Status Run(Terminal& terminal, Report& report) override {
@@ -91,6 +94,7 @@ class ModelsCommand final : public Command {
     if (!mirror_.empty()) options.mirror = mirror_;
     if (offline_) options.offline = true;
     report["action"] = action_;
+    if (action_ == "random") return Random(terminal, report);
     report["cache"] = options.cache.string();
     std::vector<const ModelEntry*> models;
     for (const std::string& name : names_) {
@@ -112,6 +116,22 @@ class ModelsCommand final : public Command {
 
  private:
   using Models = std::vector<const ModelEntry*>;
+
+  // A model that only measurements want.
+  Status Random(Terminal& terminal, Report& report) const {
+    if (names_.size() != 2) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  "'timbre models random' needs the name of a network and a .safetensors file to write.");
+    }
+    TIMBRE_TRY(const NetworkRow* network, FindNetwork(names_[0]));
+    if (!names_[1].ends_with(".safetensors"))
+      return Fail(ErrorCode::kInvalidArgument, "'" + Printable(names_[1]) + "' must end in .safetensors.");
+    TIMBRE_CHECK(WriteRandomModel(*network, 1, names_[1]));
+    report["network"] = network->name;
+    report["path"] = names_[1];
+    terminal.Say(fmt::format("{} holds {} with random weights.", names_[1], network->name));
+    return {};
+  }
 
   static Status List(const Models& models, const FetchOptions& options, Terminal& terminal, Report& report) {
     report["models"] = Report::array();

@@ -16,6 +16,7 @@
 #include "models/htdemucs.h"
 #include "models/larsnet.h"
 #include "models/mdx23c.h"
+#include "models/networks.h"
 
 namespace timbre {
 namespace {
@@ -29,6 +30,14 @@ Result<Model> FromDemucs(const Checkpoint& checkpoint) {
   TIMBRE_TRY(const DemucsPackage package, ToDemucsPackage(checkpoint));
   TIMBRE_TRY(HtdemucsOptions options, ReadHtdemucsOptions(package));
   return MakeHtdemucs(std::move(options), package.state);
+}
+
+// Weights by WriteRandomModel.
+Result<Model> FromNetwork(const Checkpoint& checkpoint, const std::string& name) {
+  TIMBRE_TRY(const NetworkRow* network, FindNetwork(name));
+  if (network->make == nullptr)
+    return Fail(ErrorCode::kInvalidArgument, "this network does not separate; use timbre denoise");
+  return network->make(checkpoint.tensors);
 }
 
 // A checkpoint that is nothing but weights, and the YAML file that says what they are of.
@@ -60,7 +69,9 @@ std::string ConfigBeside(fs::path path) {
 Result<Model> LoadCheckpoint(const fs::path& path, std::string config) {
   TIMBRE_TRY(const Checkpoint checkpoint, ReadCheckpoint(path.string()));
   if (config.empty()) config = ConfigBeside(path);
-  Result<Model> model = IsDemucsPackage(checkpoint) ? FromDemucs(checkpoint)
+  const auto network = checkpoint.metadata.find(std::string(kNetworkKey));
+  Result<Model> model = network != checkpoint.metadata.end() ? FromNetwork(checkpoint, network->second)
+                        : IsDemucsPackage(checkpoint)        ? FromDemucs(checkpoint)
                         : !config.empty()
                             ? FromMdx23c(checkpoint, config)
                             : Fail(ErrorCode::kUnsupported,

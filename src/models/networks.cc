@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "base/suggest.h"
+#include "formats/safetensors.h"
 #include "models/deepfilternet.h"
 #include "models/gtcrn.h"
 #include "models/htdemucs.h"
@@ -12,23 +13,31 @@
 namespace timbre {
 namespace {
 
+using Model = std::shared_ptr<const SeparationModel>;
+using State = std::shared_ptr<const TensorMap>;
+
 Result<Graph> Htdemucs(Weights& weights, int batch) {
   const HtdemucsOptions options = HtdemucsOptions::Released();
   return BuildHtdemucs(options, weights, options.training_samples(), batch);
 }
+Result<Model> MakeReleasedHtdemucs(State state) { return MakeHtdemucs(HtdemucsOptions::Released(), std::move(state)); }
 
-Result<Graph> SmallHtdemucs(Weights& weights, int batch) {
+HtdemucsOptions Small() {
   HtdemucsOptions options;
   options.channels = 8;
   options.bottom_channels = 64;
   options.t_layers = 3;
   options.dconv_mode = 3;
   options.segment = 1;
-  return BuildHtdemucs(options, weights, options.training_samples(), batch);
+  return options;
 }
+Result<Graph> SmallHtdemucs(Weights& weights, int batch) {
+  return BuildHtdemucs(Small(), weights, Small().training_samples(), batch);
+}
+Result<Model> MakeSmallHtdemucs(State state) { return MakeHtdemucs(Small(), std::move(state)); }
 
 // jarredou's drum separation network.
-Result<Graph> Mdx23cDrumsep(Weights& weights, int batch) {
+Mdx23cOptions Drumsep() {
   Mdx23cOptions options;
   options.chunk_size = 523776;
   options.dim_f = 1024;
@@ -37,14 +46,55 @@ Result<Graph> Mdx23cDrumsep(Weights& weights, int batch) {
   options.growth = options.num_channels = 128;
   options.num_scales = 5;
   options.stems = {"kick", "snare", "toms", "hh", "cymbals"};
-  return BuildMdx23c(options, weights, options.chunk_size, batch);
+  return options;
 }
+Result<Graph> Mdx23cDrumsep(Weights& weights, int batch) {
+  return BuildMdx23c(Drumsep(), weights, Drumsep().chunk_size, batch);
+}
+Result<Model> MakeDrumsep(State state) { return MakeMdx23c(Drumsep(), std::move(state)); }
 
 Result<Graph> Larsnet(Weights& weights, int batch) { return BuildLarsnet(LarsnetOptions(), weights, batch); }
+Result<Model> MakeReleasedLarsnet(State state) { return MakeLarsnet(LarsnetOptions(), std::move(state)); }
 
 constexpr int kSpeechFrames = 100;
 
 Result<Graph> DeepFilterNet3(Weights& weights, int batch) {
+  return BuildDeepFilterNet(ReleasedDeepFilterNet3(), weights, DeepFilterPart::kAll, batch, kSpeechFrames);
+}
+
+Result<Graph> Gtcrn(Weights& weights, int batch) { return BuildGtcrn(weights, batch, kSpeechFrames); }
+
+// Passes weights on and keeps them, under the names and shapes that a checkpoint has.
+class Recorder : public Weights {
+ public:
+  Recorder(Weights& inner, bool half) : inner_(inner), half_(half) {}
+  bool Has(const std::string& name) const override { return inner_.Has(name); }
+  Result<HostTensor> Get(const std::string& name, const Shape& shape) override {
+    TIMBRE_TRY(HostTensor tensor, inner_.Get(name, shape));
+    if (half_) tensor = HostTensor::Half(tensor);
+    tensors_.emplace(name, tensor);
+    return tensor;
+  }
+  const TensorMap& tensors() const { return tensors_; }
+
+ private:
+  Weights& inner_;
+  bool half_;
+  TensorMap tensors_;
+};
+
+constexpr NetworkRow kNetworks[] = {
+    {"htdemucs", 7.8 * 0.75, Htdemucs, MakeReleasedHtdemucs, true},
+    {"htdemucs-small", 1 * 0.75, SmallHtdemucs, MakeSmallHtdemucs, true},
+    {"mdx23c-drumsep", 523776 / 44100.0 / 4, Mdx23cDrumsep, MakeDrumsep},
+    {"larsnet", 512 * 1024 / 44100.0, Larsnet, MakeReleasedLarsnet},
+    {"deepfilternet3", kSpeechFrames * 480 / 48000.0, DeepFilterNet3},
+    {"gtcrn", kSpeechFrames* kGtcrnHop / double{kGtcrnRate}, Gtcrn},
+};
+
+}  // namespace
+
+DeepFilterNetConfig ReleasedDeepFilterNet3() {
   DeepFilterNetConfig config;
   config.df_lookahead = config.conv_lookahead = 2;
   config.channels = 64;
@@ -54,21 +104,15 @@ Result<Graph> DeepFilterNet3(Weights& weights, int batch) {
   config.linear_groups = 16;
   config.encoder_linear_groups = 32;
   config.df_skip = "groupedlinear";
-  return BuildDeepFilterNet(config, weights, DeepFilterPart::kAll, batch, kSpeechFrames);
+  return config;
 }
 
-Result<Graph> Gtcrn(Weights& weights, int batch) { return BuildGtcrn(weights, batch, kSpeechFrames); }
-
-constexpr NetworkRow kNetworks[] = {
-    {"htdemucs", 7.8 * 0.75, Htdemucs},
-    {"htdemucs-small", 1 * 0.75, SmallHtdemucs},
-    {"mdx23c-drumsep", 523776 / 44100.0 / 4, Mdx23cDrumsep},
-    {"larsnet", 512 * 1024 / 44100.0, Larsnet},
-    {"deepfilternet3", kSpeechFrames * 480 / 48000.0, DeepFilterNet3},
-    {"gtcrn", kSpeechFrames* kGtcrnHop / double{kGtcrnRate}, Gtcrn},
-};
-
-}  // namespace
+Status WriteRandomModel(const NetworkRow& network, uint64_t seed, const std::string& path) {
+  const std::unique_ptr<Weights> random = RandomWeights(seed);
+  Recorder weights(*random, network.half);
+  TIMBRE_CHECK(network.build(weights, 1).map([](const Graph&) {}));
+  return WriteSafetensors(path, weights.tensors(), {{std::string(kNetworkKey), std::string(network.name)}});
+}
 
 std::span<const NetworkRow> Networks() { return kNetworks; }
 

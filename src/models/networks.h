@@ -2,12 +2,15 @@
 // and tests that need no checkpoint.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "graph/graph.h"
 #include "graph/weights.h"
+#include "models/deepfilternet.h"
+#include "models/model.h"
 
 namespace timbre {
 
@@ -15,11 +18,23 @@ struct NetworkRow {
   std::string_view name;
   double seconds;  // of audio that a tile adds to a track: its length less the overlap
   Result<Graph> (*build)(Weights& weights, int batch);
+  // The same network over a checkpoint's weights; null for those that clean speech.
+  Result<std::shared_ptr<const SeparationModel>> (*make)(std::shared_ptr<const TensorMap> weights) = nullptr;
+  bool half = false;  // its checkpoints hold half precision
 };
 
 std::span<const NetworkRow> Networks();
 
 // Fails with kNotFound and the nearest name.
 Result<const NetworkRow*> FindNetwork(std::string_view name);
+
+// The configuration that DeepFilterNet3 was released with.
+DeepFilterNetConfig ReleasedDeepFilterNet3();
+
+// Writes a .safetensors file of a network's shapes and names with random weights, that commands take as a model: for
+// measurements of whole commands without a download. What it makes of sound is noise. `kNetworkKey` of its metadata is
+// the network's name.
+inline constexpr std::string_view kNetworkKey = "timbre.network";
+Status WriteRandomModel(const NetworkRow& network, uint64_t seed, const std::string& path);
 
 }  // namespace timbre

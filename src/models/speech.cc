@@ -10,6 +10,7 @@
 #include "models/cache.h"
 #include "models/catalogue.h"
 #include "models/gtcrn.h"
+#include "models/networks.h"
 
 namespace timbre {
 namespace {
@@ -65,6 +66,11 @@ Result<SpeechModel> LoadFile(const std::string& path) {
   if (ini != checkpoint.files.end()) return FromConfig(ini->second, checkpoint.State());
   SpeechModel model;
   model.weights = checkpoint.State();
+  const auto network = checkpoint.metadata.find(std::string(kNetworkKey));
+  if (network != checkpoint.metadata.end() && network->second == "deepfilternet3") {
+    model.deepfilternet = ReleasedDeepFilterNet3();
+    return model;
+  }
   if (model.weights->contains("erb.erb_fc.weight")) {
     model.architecture = SpeechArchitecture::kGtcrn;
     return model;
