@@ -121,5 +121,33 @@ TEST_F(ModelsCli, WhatMakesNoSenseIsRefused) {
   EXPECT_EQ(Models({"pull", "hpss"}).code, 0);
 }
 
+TEST_F(ModelsCli, RandomOnesAreModelsLikeOthers) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 0.5);
+  const auto with = [&](const std::string& command, const std::string& model) {
+    return RunTimbre({command, "--model", model, "--device", "cpu", "-o", "out", "song.wav"}, folder.path());
+  };
+  const Ran made = RunTimbre({"models", "random", "htdemucs-small", "small.safetensors"}, folder.path());
+  ASSERT_EQ(made.code, 0) << made.err;
+  const Ran separated = with("separate", "small.safetensors");
+  EXPECT_EQ(separated.code, 0) << separated.err;
+  EXPECT_EQ(FilesIn(folder / "out").size(), 4u);
+  const std::string first = ReadAll(folder / "out/small/song/drums.wav");
+  EXPECT_FALSE(first.empty());
+  // The same file, whoever writes it.
+  EXPECT_EQ(RunTimbre({"models", "random", "htdemucs-small", "again.safetensors"}, folder.path()).code, 0);
+  EXPECT_EQ(ReadAll(folder / "small.safetensors"), ReadAll(folder / "again.safetensors"));
+
+  for (const char* network : {"gtcrn", "deepfilternet3"}) {
+    ASSERT_EQ(RunTimbre({"models", "random", network, "speech.safetensors"}, folder.path()).code, 0);
+    const Ran cleaned = with("denoise", "speech.safetensors");
+    EXPECT_EQ(cleaned.code, 0) << cleaned.err;
+    EXPECT_NE(with("separate", "speech.safetensors").err.find("timbre denoise"), std::string::npos);
+  }
+  EXPECT_EQ(Models({"random", "htdemucs-small"}).code, 2);
+  EXPECT_EQ(Models({"random", "htdemucs-small", "small.th"}).code, 2);
+  EXPECT_NE(Models({"random", "htdemuks", "x.safetensors"}).err.find("htdemucs"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace timbre::testing
