@@ -335,6 +335,10 @@ class Plan {
       TIMBRE_TRY(VulkanBuffer buffer, MakeFilled(values.data(), values.size() * 4));
       constants_.emplace(id, std::move(buffer));
     }
+    // The device has them; only a step down to the CPU reads them again.
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      if (ref.constant(static_cast<int>(i))) ref.value(static_cast<int>(i)).Rest();
+    }
     return {};
   }
 
