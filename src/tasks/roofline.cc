@@ -49,6 +49,7 @@ std::vector<Group> GroupsOf(const Roofline& roof, std::span<const RooflinePoint>
     ++group.count;
   }
   std::vector<Group> groups;
+  groups.reserve(by_name.size());
   for (auto& [name, group] : by_name) groups.push_back(std::move(group));
   std::stable_sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) { return a.seconds > b.seconds; });
   for (size_t i = 0; i < std::min(groups.size(), kGroups.size()); ++i) groups[i].colour = kGroups[i];
@@ -68,8 +69,9 @@ class Chart {
       lo_x = std::min(lo_x, p.flops / p.bytes), hi_x = std::max(hi_x, p.flops / p.bytes);
       lo_y = std::min(lo_y, p.flops / p.seconds / 1e9), hi_y = std::max(hi_y, p.flops / p.seconds / 1e9);
     }
-    x0_ = std::floor(std::log10(std::max(lo_x, 1e-3))), x1_ = std::ceil(std::log10(hi_x));
-    y0_ = std::floor(std::log10(std::max(lo_y, 1e-3))), y1_ = std::ceil(std::log10(hi_y));
+    const auto below = [](double value) { return static_cast<int>(std::floor(std::log10(std::max(value, 1e-3)))); };
+    const auto above = [](double value) { return static_cast<int>(std::ceil(std::log10(std::max(value, 1e-2)))); };
+    x0_ = below(lo_x), x1_ = above(hi_x), y0_ = below(lo_y), y1_ = above(hi_y);
   }
 
   static bool Shown(const RooflinePoint& p) { return p.flops > 0 && p.bytes > 0 && p.seconds > 0; }
@@ -124,14 +126,14 @@ class Chart {
     Use(kPanel);
     cairo_rectangle(cr_, kLeft, kTop, kWidth - kLeft - kRight, kHeight - kTop - kBottom);
     cairo_fill(cr_);
-    for (double decade = x0_; decade <= x1_; ++decade) {
+    for (int decade = x0_; decade <= x1_; ++decade) {
       const double value = std::pow(10, decade);
       Use(kGrid);
       Line(X(value), kTop, X(value), kHeight - kBottom, 1);
       Use(kFaint);
       Text(X(value), kHeight - kBottom + 20, 12, fmt::format("{:g}", value), 0.5);
     }
-    for (double decade = y0_; decade <= y1_; ++decade) {
+    for (int decade = y0_; decade <= y1_; ++decade) {
       const double value = std::pow(10, decade);
       Use(kGrid);
       Line(kLeft, Y(value), kWidth - kRight, Y(value), 1);
@@ -203,7 +205,7 @@ class Chart {
 
   cairo_t* cr_;
   const Roofline& roof_;
-  double x0_ = 0, x1_ = 1, y0_ = 0, y1_ = 1;  // decades
+  int x0_ = 0, x1_ = 1, y0_ = 0, y1_ = 1;  // decades
 };
 
 }  // namespace
