@@ -96,6 +96,7 @@ class DenoiseCommand final : public Command {
     report["device"] = {{"name", denoiser->device_name()}, {"reason", denoiser->device_reason()}};
     terminal.Say(fmt::format("{} on {}: {}", name, denoiser->device_name(), denoiser->device_reason()));
     Status done = DenoiseAll(*denoiser, files, terminal, report["tracks"]);
+    report["device"]["kernels"] = denoiser->kernels();
     report["peak_memory_mb"] = PeakMemory() / 1e6;
     ReportSteps(stats, terminal, report);
     return done;

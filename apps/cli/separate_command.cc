@@ -99,6 +99,7 @@ class SeparateCommand final : public Command {
     report["batch"] = separator->batch();
     terminal.Say(fmt::format("{} on {}: {}", name, separator->device_name(), separator->device_reason()));
     Status done = SeparateAll(*separator, files, terminal, report["tracks"]);
+    report["device"]["kernels"] = separator->kernels();
     report["peak_memory_mb"] = PeakMemory() / 1e6;
     ReportSteps(stats, terminal, report);
     return done;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstring>
 #include <new>
+#include <set>
 #include <utility>
 
 #include "base/paths.h"
@@ -43,10 +44,18 @@ DeviceCaps CpuCaps(const ThreadPool& pool, Precision precision) {
 
 CpuLadder::CpuLadder(Shared& shared, const Node& node) : shared_(&shared), node_(&node) {
   const NodeRef ref{*shared.graph, node};
+  const KernelRow* last = nullptr;
   for (const KernelRow* row : KernelsFor(node.op, DeviceKind::kCpu)) {
-    if (Usable(*row, ref, shared.caps, shared.fast_kernels, shared.fused_attention)) rungs_.push_back(row);
+    if (!Usable(*row, ref, shared.caps, shared.fast_kernels, shared.fused_attention)) continue;
+    if (shared.verdict.FoundWrong(*row)) {
+      if (rungs_.empty() && left_out_ == nullptr) left_out_ = row;
+      last = row;
+      continue;
+    }
+    rungs_.push_back(row);
   }
   if (!node.composition.empty()) rungs_.push_back(nullptr);
+  if (rungs_.empty() && last != nullptr) rungs_.push_back(last);  // nothing else computes this
 }
 
 std::string CpuLadder::kernel_name() const {
@@ -95,6 +104,7 @@ Status CpuLadder::PrepareRung() {
   if (rung_ >= rungs_.size()) return Fail(ErrorCode::kInternal, node_->name + ": no kernel can run this node");
   const KernelRow* row = rungs_[rung_];
   if (row == nullptr) {
+    parts_.clear();
     for (const Node& part : node_->composition) {
       parts_.push_back(std::make_unique<CpuLadder>(*shared_, part));
       TIMBRE_CHECK(parts_.back()->Prepare());
@@ -127,24 +137,27 @@ Status CpuLadder::PrepareRung() {
 }
 
 Status CpuLadder::StepDown(const Error& error) {
-  if (!StepsDown(error.code) || rung_ + 1 >= rungs_.size()) return tl::unexpected<Error>(error);
+  if (!StepsDown(error.code) || rung_ >= rungs_.size()) return tl::unexpected<Error>(error);
   const std::string from = "cpu " + kernel_name();
-  ++rung_;
-  prepared_ = false;
-  packed_ = AlignedBytes();
-  const std::string to = "cpu " + kernel_name();
-  if (shared_->strict) {
-    return Fail(error.code, node_->name + ": would step down from " + from + " to " + to + " (" + error.message +
-                                "), which strict mode forbids");
+  std::string to = from + ", once more";
+  if (rung_ + 1 < rungs_.size()) {
+    ++rung_;
+    prepared_ = false;
+    packed_ = AlignedBytes();
+    to = "cpu " + kernel_name();
+  } else if (again_ || rungs_[rung_] == nullptr) {  // the parts of a composition have had their second try
+    return tl::unexpected<Error>(error);
+  } else {
+    again_ = true;
   }
-  if (shared_->stats) shared_->stats->Record(node_->name, from, to, error.message);
-  return {};
+  return TakeStep(shared_->stats, shared_->strict, node_->name, from, to, error);
 }
 
 Status CpuLadder::Prepare() {
   while (!prepared_) {
     if (const Status status = PrepareRung(); status) {
       prepared_ = true;
+      again_ = false;
     } else {
       TIMBRE_CHECK(StepDown(status.error()));
     }
@@ -208,15 +221,20 @@ Status CpuLadder::RunRung(std::span<const float* const> in, std::span<float* con
       TIMBRE_TRY(inputs[i], ConstantF32(node_->inputs[i]));
     }
   }
-  return std::get<CpuRun>(row->run)(
-      CpuCall{{*shared_->graph, *node_}, {inputs, count}, out, &packed_, shared_->scratch.f32(), *shared_->pool});
+  TIMBRE_CHECK(std::get<CpuRun>(row->run)(
+      CpuCall{{*shared_->graph, *node_}, {inputs, count}, out, &packed_, shared_->scratch.f32(), *shared_->pool}));
+  if (shared_->faults && !shared_->faults->Pass(FaultPoint::kResult, node_->name)) out[0][0] = out[0][0] * 2 + 1;
+  return {};
 }
 
 Status CpuLadder::Run(std::span<const float* const> in, std::span<float* const> out) {
   for (;;) {
     TIMBRE_CHECK(Prepare());
     const Status status = RunRung(in, out);
-    if (status) return {};
+    if (status) {
+      again_ = false;
+      return {};
+    }
     TIMBRE_CHECK(StepDown(status.error()));
   }
 }
@@ -236,7 +254,8 @@ class CpuSession : public Session {
                options.toggles.fast_kernels,
                options.toggles.attention,
                {},
-               {}};
+               {},
+               options.heed_doctor ? ReadVerdict(CpuVerdictKey()) : DeviceVerdict()};
   }
 
   Status Prepare() {
@@ -246,7 +265,8 @@ class CpuSession : public Session {
     if (options_.toggles.fusion) {
       fused_ = FuseEpilogues(graph_, [&](const Graph& g, const Node& node) {
         for (const KernelRow* row : KernelsFor(node.op, DeviceKind::kCpu)) {
-          if (Usable(*row, {g, node}, shared_.caps, options_.toggles.fast_kernels, options_.toggles.attention))
+          if (Usable(*row, {g, node}, shared_.caps, options_.toggles.fast_kernels, options_.toggles.attention) &&
+              !shared_.verdict.FoundWrong(*row))
             return true;
         }
         return false;
@@ -257,8 +277,13 @@ class CpuSession : public Session {
     plan_ = PlanMemory(graph_, reuse, kAlignment, true);
     // What spares copies may cost memory, since all parts of a concatenation live as long as the longest.
     if (MemoryPlan plain = PlanMemory(graph_, reuse); plan_.bytes > plain.bytes / 4 * 5) plan_ = std::move(plain);
-    if (options_.faults) TIMBRE_CHECK(options_.faults->Pass(FaultPoint::kAllocation, "arena"));
-    TIMBRE_TRY(arena_, AlignedBytes::Allocate(static_cast<size_t>(plan_.bytes)));
+    if (const Status allocated = AllocateArena(); !allocated) {
+      // Fewer tiles at once are the caller's to try; for one there is nothing smaller.
+      if (allocated.error().code != ErrorCode::kOutOfMemory || options_.tiles > 1) return allocated;
+      const std::string arena = "cpu arena of " + std::to_string(plan_.bytes >> 20) + " MiB";
+      TIMBRE_CHECK(TakeStep(shared_.stats, options_.strict, "arena", arena, arena + ", once more", allocated.error()));
+      TIMBRE_CHECK(AllocateArena());
+    }
     // Addresses never change: they are worked out once, so that a run allocates nothing.
     for (const Node& node : graph_.nodes) {
       Binding binding;
@@ -278,6 +303,7 @@ class CpuSession : public Session {
     }
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       if (plan_.idle[i]) continue;
+      TIMBRE_CHECK(RecordWrong(ladders_[i]));
       if (tuner.on()) ladders_[i].Choose(tuner, bindings_[i].in, bindings_[i].out);
       TIMBRE_CHECK(ladders_[i].Prepare());
     }
@@ -303,9 +329,7 @@ class CpuSession : public Session {
       } else {
         TIMBRE_CHECK(ladders_[i].Run(binding.in, binding.out));
       }
-      if (options_.verify)
-        TIMBRE_CHECK(VerifyNode(graph_, graph_.nodes[i], binding.in, {binding.out.begin(), binding.out.end()},
-                                options_.precision));
+      if (options_.verify) TIMBRE_CHECK(Verify(i));
     }
     ++runs_;
     for (size_t i = 0; i < outputs.size(); ++i) {
@@ -368,6 +392,11 @@ class CpuSession : public Session {
     text += "arena " + std::to_string(plan_.bytes >> 20) + " MiB (no plan can need less than " +
             std::to_string(plan_.lower_bound >> 20) + "), weights " + std::to_string(weight_bytes() >> 20) + " MiB, " +
             std::to_string(static_cast<int64_t>(flops_before_ / 1e6)) + " MFLOP\n";
+    if (!left_out_.empty()) {
+      text += "left out, as timbre doctor found them wrong here:";
+      for (const std::string_view name : left_out_) text += " " + std::string(name);
+      text += "\n";
+    }
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       const Node& node = graph_.nodes[i];
       text += std::to_string(i) + "  " + std::string(NameOf(node.op));
@@ -382,6 +411,36 @@ class CpuSession : public Session {
     std::vector<const float*> in;
     std::vector<float*> out;
   };
+
+  Status AllocateArena() {
+    if (options_.faults) TIMBRE_CHECK(options_.faults->Pass(FaultPoint::kAllocation, "arena"));
+    TIMBRE_TRY(arena_, AlignedBytes::Allocate(static_cast<size_t>(plan_.bytes)));
+    return {};
+  }
+
+  // Says which kernel is left out that the node would have taken.
+  Status RecordWrong(const CpuLadder& ladder) {
+    const KernelRow* row = ladder.left_out();
+    if (row == nullptr || !left_out_.insert(row->name).second) return {};
+    const bool only = ladder.kernel_name() == row->name;
+    return TakeStep(shared_.stats, options_.strict, "all of " + std::string(NameOf(ladder.node().op)),
+                    "cpu " + std::string(row->name),
+                    "cpu " + ladder.kernel_name() + (only ? " all the same, as there is no other" : ""),
+                    Error{ErrorCode::kKernelFailed,
+                          "timbre doctor found it wrong on this processor (" + shared_.caps.simd_target + ")"});
+  }
+
+  // The node's result against its oracle; a kernel that was wrong is replaced like one that failed.
+  Status Verify(size_t i) {
+    const Binding& binding = bindings_[i];
+    for (size_t tries = 0;; ++tries) {
+      const Status right =
+          VerifyNode(graph_, graph_.nodes[i], binding.in, {binding.out.begin(), binding.out.end()}, options_.precision);
+      if (right || tries == ladders_[i].rungs()) return right;
+      TIMBRE_CHECK(ladders_[i].StepDown(right.error()));
+      TIMBRE_CHECK(ladders_[i].Run(binding.in, binding.out));
+    }
+  }
 
   static std::string NameOfStep(const EpilogueStep& step) {
     switch (step.kind) {
@@ -410,6 +469,7 @@ class CpuSession : public Session {
   AlignedBytes arena_;
   std::vector<CpuLadder> ladders_;
   std::vector<Binding> bindings_;
+  std::set<std::string_view> left_out_;  // kernels that doctor found wrong
   std::vector<double> seconds_;
   bool profile_ = false;
   int64_t runs_ = 0;

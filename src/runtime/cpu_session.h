@@ -5,6 +5,7 @@
 
 #include "runtime/session.h"
 #include "runtime/tuner.h"
+#include "runtime/verdicts.h"
 
 namespace timbre {
 
@@ -26,6 +27,7 @@ class CpuLadder {
     bool strict, fast_kernels, fused_attention;
     AlignedBytes scratch;                        // grown to the largest that any node asked for
     std::map<TensorId, AlignedBytes> constants;  // float32 forms of constants that kernels read as they are
+    DeviceVerdict verdict;                       // what doctor found wrong is left out
   };
 
   CpuLadder(Shared& shared, const Node& node);
@@ -42,23 +44,31 @@ class CpuLadder {
   // otherwise.
   Status Run(std::span<const float* const> in, std::span<float* const> out);
 
+  // One rung down because of `error`, or the last rung once more: a plainer kernel than the reference does not exist,
+  // and what failed it may have passed. The error itself where that has been tried, or is no reason to step down.
+  Status StepDown(const Error& error);
+
   // The kernel in use: "cpu.gemm", or "composition" where the fused node runs as the nodes it replaced.
   std::string kernel_name() const;
   const Node& node() const { return *node_; }
+  size_t rungs() const { return rungs_.size(); }
+  // The best kernel that was left out as doctor found it wrong; null where none was.
+  const KernelRow* left_out() const { return left_out_; }
   std::string Describe() const;  // every rung, the current one marked
   int64_t packed_bytes() const { return static_cast<int64_t>(packed_.size()); }
 
  private:
   Status PrepareRung();
   Status RunRung(std::span<const float* const> in, std::span<float* const> out);
-  Status StepDown(const Error& error);
   Result<const float*> ConstantF32(TensorId id);
 
   Shared* shared_;
   const Node* node_;
   std::vector<const KernelRow*> rungs_;  // null: run the composition
+  const KernelRow* left_out_ = nullptr;
   size_t rung_ = 0;
   bool prepared_ = false;
+  bool again_ = false;  // the last rung is being tried a second time
   AlignedBytes packed_;
   std::optional<Result<AlignedBytes>> packed_ahead_;
   std::vector<std::unique_ptr<CpuLadder>> parts_;  // of the composition

@@ -26,6 +26,8 @@ Node Whole(const OneNode& one) {
 
 class Findings {
  public:
+  int losses = 0;  // of the device as a whole
+
   Findings() {
     for (const KernelRow* row : AllKernels()) versions_[std::string(row->name)] = row->version;
   }
@@ -67,8 +69,13 @@ Status CheckCase(Op op, const std::string& name, const OneNode& one, const Sessi
   // A kernel that gave up says so; what replaced it has its own cases.
   for (const StepDown& step : stats.steps()) {
     const size_t space = step.from.find(' ');
-    findings.Add(op, space == std::string::npos ? step.from : step.from.substr(space + 1), 0,
-                 name + ": " + step.reason);
+    const bool whole = step.node == "device";  // no kernel's fault
+    findings.losses += whole;
+    findings.Add(op,
+                 whole                        ? "device"
+                 : space == std::string::npos ? step.from
+                                              : step.from.substr(space + 1),
+                 0, name + ": " + step.reason);
   }
   if (!stats.steps().empty()) return {};
   const std::vector<NodeTiming> profile = session->Profile();
@@ -118,6 +125,8 @@ Result<std::vector<KernelFinding>> CheckKernels(const std::string& device, Threa
           options.device = device;
           options.heed_doctor = false;
           options.toggles.fast_kernels = fast;
+          // A device that is lost again and again has shown enough, and may take its time-out for each case.
+          if (findings.losses >= 3) return findings.Take();
           TIMBRE_CHECK(CheckCase(table[i].op, c.name, one, options, pool, done, findings));
         }
       }

@@ -11,7 +11,7 @@
 namespace timbre {
 
 struct KernelFinding {
-  std::string op, kernel;
+  std::string op, kernel;  // "device" where the device as a whole failed
   int version = 0;
   int cases = 0;
   double worst = 0;     // the largest error, as a multiple of what the operator's tolerance allows

@@ -6,17 +6,20 @@
 namespace timbre {
 namespace {
 
-constexpr std::array<std::string_view, 7> kNames = {"kernel", "pack", "allocation", "pipeline",
-                                                    "submit", "wait", "device"};
+constexpr std::array<std::string_view, kFaultPoints> kNames = {"kernel", "pack",   "allocation", "pipeline", "submit",
+                                                               "wait",   "device", "memory",     "hang",     "result"};
 
 ErrorCode CodeOf(FaultPoint point) {
   switch (point) {
     case FaultPoint::kKernel:
     case FaultPoint::kPack:
-    case FaultPoint::kPipeline: return ErrorCode::kKernelFailed;
+    case FaultPoint::kPipeline:
+    case FaultPoint::kResult: return ErrorCode::kKernelFailed;
+    case FaultPoint::kMemory:
     case FaultPoint::kAllocation: return ErrorCode::kOutOfMemory;
     case FaultPoint::kSubmit:
     case FaultPoint::kWait:
+    case FaultPoint::kHang:
     case FaultPoint::kDevice: return ErrorCode::kDeviceLost;
   }
   return ErrorCode::kInternal;
@@ -69,7 +72,7 @@ Status FaultInjector::Parse(const std::string& text, FaultInjector& out) {
   return Fail(ErrorCode::kInvalidArgument,
               "'" + text +
                   "' is no fault; write POINT:N or POINT:N+ with POINT one of kernel, pack, "
-                  "allocation, pipeline, submit, wait, device");
+                  "allocation, pipeline, submit, wait, device, memory, hang, result");
 }
 
 }  // namespace timbre

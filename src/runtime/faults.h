@@ -11,7 +11,22 @@
 
 namespace timbre {
 
-enum class FaultPoint : uint8_t { kKernel, kPack, kAllocation, kPipeline, kSubmit, kWait, kDevice };
+// What goes wrong there is in the name: a kernel fails, memory is short, a device is lost. `memory`: a device runs
+// short of it as it takes work; `hang`: it never answers; `result`: a CPU kernel succeeds with wrong numbers, which is
+// nothing that the ladder can see: --verify does.
+enum class FaultPoint : uint8_t {
+  kKernel,
+  kPack,
+  kAllocation,
+  kPipeline,
+  kSubmit,
+  kWait,
+  kDevice,
+  kMemory,
+  kHang,
+  kResult
+};
+inline constexpr int kFaultPoints = 10;
 std::string_view NameOf(FaultPoint point);
 
 // Fails the nth pass (from 0) through one kind of point, or none; counts the passes through all of them. Thread-safe.

@@ -115,15 +115,27 @@ Result<int> BatchThatFits(const Graph& graph, const SessionOptions& options, int
   return LargestBatch(free, needs.weights, needs.tile, most);
 }
 
+KernelCounts CountKernels(const Session& session) {
+  KernelCounts counts;
+  for (const NodeTiming& row : session.Profile()) {
+    if (row.kernel != "none") ++counts[row.kernel];
+  }
+  return counts;
+}
+
 Result<std::unique_ptr<Session>> MakeSession(Graph graph, const SessionOptions& options, ThreadPool& pool,
                                              Stats* stats) {
   TIMBRE_TRY(const DeviceChoice choice, ChooseDevice(options.device));
   if (choice.vulkan_index < 0) return MakeCpuSession(std::move(graph), options, pool, stats, choice.reason);
   auto device = VulkanDevice::Open(choice.vulkan_index);
   if (device) return MakeVulkanSession(std::move(graph), options, *std::move(device), pool, stats, choice.reason);
-  // A device that can't even be opened is as good as retired; one that was asked for by name is the caller's mistake.
-  if (options.device != "auto" || options.strict) return tl::unexpected<Error>(device.error());
-  if (stats) stats->Record("device", "vulkan:" + std::to_string(choice.vulkan_index), "cpu", device.error().message);
+  // A device that fails as it is opened is as good as retired; asking for one that can't be used is the caller's
+  // mistake.
+  const ErrorCode code = device.error().code;
+  if (options.device != "auto" && code != ErrorCode::kDeviceLost && code != ErrorCode::kOutOfMemory)
+    return tl::unexpected<Error>(device.error());
+  TIMBRE_CHECK(TakeStep(stats, options.strict, "device", "vulkan:" + std::to_string(choice.vulkan_index), "cpu",
+                        device.error()));
   return MakeCpuSession(std::move(graph), options, pool, stats, device.error().message);
 }
 

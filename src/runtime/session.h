@@ -1,6 +1,7 @@
 // A graph made ready to run on a device, and run: the interface that tasks see.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -35,6 +36,7 @@ struct SessionOptions {
   int in_flight = 2;          // runs that a GPU is given before the first is done, so that it never waits for the host
   std::string prefer;         // a Vulkan kernel that nodes get wherever it gives the right result
   uint64_t memory_limit = 0;  // bytes of a GPU's memory that plans may count on; 0: what is free
+  int tiles = 1;              // in the graph's batch; where more than one do not fit, that is the caller's to answer
   FaultInjector* faults = nullptr;
 };
 
@@ -75,6 +77,11 @@ class Session {
  private:
   std::vector<const float*> started_;  // where there is one slot
 };
+
+// How many nodes of a session each kernel runs now: those on the CPU of a session on a GPU are named "cpu …". Nodes
+// that have nothing to do are left out.
+using KernelCounts = std::map<std::string, int>;
+KernelCounts CountKernels(const Session& session);
 
 // Which device a wish means (SessionOptions::device): -1 the CPU, else the index of a Vulkan device; and why. `auto`
 // takes a discrete GPU, else an integrated one, else the CPU; never a software driver. Errors: a device that is not

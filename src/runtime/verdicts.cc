@@ -37,6 +37,10 @@ std::string VerdictKey(const std::string& name, const std::string& driver, const
   return name + " | " + driver + " | " + driver_version;
 }
 
+std::string DeviceVerdict::IdOf(const KernelRow& row) {
+  return std::string(row.name) + "@" + std::to_string(row.version);
+}
+
 std::string CpuVerdictKey() { return VerdictKey("CPU", SimdTarget(), ""); }
 
 DeviceVerdict ReadVerdict(const std::string& key) {

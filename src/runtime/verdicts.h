@@ -6,12 +6,16 @@
 #include <string>
 
 #include "base/result.h"
+#include "kernels/kernel.h"
 
 namespace timbre {
 
 struct DeviceVerdict {
   std::set<std::string> wrong;            // kernels, as "name@version": a newer version is given another chance
   std::map<std::string, double> seconds;  // of one tile, by network
+
+  bool FoundWrong(const KernelRow& row) const { return !wrong.empty() && wrong.contains(IdOf(row)); }
+  static std::string IdOf(const KernelRow& row);
 };
 
 // Of a device under a driver: another version of the driver has a verdict of its own.

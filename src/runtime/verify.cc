@@ -150,8 +150,9 @@ Status VerifyNode(const Graph& graph, const Node& node, std::span<const float* c
   }
   const Deviation deviation = Compare(graph, node, out, OracleOf(graph, node, all), precision, all);
   if (deviation.worst <= 1) return {};
-  return Fail(ErrorCode::kInternal, node.name + ": the result differs from the oracle by " +
-                                        std::to_string(deviation.worst) + " times the tolerance; " + deviation.where);
+  return Fail(ErrorCode::kKernelFailed, node.name + ": the result differs from the oracle by " +
+                                            std::to_string(deviation.worst) + " times the tolerance; " +
+                                            deviation.where);
 }
 
 }  // namespace timbre

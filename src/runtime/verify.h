@@ -27,8 +27,8 @@ Deviation Compare(const Graph& graph, const Node& node, std::span<const float* c
                   std::span<const Tensor64> expected, Precision precision = Precision::kF32,
                   std::span<const float* const> in = {});
 
-// An error that names node, deviation and element where a node's float32 results are not the oracle's. Constant inputs
-// may be null: they are taken from the graph.
+// A kKernelFailed that names node, deviation and element where a node's float32 results are not the oracle's. Constant
+// inputs may be null: they are taken from the graph.
 Status VerifyNode(const Graph& graph, const Node& node, std::span<const float* const> in,
                   std::span<const float* const> out, Precision precision = Precision::kF32);
 

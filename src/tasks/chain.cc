@@ -100,6 +100,11 @@ class Chain : public Separator {
   std::string device_name() const override { return second_->device_name(); }
   std::string device_reason() const override { return second_->device_reason(); }
   int batch() const override { return second_->batch(); }
+  KernelCounts kernels() const override {
+    KernelCounts counts = first_->kernels();
+    for (const auto& [kernel, nodes] : second_->kernels()) counts[kernel] += nodes;
+    return counts;
+  }
   int64_t arena_bytes() const override { return first_->arena_bytes() + second_->arena_bytes(); }
   int64_t weight_bytes() const override { return first_->weight_bytes() + second_->weight_bytes(); }
 

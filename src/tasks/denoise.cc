@@ -82,6 +82,7 @@ class DenoiserImpl final : public Denoiser {
   const SpeechModel& model() const override { return model_; }
   std::string device_name() const override { return stream_->session().device_name(); }
   std::string device_reason() const override { return stream_->session().device_reason(); }
+  KernelCounts kernels() const override { return CountKernels(stream_->session()); }
 
  private:
   // Has stream_ fit the file; the last one's is kept where it does.

@@ -66,6 +66,7 @@ class Denoiser {
   virtual const SpeechModel& model() const = 0;
   virtual std::string device_name() const = 0;
   virtual std::string device_reason() const = 0;
+  virtual KernelCounts kernels() const = 0;
 };
 
 }  // namespace timbre

@@ -213,6 +213,14 @@ class SeparatorImpl : public Separator {
   std::string device_name() const override { return device_name_; }
   std::string device_reason() const override { return device_reason_; }
   int batch() const override { return batch_; }
+  KernelCounts kernels() const override {
+    KernelCounts counts;
+    for (const auto& runner : runners_) {
+      if (runner == nullptr) continue;
+      for (const auto& [kernel, nodes] : runner->kernels()) counts[kernel] += nodes;
+    }
+    return counts;
+  }
   int64_t arena_bytes() const override { return arena_bytes_; }
   int64_t weight_bytes() const override { return weight_bytes_; }
 

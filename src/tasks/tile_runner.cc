@@ -54,11 +54,10 @@ Result<std::unique_ptr<TileRunner>> TileRunner::Create(std::shared_ptr<const Sep
 }
 
 Status TileRunner::Halve(const Error& error) {
-  if (error.code != ErrorCode::kOutOfMemory || session_batch_ == 1 || options_.strict) {
-    return tl::unexpected<Error>(error);
-  }
+  if (error.code != ErrorCode::kOutOfMemory || session_batch_ == 1) return tl::unexpected<Error>(error);
   const auto text = [](int batch) { return std::to_string(batch) + (batch == 1 ? " tile" : " tiles"); };
-  stats_.Record(model_->info().architecture, text(session_batch_), text(session_batch_ / 2), error.message);
+  TIMBRE_CHECK(TakeStep(&stats_, options_.strict, model_->info().architecture, text(session_batch_),
+                        text(session_batch_ / 2), error));
   session_batch_ /= 2;
   return {};
 }
@@ -68,7 +67,9 @@ Status TileRunner::Prepare() {
   while (true) {
     session_.reset();
     TIMBRE_TRY(Graph graph, model_->BuildTile(tile_, session_batch_));
-    Result<std::unique_ptr<Session>> session = MakeSession(std::move(graph), options_, pool_, &stats_);
+    SessionOptions options = options_;
+    options.tiles = session_batch_;
+    Result<std::unique_ptr<Session>> session = MakeSession(std::move(graph), options, pool_, &stats_);
     if (!session) {
       TIMBRE_CHECK(Halve(session.error()));
       continue;

@@ -45,6 +45,7 @@ class TileRunner {
 
   const std::string& device_name() const { return device_name_; }
   const std::string& device_reason() const { return device_reason_; }
+  KernelCounts kernels() const { return session_ ? CountKernels(*session_) : KernelCounts(); }
   int64_t arena_bytes() const { return session_ ? session_->arena_bytes() : 0; }
   int64_t weight_bytes() const { return session_ ? session_->weight_bytes() : 0; }
 

@@ -10,6 +10,7 @@
 
 #include "graph/net.h"
 #include "kernels/cpu/simd.h"
+#include "runtime/verdicts.h"
 #include "runtime/verify.h"
 
 namespace timbre {
@@ -83,7 +84,7 @@ TEST(Session, VerifyPasses) {
 
 TEST(Session, EveryInjectedFaultStepsDownAndIsCounted) {
   const Outputs expected = RunOnce({}, 1, nullptr).value();
-  for (const FaultPoint point : {FaultPoint::kKernel, FaultPoint::kPack}) {
+  for (const FaultPoint point : {FaultPoint::kKernel, FaultPoint::kPack, FaultPoint::kAllocation}) {
     FaultInjector counter;
     SessionOptions counting;
     counting.faults = &counter;
@@ -95,15 +96,11 @@ TEST(Session, EveryInjectedFaultStepsDownAndIsCounted) {
       options.faults = &injector;
       Stats stats;
       const auto out = RunOnce(options, 1, &stats);
-      if (!out) {
-        // Only a node whose sole rung is the reference kernel has nowhere to go.
-        EXPECT_NE(out.error().message.find("injected fault"), std::string::npos);
-        EXPECT_TRUE(stats.steps().empty());
-        continue;
-      }
+      ASSERT_TRUE(out) << NameOf(point) << " " << n << ": " << out.error().message;
       EXPECT_GE(SignalToErrorDb(expected.y, out->y), 110);
       ASSERT_EQ(stats.steps().size(), 1u) << NameOf(point) << " " << n;
       EXPECT_EQ(stats.steps()[0].count, 1);
+      EXPECT_NE(stats.steps()[0].from, stats.steps()[0].to);
       EXPECT_NE(stats.steps()[0].reason.find("injected fault"), std::string::npos);
 
       FaultInjector again;
@@ -113,6 +110,92 @@ TEST(Session, EveryInjectedFaultStepsDownAndIsCounted) {
       EXPECT_FALSE(RunOnce(options, 1, nullptr).has_value());
     }
   }
+}
+
+// What fails every time ends the run: the last rung is tried twice, not for ever.
+TEST(Session, AFaultThatLastsIsAnErrorThatNamesTheNode) {
+  FaultInjector injector;
+  injector.FailFrom(FaultPoint::kKernel, 2);
+  SessionOptions options;
+  options.faults = &injector;
+  Stats stats;
+  const auto out = RunOnce(options, 1, &stats);
+  ASSERT_FALSE(out);
+  EXPECT_NE(out.error().message.find("injected fault"), std::string::npos) << out.error().message;
+  ASSERT_FALSE(stats.steps().empty());
+  EXPECT_NE(out.error().message.find(stats.steps().back().node), std::string::npos) << out.error().message;
+}
+
+// Success codes don't prove numbers: what computes something else is replaced, and said to be wrong.
+TEST(Session, VerifyReplacesAKernelThatIsWrong) {
+  const Outputs expected = RunOnce({}, 1, nullptr).value();
+  FaultInjector counter;
+  SessionOptions options;
+  options.verify = true;
+  options.faults = &counter;
+  ASSERT_TRUE(RunOnce(options, 1, nullptr));
+  const int64_t passes = counter.passes(FaultPoint::kResult);
+  ASSERT_GT(passes, 5);
+  for (int64_t n = 0; n < passes; ++n) {
+    FaultInjector injector;
+    injector.FailAt(FaultPoint::kResult, n);
+    options.faults = &injector;
+    options.strict = false;
+    Stats stats;
+    const auto out = RunOnce(options, 1, &stats);
+    ASSERT_TRUE(out) << n << ": " << out.error().message;
+    EXPECT_GE(SignalToErrorDb(expected.y, out->y), 110) << n;
+    EXPECT_GE(SignalToErrorDb(expected.mean, out->mean), 110) << n;
+    ASSERT_EQ(stats.steps().size(), 1u) << n;
+    EXPECT_NE(stats.steps()[0].reason.find("differs from the oracle"), std::string::npos) << stats.steps()[0].reason;
+
+    FaultInjector again;
+    again.FailAt(FaultPoint::kResult, n);
+    options.faults = &again;
+    options.strict = true;
+    const auto refused = RunOnce(options, 1, nullptr);
+    ASSERT_FALSE(refused) << n;
+    EXPECT_NE(refused.error().message.find(stats.steps()[0].node), std::string::npos) << refused.error().message;
+  }
+  FaultInjector lasting;
+  lasting.FailFrom(FaultPoint::kResult, 0);
+  options.faults = &lasting;
+  options.strict = false;
+  EXPECT_FALSE(RunOnce(options, 1, nullptr)) << "every kernel is wrong, the reference too";
+}
+
+// What doctor found wrong on this processor is left out, visibly; of the last kernel there is, that is said too.
+TEST(Session, KernelsThatDoctorFoundWrongAreLeftOut) {
+  const std::string folder = testing::TempDir() + "/timbre_cpu_verdict";
+  std::filesystem::remove_all(folder);
+  const char* before = std::getenv("TIMBRE_CACHE");
+  const std::string kept = before == nullptr ? "" : before;
+  ASSERT_EQ(setenv("TIMBRE_CACHE", folder.c_str(), 1), 0);
+  const Outputs expected = RunOnce({}, 1, nullptr).value();
+  for (const bool all : {false, true}) {
+    DeviceVerdict verdict;
+    for (const KernelRow* row : KernelsFor(Op::kConv, DeviceKind::kCpu)) {
+      if (all || row->tier == Tier::kFast) verdict.wrong.insert(DeviceVerdict::IdOf(*row));
+    }
+    ASSERT_TRUE(WriteVerdict(CpuVerdictKey(), verdict));
+    Stats stats;
+    const auto out = RunOnce({}, 1, &stats);
+    ASSERT_TRUE(out) << out.error().message;
+    EXPECT_GE(SignalToErrorDb(expected.y, out->y), 110);
+    ASSERT_FALSE(stats.steps().empty());
+    for (const StepDown& step : stats.steps()) {
+      EXPECT_EQ(step.node, "all of conv");
+      EXPECT_NE(step.reason.find("doctor"), std::string::npos) << step.reason;
+      EXPECT_NE(step.to.find("reference"), std::string::npos) << step.to;
+    }
+    SessionOptions strict;
+    strict.strict = true;
+    EXPECT_FALSE(RunOnce(strict, 1, nullptr));
+    strict.heed_doctor = false;
+    EXPECT_TRUE(RunOnce(strict, 1, nullptr));
+  }
+  kept.empty() ? unsetenv("TIMBRE_CACHE") : setenv("TIMBRE_CACHE", kept.c_str(), 1);
+  std::filesystem::remove_all(folder);
 }
 
 // A convolution that two fast kernels can serve.

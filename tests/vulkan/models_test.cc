@@ -316,6 +316,92 @@ TEST(VulkanModels, NoDriverLeavesAWorkingProgram) {
   EXPECT_NE(refused.err.find("--device vulkan: "), std::string::npos) << refused.err;
 }
 
+// ---- the other models, files in and files out
+
+void WriteExact(const std::string& path, const std::vector<float>& samples, int channels, int rate) {
+  const WriteOptions exact{.format = FileFormat::kWav, .sample_format = SampleFormat::kF32, .clip = ClipMode::kNone};
+  auto writer = AudioWriter::Create(path, exact, rate, channels);
+  ASSERT_TRUE(writer) << writer.error().message;
+  ASSERT_TRUE((*writer)->Write(samples.data(), static_cast<int64_t>(samples.size()) / channels));
+  ASSERT_TRUE((*writer)->Finish());
+}
+
+// Runs the command on the device in strict mode; nothing may step down, and no node may run on the CPU.
+void RunOnTheDevice(const testing::TempFolder& folder, std::vector<std::string> words) {
+  const std::vector<std::string> more{"--device", UsableDeviceName(), "--strict",   "--sample-format", "f32", "--clip",
+                                      "none",     "--json",           "report.json"};
+  words.insert(words.end(), more.begin(), more.end());
+  const testing::Ran ran = testing::RunTimbre(words, folder.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.err.find("validation"), std::string::npos) << ran.err;
+  const auto report = nlohmann::json::parse(testing::ReadAll(folder / "report.json"));
+  EXPECT_TRUE(report["steps_down"].empty()) << report["steps_down"];
+  EXPECT_NE(report["device"]["name"].get<std::string>().find("Vulkan"), std::string::npos) << report["device"];
+  ASSERT_FALSE(report["device"]["kernels"].empty());
+  for (const auto& [kernel, nodes] : report["device"]["kernels"].items())
+    EXPECT_TRUE(kernel.starts_with("vulkan.")) << nodes << " nodes ran on " << kernel;
+}
+
+std::vector<float> ReadExact(const std::string& path, size_t samples) {
+  const auto audio = ReadAudioFile(path, 1 << 24);
+  EXPECT_TRUE(audio) << audio.error().message;
+  std::vector<float> result = audio ? audio->samples : std::vector<float>();
+  EXPECT_GE(result.size(), samples);
+  result.resize(samples);
+  return result;
+}
+
+// The first second: what follows on the tiles that it lies in changes nothing there.
+TEST(VulkanModels, Mdx23cThroughTheProgram) {
+  TIMBRE_NEED_VULKAN();
+  const std::string golden = SharedPath("goldens/mdx23c/mdx23c-tiny.track.safetensors");
+  TIMBRE_NEED_SHARED(golden);
+  const auto file = ReadSafetensors(golden);
+  ASSERT_TRUE(file) << file.error().message;
+  const std::vector<float> mix = Values(*file, "mix"), stems = Values(*file, "stems");
+  const int64_t samples = static_cast<int64_t>(mix.size()) / 2;
+  std::vector<float> begin = Transposed(mix, 2, samples);
+  begin.resize(2 * std::min<int64_t>(samples, 110250));
+  const testing::TempFolder folder;
+  WriteExact(folder / "mix.wav", begin, 2, 44100);
+  RunOnTheDevice(folder, {"separate", "mix.wav", "--model", SharedPath("goldens/mdx23c/mdx23c-tiny.ckpt"), "--output",
+                          ".", "--name", "{stem}.{ext}"});
+  int64_t s = 0;
+  for (const std::string stem : {"kick", "snare", "toms", "hh", "cymbals"}) {
+    const std::vector<float> both(stems.begin() + s * 2 * samples, stems.begin() + (s + 1) * 2 * samples);
+    std::vector<float> expected = Transposed(both, 2, samples);
+    expected.resize(2 * 44100);
+    EXPECT_GE(RatioDb(expected, ReadExact(folder / (stem + ".wav"), expected.size())), kFloorDb) << stem;
+    ++s;
+  }
+}
+
+TEST(VulkanModels, DeepFilterNet3ThroughTheProgram) {
+  TIMBRE_NEED_VULKAN();
+  const testing::Golden golden(DataPath("deepfilternet/deepfilternet3-small.safetensors"));
+  const testing::TempFolder folder;
+  const std::string model = testing::MakeSmallModelFolder(folder / "model");
+  WriteExact(folder / "noisy.wav", golden["noisy"], 1, 48000);
+  RunOnTheDevice(folder, {"denoise", "noisy.wav", "--model", model, "--output", "out"});
+  const std::vector<float> expected = golden["enhanced"];
+  EXPECT_GE(testing::Agreement(expected, ReadExact(folder / "out/noisy.wav", expected.size())), kFloorDb);
+}
+
+// The first second of it.
+TEST(VulkanModels, GtcrnThroughTheProgram) {
+  TIMBRE_NEED_VULKAN();
+  TIMBRE_NEED_SHARED(SharedPath("goldens/gtcrn/gtcrn-dns3.safetensors"));
+  const testing::Golden golden(SharedPath("goldens/gtcrn/gtcrn-dns3.safetensors"));
+  std::vector<float> noisy = golden["noisy"], expected = golden["enhanced"];
+  noisy.resize(16000 + 2 * kGtcrnFft);
+  expected.resize(16000);
+  const testing::TempFolder folder;
+  WriteExact(folder / "noisy.wav", noisy, 1, 16000);
+  RunOnTheDevice(folder,
+                 {"denoise", "noisy.wav", "--model", SharedPath("goldens/gtcrn/gtcrn-dns3.tar"), "--output", "out"});
+  EXPECT_GE(testing::Agreement(expected, ReadExact(folder / "out/noisy.wav", expected.size())), kFloorDb);
+}
+
 TEST(VulkanModels, HtdemucsFourStemsThroughTheProgram) {
   TIMBRE_NEED_VULKAN();
   TIMBRE_NEED_SHARED(SharedPath("goldens/htdemucs"));

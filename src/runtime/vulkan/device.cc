@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <set>
 #include <utility>
 
 #include "base/atomic_file.h"
@@ -26,23 +27,48 @@ namespace timbre {
   X(GetPhysicalDeviceFeatures2)         \
   X(GetPhysicalDeviceMemoryProperties2) \
   X(GetPhysicalDeviceQueueFamilyProperties) X(EnumerateDeviceExtensionProperties) X(CreateDevice) X(GetDeviceProcAddr)
-#define TIMBRE_VK_DEVICE(X)                                                                                         \
-  X(DestroyDevice)                                                                                                  \
-  X(GetDeviceQueue)                                                                                                 \
-  X(CreateBuffer)                                                                                                   \
-  X(DestroyBuffer)                                                                                                  \
-  X(GetBufferMemoryRequirements)                                                                                    \
-  X(AllocateMemory)                                                                                                 \
-  X(FreeMemory)                                                                                                     \
-  X(BindBufferMemory) X(MapMemory) X(CreateCommandPool) X(DestroyCommandPool) X(AllocateCommandBuffers)             \
-      X(FreeCommandBuffers) X(BeginCommandBuffer) X(EndCommandBuffer) X(CmdBindPipeline) X(CmdBindDescriptorSets)   \
-          X(CmdPushConstants) X(CmdDispatch) X(CmdPipelineBarrier) X(CmdCopyBuffer) X(CreateDescriptorSetLayout)    \
-              X(DestroyDescriptorSetLayout) X(CreatePipelineLayout) X(DestroyPipelineLayout) X(CreatePipelineCache) \
-                  X(DestroyPipelineCache) X(GetPipelineCacheData) X(CreateShaderModule) X(DestroyShaderModule)      \
-                      X(CreateComputePipelines) X(DestroyPipeline) X(CreateDescriptorPool) X(DestroyDescriptorPool) \
-                          X(AllocateDescriptorSets) X(UpdateDescriptorSets) X(CreateQueryPool) X(DestroyQueryPool)  \
-                              X(CmdResetQueryPool) X(CmdWriteTimestamp) X(GetQueryPoolResults) X(CreateSemaphore)   \
-                                  X(DestroySemaphore) X(QueueSubmit) X(WaitSemaphores) X(DeviceWaitIdle)
+#define TIMBRE_VK_DEVICE(X)      \
+  X(DestroyDevice)               \
+  X(GetDeviceQueue)              \
+  X(CreateBuffer)                \
+  X(DestroyBuffer)               \
+  X(GetBufferMemoryRequirements) \
+  X(AllocateMemory)              \
+  X(FreeMemory)                  \
+  X(BindBufferMemory)            \
+  X(MapMemory)                   \
+  X(CreateCommandPool)           \
+  X(DestroyCommandPool)          \
+  X(AllocateCommandBuffers)      \
+  X(FreeCommandBuffers)          \
+  X(BeginCommandBuffer)          \
+  X(EndCommandBuffer)            \
+  X(CmdBindPipeline)             \
+  X(CmdBindDescriptorSets)       \
+  X(CmdPushConstants)            \
+  X(CmdDispatch)                 \
+  X(CmdPipelineBarrier)          \
+  X(CmdCopyBuffer)               \
+  X(CreateDescriptorSetLayout)   \
+  X(DestroyDescriptorSetLayout)  \
+  X(CreatePipelineLayout)        \
+  X(DestroyPipelineLayout)       \
+  X(CreatePipelineCache)         \
+  X(DestroyPipelineCache)        \
+  X(GetPipelineCacheData)        \
+  X(CreateShaderModule)          \
+  X(DestroyShaderModule)         \
+  X(CreateComputePipelines)      \
+  X(DestroyPipeline)             \
+  X(CreateDescriptorPool)        \
+  X(DestroyDescriptorPool)       \
+  X(AllocateDescriptorSets)      \
+  X(UpdateDescriptorSets)        \
+  X(CreateQueryPool)             \
+  X(DestroyQueryPool)            \
+  X(CmdResetQueryPool)           \
+  X(CmdWriteTimestamp)           \
+  X(GetQueryPoolResults) X(CreateSemaphore) X(DestroySemaphore) X(QueueSubmit) X(WaitSemaphores) X(DeviceWaitIdle)
 
 // NOLINTEND(bugprone-macro-parentheses)
 
@@ -144,6 +170,15 @@ struct Instance {
     return devices;
   }
 };
+
+// Handles that a device which does not answer may still be using: destroying them would wait for it, or worse. They
+// stay until the process ends, and can be found here by whoever looks for leaks.
+void LeaveBehind(void* handle) {
+  static std::mutex mutex;
+  static auto* const left = new std::vector<void*>;
+  std::lock_guard lock(mutex);
+  left->push_back(handle);
+}
 
 const Instance& TheInstance() {
   static const Instance instance;
@@ -262,6 +297,11 @@ VulkanBuffer& VulkanBuffer::operator=(VulkanBuffer&& other) noexcept {
 
 VulkanBuffer::~VulkanBuffer() {
   if (device_ == nullptr) return;
+  if (device_->hung_) {
+    LeaveBehind(buffer_);
+    LeaveBehind(memory_);
+    return;
+  }
   device_->vk_->DestroyBuffer(device_->device_, buffer_, nullptr);
   device_->vk_->FreeMemory(device_->device_, memory_, nullptr);
 }
@@ -312,6 +352,11 @@ Result<VulkanBuffer> VulkanDevice::Allocate(uint64_t bytes, Placement placement)
 
 VulkanCommands::~VulkanCommands() {
   if (device_ == nullptr) return;
+  if (device_->hung_) {
+    for (VkDescriptorPool pool : pools_) LeaveBehind(pool);
+    LeaveBehind(commands_);
+    return;
+  }
   for (VkDescriptorPool pool : pools_) device_->vk_->DestroyDescriptorPool(device_->device_, pool, nullptr);
   if (commands_ != VK_NULL_HANDLE)
     device_->vk_->FreeCommandBuffers(device_->device_, device_->commands_, 1, &commands_);
@@ -429,15 +474,45 @@ Status VulkanDevice::Check(VkResult result, const char* what) const {
   switch (result) {
     case VK_ERROR_OUT_OF_HOST_MEMORY:
     case VK_ERROR_OUT_OF_DEVICE_MEMORY: return Fail(ErrorCode::kOutOfMemory, text + ": out of memory");
-    case VK_TIMEOUT: return Fail(ErrorCode::kDeviceLost, info_.name + " did not answer in time");
+    case VK_TIMEOUT: return Fail(ErrorCode::kDeviceLost, info_.name + " did not answer in time and is given up");
     default: return Fail(ErrorCode::kDeviceLost, text);
   }
 }
+
+namespace {
+
+// Devices that did not answer in time: waiting for one of them once is enough.
+class IndexSet {
+ public:
+  void Add(int index) {
+    std::lock_guard lock(mutex_);
+    indices_.insert(index);
+  }
+  bool Holds(int index) const {
+    std::lock_guard lock(mutex_);
+    return indices_.contains(index);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::set<int> indices_;
+};
+
+IndexSet& HungDevices() {
+  static IndexSet devices;
+  return devices;
+}
+
+}  // namespace
 
 Result<std::shared_ptr<VulkanDevice>> VulkanDevice::Open(int index) {
   static std::mutex mutex;
   static std::map<int, std::weak_ptr<VulkanDevice>> open;
   std::lock_guard lock(mutex);
+  if (HungDevices().Holds(index)) {
+    return Fail(ErrorCode::kDeviceLost,
+                "Vulkan device " + std::to_string(index) + " did not answer before and is left alone");
+  }
   if (auto device = open[index].lock()) return device;
   std::shared_ptr<VulkanDevice> device(new VulkanDevice);
   TIMBRE_CHECK(device->Create(index));
@@ -493,7 +568,7 @@ Status VulkanDevice::Create(int index) {
   vk_ = std::make_unique<Functions>();
 #define TIMBRE_LOAD(entry)                                                                        \
   vk_->entry = reinterpret_cast<PFN_vk##entry>(instance.GetDeviceProcAddr(device_, "vk" #entry)); \
-  if (vk_->entry == nullptr) return Fail(ErrorCode::kUnsupported, info_.name + ": its driver lacks vk" #entry);
+  if (vk_->entry == nullptr) return Fail(ErrorCode::kDeviceLost, info_.name + ": its driver lacks vk" #entry);
   TIMBRE_VK_DEVICE(TIMBRE_LOAD)
 #undef TIMBRE_LOAD
   vk_->GetDeviceQueue(device_, family_, 0, &queue_);
@@ -538,6 +613,14 @@ Status VulkanDevice::Create(int index) {
 
 VulkanDevice::~VulkanDevice() {
   if (device_ == VK_NULL_HANDLE) return;
+  if (hung_) {
+    dummy_ = VulkanBuffer();
+    for (const auto& [key, pipeline] : pipelines_) LeaveBehind(pipeline);
+    for (void* handle :
+         std::initializer_list<void*>{cache_, clock_, timeline_, layout_, set_layout_, commands_, device_})
+      LeaveBehind(handle);
+    return;
+  }
   if (vk_ != nullptr && vk_->DestroyDevice != nullptr) {
     if (vk_->DeviceWaitIdle) vk_->DeviceWaitIdle(device_);
     SavePipelineCache();
@@ -630,6 +713,7 @@ Result<VkPipeline> VulkanDevice::Pipeline(const Shader& shader, std::span<const 
   VkPipeline pipeline = VK_NULL_HANDLE;
   const VkResult result = vk_->CreateComputePipelines(device_, cache_, 1, &info, nullptr, &pipeline);
   vk_->DestroyShaderModule(device_, module, nullptr);
+  if (result == VK_ERROR_DEVICE_LOST) return tl::unexpected<Error>(Check(result, "compile a shader").error());
   if (result != VK_SUCCESS) {
     return Fail(ErrorCode::kKernelFailed, info_.name + " could not compile the shader '" + key + "' (Vulkan error " +
                                               std::to_string(result) + ")");
@@ -656,6 +740,7 @@ Result<uint64_t> VulkanDevice::Submit(const VulkanCommands& commands) {
   if (faults_) {
     TIMBRE_CHECK(faults_->Pass(FaultPoint::kDevice, info_.name));
     TIMBRE_CHECK(faults_->Pass(FaultPoint::kSubmit, info_.name));
+    TIMBRE_CHECK(faults_->Pass(FaultPoint::kMemory, info_.name));
   }
   std::lock_guard lock(mutex_);
   const uint64_t value = submitted_ + 1;
@@ -682,9 +767,19 @@ Status VulkanDevice::Wait(uint64_t submission) {
   wait.semaphoreCount = 1;
   wait.pSemaphores = &timeline_;
   wait.pValues = &submission;
-  const VkResult result = vk_->WaitSemaphores(device_, &wait, timeout);
-  if (result != VK_SUCCESS) answers_ = false;
-  TIMBRE_CHECK(Check(result, "finish its work"));
+  // A value that nobody will ever signal, which is what a hung device looks like.
+  const uint64_t never = submission + (uint64_t{1} << 20);
+  if (faults_ && !faults_->Pass(FaultPoint::kHang, info_.name)) wait.pValues = &never;
+  const VkResult waited = vk_->WaitSemaphores(device_, &wait, timeout);
+  if (waited == VK_TIMEOUT) {
+    hung_ = true;
+    HungDevices().Add(info_.index);
+  } else if (waited != VK_SUCCESS) {
+    // What was submitted may be at work all the same. On a device that is lost this returns at once, as Vulkan
+    // promises.
+    (void)vk_->DeviceWaitIdle(device_);
+  }
+  TIMBRE_CHECK(Check(waited, "finish its work"));
   if (faults_) TIMBRE_CHECK(faults_->Pass(FaultPoint::kWait, info_.name));
   return {};
 }
@@ -708,7 +803,7 @@ Result<double> VulkanDevice::RunTimed(const VulkanCommands& commands) {
 
 void VulkanDevice::Settle() {
   FaultInjector* const faults = std::exchange(faults_, nullptr);
-  if (answers_ && submitted_ > 0) (void)Wait(submitted_);
+  if (!hung_ && submitted_ > 0) (void)Wait(submitted_);
   faults_ = faults;
 }
 

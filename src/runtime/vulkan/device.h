@@ -87,7 +87,8 @@ class VulkanCommands : public VulkanRecorder {
 
 class VulkanDevice {
  public:
-  // One device object per index and process, as long as somebody holds it.
+  // One device object per index and process, as long as somebody holds it. Errors: kDeviceLost, also for the rest of
+  // the process where the device did not answer in time once.
   static Result<std::shared_ptr<VulkanDevice>> Open(int index);
   ~VulkanDevice();
 
@@ -106,8 +107,8 @@ class VulkanDevice {
   // Submits; commands run in the order of their submission. What Wait takes. The same commands may be submitted again
   // before they are done.
   Result<uint64_t> Submit(const VulkanCommands& commands);
-  // Waits for a submission, and with it for all before. Errors: kDeviceLost, also where the device does not answer in
-  // time (TIMBRE_VULKAN_TIMEOUT seconds, 60).
+  // Waits for a submission, and with it for all before. Errors: kOutOfMemory; kDeviceLost, also where the device does
+  // not answer in time (TIMBRE_VULKAN_TIMEOUT seconds, 60).
   Status Wait(uint64_t submission);
   Status Run(const VulkanCommands& commands);
   // The same, and the seconds that the device took from BeginTiming to EndTiming; by the host's clock where the device
@@ -152,8 +153,8 @@ class VulkanDevice {
   uint64_t clock_mask_ = 0;
   double clock_seconds_ = 0;  // of a tick
   uint64_t submitted_ = 0;
-  bool answers_ = true;  // no wait has failed
-  VulkanBuffer dummy_;   // bound where a shader's input is absent
+  bool hung_ = false;   // it may be at work still: what it was given must stay
+  VulkanBuffer dummy_;  // bound where a shader's input is absent
   std::map<std::string, VkPipeline> pipelines_;
   size_t cached_bytes_ = 0;
   std::unique_ptr<Functions> vk_;

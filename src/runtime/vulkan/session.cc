@@ -23,9 +23,8 @@ struct Banned {
   std::set<std::string> wrong;                                // for any node: what doctor found, as "name@version"
 
   bool Holds(const std::string& node, const KernelRow& row) const {
-    return failed.contains({node, row.name}) || (!wrong.empty() && wrong.contains(IdOf(row)));
+    return failed.contains({node, row.name}) || (!wrong.empty() && wrong.contains(DeviceVerdict::IdOf(row)));
   }
-  static std::string IdOf(const KernelRow& row) { return std::string(row.name) + "@" + std::to_string(row.version); }
 };
 
 // Which kernel a node gets.
@@ -95,7 +94,8 @@ class Plan {
                options.toggles.fast_kernels,
                options.toggles.attention,
                {},
-               {}};
+               {},
+               options.heed_doctor ? ReadVerdict(CpuVerdictKey()) : DeviceVerdict()};
   }
 
   // What is destroyed may still be in use, where a run failed half-way or its result is not wanted.
@@ -183,7 +183,7 @@ class Plan {
         TIMBRE_CHECK(SubmitTo(slot, *segment.commands));
         if (wait) TIMBRE_CHECK(WaitFor(slot));
       }
-      if (options_.verify) TIMBRE_CHECK(Verify(graph_.nodes[segment.first]));
+      if (options_.verify) TIMBRE_CHECK(Verify(segment.first));
       seconds_[segment.first] += seconds;
     }
     return SubmitTo(slot, *slot.download);
@@ -221,6 +221,8 @@ class Plan {
   const MemoryPlan& memory() const { return plan_; }
   int folded() const { return passes_.folded; }
   int fused() const { return passes_.fused; }
+  // The Vulkan kernel whose result was not the oracle's; null where that was not why a run failed.
+  const KernelRow* wrong() const { return wrong_; }
 
  private:
   struct Step {
@@ -479,8 +481,22 @@ class Plan {
     return {};
   }
 
+  // A wrong result of a Vulkan kernel is an error that leaves the kernel in wrong(); on the CPU the node's ladder
+  // answers.
+  Status Verify(size_t index) {
+    for (size_t tries = 0;; ++tries) {
+      const Status right = CompareWithOracle(graph_.nodes[index]);
+      if (right) return {};
+      wrong_ = steps_[index].row;
+      CpuLadder* const cpu = steps_[index].cpu.get();
+      if (cpu == nullptr || tries == cpu->rungs()) return right;
+      TIMBRE_CHECK(cpu->StepDown(right.error()));
+      TIMBRE_CHECK(RunOnCpu(index));
+    }
+  }
+
   // Every activation has memory of its own then, and holds its value until the next run.
-  Status Verify(const Node& node) {
+  Status CompareWithOracle(const Node& node) {
     std::map<TensorId, std::vector<float>> host;
     std::vector<TensorId> ids;
     for (const auto& list : {node.inputs, node.outputs}) {
@@ -540,6 +556,7 @@ class Plan {
   int64_t weight_bytes_ = 0;
   PassCounts passes_;
   bool one_each_ = false;
+  const KernelRow* wrong_ = nullptr;
   std::vector<double> seconds_;  // of each node
 };
 
@@ -554,7 +571,8 @@ class VulkanSession : public Session {
         stats_(stats),
         chooser_(std::make_unique<Chooser>(*device_, options_)),
         reason_(std::move(reason)),
-        inputs_(std::max(1, options.in_flight)) {}
+        inputs_(std::max(1, options.in_flight)),
+        under_way_(inputs_.size(), false) {}
 
   ~VulkanSession() override {
     plan_.reset();
@@ -563,25 +581,34 @@ class VulkanSession : public Session {
 
   Status Prepare() {
     device_->set_faults(options_.faults);
-    Banned banned;
     const VulkanDeviceInfo& info = device_->info();
-    if (options_.heed_doctor) banned.wrong = ReadVerdict(VerdictKey(info.name, info.driver, info.driver_version)).wrong;
-    TIMBRE_CHECK(RecordWrong(banned));
+    if (options_.heed_doctor)
+      banned_.wrong = ReadVerdict(VerdictKey(info.name, info.driver, info.driver_version)).wrong;
+    TIMBRE_CHECK(RecordWrong());
+    return MakePlan();
+  }
+
+  Status MakePlan() {
     for (;;) {
       plan_ = std::make_unique<Plan>(source_, options_, *device_, pool_, stats_);
       std::pair<std::string, std::string_view> failed;
-      Status status = plan_->Prepare(banned, failed);
+      Status status = plan_->Prepare(banned_, failed);
       if (status) return {};
       if (status.error().code != ErrorCode::kKernelFailed) {
         plan_.reset();
         // No room for one tile, or the device went while it was prepared. A larger batch is the caller's to halve.
-        const bool batched = !source_.inputs.empty() && source_.shape(source_.inputs[0].tensor)[0] > 1;
-        if (status.error().code == ErrorCode::kOutOfMemory && batched) return status;
+        if (status.error().code == ErrorCode::kOutOfMemory && options_.tiles > 1) return status;
         return Retire(status.error());
       }
-      banned.failed.insert(failed);
+      banned_.failed.insert(failed);
       TIMBRE_CHECK(
-          Record(failed.first, "vulkan " + std::string(failed.second), NextRung(failed.first, banned), status.error()));
+          Record(failed.first, "vulkan " + std::string(failed.second), NextRung(failed.first), status.error()));
+      // Every failure is another plan: where most kernels fail, the CPU has the result before the last of them is out.
+      constexpr size_t kMostFailures = 32;
+      if (banned_.failed.size() >= kMostFailures) {
+        return Retire(
+            Error{ErrorCode::kDeviceLost, "too many kernels failed, the last of them as " + status.error().message});
+      }
     }
   }
 
@@ -599,21 +626,23 @@ class VulkanSession : public Session {
   Status Start(int slot, std::span<const float* const> inputs) override {
     inputs_[slot].assign(inputs.begin(), inputs.end());
     if (cpu_) return {};
-    Status status = plan_->RecordAgain(profile_ || options_.verify);
-    if (status) status = plan_->Start(slot, inputs);
-    return status ? status : Retire(status.error());
+    const Status status = StartOnPlan(slot);
+    return status ? status : AfterFailure(status.error());
   }
 
   Status Finish(int slot, std::span<float* const> outputs) override {
-    if (plan_) {
-      const Status status = plan_->Finish(slot, outputs);
+    while (plan_) {
+      // Where the plan is another than the run was started on, it starts again: runs are pure.
+      Status status = under_way_[slot] ? Status() : StartOnPlan(slot);
+      if (status) status = plan_->Finish(slot, outputs);
+      under_way_[slot] = false;
       if (status) {
         ++runs_;
         return {};
       }
-      TIMBRE_CHECK(Retire(status.error()));
+      TIMBRE_CHECK(AfterFailure(status.error()));
     }
-    return cpu_->Run(inputs_[slot], outputs);  // runs are pure: the same one again
+    return cpu_->Run(inputs_[slot], outputs);
   }
 
   const Graph& graph() const override { return cpu_ ? cpu_->graph() : plan_->graph(); }
@@ -666,27 +695,47 @@ class VulkanSession : public Session {
   }
 
  private:
-  // What a node will run on once `banned` holds.
-  std::string NextRung(const std::string& name, const Banned& banned) const {
+  Status StartOnPlan(int slot) {
+    TIMBRE_CHECK(plan_->RecordAgain(profile_ || options_.verify));
+    TIMBRE_CHECK(plan_->Start(slot, inputs_[slot]));
+    under_way_[slot] = true;
+    return {};
+  }
+
+  // A run that failed is to be run again: on a new plan without the kernel whose result was wrong, or on the CPU.
+  // Memory that does not suffice for several tiles is the caller's to answer.
+  Status AfterFailure(const Error& error) {
+    if (error.code == ErrorCode::kOutOfMemory && options_.tiles > 1) return tl::unexpected<Error>(error);
+    under_way_.assign(under_way_.size(), false);
+    const KernelRow* wrong = plan_->wrong();
+    if (wrong == nullptr) return Retire(error);
+    banned_.wrong.insert(DeviceVerdict::IdOf(*wrong));
+    TIMBRE_CHECK(Record("all of " + std::string(NameOf(wrong->op)), "vulkan " + std::string(wrong->name),
+                        "the next rung of each", error));
+    return MakePlan();
+  }
+
+  // What a node will run on now.
+  std::string NextRung(const std::string& name) const {
     for (const Node& node : source_.nodes) {
       if (node.name != name) continue;
-      const KernelRow* row = chooser_->Best({source_, node}, banned);
+      const KernelRow* row = chooser_->Best({source_, node}, banned_);
       return row ? "vulkan " + std::string(row->name) : "cpu";
     }
     return "its parts";
   }
 
   // Says which kernels are left out that the plan would have taken.
-  Status RecordWrong(const Banned& banned) {
-    if (banned.wrong.empty()) return {};
+  Status RecordWrong() {
+    if (banned_.wrong.empty()) return {};
     for (const Node& node : source_.nodes) {
       const KernelRow* row = chooser_->Best({source_, node}, {});
-      if (row == nullptr || !banned.wrong.contains(Banned::IdOf(*row)) ||
+      if (row == nullptr || !banned_.wrong.contains(DeviceVerdict::IdOf(*row)) ||
           left_out_.find(row->name) != std::string::npos)
         continue;
       left_out_ += (left_out_.empty() ? "" : ", ") + std::string(row->name);
       TIMBRE_CHECK(Record("all of " + std::string(NameOf(node.op)), "vulkan " + std::string(row->name),
-                          NextRung(node.name, banned),
+                          NextRung(node.name),
                           Error{ErrorCode::kKernelFailed,
                                 "timbre doctor found it wrong on " + device_->info().name + " with this driver"}));
     }
@@ -694,17 +743,12 @@ class VulkanSession : public Session {
   }
 
   Status Record(const std::string& node, const std::string& from, const std::string& to, const Error& error) {
-    if (options_.strict) {
-      return Fail(error.code, node + ": would step down from " + from + " to " + to + " (" + error.message +
-                                  "), which strict mode forbids");
-    }
-    if (stats_) stats_->Record(node, from, to, error.message);
-    return {};
+    return TakeStep(stats_, options_.strict, node, from, to, error);
   }
 
   Status Retire(const Error& error) {
     if (error.code != ErrorCode::kDeviceLost && error.code != ErrorCode::kOutOfMemory &&
-        error.code != ErrorCode::kUnsupported) {
+        error.code != ErrorCode::kUnsupported && error.code != ErrorCode::kKernelFailed) {
       return tl::unexpected<Error>(error);
     }
     const std::string name = device_->info().name;
@@ -726,10 +770,12 @@ class VulkanSession : public Session {
   Stats* stats_;
   std::unique_ptr<Chooser> chooser_;  // null once the device is retired
   std::string reason_;
-  std::string left_out_;  // kernels that doctor found wrong
-  std::unique_ptr<Plan> plan_;
+  Banned banned_;
+  std::string left_out_;                           // kernels that doctor found wrong
+  std::unique_ptr<Plan> plan_;                     // null once the device is retired
   std::unique_ptr<Session> cpu_;                   // once the device is retired
   std::vector<std::vector<const float*>> inputs_;  // of the runs under way, a slot each
+  std::vector<bool> under_way_;                    // whether the slot's run was started on plan_
   bool profile_ = false;
   int64_t runs_ = 0;
 };

@@ -1,0 +1,176 @@
+// Every point at which something can fail, failed in turn: the tiny HTDemucs separates a short signal all the same, and
+// the report names node, from, to, reason and count; strict mode refuses with the same facts. Points are counted in the
+// hundreds: by default every class is visited at its first, its last and some points between; TIMBRE_SWEEP=full, which
+// is
+// `./dev sweep`, visits each.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <set>
+
+#include "models/loader.h"
+#include "tasks/separate.h"
+#include "tests/e2e/program.h"
+#include "tests/vulkan/tiny_song.h"
+#include "tests/vulkan/usable_device.h"
+
+namespace timbre {
+namespace {
+
+constexpr double kFloorDb = 90;
+
+class Sweep {
+ public:
+  explicit Sweep(const std::string& device) : device_(device) {
+    const testing::TempFolder folder;
+    WriteShortTinyHtdemucs(folder / "tiny.th");
+    auto model = LoadModel(folder / "tiny.th");
+    EXPECT_TRUE(model) << model.error().message;
+    if (model) model_ = *std::move(model);
+    for (size_t i = 0; i < 2 * 10000; ++i)  // stereo; more than one tile
+      mix_.push_back(FormulaValue(17, i, -0.5f, 1));
+  }
+
+  // Every stem, one after the other.
+  Result<std::vector<float>> Run(FaultInjector* faults, bool strict, Stats& stats) {
+    SeparateOptions options;
+    options.session.device = device_;
+    options.session.faults = faults;
+    options.session.strict = strict;
+    TIMBRE_TRY(auto separator, Separator::Create(model_, options, pool_, stats));
+    Observer observer;
+    TIMBRE_TRY(const auto stems, separator->SeparateSamples(mix_, 2, observer));
+    std::vector<float> all;
+    for (const auto& stem : stems) all.insert(all.end(), stem.begin(), stem.end());
+    return all;
+  }
+
+  // A run without a fault: its result, and how many points of each class it passes.
+  void Count() {
+    Stats stats;
+    const auto healthy = Run(&counter_, true, stats);
+    ASSERT_TRUE(healthy) << healthy.error().message;
+    healthy_ = *healthy;
+  }
+
+  void Fail(FaultPoint point, int64_t n) {
+    const std::string label = device_ + " " + std::string(NameOf(point)) + ":" + std::to_string(n);
+    FaultInjector injector;
+    injector.FailAt(point, n);
+    Stats stats;
+    const auto out = Run(&injector, false, stats);
+    ASSERT_TRUE(out) << label << ": " << out.error().message;
+    // How many allocations there are differs by a few from run to run: weights that lie aligned need none.
+    if (point == FaultPoint::kAllocation && injector.passes(point) <= n) return;
+    EXPECT_GE(testing::RatioDb(healthy_, *out), kFloorDb) << label;
+    const std::vector<StepDown> steps = stats.steps();
+    ASSERT_EQ(steps.size(), 1u) << label;
+    const StepDown& step = steps[0];
+    EXPECT_FALSE(step.node.empty() || step.from.empty() || step.to.empty()) << label;
+    EXPECT_NE(step.from, step.to) << label;
+    EXPECT_EQ(step.count, 1) << label;
+    EXPECT_NE(step.reason.find("injected fault at " + std::string(NameOf(point)) + " " + std::to_string(n)),
+              std::string::npos)
+        << label << ": " << step.reason;
+    nodes_.insert(step.node);
+
+    FaultInjector again;
+    again.FailAt(point, n);
+    Stats none;
+    const auto refused = Run(&again, true, none);
+    ASSERT_FALSE(refused) << label;
+    const bool same = point != FaultPoint::kAllocation;
+    for (const std::string& fact :
+         same ? std::vector<std::string>{step.node, step.from, step.to, step.reason}
+              : std::vector<std::string>{"would step down from", "injected fault at allocation " + std::to_string(n)})
+      EXPECT_NE(refused.error().message.find(fact), std::string::npos) << label << ": " << fact << "\n"
+                                                                       << refused.error().message;
+    EXPECT_TRUE(none.steps().empty()) << label;
+  }
+
+  // `most` points of the class where not all are asked for.
+  void FailEach(FaultPoint point, int64_t most) {
+    if (healthy_.empty()) Count();
+    const int64_t count = counter_.passes(point);
+    ASSERT_GT(count, 0) << NameOf(point);
+    const char* wish = std::getenv("TIMBRE_SWEEP");
+    std::set<int64_t> chosen;
+    if (wish != nullptr && std::string_view(wish) == "full") most = count;
+    for (int64_t i = 0; i < most; ++i) chosen.insert(most > 1 ? i * (count - 1) / (most - 1) : 0);
+    nodes_.clear();
+    for (const int64_t n : chosen) {
+      Fail(point, n);
+      if (::testing::Test::HasFatalFailure()) return;
+    }
+    std::printf("  %-10s %-10s %4zu of %4ld points failed in turn, at %zu nodes\n", device_.c_str(),
+                std::string(NameOf(point)).c_str(), chosen.size(), static_cast<long>(count), nodes_.size());
+  }
+
+ private:
+  const std::string device_;
+  ThreadPool pool_{2};
+  LoadedModel model_;
+  std::vector<float> mix_, healthy_;
+  FaultInjector counter_;
+  std::set<std::string> nodes_;
+};
+
+TEST(FaultSweep, OnTheCpu) {
+  TIMBRE_NEED_SHARED(TinyHtdemucs());
+  Sweep sweep("cpu");
+  sweep.FailEach(FaultPoint::kKernel, 40);
+  sweep.FailEach(FaultPoint::kPack, 15);
+  sweep.FailEach(FaultPoint::kAllocation, 15);
+}
+
+TEST(FaultSweep, OnVulkan) {
+  // A software driver compiles shaders as it runs them for the first time: on a busy machine that may take minutes.
+  const Environment patience(std::map<std::string, std::string>{{"TIMBRE_VULKAN_TIMEOUT", "600"}});
+  TIMBRE_NEED_VULKAN();
+  TIMBRE_NEED_SHARED(TinyHtdemucs());
+  Sweep sweep(UsableDeviceName());
+  sweep.FailEach(FaultPoint::kPipeline,
+                 2);  // ahead of the others: pipelines are made once, as long as the device is held
+  const auto held = VulkanDevice::Open(UsableDevice());
+  ASSERT_TRUE(held) << held.error().message;
+  sweep.FailEach(FaultPoint::kKernel, 5);
+  sweep.FailEach(FaultPoint::kPack, 3);
+  sweep.FailEach(FaultPoint::kAllocation, 3);
+  for (const FaultPoint point : {FaultPoint::kSubmit, FaultPoint::kWait, FaultPoint::kDevice, FaultPoint::kMemory})
+    sweep.FailEach(point, 2);
+}
+
+// The same through the program, a point of every class, and the two that only a process of its own can show: a device
+// that never answers is not asked again as long as the process lives.
+TEST(FaultSweep, ThroughTheProgram) {
+  TIMBRE_NEED_SHARED(TinyHtdemucs());
+  TinySong song;
+  std::vector<std::pair<std::string, std::string>> table{
+      {"cpu", "kernel:30"}, {"cpu", "pack:5"}, {"cpu", "allocation:0"}};
+  if (UsableDevice() >= 0) {
+    for (const char* fault : {"kernel:30", "pack:5", "allocation:8", "pipeline:9", "submit:1", "wait:1", "device:1",
+                              "memory:1", "hang:0", "hang:1"})
+      table.emplace_back(UsableDeviceName(), fault);
+  } else {
+    std::cerr << "SKIPPED for want of a Vulkan driver: faults of the Vulkan device\n";
+  }
+  const Environment environment({{"TIMBRE_VULKAN_TIMEOUT", "1"}, {"TIMBRE_VULKAN_VALIDATION", "0"}});
+  for (const auto& [device, fault] : table) {
+    const TinySong::Outcome outcome = song.Separate(device, {"--inject", fault});
+    ASSERT_EQ(outcome.ran.code, 0) << fault << ": " << outcome.ran.err;
+    EXPECT_GE(outcome.db, kFloorDb) << device << " " << fault;
+    const nlohmann::json steps = outcome.report["steps_down"];
+    ASSERT_EQ(steps.size(), 1u) << device << " " << fault << ": " << steps;
+    EXPECT_EQ(steps[0]["count"], 1) << steps;
+    const TinySong::Outcome strict = song.Separate(device, {"--inject", fault, "--strict"});
+    EXPECT_EQ(strict.ran.code, 1) << device << " " << fault;
+    for (const char* key : {"node", "from", "to", "reason"}) {
+      const std::string fact = steps[0][key].get<std::string>();
+      EXPECT_NE(outcome.ran.err.find(fact), std::string::npos) << fact << ": " << outcome.ran.err;
+      EXPECT_NE(strict.ran.err.find(fact), std::string::npos) << fact << ": " << strict.ran.err;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace timbre
