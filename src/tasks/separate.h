@@ -89,7 +89,7 @@ class Separator {
   virtual const LoadedModel& model() const = 0;
   virtual std::string device_name() const = 0;
   virtual std::string device_reason() const = 0;
-  virtual int batch() const = 0;  // of the first member
+  virtual int batch() const = 0;             // of the first member
   virtual KernelCounts kernels() const = 0;  // of the networks that ran last
   virtual int64_t arena_bytes() const = 0;
   virtual int64_t weight_bytes() const = 0;
