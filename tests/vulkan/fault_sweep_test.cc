@@ -1,7 +1,7 @@
 // Every point at which something can fail, failed in turn: the tiny HTDemucs separates a short signal all the same, and
 // the report names node, from, to, reason and count; strict mode refuses with the same facts. Points are counted in the
-// hundreds: by default every class is visited at its first, its last and some points between; TIMBRE_SWEEP=full, which is what
-// `./dev sweep` sets, visits each.
+// hundreds: by default every class is visited at its first, its last and some points between; `./dev sweep`, which
+// sets TIMBRE_SWEEP=full, visits each.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
