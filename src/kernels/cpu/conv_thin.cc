@@ -105,16 +105,18 @@ HWY_INLINE void FewInputsChunks(const FewInputs& c, int64_t positions, float* y,
   for (; *first + (kVectors - 1) * kLanes < c.outputs; *first += kVectors * kLanes) {
     const float *w = c.w + *first * size, *bias = c.bias + *first;
     const int64_t left = c.outputs - *first;
-    int64_t i = 0;
-    const auto run = [&]<int kCount>() HWY_ATTR {
+    const auto run = [&]<int kCount>(int64_t i) HWY_ATTR {
       FewInputsBlock<kCount, kVectors>(c, c.x + i * c.step, w, bias, left, y + i * c.y_ld + *first,
                                        room - i * c.y_ld - *first);
-      i += kCount;
     };
-    while (positions - i >= kPositions) run.template operator()<kPositions>();
-    while (positions - i >= 4) run.template operator()<4>();
-    if (positions - i >= 2) run.template operator()<2>();
-    if (positions - i >= 1) run.template operator()<1>();
+    int64_t i = 0;
+    for (; positions - i >= kPositions; i += kPositions) run.template operator()<kPositions>(i);
+    for (; positions - i >= 4; i += 4) run.template operator()<4>(i);
+    if (positions - i >= 2) {
+      run.template operator()<2>(i);
+      i += 2;
+    }
+    if (positions - i >= 1) run.template operator()<1>(i);
   }
 }
 
@@ -215,6 +217,7 @@ void FewOutputsT(const GemmTap* taps, int64_t tap_count, const float* x, int64_t
     const auto run = [&]<int kCount>() HWY_ATTR {
       FewOutputsLine<kCount>(taps, tap_count, x, step, w + o * of_chunk, channels, bias + o, positions, y + o, y_ld);
     };
+    // NOLINTNEXTLINE(bugprone-branch-clone): where kMostOutputs is less, the last ones are alike
     switch (std::min<int64_t>(kMostOutputs, outputs - o)) {
       case 1: run.template operator()<1>(); break;
       case 2: run.template operator()<2>(); break;
