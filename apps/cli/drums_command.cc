@@ -132,6 +132,7 @@ class DrumsCommand final : public Command {
       TIMBRE_TRY(parting, MakeParting(config, pool, stats, terminal, report));
     }
     Status done = All(config, inputs, parting, corrected, terminal, report["tracks"]);
+    if (parting.separator) report["device"]["kernels"] = parting.separator->kernels();
     report["peak_memory_mb"] = PeakMemory() / 1e6;
     ReportSteps(stats, terminal, report);
     return done;
