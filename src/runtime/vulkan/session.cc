@@ -647,7 +647,11 @@ class VulkanSession : public Session {
 
   const Graph& graph() const override { return cpu_ ? cpu_->graph() : plan_->graph(); }
   std::string device_name() const override {
-    return cpu_ ? cpu_->device_name() : device_->info().name + " (Vulkan, " + device_->info().driver + ")";
+    if (cpu_) return cpu_->device_name();
+    const VulkanDeviceInfo& info = device_->info();
+    // Without half arithmetic on the device, weights alone are halves: --precision f16 says which it is.
+    const std::string halves = info.float16 ? ", half precision" : ", half-precision weights";
+    return info.name + " (Vulkan, " + info.driver + (options_.precision == Precision::kF16 ? halves : "") + ")";
   }
   std::string device_reason() const override { return cpu_ ? cpu_->device_reason() : reason_; }
   int64_t arena_bytes() const override { return cpu_ ? cpu_->arena_bytes() : plan_->arena_bytes(); }
