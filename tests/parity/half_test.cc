@@ -3,13 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "formats/formula_weights.h"
 #include "kernels/cpu/half_micro.h"
 #include "models/htdemucs.h"
 #include "models/mdx23c.h"
 #include "runtime/cpu_session.h"
+#include "tests/parity/htdemucs_case.h"
 #include "tests/support/golden.h"
 
 namespace timbre {
@@ -71,21 +71,7 @@ double AgainstReference(const Safetensors& file, const std::vector<float>& ours,
 }
 
 Case Htdemucs(const Safetensors& file, const std::string& weights_path) {
-  const auto config = nlohmann::json::parse(file.metadata.at("config"));
-  HtdemucsOptions o;
-  o.sources = config.at("sources").get<std::vector<std::string>>();
-  o.channels = config.at("channels");
-  o.growth = config.at("growth");
-  o.nfft = config.at("nfft");
-  o.depth = config.at("depth");
-  o.bottom_channels = config.at("bottom_channels");
-  o.t_layers = config.at("t_layers");
-  o.dconv_mode = config.at("dconv_mode");
-  o.samplerate = config.at("samplerate");
-  o.use_train_segment = config.at("use_train_segment");
-  const std::string segment = config.at("segment");
-  const size_t slash = segment.find('/');
-  o.segment = std::stod(segment) / (slash == std::string::npos ? 1.0 : std::stod(segment.substr(slash + 1)));
+  const HtdemucsOptions o = testing::OptionsOf(file);
   const auto tensors = ReadFormulaWeights(weights_path);
   EXPECT_TRUE(tensors) << tensors.error().message;
   const auto weights = WeightsFromMap(*tensors);

@@ -5,45 +5,26 @@
 
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "formats/checkpoint.h"
 #include "formats/formula_weights.h"
 #include "kernels/kernel.h"
 #include "runtime/session.h"
+#include "tests/parity/htdemucs_case.h"
 #include "tests/support/golden.h"
 
 namespace timbre {
 namespace {
 
 using testing::DataPath;
+using testing::OptionsOf;
 using testing::RatioDb;
 using testing::SharedPath;
 using testing::Transposed;
 using testing::Values;
 
 constexpr double kFloorDb = 100;
-
-// The network that a case's metadata describes.
-HtdemucsOptions OptionsOf(const Safetensors& file) {
-  const auto config = nlohmann::json::parse(file.metadata.at("config"));
-  HtdemucsOptions o;
-  o.sources = config.at("sources").get<std::vector<std::string>>();
-  o.channels = config.at("channels");
-  o.growth = config.at("growth");
-  o.nfft = config.at("nfft");
-  o.depth = config.at("depth");
-  o.bottom_channels = config.at("bottom_channels");
-  o.t_layers = config.at("t_layers");
-  o.dconv_mode = config.at("dconv_mode");
-  o.samplerate = config.at("samplerate");
-  o.use_train_segment = config.at("use_train_segment");
-  const std::string segment = config.at("segment");
-  const size_t slash = segment.find('/');
-  o.segment = std::stod(segment) / (slash == std::string::npos ? 1.0 : std::stod(segment.substr(slash + 1)));
-  return o;
-}
 
 // One tile: outputs in the graph's order. mix is [channels, samples], as the reference has it.
 std::vector<std::vector<float>> RunTile(Graph graph, const std::vector<float>& mix, int64_t channels) {
