@@ -411,6 +411,7 @@ Cases ConvCases() {
       {"2d_4x4_dilated_thin",
        ConvAttrs{2, {1, 4, 4}, {1, 1, 1}, {1, 2, 2}, {0, 3, 3}, {0, 3, 3}, 1},
        {X({1, 4, 480, 2}), W({2, 2, 4, 4}), V(2)}},
+      {"pairs", Conv1(4, 1, 2), {X({2, 7, 2}), W({2, 2, 4}), V(2)}},
       {"2d_3x3s2_thin", Conv2(3, 3, 2, 2, 1, 1), {X({1, 5, 960, 3}), W({1, 3, 3, 3}), V(1)}},
       {"2d_depthwise", Conv2(3, 3, 1, 1, 1, 1, 64), {X({1, 6, 8, 64}), W({64, 1, 3, 3}), None()}},
       {"2d_1x3_depthwise_s2", Conv2(1, 3, 1, 2, 0, 1, 16), {X({1, 6, 8, 16}), W({16, 1, 1, 3}), None()}},
@@ -462,6 +463,12 @@ Cases ConvTransposeCases() {
       {"2d_3x3_dense",
        ConvTransposeAttrs{2, {1, 3, 3}, {1, 1, 1}, {0, 0, 1}, {0, 0, 1}, 1},
        {X({1, 4, 9, 8}), W({8, 8, 3, 3}), V(8)}},
+      {"2d_5x5s2_few_outputs",
+       ConvTransposeAttrs{2, {1, 5, 5}, {1, 2, 2}, {0, 2, 2}, {0, 1, 1}, 1},
+       {X({2, 5, 11, 32}), W({32, 2, 5, 5}), V(2)}},
+      {"2d_4x5s2_few_outputs_grouped",
+       ConvTransposeAttrs{2, {1, 4, 5}, {1, 1, 2}, {0, 1, 0}, {0, 2, 3}, 2},
+       {X({1, 4, 9, 64}), W({64, 3, 4, 5}), None()}},
       {"3d",
        ConvTransposeAttrs{3, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, {0, 0, 0}, 1},
        {X({1, 3, 4, 5, 8}), W({8, 6, 2, 2, 2}), V(6)}},
@@ -529,6 +536,7 @@ Cases NormCases() {
 
 Cases BatchNormCases() {
   return {{"affine", BatchNormAttrs{}, {X({2, 5, 6, 24}), V(24), V(24, 0.5f, 2), V(24), V(24)}},
+          {"narrow", BatchNormAttrs{}, {X({1, 6, 6, 2}), V(2), V(2, 0.5f, 2), V(2), V(2)}},
           {"plain", BatchNormAttrs{1e-3f}, {X({1, 5, 7}), V(7), V(7, 0.5f, 2), None(), None()}}};
 }
 
@@ -563,6 +571,7 @@ Cases BinaryCases() {
     cases.push_back({name + "_features", BinaryAttrs{fn}, {X({2, 9, 13}), X({13}, lo, 2)}});
     cases.push_back({name + "_scalar", BinaryAttrs{fn}, {X({2, 9, 13}), X({1}, lo, 2)}});
     cases.push_back({name + "_middle", BinaryAttrs{fn}, {X({2, 4, 9, 8}), X({2, 1, 9, 1}, lo, 2)}});
+    cases.push_back({name + "_pairs", BinaryAttrs{fn}, {X({2, 9, 13, 2}), X({2, 9, 13, 1}, lo, 2)}});
     cases.push_back({name + "_left", BinaryAttrs{fn}, {X({1, 9, 1}), X({3, 9, 5}, lo, 2)}});
   }
   cases.push_back({"complex", BinaryAttrs{BinaryFn::kComplexMul}, {X({3, 5, 2}), X({3, 5, 2})}});

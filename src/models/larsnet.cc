@@ -11,13 +11,23 @@ namespace {
 
 using O = LarsnetOptions;
 
-// The reference's planes are [frequency, time], the graph's [time, frequency].
+constexpr std::string_view kInputNorm = "input_norm";
+constexpr int kChannels = 2;
+
+// The reference's planes are [frequency, time], the graph's [time, frequency]; and where its norm of the input has a
+// channel for each frequency, the graph has the signal's channels of each frequency side by side.
 class LarsnetWeights : public Weights {
  public:
   explicit LarsnetWeights(Weights& inner) : inner_(inner) {}
   bool Has(const std::string& name) const override { return inner_.Has(name); }
   Status CheckAllUsed() const override { return inner_.CheckAllUsed(); }
   Result<HostTensor> Get(const std::string& name, const Shape& shape) override {
+    if (shape.rank() == 1 && name.find(kInputNorm) != std::string::npos) {
+      TIMBRE_TRY(const HostTensor weight, inner_.Get(name, {shape[0] / kChannels}));
+      return HostTensor::Made(shape, [weight](float* out) {
+        for (const float value : weight.ToF32()) out = std::fill_n(out, kChannels, value);
+      });
+    }
     if (shape.rank() != 4) return inner_.Get(name, shape);
     TIMBRE_TRY(const HostTensor weight, inner_.Get(name, {shape[0], shape[1], shape[3], shape[2]}));
     return SwapKernelAxes(weight);
@@ -31,17 +41,15 @@ int Hop(const O& o) { return o.n_fft / 4; }
 int64_t TileSamples(const O& o) { return int64_t{o.frames - 1} * Hop(o) + o.n_fft; }
 
 // A batch norm over frequencies: the network sees each as a channel. x [N, T, F, C].
-Value InputNorm(const Net& n, Value x) {
-  const int64_t bins = x.dim(2);
-  auto column = [&](const char* name) { return Reshape(n.Weight(name, {bins}), {bins, 1}); };
-  const Value gain = Unary(UnaryFn::kRsqrt, Scale(column("running_var"), 1.0f, 1e-5f)) * column("weight");
-  return (x - column("running_mean")) * gain + column("bias");
+Value InputNorm(const Net& net, Value x) {
+  const Value flat = Reshape(x, {x.dim(0), x.dim(1), x.dim(2) * x.dim(3)});
+  return Reshape(net.BatchNorm(kInputNorm, flat), {x.dim(0), x.dim(1), x.dim(2), x.dim(3)});
 }
 
 // The mask [N, T, F, C] for magnitudes of the same shape.
 Value UNet(const Net& net, Value x) {
   const int channels = static_cast<int>(x.dim(3));
-  x = InputNorm(net / "input_norm", x);
+  x = InputNorm(net, x);
   std::vector<Value> skips;
   for (int i = 1; i <= 6; ++i) {
     const Net n = net / ("enc" + std::to_string(i));
@@ -71,7 +79,6 @@ Result<Graph> BuildLarsnet(const O& o, Weights& inner, int batch) {
   LarsnetWeights weights(inner);
   GraphBuilder b("larsnet", weights);
   const Net net(b);
-  constexpr int kChannels = 2;
   const int64_t all_bins = o.n_fft / 2 + 1;
   const Value window = b.Constant("window", {o.n_fft}, MakeWindow(WindowKind::kHann, static_cast<size_t>(o.n_fft)));
   const Value mix = b.Input("mix", {batch, TileSamples(o), kChannels});

@@ -50,7 +50,20 @@ HWY_INLINE void ZipRows(const BinaryRows& r, const float* a, const float* b, flo
     for (int64_t i = 0; i < r.rows; ++i) Zip(a + i * r.row_a, r.a, b + i * r.row_b, r.b, y + i * r.inner, r.inner, f);
     return;
   }
-  for (int64_t i = 0; i < r.rows; ++i, a += r.row_a, b += r.row_b, y += r.inner) {
+  int64_t i = 0;
+  if (r.inner == 2 && r.row_a == 2 && r.a == 1 && r.row_b == 1 && r.b == 0) {
+    // Complex numbers times a real number each.
+    const Tag d;
+    alignas(64) int32_t lane[2 * kLanes];
+    for (int j = 0; j < 2 * kLanes; ++j) lane[j] = j / 2;
+    const auto lower = hn::SetTableIndices(d, lane), upper = hn::SetTableIndices(d, lane + kLanes);
+    for (; i + kLanes <= r.rows; i += kLanes, a += 2 * kLanes, b += kLanes, y += 2 * kLanes) {
+      const Vec each = hn::LoadU(d, b), first = hn::LoadU(d, a), second = hn::LoadU(d, a + kLanes);
+      hn::StoreU(f(first, hn::TableLookupLanes(each, lower)), d, y);
+      hn::StoreU(f(second, hn::TableLookupLanes(each, upper)), d, y + kLanes);
+    }
+  }
+  for (; i < r.rows; ++i, a += r.row_a, b += r.row_b, y += r.inner) {
     for (int64_t j = 0; j < r.inner; ++j) y[j] = hn::GetLane(f(Const(a[j * r.a]), Const(b[j * r.b])));
   }
 }
@@ -298,21 +311,42 @@ Status GluRun(const CpuCall& call) {
 
 // ---- Batch norm: one scale and one shift for each channel ----
 
-size_t BatchNormScratch(const NodeRef& ref, const DeviceCaps&) { return 2 * ref.out().back() * sizeof(float); }
+// Neighbouring rows that are scaled as one, where a row alone is no vector.
+int64_t RowsTogether(const NodeRef& ref) {
+  const int64_t width = ref.out().back(), rows = ref.out().elements() / width;
+  int64_t together = 1;
+  while (together * width < 32 && rows % (2 * together) == 0) together *= 2;
+  return together;
+}
+
+size_t BatchNormScratch(const NodeRef& ref, const DeviceCaps&) {
+  return 2 * ref.out().back() * RowsTogether(ref) * sizeof(float);
+}
 
 Status BatchNormRun(const CpuCall& call) {
-  const int64_t width = call.ref.out().back(), rows = call.ref.out().elements() / width;
+  const int64_t channels = call.ref.out().back(), width = channels * RowsTogether(call.ref);
+  const int64_t rows = call.ref.out().elements() / width;
   float *scale = call.scratch, *shift = call.scratch + width;
   const float eps = call.ref.attrs<BatchNormAttrs>().eps;
-  for (int64_t c = 0; c < width; ++c) {
+  for (int64_t c = 0; c < channels; ++c) {
     const double a =
         (call.in.size() > 3 && call.in[3] ? double{call.in[3][c]} : 1.0) / std::sqrt(double{call.in[2][c]} + eps);
     scale[c] = static_cast<float>(a);
     shift[c] = static_cast<float>((call.in.size() > 4 && call.in[4] ? double{call.in[4][c]} : 0.0) - call.in[1][c] * a);
   }
+  for (int64_t c = channels; c < width; ++c) scale[c] = scale[c - channels], shift[c] = shift[c - channels];
   const auto run = HWY_DYNAMIC_DISPATCH(ScaleRowsT);
+  const Epilogue epilogue = BindEpilogue(call);
+  // An epilogue finds the rows in the first-level cache.
+  const int64_t step = epilogue.count == 0 ? rows : std::max<int64_t>(1, 4096 / width);
   call.pool.ForRange(rows, RowGrain(width), [&](int64_t begin, int64_t end, int) {
-    run(call.in[0] + begin * width, scale, shift, call.out[0] + begin * width, end - begin, width);
+    for (int64_t r = begin; r < end; r += step) {
+      const int64_t count = std::min(step, end - r), first = r * width;
+      run(call.in[0] + first, scale, shift, call.out[0] + first, count, width);
+      if (epilogue.count == 0) continue;
+      ApplyEpilogue(epilogue, call.out[0] + first, channels, 0, count * width / channels, channels, 0, call.out[0],
+                    first, channels);
+    }
   });
   return {};
 }
@@ -330,10 +364,11 @@ Status SoftmaxRun(const CpuCall& call) {
 
 const KernelRow kRows[] = {
     {Op::kUnary, DeviceKind::kCpu, Tier::kFast, "unary_vector", 2, UnarySupports, UnaryRun},
-    {Op::kBinary, DeviceKind::kCpu, Tier::kFast, "binary_vector", 1, BinarySupports, BinaryRun},
+    {Op::kBinary, DeviceKind::kCpu, Tier::kFast, "binary_vector", 2, BinarySupports, BinaryRun},
     {Op::kPRelu, DeviceKind::kCpu, Tier::kFast, "prelu_vector", 1, nullptr, PReluRun},
     {Op::kGlu, DeviceKind::kCpu, Tier::kFast, "glu_vector", 2, nullptr, GluRun},
-    {Op::kBatchNorm, DeviceKind::kCpu, Tier::kFast, "batch_norm_vector", 1, nullptr, BatchNormRun, BatchNormScratch},
+    {Op::kBatchNorm, DeviceKind::kCpu, Tier::kFast, "batch_norm_vector", 2, UnarySupports, BatchNormRun,
+     BatchNormScratch},
     {Op::kSoftmax, DeviceKind::kCpu, Tier::kFast, "softmax_vector", 2, nullptr, SoftmaxRun},
 };
 

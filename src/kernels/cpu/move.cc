@@ -14,9 +14,13 @@ int64_t Grain(int64_t floats) { return std::max<int64_t>(1, kGrainFloats / std::
 
 // A call costs more than a few floats do.
 void Copy(float* to, const float* from, int64_t count) {
-  if (count > 16) {
+  if (count > 64) {
     std::memcpy(to, from, count * sizeof(float));
     return;
+  }
+  constexpr int64_t kVector = 8;
+  for (; count >= kVector; count -= kVector, to += kVector, from += kVector) {
+    std::memcpy(to, from, kVector * sizeof(float));
   }
   for (int64_t i = 0; i < count; ++i) to[i] = from[i];
 }
@@ -124,16 +128,18 @@ Status SliceRun(const CpuCall& call) {
 Status ConcatRun(const CpuCall& call) {
   const int axis = call.ref.attrs<ConcatAttrs>().axis;
   const AlongAxis y(call.ref.out(), axis);
-  int64_t at = 0;
-  for (size_t k = 0; k < call.in.size(); ++k) {
-    const int64_t length = call.ref.in(static_cast<int>(k))[axis] * y.inner;
-    call.pool.ForRange(y.outer, Grain(length), [&](int64_t begin, int64_t end, int) {
-      for (int64_t o = begin; o < end; ++o) {
-        Copy(call.out[0] + o * y.size * y.inner + at, call.in[k] + o * length, length);
+  const int64_t row = y.size * y.inner;
+  // Row by row, so that the output is written from its beginning to its end.
+  call.pool.ForRange(y.outer, Grain(row), [&](int64_t begin, int64_t end, int) {
+    for (int64_t o = begin; o < end; ++o) {
+      float* to = call.out[0] + o * row;
+      for (size_t k = 0; k < call.in.size(); ++k) {
+        const int64_t length = call.ref.in(static_cast<int>(k))[axis] * y.inner;
+        Copy(to, call.in[k] + o * length, length);
+        to += length;
       }
-    });
-    at += length;
-  }
+    }
+  });
   return {};
 }
 
