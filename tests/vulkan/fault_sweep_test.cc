@@ -119,8 +119,6 @@ TEST(FaultSweep, OnTheCpu) {
 }
 
 TEST(FaultSweep, OnVulkan) {
-  // A software driver compiles shaders as it runs them for the first time: on a busy machine that may take minutes.
-  const Environment patience(std::map<std::string, std::string>{{"TIMBRE_VULKAN_TIMEOUT", "600"}});
   TIMBRE_NEED_VULKAN();
   TIMBRE_NEED_SHARED(TinyHtdemucs());
   Sweep sweep(UsableDeviceName());

@@ -269,6 +269,14 @@ std::string_view VulkanDeviceInfo::kind() const {
   }
 }
 
+int VulkanDeviceInfo::patience_seconds() const {
+  const char* text = std::getenv("TIMBRE_VULKAN_TIMEOUT");
+  const long seconds = text == nullptr ? 0 : std::strtol(text, nullptr, 10);
+  constexpr long kLongest = 24 * 60 * 60;
+  if (seconds > 0) return static_cast<int>(std::min(seconds, kLongest));
+  return software() ? 600 : 60;
+}
+
 Result<std::vector<VulkanDeviceInfo>> ListVulkanDevices() {
   TIMBRE_TRY(const auto devices, TheInstance().Devices());
   std::vector<VulkanDeviceInfo> list;
@@ -530,6 +538,7 @@ Status VulkanDevice::Create(int index) {
   physical_ = devices[index];
   info_ = Describe(physical_, index);
   if (!info_.unusable.empty()) return Fail(ErrorCode::kUnsupported, info_.name + " can't be used: " + info_.unusable);
+  patience_ = static_cast<uint64_t>(info_.patience_seconds()) * 1'000'000'000u;
 
   VkPhysicalDeviceProperties2 properties{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
   instance.GetPhysicalDeviceProperties2(physical_, &properties);
@@ -758,11 +767,6 @@ Result<uint64_t> VulkanDevice::Submit(const VulkanCommands& commands) {
 }
 
 Status VulkanDevice::Wait(uint64_t submission) {
-  static const uint64_t timeout = [] {
-    const char* text = std::getenv("TIMBRE_VULKAN_TIMEOUT");
-    const long seconds = text == nullptr ? 0 : std::strtol(text, nullptr, 10);
-    return static_cast<uint64_t>(seconds > 0 ? seconds : 60) * 1'000'000'000u;
-  }();
   VkSemaphoreWaitInfo wait{VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO};
   wait.semaphoreCount = 1;
   wait.pSemaphores = &timeline_;
@@ -770,7 +774,7 @@ Status VulkanDevice::Wait(uint64_t submission) {
   // A value that nobody will ever signal, which is what a hung device looks like.
   const uint64_t never = submission + (uint64_t{1} << 20);
   if (faults_ && !faults_->Pass(FaultPoint::kHang, info_.name)) wait.pValues = &never;
-  const VkResult waited = vk_->WaitSemaphores(device_, &wait, timeout);
+  const VkResult waited = vk_->WaitSemaphores(device_, &wait, patience_);
   if (waited == VK_TIMEOUT) {
     hung_ = true;
     HungDevices().Add(info_.index);

@@ -28,6 +28,9 @@ struct VulkanDeviceInfo {
   std::string unusable;  // why it can't be used; empty where it can
 
   bool software() const { return type == VK_PHYSICAL_DEVICE_TYPE_CPU; }
+  // How long the device may take over one submission before it counts as hung: TIMBRE_VULKAN_TIMEOUT, else 60; for a
+  // software driver 600, since it does not hang as a GPU does, but may be slow and compiles shaders as it runs them.
+  int patience_seconds() const;
   std::string_view kind() const;  // "discrete GPU", "integrated GPU", "software driver", …
 };
 
@@ -108,7 +111,7 @@ class VulkanDevice {
   // before they are done.
   Result<uint64_t> Submit(const VulkanCommands& commands);
   // Waits for a submission, and with it for all before. Errors: kOutOfMemory; kDeviceLost, also where the device does
-  // not answer in time (TIMBRE_VULKAN_TIMEOUT seconds, 60).
+  // not answer in time (VulkanDeviceInfo::patience_seconds).
   Status Wait(uint64_t submission);
   Status Run(const VulkanCommands& commands);
   // The same, and the seconds that the device took from BeginTiming to EndTiming; by the host's clock where the device
@@ -153,8 +156,9 @@ class VulkanDevice {
   uint64_t clock_mask_ = 0;
   double clock_seconds_ = 0;  // of a tick
   uint64_t submitted_ = 0;
-  bool hung_ = false;   // it may be at work still: what it was given must stay
-  VulkanBuffer dummy_;  // bound where a shader's input is absent
+  uint64_t patience_ = 0;  // nanoseconds
+  bool hung_ = false;      // it may be at work still: what it was given must stay
+  VulkanBuffer dummy_;     // bound where a shader's input is absent
   std::map<std::string, VkPipeline> pipelines_;
   size_t cached_bytes_ = 0;
   std::unique_ptr<Functions> vk_;
