@@ -13,6 +13,7 @@
 #include "models/mdx23c.h"
 #include "runtime/session.h"
 #include "tests/e2e/program.h"
+#include "tests/parity/larsnet_folder.h"
 #include "tests/support/golden.h"
 
 namespace timbre {
@@ -275,15 +276,7 @@ void CheckProgram(const std::string& name, const std::vector<std::string>& more)
   const auto file = ReadSafetensors(SharedPath("goldens/larsnet/" + name + ".safetensors"));
   ASSERT_TRUE(file);
   const testing::TempFolder folder;
-  const std::shared_ptr<const TensorMap> weights = Formula(SharedPath("goldens/larsnet/larsnet.weights.json"));
-  for (const std::string& stem : LarsnetOptions().stems) {
-    TensorMap own;
-    for (const auto& [weight, tensor] : *weights) {
-      if (weight.starts_with(stem + ".")) own.emplace(weight.substr(stem.size() + 1), tensor);
-    }
-    std::filesystem::create_directories(folder / ("larsnet/" + stem));
-    ASSERT_TRUE(WriteSafetensors(folder / ("larsnet/" + stem + "/pretrained_" + stem + "_unet.pth"), own));
-  }
+  testing::MakeLarsnetFolder(folder / "larsnet", SharedPath("goldens/larsnet/larsnet.weights.json"));
   const std::vector<float> mix = Values(*file, "mix");
   WriteExact(folder / "mix.wav", mix);
   RunProgram(folder, "larsnet", more);

@@ -17,6 +17,7 @@
 #include "models/mdx23c.h"
 #include "runtime/vulkan/device.h"
 #include "tests/e2e/program.h"
+#include "tests/parity/larsnet_folder.h"
 #include "tests/parity/speech_support.h"
 #include "tests/support/golden.h"
 #include "tests/vulkan/usable_device.h"
@@ -37,6 +38,24 @@ void ExpectAllOnTheDevice(const Session& session) {
   for (const NodeTiming& row : session.Profile()) {
     EXPECT_EQ(row.kernel.find("cpu"), std::string::npos) << row.node << " ran on " << row.kernel;
   }
+}
+
+// `ours` [rows, samples] against a tensor of the case, or its head, middle and tail.
+void CheckSlices(const Safetensors& file, const std::string& name, const std::vector<float>& ours, int64_t rows) {
+  const int64_t samples = static_cast<int64_t>(ours.size()) / rows;
+  int checked = 0;
+  for (const std::string slice : {"", ".head", ".mid", ".tail"}) {
+    const auto found = file.tensors->find(name + slice);
+    if (found == file.tensors->end()) continue;
+    const int64_t count = found->second.shape.back();
+    const int64_t begin = slice == ".mid" ? (samples - count) / 2 : slice == ".tail" ? samples - count : 0;
+    std::vector<float> part;
+    for (int64_t r = 0; r < rows; ++r)
+      part.insert(part.end(), ours.begin() + r * samples + begin, ours.begin() + r * samples + begin + count);
+    EXPECT_GE(RatioDb(Values(file, name + slice), part), kFloorDb) << name << slice;
+    ++checked;
+  }
+  EXPECT_GT(checked, 0) << name;
 }
 
 // One tile of a model against the slices of the case.
@@ -61,20 +80,7 @@ void CheckChunk(const SeparationModel& model, const Safetensors& file) {
   ASSERT_TRUE(ran) << ran.error().message;
   ExpectAllOnTheDevice(**session);
   EXPECT_TRUE(stats.steps().empty());
-  const std::vector<float> ours = Transposed(output, samples, features);
-  int checked = 0;
-  for (const std::string slice : {"", ".head", ".mid", ".tail"}) {
-    const auto found = file.tensors->find("stems" + slice);
-    if (found == file.tensors->end()) continue;
-    const int64_t count = found->second.shape.back();
-    const int64_t begin = slice == ".mid" ? (samples - count) / 2 : slice == ".tail" ? samples - count : 0;
-    std::vector<float> part;
-    for (int64_t r = 0; r < features; ++r)
-      part.insert(part.end(), ours.begin() + r * samples + begin, ours.begin() + r * samples + begin + count);
-    EXPECT_GE(RatioDb(Values(file, "stems" + slice), part), kFloorDb) << "stems" << slice;
-    ++checked;
-  }
-  EXPECT_GT(checked, 0);
+  CheckSlices(file, "stems", Transposed(output, samples, features), features);
   EXPECT_EQ(VulkanValidationMessages(), messages);
 }
 
@@ -113,15 +119,19 @@ Result<std::vector<float>> RunNoise(Graph graph, const SessionOptions& options, 
 TEST(VulkanModels, Larsnet) {
   TIMBRE_NEED_VULKAN();
   const int64_t messages = VulkanValidationMessages();
-  std::vector<float> results[2];
-  for (const bool vulkan : {false, true}) {
-    auto graph = BuildLarsnet({.stems = {"kick"}, .n_fft = 256, .frames = 64, .bins = 64}, *RandomWeights(3), 1);
-    ASSERT_TRUE(graph) << graph.error().message;
-    auto result = RunNoise(*std::move(graph), {.device = vulkan ? UsableDeviceName() : "cpu"}, nullptr);
-    ASSERT_TRUE(result) << result.error().message;
-    results[vulkan] = *std::move(result);
+  for (const double wiener : {0.0, 1.0, 2.0}) {
+    std::vector<float> results[2];
+    for (const bool vulkan : {false, true}) {
+      const LarsnetOptions options{
+          .stems = {"kick", "snare"}, .wiener = wiener, .n_fft = 256, .frames = 64, .bins = 64};
+      auto graph = BuildLarsnet(options, *RandomWeights(3), 1);
+      ASSERT_TRUE(graph) << graph.error().message;
+      auto result = RunNoise(*std::move(graph), {.device = vulkan ? UsableDeviceName() : "cpu"}, nullptr);
+      ASSERT_TRUE(result) << result.error().message;
+      results[vulkan] = *std::move(result);
+    }
+    EXPECT_GE(RatioDb(results[0], results[1]), kFloorDb) << wiener;
   }
-  EXPECT_GE(RatioDb(results[0], results[1]), kFloorDb);
   EXPECT_EQ(VulkanValidationMessages(), messages);
 }
 
@@ -209,9 +219,9 @@ TEST(VulkanModels, Gtcrn) {
 }
 
 // HTDemucs through the program, files in and files out; then the plan's own word that every node was on the device.
-void CheckProgram(const std::string& name, const std::string& checkpoint) {
+void CheckProgram(const std::string& name, const std::string& checkpoint, const std::vector<std::string>& more) {
   const std::string path = SharedPath("goldens/htdemucs/" + checkpoint);
-  const auto file = ReadSafetensors(SharedPath("goldens/htdemucs/" + name + ".short.safetensors"));
+  const auto file = ReadSafetensors(SharedPath("goldens/htdemucs/" + name + ".safetensors"));
   ASSERT_TRUE(file) << file.error().message;
   const std::vector<float> mix = Values(*file, "mix");
   const int64_t samples = static_cast<int64_t>(mix.size()) / 2;
@@ -223,10 +233,12 @@ void CheckProgram(const std::string& name, const std::string& checkpoint) {
     ASSERT_TRUE((*writer)->Write(Transposed(mix, 2, samples).data(), samples));
     ASSERT_TRUE((*writer)->Finish());
   }
-  const testing::Ran ran = testing::RunTimbre(
-      {"separate", "mix.wav", "--model", path, "--output", ".", "--name", "{stem}.{ext}", "--sample-format", "f32",
-       "--clip", "none", "--no-normalise", "--device", UsableDeviceName(), "--strict", "--json", "report.json"},
-      folder.path());
+  std::vector<std::string> words{
+      "separate",   "mix.wav",          "--model",         path,  "--output", ".",    "--name",   "{stem}.{ext}",
+      "--device",   UsableDeviceName(), "--sample-format", "f32", "--clip",   "none", "--strict", "--json",
+      "report.json"};
+  words.insert(words.end(), more.begin(), more.end());
+  const testing::Ran ran = testing::RunTimbre(words, folder.path());
   ASSERT_EQ(ran.code, 0) << ran.err;
   EXPECT_EQ(ran.err.find("validation"), std::string::npos) << ran.err;
   const auto report = nlohmann::json::parse(testing::ReadAll(folder / "report.json"));
@@ -376,6 +388,23 @@ TEST(VulkanModels, Mdx23cThroughTheProgram) {
   }
 }
 
+// At the released shape: one tile.
+TEST(VulkanModels, LarsnetThroughTheProgram) {
+  TIMBRE_NEED_VULKAN();
+  const auto file = ReadSafetensors(DataPath("larsnet-small.safetensors"));
+  ASSERT_TRUE(file) << file.error().message;
+  const testing::TempFolder folder;
+  testing::MakeLarsnetFolder(folder / "larsnet", DataPath("larsnet-small.weights.json"));
+  const std::vector<float> mix = Values(*file, "mix");
+  const int64_t samples = static_cast<int64_t>(mix.size()) / 2;
+  WriteExact(folder / "mix.wav", Transposed(mix, 2, samples), 2, 44100);
+  RunOnTheDevice(folder, {"separate", "mix.wav", "--model", "larsnet", "--output", ".", "--name", "{stem}.{ext}"});
+  for (const std::string& stem : LarsnetOptions().stems) {
+    const std::vector<float> ours = ReadExact(folder / (stem + ".wav"), mix.size());
+    CheckSlices(*file, "stems." + stem, Transposed(ours, samples, 2), 2);
+  }
+}
+
 TEST(VulkanModels, DeepFilterNet3ThroughTheProgram) {
   TIMBRE_NEED_VULKAN();
   const testing::Golden golden(DataPath("deepfilternet/deepfilternet3-small.safetensors"));
@@ -387,31 +416,54 @@ TEST(VulkanModels, DeepFilterNet3ThroughTheProgram) {
   EXPECT_GE(testing::Agreement(expected, ReadExact(folder / "out/noisy.wav", expected.size())), kFloorDb);
 }
 
+// The released network: as it is, with its post-filter, and with a limit to what it takes away.
+TEST(VulkanModels, DeepFilterNet3ReleasedThroughTheProgram) {
+  TIMBRE_NEED_VULKAN();
+  const std::string at = SharedPath("goldens/deepfilternet/deepfilternet3");
+  TIMBRE_NEED_SHARED(at + ".zip");
+  const std::vector<std::pair<std::string, std::vector<std::string>>> cases{
+      {"", {}}, {"-pf", {"--post-filter", "0.02"}}, {"-atten", {"--atten-lim", "12"}}};
+  for (const auto& [name, more] : cases) {
+    const testing::Golden golden(at + name + ".safetensors");
+    const testing::TempFolder folder;
+    WriteExact(folder / "noisy.wav", golden["noisy"], 1, 48000);
+    std::vector<std::string> words{"denoise", "noisy.wav", "--model", at + ".zip", "--output", "out"};
+    words.insert(words.end(), more.begin(), more.end());
+    RunOnTheDevice(folder, words);
+    const std::vector<float> expected = golden["enhanced"];
+    EXPECT_GE(testing::Agreement(expected, ReadExact(folder / "out/noisy.wav", expected.size())), kFloorDb) << name;
+  }
+}
+
 // The first second of it.
 TEST(VulkanModels, GtcrnThroughTheProgram) {
   TIMBRE_NEED_VULKAN();
-  TIMBRE_NEED_SHARED(SharedPath("goldens/gtcrn/gtcrn-dns3.safetensors"));
-  const testing::Golden golden(SharedPath("goldens/gtcrn/gtcrn-dns3.safetensors"));
-  std::vector<float> noisy = golden["noisy"], expected = golden["enhanced"];
-  noisy.resize(16000 + 2 * kGtcrnFft);
-  expected.resize(16000);
-  const testing::TempFolder folder;
-  WriteExact(folder / "noisy.wav", noisy, 1, 16000);
-  RunOnTheDevice(folder,
-                 {"denoise", "noisy.wav", "--model", SharedPath("goldens/gtcrn/gtcrn-dns3.tar"), "--output", "out"});
-  EXPECT_GE(testing::Agreement(expected, ReadExact(folder / "out/noisy.wav", expected.size())), kFloorDb);
+  TIMBRE_NEED_SHARED(SharedPath("goldens/gtcrn"));
+  for (const std::string weights : {"dns3", "vctk"}) {
+    const testing::Golden golden(SharedPath("goldens/gtcrn/gtcrn-" + weights + ".safetensors"));
+    std::vector<float> noisy = golden["noisy"], expected = golden["enhanced"];
+    noisy.resize(16000 + 2 * kGtcrnFft);
+    expected.resize(16000);
+    const testing::TempFolder folder;
+    WriteExact(folder / "noisy.wav", noisy, 1, 16000);
+    RunOnTheDevice(folder, {"denoise", "noisy.wav", "--model", SharedPath("goldens/gtcrn/gtcrn-" + weights + ".tar"),
+                            "--output", "out"});
+    EXPECT_GE(testing::Agreement(expected, ReadExact(folder / "out/noisy.wav", expected.size())), kFloorDb) << weights;
+  }
 }
 
 TEST(VulkanModels, HtdemucsFourStemsThroughTheProgram) {
   TIMBRE_NEED_VULKAN();
   TIMBRE_NEED_SHARED(SharedPath("goldens/htdemucs"));
-  CheckProgram("htdemucs-tiny", "htdemucs-tiny-b9c4b409.th");
+  CheckProgram("htdemucs-tiny.short", "htdemucs-tiny-b9c4b409.th", {"--no-normalise"});
+  CheckProgram("htdemucs-tiny.track", "htdemucs-tiny-b9c4b409.th", {});
 }
 
 TEST(VulkanModels, HtdemucsSixStemsThroughTheProgram) {
   TIMBRE_NEED_VULKAN();
   TIMBRE_NEED_SHARED(SharedPath("goldens/htdemucs"));
-  CheckProgram("htdemucs6s-tiny", "htdemucs6s-tiny-155ea895.th");
+  CheckProgram("htdemucs6s-tiny.short", "htdemucs6s-tiny-155ea895.th", {"--no-normalise"});
+  CheckProgram("htdemucs6s-tiny.track", "htdemucs6s-tiny-155ea895.th", {});
 }
 
 }  // namespace
