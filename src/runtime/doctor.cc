@@ -106,7 +106,7 @@ Result<std::vector<KernelFinding>> CheckKernels(const std::string& device, Threa
       for (const EpilogueNames& epilogue : kEpilogues) {
         const OneNode one = MakeOneNode(table[i].op, c, epilogue);
         if (one.graph.nodes.empty()) continue;
-        // What a plan takes, what it takes without fast kernels, and whatever else it could take.
+        // What a plan takes, what it takes without fast kernels or in half precision, and whatever else it could take.
         struct Way {
           bool fast;
           std::string_view prefer;
@@ -114,6 +114,7 @@ Result<std::vector<KernelFinding>> CheckKernels(const std::string& device, Threa
         };
         std::vector<Way> ways{{true, ""}};
         if (epilogue.empty()) ways.push_back({false, ""});
+        if (device == "cpu") ways.push_back({true, "", Precision::kF16});
         for (const KernelRow* row : KernelsFor(table[i].op, DeviceKind::kVulkan)) {
           if (row->tier == Tier::kFast && device != "cpu") ways.push_back({true, row->name, row->precision});
         }

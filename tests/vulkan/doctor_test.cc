@@ -1,10 +1,13 @@
 // timbre doctor on the Vulkan device, and what follows from what it finds.
+#include "runtime/doctor.h"
+
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "runtime/cpu_session.h"
 #include "runtime/verdicts.h"
 #include "tests/e2e/program.h"
 #include "tests/vulkan/usable_device.h"
@@ -48,6 +51,27 @@ TEST_F(Doctor, SaysThatEveryKernelIsRightHere) {
   const std::string page = testing::ReadAll(cache_ / "page.html");
   EXPECT_NE(page.find("<td>vulkan.conv<td>"), std::string::npos) << page;
   EXPECT_EQ(page.find("class=\"wrong\">"), std::string::npos) << page;
+}
+
+// Kernels that only --precision f16 takes are examined too: those that multiply halves where the processor can.
+TEST_F(Doctor, ExaminesTheProcessorsKernelsInHalfPrecision) {
+  ThreadPool pool(1);
+  const auto findings = CheckKernels("cpu", pool, [](double) { return true; });
+  ASSERT_TRUE(findings) << findings.error().message;
+  std::set<std::string> seen;
+  for (const KernelFinding& finding : *findings) {
+    EXPECT_EQ(finding.problem, "") << finding.kernel;
+    EXPECT_GT(finding.cases, 0) << finding.kernel;
+    seen.insert(finding.kernel);
+  }
+  int halves = 0;
+  for (const KernelRow* row : AllKernels()) {
+    if (row->device != DeviceKind::kCpu || row->precision != Precision::kF16) continue;
+    if (row->op == Op::kAttention && !CpuCaps(pool, Precision::kF16).float16) continue;  // multiplies halves
+    EXPECT_TRUE(seen.contains(std::string(row->name))) << row->name;
+    ++halves;
+  }
+  EXPECT_GE(halves, 3);
 }
 
 // A kernel that was found wrong is left out, visibly; strict mode does not accept that.
