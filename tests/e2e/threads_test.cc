@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tests/e2e/program.h"
+#include "tests/parity/larsnet_folder.h"
 #include "tests/support/golden.h"
 
 namespace timbre::testing {
@@ -13,7 +14,7 @@ namespace {
 struct Work {
   std::string name;
   std::vector<std::string> words;  // the command, its model and what else it needs
-  std::string model;               // below the folder of reference cases; empty: built in
+  std::string model;               // below the folder of reference cases; empty: built in, or made here
 };
 
 class Threads : public ::testing::TestWithParam<Work> {};
@@ -26,6 +27,10 @@ TEST_P(Threads, GiveTheSameBits) {
     words.insert(words.end(), {"--model", SharedPath(work.model)});
   }
   TempFolder folder;
+  if (work.name == "larsnet") {
+    MakeLarsnetFolder(folder / "larsnet", DataPath("larsnet-small.weights.json"));
+    words.insert(words.end(), {"--model", (folder / "larsnet").string()});
+  }
   WriteTestWav(folder / "track.wav", 2.5);
   words.insert(words.end(), {"track.wav", "--sample-format", "f32", "--clip", "none", "--device", "cpu"});
   for (const std::string threads : {"1", "2", "3"}) {
@@ -50,6 +55,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Work{"mdx23c",
                            {"separate", "--config", SharedPath("goldens/mdx23c/mdx23c-tiny.yaml")},
                            "goldens/mdx23c/mdx23c-tiny.ckpt"},
+                      Work{"larsnet", {"separate"}, ""},
                       Work{"deepfilternet3", {"denoise"}, "goldens/deepfilternet/deepfilternet3.zip"},
                       Work{"gtcrn", {"denoise"}, "goldens/gtcrn/gtcrn-dns3.tar"}),
     [](const auto& test) { return test.param.name; });
