@@ -1,5 +1,6 @@
 // timbre models: what there is to compute with, and how it gets here.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
