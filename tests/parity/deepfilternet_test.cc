@@ -1,6 +1,8 @@
 // DeepFilterNet3 against its reference: every stage of the first frames, and whole signals.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/mapped_file.h"
 #include "tasks/stateful_session.h"
 #include "tests/parity/speech_support.h"

@@ -1,6 +1,8 @@
 // Tiles under way together on the Vulkan device, and batches chosen by its memory.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "graph/net.h"
 #include "runtime/verify.h"
 #include "tasks/separate.h"
