@@ -64,6 +64,7 @@ class DevicesCommand final : public Command {
     const bool taken = device.index == choice.vulkan_index;
     const std::string why_not = taken ? "" : WhyNot(device, choice.vulkan_index >= 0);
     const std::string name = fmt::format("vulkan:{}", device.index);
+    const std::string& no_matrices = device.no_cooperative_matrix;
     devices.push_back({{"device", name},
                        {"kind", device.kind()},
                        {"name", device.name},
@@ -73,7 +74,8 @@ class DevicesCommand final : public Command {
                        {"memory_mb", static_cast<double>(device.memory_total) / 1e6},
                        {"memory_free_mb", static_cast<double>(device.memory_free) / 1e6},
                        {"float16", device.float16},
-                       {"cooperative_matrix", device.cooperative_matrix},
+                       {"cooperative_matrix", static_cast<bool>(device.cooperative_matrix)},
+                       {"why_no_cooperative_matrix", no_matrices.empty() ? Report() : Report(no_matrices)},
                        {"subgroups", device.subgroups},
                        {"taken", taken},
                        {"why_not", taken ? Report() : Report(why_not)}});
@@ -82,6 +84,7 @@ class DevicesCommand final : public Command {
         device.driver_version, device.api_version, BytesText(static_cast<double>(device.memory_total)),
         BytesText(static_cast<double>(device.memory_free)), device.subgroups ? ", subgroups" : "",
         device.float16 ? ", float16" : "", device.cooperative_matrix ? ", cooperative matrices" : ""));
+    if (!no_matrices.empty()) terminal.Print("  no cooperative matrices: " + no_matrices);
     if (!taken) terminal.Print("  not taken by auto: " + why_not);
   }
 };

@@ -22,6 +22,13 @@ std::string_view NameOf(Tier tier);
 
 enum class Precision : uint8_t { kF32, kF16 };
 
+// What a subgroup's threads multiply together: rows x depth by depth x columns, halves summed up in float32.
+struct CooperativeMatrix {
+  int64_t rows = 0, columns = 0, depth = 0;
+  int64_t subgroup = 0;  // threads
+  explicit operator bool() const { return rows > 0; }
+};
+
 // What a kernel may want to know before it says that it can serve a node.
 struct DeviceCaps {
   DeviceKind kind = DeviceKind::kCpu;
@@ -29,8 +36,9 @@ struct DeviceCaps {
   std::string simd_target;  // CPU: Highway's name of the target in use
   int vector_bytes = 16;    // CPU: of that target
   Precision precision = Precision::kF32;
-  bool float16 = false;                                // arithmetic with halves
-  bool subgroups = false, cooperative_matrix = false;  // Vulkan
+  bool float16 = false;                  // arithmetic with halves
+  bool subgroups = false;                // Vulkan
+  CooperativeMatrix cooperative_matrix;  // Vulkan; false where kernels can't have any
   uint64_t max_workgroup_memory = 0;
   int64_t max_workgroup_threads = 0;    // in a row
   uint64_t memory_free = ~uint64_t{0};  // that activations and scratch may take
@@ -87,9 +95,11 @@ struct KernelRow {
   uint32_t packed_inputs = 0;
   // kF16: only for sessions that ask for it, and held to the tolerance of products of halves.
   Precision precision = Precision::kF32;
+  bool cooperative = false;  // only for devices with cooperative matrices
 
   bool Supports(const NodeRef& ref, const DeviceCaps& caps) const {
     if (precision == Precision::kF16 && caps.precision != Precision::kF16) return false;
+    if (cooperative && !caps.cooperative_matrix) return false;
     return supports == nullptr ? ref.node.epilogue.empty() : supports(ref, caps);
   }
 };

@@ -54,7 +54,8 @@ double HalfAllowance(const Graph& graph, const Node& node, std::span<const float
   switch (node.op) {
     case Op::kConv:
     case Op::kConvTranspose:
-    case Op::kLinear: relative = sum(kHalfRun); break;
+    case Op::kLinear:
+    case Op::kMatMul: relative = sum(kHalfRun); break;
     case Op::kAttention: {
       // An error of a score is one of the exponent. It is relative to what a score of independent terms would be.
       const auto& attrs = node.As<AttentionAttrs>();

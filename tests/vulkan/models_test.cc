@@ -148,6 +148,25 @@ Graph ShortHtdemucs() {
   return *std::move(graph);
 }
 
+// Near the float result, and of halves wherever a product of halves is there.
+TEST(VulkanModels, HtdemucsInHalfPrecision) {
+  TIMBRE_NEED_VULKAN();
+  if (!VulkanDevice::Open(UsableDevice()).value()->caps().float16) GTEST_SKIP() << "no half arithmetic here";
+  const int64_t messages = VulkanValidationMessages();
+  SessionOptions options;
+  options.device = UsableDeviceName();
+  options.strict = true;
+  const auto exact = RunNoise(ShortHtdemucs(), options, nullptr);
+  ASSERT_TRUE(exact) << exact.error().message;
+  options.precision = Precision::kF16;
+  const auto halves = RunNoise(ShortHtdemucs(), options, nullptr);
+  ASSERT_TRUE(halves) << halves.error().message;
+  std::printf("  %.1f dB of float32\n", RatioDb(*exact, *halves));
+  EXPECT_GE(RatioDb(*exact, *halves), 51);
+  EXPECT_LE(RatioDb(*exact, *halves), 90) << "not a half in it";
+  EXPECT_EQ(VulkanValidationMessages(), messages);
+}
+
 // Every kind of fault, in the middle and at the end: the tile still ends right, and the report says what happened.
 TEST(VulkanModels, HtdemucsSurvivesEveryKindOfFault) {
   TIMBRE_NEED_VULKAN();

@@ -103,7 +103,7 @@ TEST_P(VulkanConformance, EveryCaseAgreesWithTheOracle) {
   }
   for (const KernelRow* row : KernelsFor(op, DeviceKind::kVulkan)) {
     EXPECT_TRUE(op == Op::kReshape || (row->precision == Precision::kF16 && !(*device)->caps().float16) ||
-                served.contains(std::string(row->name)))
+                (row->cooperative && !(*device)->caps().cooperative_matrix) || served.contains(std::string(row->name)))
         << "no case shows " << row->name;
   }
   EXPECT_EQ(VulkanValidationMessages(), messages) << "the validation layers had something to say";
@@ -225,6 +225,52 @@ TEST(Vulkan, HalfPrecisionIsClose) {
   if (!VulkanDevice::Open(UsableDevice()).value()->caps().float16) GTEST_SKIP() << "no half arithmetic here";
   EXPECT_GE(SignalToErrorDb(exact, *out), 55);
   EXPECT_LE(SignalToErrorDb(exact, *out), 100) << "not a half in it";
+}
+
+// Enough rows for the tallest tiles, and columns for each breadth of them, with edges; the cases of conformance are
+// smaller. On cooperative matrices where the device has them, without being asked for them.
+TEST(Vulkan, LargeProductsOfHalvesAreRight) {
+  TIMBRE_NEED_VULKAN();
+  const DeviceCaps caps = VulkanDevice::Open(UsableDevice()).value()->caps();
+  if (!caps.float16) GTEST_SKIP() << "no half arithmetic here";
+  const int64_t messages = VulkanValidationMessages();
+  constexpr int64_t kRows = 12301;
+  auto weights = RandomWeights(11);
+  GraphBuilder builder("large", *weights);
+  const Net net(builder);
+  Value y = Glu((net / "a").Conv("conv", builder.Input("x", {1, kRows, 24}), {.out = 200, .kernel = 3, .pad = 1}));
+  y = Gelu((net / "b").Linear("linear", y, 40));
+  y = (net / "c").Linear("linear", y, 28);
+  builder.Output("y", (net / "d").Linear("linear", y, 16));
+  auto graph = builder.Finish();
+  ASSERT_TRUE(graph) << graph.error().message;
+  std::vector<float> x(kRows * 24), results[2];
+  for (size_t i = 0; i < x.size(); ++i) x[i] = FormulaValue(13, i, -1, 2);
+  for (const bool vulkan : {false, true}) {
+    ThreadPool pool(1);
+    SessionOptions options;
+    options.device = vulkan ? UsableDeviceName() : "cpu";
+    options.precision = vulkan ? Precision::kF16 : Precision::kF32;
+    options.verify = options.strict = vulkan;
+    auto session = MakeSession(*graph, options, pool, nullptr);
+    ASSERT_TRUE(session) << session.error().message;
+    results[vulkan].resize(kRows * 16);
+    const float* const in[] = {x.data()};
+    float* const out[] = {results[vulkan].data()};
+    const Status ran = (*session)->Run(in, out);
+    ASSERT_TRUE(ran) << ran.error().message;
+    if (!vulkan) continue;
+    int products = 0;
+    for (const NodeTiming& row : (*session)->Profile()) {
+      if (row.op != "conv" && row.op != "linear") continue;
+      EXPECT_TRUE(row.kernel.ends_with(caps.cooperative_matrix ? "_cooperative" : "_f16")) << row.kernel;
+      ++products;
+    }
+    EXPECT_EQ(products, 4);
+  }
+  EXPECT_GE(SignalToErrorDb(results[0], results[1]), 55);
+  EXPECT_LE(SignalToErrorDb(results[0], results[1]), 100) << "not a half in it";
+  EXPECT_EQ(VulkanValidationMessages(), messages) << "the validation layers had something to say";
 }
 
 // Weights that come as halves take half the memory, and the result is that of the same numbers as floats.

@@ -19,8 +19,10 @@ MatMulSizes SizesOf(const NodeRef& ref) {
   return {y.elements() / (y[-2] * y[-1]), y[-2], depth, y[-1]};
 }
 template <Variant kVariant>
-bool MatMulWide(const MatMulSizes& s, const DeviceCaps& caps) {
-  return kVariant.wide || (kVariant.halves && WorthWide(s.batch * s.rows, s.columns, caps));
+std::optional<Tile> MatMulTile(const MatMulSizes& s, const DeviceCaps& caps) {
+  if (kVariant.cooperative) return CooperativeTile(s.batch * s.rows, s.columns, caps);
+  const bool wide = kVariant.wide || (kVariant.halves && WorthWide(s.batch * s.rows, s.columns, caps));
+  return TileFor(s.columns, caps, wide);
 }
 template <Variant kVariant>
 bool MatMulFits(const NodeRef& ref, const DeviceCaps& caps) {
@@ -30,9 +32,10 @@ bool MatMulFits(const NodeRef& ref, const DeviceCaps& caps) {
     return false;
   const MatMulSizes s = SizesOf(ref);
   if (kVariant.wide && !caps.any_size && !WorthWide(s.batch * s.rows, s.columns, caps)) return false;
-  const Tile tile = TileFor(s.columns, caps, MatMulWide<kVariant>(s, caps));
-  return s.depth >= kNarrowest && s.batch <= kWidestGrid && tile.Down(s.rows) <= kWidestGrid &&
-         tile.Across(s.columns) <= kWidestGrid;
+  if (kVariant.cooperative && !caps.any_size && !WorthCooperative(s.rows, s.depth, s.columns, caps)) return false;
+  const std::optional<Tile> tile = MatMulTile<kVariant>(s, caps);
+  return tile && s.depth >= kNarrowest && s.batch <= kWidestGrid && tile->Down(s.rows) <= kWidestGrid &&
+         tile->Across(s.columns) <= kWidestGrid;
 }
 template <Variant kVariant>
 Status RecordMatMul(const VulkanCall& call) {
@@ -42,11 +45,13 @@ Status RecordMatMul(const VulkanCall& call) {
   Push push;
   push.I(s.rows).I(s.depth).I(s.columns).I(linear ? 0 : s.rows * s.depth);
   push.I(a.transpose_b).I(linear && Has(call, 2)).F(a.scale);
-  const Tile tile = TileFor(s.columns, call.caps, MatMulWide<kVariant>(s, call.caps));
+  const Tile tile = *MatMulTile<kVariant>(s, call.caps);
+  const Shader& shader = FindShader(kVariant.cooperative ? "cooperative/matmul"
+                                    : kVariant.halves    ? "fast/matmul_f16"
+                                                         : "fast/matmul");
   const BufferRange bindings[] = {call.in[linear ? 1 : 0], call.in[linear ? 0 : 1],
                                   linear ? Input(call, 2) : BufferRange{}, call.out[0]};
-  return call.recorder.Dispatch(FindShader(kVariant.halves ? "fast/matmul_f16" : "fast/matmul"), bindings,
-                                tile.constants(), push,
+  return call.recorder.Dispatch(shader, bindings, tile.constants, push,
                                 {static_cast<uint32_t>(tile.Across(s.columns)),
                                  static_cast<uint32_t>(tile.Down(s.rows)), static_cast<uint32_t>(s.batch)});
 }
@@ -246,10 +251,14 @@ constexpr KernelRow Fast(Op op, std::string_view name, bool (*supports)(const No
 }
 
 const KernelRow kRows[] = {
+    {Op::kLinear, DeviceKind::kVulkan, Tier::kFast, "vulkan.linear_axis2_cooperative", 1, MatMulFits<kCooperativeTiles>,
+     VulkanRecord(RecordMatMul<kCooperativeTiles>), nullptr, nullptr, 0, Precision::kF16, true},
     {Op::kLinear, DeviceKind::kVulkan, Tier::kFast, "vulkan.linear_axis2_f16", 1, MatMulFits<kHalfTiles>,
      VulkanRecord(RecordMatMul<kHalfTiles>), nullptr, nullptr, 0, Precision::kF16},
     Fast(Op::kLinear, "vulkan.linear_axis2_wide", MatMulFits<kWideTiles>, RecordMatMul<kWideTiles>),
     Fast(Op::kLinear, "vulkan.linear_axis2", MatMulFits<kPlainTiles>, RecordMatMul<kPlainTiles>),
+    {Op::kMatMul, DeviceKind::kVulkan, Tier::kFast, "vulkan.matmul_cooperative", 1, MatMulFits<kCooperativeTiles>,
+     VulkanRecord(RecordMatMul<kCooperativeTiles>), nullptr, nullptr, 0, Precision::kF16, true},
     Fast(Op::kMatMul, "vulkan.matmul_wide", MatMulFits<kWideTiles>, RecordMatMul<kWideTiles>),
     Fast(Op::kMatMul, "vulkan.matmul", MatMulFits<kPlainTiles>, RecordMatMul<kPlainTiles>),
     Fast(Op::kAttention, "vulkan.attention", AttentionFits, RecordAttention),

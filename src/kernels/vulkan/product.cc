@@ -2,11 +2,12 @@
 #include "kernels/vulkan/product.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace timbre {
 namespace {
 
-// What product.comp applies to a result before it is stored.
+// What product_parts.glsl applies to a result before it is stored.
 struct Finish {
   bool gated = false, slope_per_channel = false;
   uint32_t steps = 0;
@@ -53,7 +54,7 @@ bool ReadFinish(const NodeRef& ref, Finish& finish) {
   return true;
 }
 
-// One dispatch of product.comp.
+// One dispatch of a shader with product_parts.glsl.
 struct Product {
   std::array<int64_t, 3> taps{1, 1, 1}, stride{1, 1, 1}, dilation{1, 1, 1}, out_step{1, 1, 1};
   std::array<int64_t, 3> row_size{1, 1, 1}, in_size{1, 1, 1}, out_size{1, 1, 1}, offset{}, start{};
@@ -69,6 +70,10 @@ struct ProductPlan {
   Tile tile;
   bool transposed = false;  // weight [in, out / groups, taps] instead of [out, in / groups, taps]
   int64_t width() const { return in_c / groups; }
+  int64_t rows() const {  // of the phase with the most
+    const Product& p = phases.front();
+    return batch * p.row_size[0] * p.row_size[1] * p.row_size[2];
+  }
   int64_t weights(int64_t columns) const {
     int64_t taps = 0;
     for (const Product& p : phases) taps += p.all_taps();
@@ -139,22 +144,26 @@ ProductPlan ShapeOf(const NodeRef& ref) {
   return plan;
 }
 
-ProductPlan PlanOf(const NodeRef& ref, const DeviceCaps& caps, bool wide) {
+// Without a tile where the variant has none that fits.
+template <Variant kVariant>
+ProductPlan PlanOf(const NodeRef& ref, const DeviceCaps& caps) {
   ProductPlan plan = ShapeOf(ref);
-  plan.tile = TileFor(plan.out_c / plan.groups, caps, wide);
+  const int64_t columns = plan.out_c / plan.groups;
+  if (kVariant.cooperative) {
+    plan.tile = CooperativeTile(plan.rows(), columns, caps).value_or(Tile{});
+  } else {
+    // Halves are 4 x 4 or 8 x 8, as one or the other is worth it.
+    plan.tile = TileFor(columns, caps, kVariant.wide || (kVariant.halves && WorthWide(plan.rows(), columns, caps)));
+  }
   return plan;
 }
 
-bool NodeWorthWide(const NodeRef& ref, const DeviceCaps& caps) {
-  const ProductPlan plan = ShapeOf(ref);
-  const Product& p = plan.phases.front();
-  return WorthWide(plan.batch * p.row_size[0] * p.row_size[1] * p.row_size[2], plan.out_c / plan.groups, caps);
-}
-
-// Halves are 4 x 4 or 8 x 8, as one or the other is worth it.
 template <Variant kVariant>
-bool Wide(const NodeRef& ref, const DeviceCaps& caps) {
-  return kVariant.wide || (kVariant.halves && NodeWorthWide(ref, caps));
+bool WorthIt(const ProductPlan& plan, const DeviceCaps& caps) {
+  const int64_t columns = plan.out_c / plan.groups;
+  if (kVariant.cooperative)
+    return WorthCooperative(plan.rows(), plan.phases.front().all_taps() * plan.width(), columns, caps);
+  return !kVariant.wide || WorthWide(plan.rows(), columns, caps);
 }
 
 template <Variant kVariant>
@@ -163,8 +172,8 @@ bool ProductFits(const NodeRef& ref, const DeviceCaps& caps) {
   Finish finish;
   if (!ref.constant(1) || !ReadFinish(ref, finish)) return false;
   if (ref.node.op == Op::kLinear && ref.attrs<LinearAttrs>().axis != -1) return false;
-  if (kVariant.wide && !caps.any_size && !NodeWorthWide(ref, caps)) return false;
-  const ProductPlan plan = PlanOf(ref, caps, Wide<kVariant>(ref, caps));
+  const ProductPlan plan = PlanOf<kVariant>(ref, caps);
+  if (plan.tile.rows == 0 || (!caps.any_size && !WorthIt<kVariant>(plan, caps))) return false;
   if (finish.gated && (plan.groups > 1 || plan.out_c % 2 != 0)) return false;
   const int64_t columns = plan.columns(finish.gated);
   if (columns < kNarrowest || plan.width() * plan.kernel[0] * plan.kernel[1] * plan.kernel[2] < kNarrowest)
@@ -187,10 +196,11 @@ bool AreHalves(const HostTensor& weight) {
   return std::all_of(bits, bits + weight.shape.elements(),
                      [](uint16_t h) { return (h & 0x7c00) != 0 || (h & 0x7fff) == 0; });
 }
-// A few weights are not worth it.
+// A few weights are not worth it, where a shader takes floats too.
 template <Variant kVariant>
 bool Halved(const NodeRef& ref, int64_t weights) {
   constexpr int64_t kFew = 64;
+  if (kVariant.cooperative) return true;
   return weights > kFew && (kVariant.halves || AreHalves(ref.value(1)));
 }
 
@@ -239,17 +249,17 @@ template <Variant kVariant>
 Result<AlignedBytes> PackProduct(const NodeRef& ref, const DeviceCaps& caps) {
   Finish finish;
   ReadFinish(ref, finish);
-  return PackPlan<kVariant>(ref, PlanOf(ref, caps, Wide<kVariant>(ref, caps)), finish);
+  return PackPlan<kVariant>(ref, PlanOf<kVariant>(ref, caps), finish);
 }
 
 template <Variant kVariant>
 std::vector<uint32_t> Constants(const NodeRef& ref, const ProductPlan& plan, int64_t columns) {
-  std::vector<uint32_t> constants = plan.tile.constants();
-  constants.push_back(Halved<kVariant>(ref, plan.weights(columns)));
+  std::vector<uint32_t> constants = plan.tile.constants;
+  if (!kVariant.cooperative) constants.push_back(Halved<kVariant>(ref, plan.weights(columns)));
   return constants;
 }
 
-// What product.glsl is pushed for one dispatch.
+// What product_parts.glsl is pushed for one dispatch.
 struct Dispatched {
   int64_t rows, depth, columns, first_weight, in_c, out_c, flags, steps;
   float alpha = 0, beta = 0;
@@ -269,13 +279,15 @@ template <Variant kVariant>
 Status RecordProduct(const VulkanCall& call) {
   Finish finish;
   ReadFinish(call.ref, finish);
-  const ProductPlan plan = PlanOf(call.ref, call.caps, Wide<kVariant>(call.ref, call.caps));
+  const ProductPlan plan = PlanOf<kVariant>(call.ref, call.caps);
   const int64_t columns = plan.columns(finish.gated);
   const auto input = [&](int i) { return i < 0 ? BufferRange{} : call.in[i]; };
   const int64_t flags = (Has(call, 2) && call.ref.node.inputs[2] != kNoTensor ? 1 : 0) | (finish.gated ? 2 : 0) |
                         (finish.slope_per_channel ? 4 : 0) | static_cast<int64_t>(finish.unary.fn) << 8;
   const std::vector<uint32_t> constants = Constants<kVariant>(call.ref, plan, columns);
-  const Shader& shader = FindShader(kVariant.halves ? "fast/product_f16" : "fast/product");
+  const Shader& shader = FindShader(kVariant.cooperative ? "cooperative/product"
+                                    : kVariant.halves    ? "fast/product_f16"
+                                                         : "fast/product");
   int64_t first_weight = 0;
   for (const Product& p : plan.phases) {
     const int64_t rows = plan.batch * p.row_size[0] * p.row_size[1] * p.row_size[2];
@@ -307,7 +319,7 @@ struct PlanesPlan {
 
 PlanesPlan PlanesOf(const NodeRef& ref, const DeviceCaps& caps) {
   constexpr uint64_t kLeastRange = uint64_t{1} << 27;  // what a binding spans on every device
-  PlanesPlan planes{PlanOf(ref, caps, false)};
+  PlanesPlan planes{PlanOf<kPlainTiles>(ref, caps)};
   const Product whole = planes.product.phases.front();
   planes.product.phases.clear();
   for (int64_t tap = 0; tap < whole.taps[0]; ++tap) {
@@ -409,17 +421,21 @@ constexpr KernelRow Row(Op op, std::string_view name) {
           nullptr,
           PackProduct<kVariant>,
           0b10,
-          kVariant.halves ? Precision::kF16 : Precision::kF32};
+          kVariant.halves ? Precision::kF16 : Precision::kF32,
+          kVariant.cooperative};
 }
 const KernelRow kRows[] = {
+    Row<kCooperativeTiles>(Op::kConv, "vulkan.conv_cooperative"),
     Row<kHalfTiles>(Op::kConv, "vulkan.conv_f16"),
     Row<kWideTiles>(Op::kConv, "vulkan.conv_wide"),
     Row<kPlainTiles>(Op::kConv, "vulkan.conv"),
     {Op::kConv, DeviceKind::kVulkan, Tier::kFast, kPlanes, 1, PlanesFit, VulkanRecord(RecordPlanes), nullptr,
      PackPlanes, 0b10},
+    Row<kCooperativeTiles>(Op::kConvTranspose, "vulkan.conv_transpose_cooperative"),
     Row<kHalfTiles>(Op::kConvTranspose, "vulkan.conv_transpose_f16"),
     Row<kWideTiles>(Op::kConvTranspose, "vulkan.conv_transpose_wide"),
     Row<kPlainTiles>(Op::kConvTranspose, "vulkan.conv_transpose"),
+    Row<kCooperativeTiles>(Op::kLinear, "vulkan.linear_cooperative"),
     Row<kHalfTiles>(Op::kLinear, "vulkan.linear_f16"),
     Row<kWideTiles>(Op::kLinear, "vulkan.linear_wide"),
     Row<kPlainTiles>(Op::kLinear, "vulkan.linear"),
@@ -433,12 +449,44 @@ Status RecordPlainProduct(const VulkanCall& call, const BufferRange& x, const Bu
   p.row_size = p.in_size = p.out_size = {1, 1, rows};
   const Push push = PushOf(p, {rows, depth, columns, 0, depth, columns, 1, 0});
   const Tile tile = TileFor(columns, call.caps, WorthWide(rows, columns, call.caps));
-  std::vector<uint32_t> constants = tile.constants();
+  std::vector<uint32_t> constants = tile.constants;
   constants.push_back(0);  // weights are floats
   const BufferRange bindings[] = {x, weight, bias, {}, {}, {}, y};
   return call.recorder.Dispatch(
       FindShader("fast/product"), bindings, constants, push,
       {static_cast<uint32_t>(tile.Down(rows)), static_cast<uint32_t>(tile.Across(columns)), 1});
+}
+
+std::optional<Tile> CooperativeTile(int64_t rows, int64_t columns, const DeviceCaps& caps) {
+  const CooperativeMatrix& matrix = caps.cooperative_matrix;
+  if (!matrix) return std::nullopt;
+  const int64_t subgroups = kThreads / matrix.subgroup;
+  for (const int64_t height : {128, 64}) {
+    const int64_t breadth = columns <= 16 ? 16 : columns <= 32 ? 32 : columns <= 64 || height == 64 ? 64 : 128;
+    Tile tile{height, breadth};
+    if (height > 64 && tile.Down(rows) * tile.Across(columns) < kFilled) continue;
+    if (height % matrix.rows != 0 || breadth % matrix.columns != 0) continue;
+    // All of these are powers of two. Each subgroup owns as few matrices as there can be, in a block as square as can
+    // be.
+    const int64_t below = height / matrix.rows, beside = breadth / matrix.columns;
+    int64_t tall = below, broad = beside, down = 1, across = 1;
+    for (int64_t a = 1; a <= std::min(beside, subgroups); a *= 2) {
+      const int64_t d = std::min(below, subgroups / a), t = below / d, b = beside / a;
+      if (std::pair(t * b, t + b) < std::pair(tall * broad, tall + broad))
+        std::tie(tall, broad, down, across) = std::tuple(t, b, d, a);
+    }
+    for (const int64_t slice : {32, 16}) {
+      const int64_t factors = height * (slice + 8) + slice * (breadth + 8);
+      const int64_t sums = down * across * matrix.rows * matrix.columns, places = height * 5;
+      if (slice % matrix.depth != 0 ||
+          static_cast<uint64_t>(factors * 2 + (sums + places) * 4) > caps.max_workgroup_memory)
+        continue;
+      for (const int64_t value : {matrix.rows, matrix.columns, matrix.depth, slice, tall, broad, down, across})
+        tile.constants.push_back(static_cast<uint32_t>(value));
+      return tile;
+    }
+  }
+  return std::nullopt;
 }
 
 bool BindsParts(const KernelRow& row) { return row.name == kPlanes; }

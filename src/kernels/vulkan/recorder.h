@@ -22,8 +22,10 @@ struct BufferRange {
 struct Shader {
   std::string_view name;
   std::span<const uint32_t> spirv;
+  bool cooperative = false;  // on cooperative matrices: its subgroups are full, and of the size that DeviceCaps has
 };
-// The shader compiled from kernels/vulkan/shaders/NAME.comp; an empty one where there is none.
+// The shader compiled from kernels/vulkan/shaders/NAME.comp; an empty one where there is none, as of those on
+// cooperative matrices where glslc did not know them.
 const Shader& FindShader(std::string_view name);
 std::span<const Shader> AllShaders();
 

@@ -212,6 +212,65 @@ int ComputeFamily(VkPhysicalDevice device) {
   return -1;
 }
 
+// The shape that kernels take, or why_not where there is none: halves summed up in float32 by full subgroups of a size
+// that the pipeline asks for. That is the smallest there is, for which AMD's and Intel's matrix instructions are made.
+CooperativeMatrix FindCooperativeMatrix(VkPhysicalDevice device, [[maybe_unused]] bool float16,
+                                        [[maybe_unused]] bool memory_model, std::string& why_not) {
+  why_not = "its driver has none";
+  if (!HasExtension(device, "VK_KHR_cooperative_matrix")) return {};
+  why_not = "not built in, for want of a newer glslc or newer Vulkan headers";
+#ifndef VK_KHR_cooperative_matrix
+  return {};
+#else
+  const std::span<const Shader> shaders = AllShaders();
+  if (std::none_of(shaders.begin(), shaders.end(), [](const Shader& s) { return s.cooperative; })) return {};
+  const Instance& vk = TheInstance();
+  why_not = "its driver lacks what goes with them";
+  const auto shapes_of = reinterpret_cast<PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR>(
+      vk.get(vk.handle, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR"));
+  if (shapes_of == nullptr || !float16 || !memory_model ||
+      !HasExtension(device, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME))
+    return {};
+  VkPhysicalDeviceSubgroupSizeControlFeaturesEXT sizes{
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT};
+  VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrices{
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR, &sizes};
+  VkPhysicalDeviceFeatures2 features{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, &matrices};
+  vk.GetPhysicalDeviceFeatures2(device, &features);
+  VkPhysicalDeviceSubgroupSizeControlPropertiesEXT subgroup{
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES_EXT};
+  VkPhysicalDeviceCooperativeMatrixPropertiesKHR stages{
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_PROPERTIES_KHR, &subgroup};
+  VkPhysicalDeviceProperties2 properties{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, &stages};
+  vk.GetPhysicalDeviceProperties2(device, &properties);
+  constexpr uint32_t kThreads = 256;  // of a workgroup
+  if (!matrices.cooperativeMatrix || !sizes.subgroupSizeControl || !sizes.computeFullSubgroups ||
+      !(stages.cooperativeMatrixSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) ||
+      !(subgroup.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) || subgroup.minSubgroupSize > kThreads ||
+      kThreads / subgroup.minSubgroupSize > subgroup.maxComputeWorkgroupSubgroups)
+    return {};
+
+  uint32_t count = 0;
+  shapes_of(device, &count, nullptr);
+  std::vector<VkCooperativeMatrixPropertiesKHR> shapes(count, {VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR});
+  shapes_of(device, &count, shapes.data());
+  CooperativeMatrix best;
+  for (const VkCooperativeMatrixPropertiesKHR& s : shapes) {
+    // Smaller ones' lines are shorter than memory is read at once; of larger ones a tile holds too few for all of a
+    // workgroup's subgroups.
+    const auto fits = [](uint32_t size) { return size == 8 || size == 16; };
+    if (s.scope != VK_SCOPE_SUBGROUP_KHR || s.AType != VK_COMPONENT_TYPE_FLOAT16_KHR ||
+        s.BType != VK_COMPONENT_TYPE_FLOAT16_KHR || s.CType != VK_COMPONENT_TYPE_FLOAT32_KHR ||
+        s.ResultType != VK_COMPONENT_TYPE_FLOAT32_KHR || !fits(s.MSize) || !fits(s.NSize) || !fits(s.KSize) ||
+        s.MSize * s.NSize * s.KSize <= best.rows * best.columns * best.depth)
+      continue;
+    best = {s.MSize, s.NSize, s.KSize, subgroup.minSubgroupSize};
+  }
+  why_not = best ? "" : "its driver has none of halves summed up in float32, 8 or 16 a side";
+  return best;
+#endif
+}
+
 VulkanDeviceInfo Describe(VkPhysicalDevice device, int index) {
   const Instance& vk = TheInstance();
   VkPhysicalDeviceSubgroupProperties subgroup{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES};
@@ -236,7 +295,8 @@ VulkanDeviceInfo Describe(VkPhysicalDevice device, int index) {
   VkPhysicalDeviceFeatures2 features{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, &features12};
   vk.GetPhysicalDeviceFeatures2(device, &features);
   info.float16 = features12.shaderFloat16;
-  info.cooperative_matrix = HasExtension(device, "VK_KHR_cooperative_matrix");
+  info.cooperative_matrix =
+      FindCooperativeMatrix(device, info.float16, features12.vulkanMemoryModel, info.no_cooperative_matrix);
 
   VkPhysicalDeviceMemoryBudgetPropertiesEXT budget{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
   VkPhysicalDeviceMemoryProperties2 memory{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2};
@@ -573,6 +633,21 @@ Status VulkanDevice::Create(int index) {
   VkDeviceCreateInfo create{VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &features};
   create.queueCreateInfoCount = 1;
   create.pQueueCreateInfos = &queue;
+#ifdef VK_KHR_cooperative_matrix
+  const char* const extensions[] = {VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME,
+                                    VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME};
+  VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrices{
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR};
+  VkPhysicalDeviceSubgroupSizeControlFeaturesEXT sizes{
+      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT, &matrices};
+  if (info_.cooperative_matrix) {
+    matrices.cooperativeMatrix = sizes.subgroupSizeControl = sizes.computeFullSubgroups = VK_TRUE;
+    features.vulkanMemoryModel = VK_TRUE;
+    features.pNext = &sizes;
+    create.enabledExtensionCount = static_cast<uint32_t>(std::size(extensions));
+    create.ppEnabledExtensionNames = extensions;
+  }
+#endif
   TIMBRE_CHECK(Check(instance.CreateDevice(physical_, &create, nullptr, &device_), "be opened"));
   vk_ = std::make_unique<Functions>();
 #define TIMBRE_LOAD(entry)                                                                        \
@@ -718,6 +793,13 @@ Result<VkPipeline> VulkanDevice::Pipeline(const Shader& shader, std::span<const 
                 module,
                 "main",
                 &constants};
+  VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT subgroup{
+      VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO_EXT};
+  if (shader.cooperative) {
+    subgroup.requiredSubgroupSize = static_cast<uint32_t>(caps_.cooperative_matrix.subgroup);
+    info.stage.pNext = &subgroup;
+    info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT;
+  }
   info.layout = layout_;
   VkPipeline pipeline = VK_NULL_HANDLE;
   const VkResult result = vk_->CreateComputePipelines(device_, cache_, 1, &info, nullptr, &pipeline);

@@ -24,8 +24,10 @@ struct VulkanDeviceInfo {
   std::string name, driver, driver_version, api_version;
   VkPhysicalDeviceType type = VK_PHYSICAL_DEVICE_TYPE_OTHER;
   uint64_t memory_total = 0, memory_free = 0;  // of the largest device-local heap; free as far as the driver says
-  bool float16 = false, cooperative_matrix = false, subgroups = false;
-  std::string unusable;  // why it can't be used; empty where it can
+  bool float16 = false, subgroups = false;
+  CooperativeMatrix cooperative_matrix;
+  std::string no_cooperative_matrix;  // why kernels can have none; empty where they can
+  std::string unusable;               // why it can't be used; empty where it can
 
   bool software() const { return type == VK_PHYSICAL_DEVICE_TYPE_CPU; }
   // How long the device may take over one submission before it counts as hung: TIMBRE_VULKAN_TIMEOUT, else 60; for a
