@@ -148,7 +148,8 @@ Graph ShortHtdemucs() {
   return *std::move(graph);
 }
 
-// Near the float result, and of halves wherever a product of halves is there.
+// Near the float result: the floor is 3 dB below what Mesa's software driver gives, with cooperative matrices and
+// without.
 TEST(VulkanModels, HtdemucsInHalfPrecision) {
   TIMBRE_NEED_VULKAN();
   if (!VulkanDevice::Open(UsableDevice()).value()->caps().float16) GTEST_SKIP() << "no half arithmetic here";
@@ -162,7 +163,7 @@ TEST(VulkanModels, HtdemucsInHalfPrecision) {
   const auto halves = RunNoise(ShortHtdemucs(), options, nullptr);
   ASSERT_TRUE(halves) << halves.error().message;
   std::printf("  %.1f dB of float32\n", RatioDb(*exact, *halves));
-  EXPECT_GE(RatioDb(*exact, *halves), 51);
+  EXPECT_GE(RatioDb(*exact, *halves), 62);
   EXPECT_LE(RatioDb(*exact, *halves), 90) << "not a half in it";
   EXPECT_EQ(VulkanValidationMessages(), messages);
 }

@@ -59,18 +59,36 @@ Status RecordMatMul(const VulkanCall& call) {
 // ---- attention
 
 constexpr int64_t kQueries = 32;  // of a workgroup
-int64_t HeadWidth(const NodeRef& ref) { return (ref.in(0)[2] / ref.attrs<AttentionAttrs>().heads + 7) / 8 * 8; }
-bool AttentionFits(const NodeRef& ref, const DeviceCaps& caps) {
-  const int64_t width = HeadWidth(ref);
-  return ref.node.epilogue.empty() && width <= 128 && ref.in(0)[0] <= kWidestGrid &&
-         static_cast<uint64_t>(3 * 32 * (width + 1) + 32 * 33) * 4 <= caps.max_workgroup_memory;
+int64_t HeadWidth(const NodeRef& ref) { return ref.in(0)[2] / ref.attrs<AttentionAttrs>().heads; }
+template <Variant kVariant>
+int64_t PaddedWidth(const NodeRef& ref) {
+  constexpr int64_t kMultiple = kVariant.cooperative ? 16 : 8;
+  return (HeadWidth(ref) + kMultiple - 1) / kMultiple * kMultiple;
 }
+template <Variant kVariant>
+bool AttentionFits(const NodeRef& ref, const DeviceCaps& caps) {
+  if (kVariant.cooperative && !caps.any_size && !WorthCooperative(ref.in(0)[1], HeadWidth(ref), ref.in(1)[1], caps))
+    return false;
+  const int64_t width = PaddedWidth<kVariant>(ref);
+  const int64_t words =
+      kVariant.cooperative ? 32 * (width + 8) + 16 * 40 + 32 * 36 + 32 * (width + 4) : 3 * 32 * (width + 1) + 32 * 33;
+  return ref.node.epilogue.empty() && width <= 128 && ref.in(0)[0] <= kWidestGrid &&
+         static_cast<uint64_t>(words) * 4 <= caps.max_workgroup_memory;
+}
+template <Variant kVariant>
 Status RecordAttention(const VulkanCall& call) {
   const auto& a = call.ref.attrs<AttentionAttrs>();
   const Shape &q = call.ref.in(0), &k = call.ref.in(1);
-  const uint32_t width[] = {static_cast<uint32_t>(HeadWidth(call.ref))};
+  const CooperativeMatrix& matrix = call.caps.cooperative_matrix;
+  std::vector<uint32_t> constants;
+  if (kVariant.cooperative) {
+    for (const int64_t side : {matrix.rows, matrix.columns, matrix.depth})
+      constants.push_back(static_cast<uint32_t>(side));
+  }
+  constants.push_back(static_cast<uint32_t>(PaddedWidth<kVariant>(call.ref)));
   const BufferRange bindings[] = {call.in[0], call.in[1], call.in[2], call.out[0]};
-  return call.recorder.Dispatch(FindShader("fast/attention"), bindings, width,
+  const Shader& shader = FindShader(kVariant.cooperative ? "cooperative/attention" : "fast/attention");
+  return call.recorder.Dispatch(shader, bindings, constants,
                                 Push().I(q[1]).I(k[1]).I(q[2]).I(a.heads).I(a.causal).F(a.scale),
                                 {static_cast<uint32_t>((q[1] + kQueries - 1) / kQueries),
                                  static_cast<uint32_t>(a.heads), static_cast<uint32_t>(q[0])});
@@ -261,7 +279,10 @@ const KernelRow kRows[] = {
      VulkanRecord(RecordMatMul<kCooperativeTiles>), nullptr, nullptr, 0, Precision::kF16, true},
     Fast(Op::kMatMul, "vulkan.matmul_wide", MatMulFits<kWideTiles>, RecordMatMul<kWideTiles>),
     Fast(Op::kMatMul, "vulkan.matmul", MatMulFits<kPlainTiles>, RecordMatMul<kPlainTiles>),
-    Fast(Op::kAttention, "vulkan.attention", AttentionFits, RecordAttention),
+    {Op::kAttention, DeviceKind::kVulkan, Tier::kFast, "vulkan.attention_cooperative", 1,
+     AttentionFits<kCooperativeTiles>, VulkanRecord(RecordAttention<kCooperativeTiles>), nullptr, nullptr, 0,
+     Precision::kF16, true},
+    Fast(Op::kAttention, "vulkan.attention", AttentionFits<kPlainTiles>, RecordAttention<kPlainTiles>),
     Fast(Op::kStft, "vulkan.stft", TransformFits, RecordStft, nullptr, PackRoots),
     Fast(Op::kIstft, "vulkan.istft", TransformFits, RecordIstft, FrameBytes, PackRoots),
     Fast(Op::kBinary, "vulkan.binary", BinaryFits, RecordBinary),

@@ -1,7 +1,7 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
-#include "cooperative.glsl"
+#include "cooperative_tile.glsl"
 #include "matmul_parts.glsl"
 
 void main() {

@@ -1,7 +1,7 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
-#include "cooperative.glsl"
+#include "cooperative_tile.glsl"
 #include "product_parts.glsl"
 // Weights are halves. A gated layer's columns are values and their gates in turn.
 shared ivec4 origin[kRows];

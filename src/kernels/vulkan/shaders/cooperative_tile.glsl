@@ -1,22 +1,15 @@
-// A tile of a matrix product on cooperative matrices: halves, summed up in float32. Slices of both factors pass through
-// shared memory; each subgroup owns kTall x kBroad matrices of sums, and reads a slice of its rows and of its columns for
-// all of them. Subgroups must be full; those beyond kDown x kAcross only help to load. Where an element of a matrix lies
-// in a subgroup is the device's own affair: results pass through shared memory too, a matrix at a time.
-#extension GL_KHR_cooperative_matrix : require
-#extension GL_KHR_memory_scope_semantics : require
-#extension GL_KHR_shader_subgroup_basic : require
+// A tile of a matrix product on cooperative matrices. Slices of both factors pass through shared memory; each subgroup owns
+// kTall x kBroad matrices of sums, and reads a slice of its rows and of its columns for all of them. Subgroups beyond
+// kDown x kAcross only help to load. Results pass through shared memory a matrix at a time.
+#include "cooperative_matrix.glsl"
 #extension GL_EXT_control_flow_attributes : require
-#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
-layout(constant_id = 0) const uint kM = 16u;  // a matrix of sums is kM x kN, made of kM x kK and kK x kN
-layout(constant_id = 1) const uint kN = 16u;
-layout(constant_id = 2) const uint kK = 16u;
 layout(constant_id = 3) const uint kSlice = 32u;  // a multiple of kK, and even
 layout(constant_id = 4) const uint kTall = 2u;
 layout(constant_id = 5) const uint kBroad = 2u;
 layout(constant_id = 6) const uint kDown = 2u;  // subgroups
 layout(constant_id = 7) const uint kAcross = 2u;
 const uint kRows = kM * kTall * kDown, kColumns = kN * kBroad * kAcross;
-// In pairs; four more keep lines on multiples of 16 bytes, which loads ask for, and out of each other's banks.
+// In pairs; four more keep lines out of each other's banks.
 const uint kLineA = kSlice / 2u + 4u, kLineB = kColumns / 2u + 4u;
 shared f16vec2 slice_a[kRows * kLineA];   // [row][k]
 shared f16vec2 slice_b[kSlice * kLineB];  // [k][column]
