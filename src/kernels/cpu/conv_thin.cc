@@ -273,8 +273,8 @@ void FewOutputsT(const GemmTap* taps, int64_t tap_count, const float* x, int64_t
       FewOutputsLine<kCount>(taps, tap_count, x, step, w + o * of_chunk, channels, bias + o, positions, y + o, y_ld);
     };
     switch (std::min<int64_t>(kMostOutputs, outputs - o)) {
-      // NOLINTNEXTLINE(bugprone-branch-clone): where kMostOutputs is less, the last ones are alike
       case 1: run.template operator()<1>(); break;
+      // NOLINTNEXTLINE(bugprone-branch-clone): where kMostOutputs is less, the last ones are alike
       case 2: run.template operator()<2>(); break;
       case 3: run.template operator()<std::min(3, kMostOutputs)>(); break;
       case 4: run.template operator()<std::min(4, kMostOutputs)>(); break;
