@@ -147,8 +147,10 @@ TEST(FaultSweep, ThroughTheProgram) {
   } else {
     std::cerr << "SKIPPED for want of a Vulkan driver: faults of the Vulkan device\n";
   }
-  const Environment environment({{"TIMBRE_VULKAN_TIMEOUT", "1"}, {"TIMBRE_VULKAN_VALIDATION", "0"}});
   for (const auto& [device, fault] : table) {
+    std::map<std::string, std::string> variables{{"TIMBRE_VULKAN_VALIDATION", "0"}};
+    if (fault.starts_with("hang")) variables.merge(Hung());
+    const Environment environment(variables);
     const TinySong::Outcome outcome = song.Separate(device, {"--inject", fault});
     ASSERT_EQ(outcome.ran.code, 0) << fault << ": " << outcome.ran.err;
     EXPECT_GE(outcome.db, kFloorDb) << device << " " << fault;

@@ -48,6 +48,12 @@ inline std::map<std::string, std::string> Liar(const std::string& lies) {
           {"TIMBRE_LIES", lies}};
 }
 
+// A device that will not answer: waiting for it is short, and what is left to it is no leak.
+inline std::map<std::string, std::string> Hung() {
+  return {{"TIMBRE_VULKAN_TIMEOUT", "1"},
+          {"LSAN_OPTIONS", "suppressions=" TIMBRE_SOURCE_DIR "/tests/lsan_hung.supp:print_suppressions=0"}};
+}
+
 inline std::string TinyHtdemucs() { return testing::SharedPath("goldens/htdemucs/htdemucs-tiny-b9c4b409.th"); }
 
 // The same network for segments of a fifth of a second instead of two, so that a tile takes a software driver no
