@@ -18,6 +18,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -71,7 +72,7 @@ struct Lies {
   std::multimap<std::string, Failure> failures;
   std::vector<std::string> lacking;
   std::optional<VkDeviceSize> most;
-  std::optional<size_t> drop;
+  std::set<size_t> drop;
   std::optional<uint32_t> type, range, threads, buffers, api;
 
   Lies() {
@@ -86,7 +87,7 @@ struct Lies {
       if (parts[0] == "most")
         most = number(1);
       else if (parts[0] == "drop")
-        drop = number(1);
+        drop.insert(number(1));
       else if (parts[0] == "lack")
         lacking.push_back(parts[1]);
       else if (parts[0] == "type")
@@ -188,9 +189,9 @@ VKAPI_ATTR void VKAPI_CALL CmdBindPipeline(VkCommandBuffer commands, VkPipelineB
 }
 
 VKAPI_ATTR void VKAPI_CALL CmdDispatch(VkCommandBuffer commands, uint32_t x, uint32_t y, uint32_t z) {
-  if (const auto drop = TheLies().drop) {
+  if (const std::set<size_t>& drop = TheLies().drop; !drop.empty()) {
     std::lock_guard lock(mutex);
-    if (*drop == 0 || bound[commands] == *drop) return;
+    if (drop.contains(0) || drop.contains(bound[commands])) return;
   }
   next_dispatch(commands, x, y, z);
 }
