@@ -107,10 +107,10 @@ float ToFloat(float v) { return v; }
 float ToFloat(double v) { return static_cast<float>(v); }
 
 template <typename T>
-void Convert(const AVFrame& frame, bool planar, int channels, int64_t count, float* out) {
+void Convert(const AVFrame& frame, bool planar, int channels, int64_t first, int64_t count, float* out) {
   for (int c = 0; c < channels; ++c) {
-    const T* in = reinterpret_cast<const T*>(frame.extended_data[planar ? c : 0]) + (planar ? 0 : c);
     const int step = planar ? 1 : channels;
+    const T* in = reinterpret_cast<const T*>(frame.extended_data[planar ? c : 0]) + (planar ? 0 : c) + first * step;
     for (int64_t i = 0; i < count; ++i) out[i * channels + c] = ToFloat(in[i * step]);
   }
 }
@@ -361,30 +361,35 @@ double AudioReader::Seconds() const {
   return info_.sample_rate > 0 ? static_cast<double>(decoded_) / info_.sample_rate : 0.0;
 }
 
-// How many of the decoded frame's samples belong to the audio.
-int64_t AudioReader::Keep() {
+// Which of the decoded frame's samples belong to the audio.
+AudioReader::Part AudioReader::Keep() {
   Decoder& d = *decoder_;
   const AVFrame& frame = *d.frame;
-  int64_t count = frame.nb_samples;
+  Part part{.count = frame.nb_samples};
   if (d.vorbis) {
     // A Vorbis stream's first packet gives no samples. Where its page doesn't say so, FFmpeg counts them all the same,
     // and would cut as many too many from the end.
     if (decoded_ == 0 && frame.pts > 0 && frame.pts <= 8192) d.unsounded = frame.pts;
     const AVFrameSideData* skip = av_frame_get_side_data(&frame, AV_FRAME_DATA_SKIP_SAMPLES);
     if (skip != nullptr && skip->size >= 8) {
-      uint32_t padding = 0;  // little-endian, behind the samples to skip at the begin, of which Vorbis has none
-      for (int i = 3; i >= 0; --i) padding = padding << 8 | skip->data[4 + i];
-      count -= std::max<int64_t>(0, padding - d.unsounded);
+      // At the beginning, which is that first packet where the decoder gives it out (FFmpeg 7), and at the end.
+      const auto number = [&](int at) {  // little-endian
+        uint32_t value = 0;
+        for (int i = 3; i >= 0; --i) value = value << 8 | skip->data[at + i];
+        return static_cast<int64_t>(value);
+      };
+      part.first = std::min(number(0), part.count);
+      part.count -= part.first + std::max<int64_t>(0, number(4) - d.unsounded);
     }
   }
-  if (end_ > 0) count = std::min(count, end_ - decoded_);
-  return count;
+  if (end_ > 0) part.count = std::min(part.count, end_ - decoded_);
+  return part;
 }
 
 Status AudioReader::Append() {
   const AVFrame& frame = *decoder_->frame;
   const int channels = frame.ch_layout.nb_channels;
-  const int64_t count = Keep();
+  const auto [first, count] = Keep();
   if (count <= 0) return {};
   if (info_.channels == 0) {
     if (channels < 1 || channels > kMaxChannels || frame.sample_rate < kMinRate || frame.sample_rate > kMaxRate) {
@@ -405,12 +410,12 @@ Status AudioReader::Append() {
   pending_.resize(static_cast<size_t>(count) * channels);
   const bool planar = av_sample_fmt_is_planar(format) != 0;
   switch (av_get_packed_sample_fmt(format)) {
-    case AV_SAMPLE_FMT_U8: Convert<uint8_t>(frame, planar, channels, count, pending_.data()); break;
-    case AV_SAMPLE_FMT_S16: Convert<int16_t>(frame, planar, channels, count, pending_.data()); break;
-    case AV_SAMPLE_FMT_S32: Convert<int32_t>(frame, planar, channels, count, pending_.data()); break;
-    case AV_SAMPLE_FMT_S64: Convert<int64_t>(frame, planar, channels, count, pending_.data()); break;
-    case AV_SAMPLE_FMT_FLT: Convert<float>(frame, planar, channels, count, pending_.data()); break;
-    case AV_SAMPLE_FMT_DBL: Convert<double>(frame, planar, channels, count, pending_.data()); break;
+    case AV_SAMPLE_FMT_U8: Convert<uint8_t>(frame, planar, channels, first, count, pending_.data()); break;
+    case AV_SAMPLE_FMT_S16: Convert<int16_t>(frame, planar, channels, first, count, pending_.data()); break;
+    case AV_SAMPLE_FMT_S32: Convert<int32_t>(frame, planar, channels, first, count, pending_.data()); break;
+    case AV_SAMPLE_FMT_S64: Convert<int64_t>(frame, planar, channels, first, count, pending_.data()); break;
+    case AV_SAMPLE_FMT_FLT: Convert<float>(frame, planar, channels, first, count, pending_.data()); break;
+    case AV_SAMPLE_FMT_DBL: Convert<double>(frame, planar, channels, first, count, pending_.data()); break;
     default:
       pending_.clear();
       return Fail(ErrorCode::kUnsupported, "'" + source_->name + "' decodes to an unknown kind of sample.");

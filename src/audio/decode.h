@@ -57,7 +57,10 @@ class AudioReader {
   static Status OpenContainer(Source* source, const char* edit_lists, Decoder* decoder);
   Status Start();
   int64_t Mp4End();
-  int64_t Keep();
+  struct Part {
+    int64_t first = 0, count = 0;
+  };
+  Part Keep();
   // Decodes until samples are pending or the end is reached.
   Status Fill();
   Status Append();
