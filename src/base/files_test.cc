@@ -90,7 +90,10 @@ TEST(AtomicFile, PlacesThatCannotBeWritten) {
 
 TEST(Paths, CacheFollowsTheBaseDirectorySpecification) {
   const auto get = [](const char* name) { return std::string(std::getenv(name) == nullptr ? "" : std::getenv(name)); };
-  const std::string old_cache = get("XDG_CACHE_HOME"), old_home = get("HOME");
+  const std::string own = get("TIMBRE_CACHE"), old_cache = get("XDG_CACHE_HOME"), old_home = get("HOME");
+  setenv("TIMBRE_CACHE", "/own", 1);
+  EXPECT_EQ(*CacheDir(), "/own");
+  unsetenv("TIMBRE_CACHE");
   setenv("HOME", "/home/someone", 1);
   setenv("XDG_CACHE_HOME", "/elsewhere", 1);
   EXPECT_EQ(*CacheDir(), "/elsewhere/timbre");
@@ -100,6 +103,7 @@ TEST(Paths, CacheFollowsTheBaseDirectorySpecification) {
   EXPECT_FALSE(CacheDir());
   old_cache.empty() ? unsetenv("XDG_CACHE_HOME") : setenv("XDG_CACHE_HOME", old_cache.c_str(), 1);
   if (!old_home.empty()) setenv("HOME", old_home.c_str(), 1);
+  if (!own.empty()) setenv("TIMBRE_CACHE", own.c_str(), 1);
 }
 
 TEST(Text, Utf8) {
