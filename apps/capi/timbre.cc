@@ -9,7 +9,6 @@
 
 #include "tasks/live_denoiser.h"
 
-using timbre::ErrorCode;
 using timbre::LiveDenoiser;
 using timbre::Result;
 

@@ -34,6 +34,8 @@ Result<Tile> RunTile(const NetworkRow& network, const std::string& device, Threa
   std::vector<std::vector<float>> inputs, outputs;
   std::vector<const float*> in;
   std::vector<float*> out;
+  in.reserve(session->graph().inputs.size());
+  out.reserve(session->graph().outputs.size());
   for (const GraphPort& port : session->graph().inputs) {
     auto& values = inputs.emplace_back(session->graph().shape(port.tensor).elements());
     for (size_t i = 0; i < values.size(); ++i) values[i] = FormulaValue(Fnv1a64(port.name), i, -0.5f, 1.0f);

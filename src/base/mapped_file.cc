@@ -53,9 +53,8 @@ void DropMappedPages(std::span<const std::byte> bytes) {
   if (bytes.empty()) return;
   // Whole pages: what else lies on the first and the last comes back like the rest.
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const uintptr_t begin = reinterpret_cast<uintptr_t>(bytes.data()) / page * page;
-  const uintptr_t end = reinterpret_cast<uintptr_t>(bytes.data() + bytes.size());
-  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  const size_t before = reinterpret_cast<uintptr_t>(bytes.data()) % page;
+  madvise(const_cast<std::byte*>(bytes.data()) - before, bytes.size() + before, MADV_DONTNEED);
 }
 
 }  // namespace timbre

@@ -47,9 +47,9 @@ Value GraphBuilder::Weight(const std::string& name, const Shape& shape) {
   return {this, graph_.AddConstant(name, *std::move(tensor))};
 }
 
-std::vector<Value> GraphBuilder::Add(Op op, Attrs attrs, std::vector<Value> inputs, std::string name) {
+std::vector<Value> GraphBuilder::Add(Op op, const Attrs& attrs, const std::vector<Value>& inputs, std::string name) {
   if (name.empty()) name = std::string(NameOf(op)) + "." + std::to_string(graph_.nodes.size());
-  Node node{op, name, std::move(attrs), {}, {}, {}, {}};
+  Node node{op, name, attrs, {}, {}, {}, {}};
   std::vector<const Shape*> shapes;
   for (const Value& input : inputs) {
     node.inputs.push_back(input.valid() ? input.id() : kNoTensor);
@@ -71,8 +71,8 @@ std::vector<Value> GraphBuilder::Add(Op op, Attrs attrs, std::vector<Value> inpu
   return values;
 }
 
-Value GraphBuilder::Add1(Op op, Attrs attrs, std::vector<Value> inputs, std::string name) {
-  return Add(op, std::move(attrs), std::move(inputs), std::move(name))[0];
+Value GraphBuilder::Add1(Op op, const Attrs& attrs, const std::vector<Value>& inputs, std::string name) {
+  return Add(op, attrs, inputs, std::move(name))[0];
 }
 
 void GraphBuilder::SetError(Error error) {
@@ -219,9 +219,9 @@ Value Net::PRelu(std::string_view name, Value x, int slopes) const {
 
 namespace {
 
-Value Make(Op op, Attrs attrs, std::vector<Value> inputs) {
+Value Make(Op op, const Attrs& attrs, const std::vector<Value>& inputs) {
   for (const Value& input : inputs) {
-    if (input.valid()) return input.builder()->Add1(op, std::move(attrs), std::move(inputs));
+    if (input.valid()) return input.builder()->Add1(op, attrs, inputs);
   }
   return {};
 }

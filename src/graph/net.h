@@ -80,8 +80,8 @@ class GraphBuilder {
   bool HasWeight(const std::string& name) const { return weights_->Has(name); }
 
   // Adds a node; its output shapes come from the op table. Absent optional inputs are Value().
-  std::vector<Value> Add(Op op, Attrs attrs, std::vector<Value> inputs, std::string name = "");
-  Value Add1(Op op, Attrs attrs, std::vector<Value> inputs, std::string name = "");
+  std::vector<Value> Add(Op op, const Attrs& attrs, const std::vector<Value>& inputs, std::string name = "");
+  Value Add1(Op op, const Attrs& attrs, const std::vector<Value>& inputs, std::string name = "");
 
   void SetError(Error error);
   const Graph& graph() const { return graph_; }

@@ -40,11 +40,12 @@ inline TensorId AddFilled(OneNode& one, const std::string& name, const Shape& sh
   return id;
 }
 
-inline TensorId Append(OneNode& one, Op op, Attrs attrs, std::vector<TensorId> in, const std::string& name) {
+inline TensorId Append(OneNode& one, Op op, const Attrs& attrs, std::vector<TensorId> in, const std::string& name) {
   std::vector<const Shape*> shapes;
+  shapes.reserve(in.size());
   for (const TensorId id : in) shapes.push_back(id == kNoTensor ? nullptr : &one.graph.shape(id));
   const auto out = RowOf(op).infer(attrs, shapes).value();
-  Node node{op, name, std::move(attrs), std::move(in), {}, {}, {}};
+  Node node{op, name, attrs, std::move(in), {}, {}, {}};
   for (const Shape& shape : out) node.outputs.push_back(one.graph.AddTensor(name, shape, TensorKind::kActivation));
   one.inputs.resize(one.graph.tensors.size());
   one.graph.nodes.push_back(node);

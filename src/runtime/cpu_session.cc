@@ -279,7 +279,7 @@ class CpuSession : public Session {
     plan_ = PlanMemory(graph_, reuse, kAlignment, true);
     // What spares copies may cost memory, since all parts of a concatenation live as long as the longest.
     if (MemoryPlan plain = PlanMemory(graph_, reuse); plan_.bytes > plain.bytes / 4 * 5) plan_ = std::move(plain);
-    if (const Status allocated = AllocateArena(); !allocated) {
+    if (Status allocated = AllocateArena(); !allocated) {
       // Fewer tiles at once are the caller's to try; for one there is nothing smaller.
       if (allocated.error().code != ErrorCode::kOutOfMemory || options_.tiles > 1) return allocated;
       const std::string arena = "cpu arena of " + std::to_string(plan_.bytes >> 20) + " MiB";
@@ -436,7 +436,7 @@ class CpuSession : public Session {
   Status Verify(size_t i) {
     const Binding& binding = bindings_[i];
     for (size_t tries = 0;; ++tries) {
-      const Status right =
+      Status right =
           VerifyNode(graph_, graph_.nodes[i], binding.in, {binding.out.begin(), binding.out.end()}, options_.precision);
       if (right || tries == ladders_[i].rungs()) return right;
       TIMBRE_CHECK(ladders_[i].StepDown(right.error()));

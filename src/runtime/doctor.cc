@@ -64,6 +64,7 @@ Status CheckCase(Op op, const std::string& name, const OneNode& one, const Sessi
   std::vector<std::vector<float>> results;
   std::vector<float*> out;
   for (const GraphPort& port : one.graph.outputs) results.emplace_back(one.graph.shape(port.tensor).elements());
+  out.reserve(results.size());
   for (auto& r : results) out.push_back(r.data());
   TIMBRE_CHECK(session->Run(in, out));
   // A kernel that gave up says so; what replaced it has its own cases.

@@ -40,6 +40,7 @@ Result<std::unique_ptr<LiveDenoiser>> LiveDenoiser::Create(const SpeechModel& mo
   const std::vector<const float*> in(options.channels, silence.data());
   std::vector<std::vector<float>> waste(options.channels, std::vector<float>(silence.size()));
   std::vector<float*> out;
+  out.reserve(waste.size());
   for (std::vector<float>& channel : waste) out.push_back(channel.data());
   for (int64_t done = 0; done <= live->latency(); done += DenoiseStream::kMostPush) {
     TIMBRE_CHECK(live->Process(in.data(), out.data(), DenoiseStream::kMostPush));
@@ -57,7 +58,7 @@ Status LiveDenoiser::Process(const float* const* in, float* const* out, int64_t 
   for (int64_t done = 0; done < count;) {
     const int64_t piece = std::min(count - done, DenoiseStream::kMostPush);
     for (int c = 0; c < channels(); ++c) in_rows[c] = in[c] + done;
-    const Status pushed = stream_->Push(in_rows, piece, controls);
+    Status pushed = stream_->Push(in_rows, piece, controls);
     if (!pushed) {
       for (int c = 0; c < channels(); ++c) std::fill(out[c] + done, out[c] + count, 0.0f);
       Reset();

@@ -32,6 +32,7 @@ void ApplyControls(const SpeechControls& controls, bool post_filter, int bins, c
 
 std::vector<float*> Rows(std::vector<float>& block, int channels) {
   std::vector<float*> rows;
+  rows.reserve(static_cast<size_t>(channels));
   for (int c = 0; c < channels; ++c) rows.push_back(block.data() + block.size() / static_cast<size_t>(channels) * c);
   return rows;
 }

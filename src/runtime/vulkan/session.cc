@@ -485,7 +485,7 @@ class Plan {
   // answers.
   Status Verify(size_t index) {
     for (size_t tries = 0;; ++tries) {
-      const Status right = CompareWithOracle(graph_.nodes[index]);
+      Status right = CompareWithOracle(graph_.nodes[index]);
       if (right) return {};
       wrong_ = steps_[index].row;
       CpuLadder* const cpu = steps_[index].cpu.get();
