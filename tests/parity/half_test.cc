@@ -51,22 +51,11 @@ Ran RunTile(const Case& c, Precision precision, int threads, float gain = 1) {
   return ran;
 }
 
-// The case's slices of the stems.
+// The worst of the case's slices of the stems.
 double AgainstReference(const Safetensors& file, const std::vector<float>& ours, int64_t features) {
-  const int64_t samples = static_cast<int64_t>(ours.size()) / features;
   double worst = 1000;
-  for (const std::string slice : {"stems", "stems.head", "stems.mid", "stems.tail"}) {
-    const auto found = file.tensors->find(slice);
-    if (found == file.tensors->end()) continue;
-    const int64_t count = found->second.shape.back();
-    const int64_t begin = slice == "stems.mid" ? (samples - count) / 2 : slice == "stems.tail" ? samples - count : 0;
-    std::vector<float> part;
-    for (int64_t r = 0; r < features; ++r)
-      part.insert(part.end(), ours.begin() + r * samples + begin, ours.begin() + r * samples + begin + count);
-    const double ratio = RatioDb(Values(file, slice), part);
-    std::printf("  %-12s %.1f dB\n", slice.c_str(), ratio);
+  for (const auto& [slice, ratio] : testing::SliceRatiosDb(file, "stems", ours, features))
     worst = std::min(worst, ratio);
-  }
   return worst;
 }
 
