@@ -291,7 +291,8 @@ class Builder {
   // its inputs where those fill vectors and the outputs are few.
   static bool MergingPays(int64_t in, int64_t out, int64_t groups, const std::vector<int>& kernel) {
     const auto vectors = [](int64_t inputs, int64_t outputs) {
-      const double by_outputs = static_cast<double>(inputs) * static_cast<double>((outputs + 15) / 16);
+      const int64_t blocks = (outputs + 15) / 16;
+      const double by_outputs = static_cast<double>(inputs * blocks);
       return inputs % 16 != 0 ? by_outputs : std::min(by_outputs, static_cast<double>(inputs * outputs) / 16);
     };
     const double taps = kernel[0] * kernel[1], n = static_cast<double>(groups);
