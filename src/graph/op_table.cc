@@ -595,6 +595,7 @@ Cases ReduceCases() {
     cases.push_back({name + "_last", ReduceAttrs{fn, 0b100, 1}, {X({2, 5, 37})}});
     cases.push_back({name + "_middle", ReduceAttrs{fn, 0b010, 0}, {X({2, 5, 37})}});
   }
+  cases.push_back({"spectrogram", ReduceAttrs{ReduceFn::kStd, 0b1110, 1}, {X({1, 336, 2048, 4})}});
   return cases;
 }
 

@@ -9,11 +9,16 @@ BUFFER_OUT(1, y);
 layout(push_constant) uniform Push { uint outputs, terms, fn, ddof, kept; uint dims[6], stride[6]; };
 shared float part[256];
 float Combine(float a, float b) { return fn == 2u ? max(a, b) : fn == 3u ? min(a, b) : a + b; }
+// Bounds that a compiler knows: Mesa's software driver ends every loop of a thread after 65,535 turns in all, and the turns of
+// a loop that is unrolled don't count.
 uint Address(uint index, uint lo, uint hi) {
   uint p = 0;
-  for (uint axis = hi; axis-- > lo;) {
-    p += index % dims[axis] * stride[axis];
-    index /= dims[axis];
+  for (uint back = 0u; back < 6u; ++back) {
+    const uint axis = 5u - back;
+    if (axis >= lo && axis < hi) {
+      p += index % dims[axis] * stride[axis];
+      index /= dims[axis];
+    }
   }
   return p;
 }
