@@ -52,8 +52,10 @@ inline TensorId Append(OneNode& one, Op op, const Attrs& attrs, std::vector<Tens
   return one.graph.nodes.back().outputs[0];
 }
 
+// Empty where the case does not come with that epilogue.
 inline OneNode MakeOneNode(Op op, const OpCase& c, const EpilogueNames& epilogue = {}) {
   OneNode one;
+  if (c.extent && !epilogue.empty()) return one;
   std::vector<TensorId> in;
   for (size_t i = 0; i < c.inputs.size(); ++i) {
     const OpCase::Input& input = c.inputs[i];

@@ -364,7 +364,8 @@ void Oracle(const Attrs& attrs, std::span<const Tensor64* const> in, std::span<T
   loops::Run<double>(op, attrs, ins, outs);
 }
 
-// ---- cases: small shapes around every edge, and a few of the real networks' for timing ----
+// ---- cases: small shapes around every edge, what is as long along one axis as in the real networks, and a few of
+// theirs for timing ----
 
 using Cases = std::vector<OpCase>;
 OpCase::Input X(Shape shape, float lo = -1, float hi = 1) { return {shape, false, lo, hi}; }
@@ -375,6 +376,10 @@ OpCase::Input W(Shape shape) {
 }
 OpCase::Input V(int64_t n, float lo = -0.5f, float hi = 0.5f) { return {Shape{n}, true, lo, hi}; }
 OpCase::Input None() { return {{}, false, 0, 0, true}; }
+// Small but for one axis. Found to be worth it: Mesa's software driver ends all loops of a thread after 65,535 turns.
+OpCase Extent(std::string name, Attrs attrs, std::vector<OpCase::Input> inputs) {
+  return {std::move(name), attrs, std::move(inputs), false, true};
+}
 
 ConvAttrs Conv1(int k, int stride = 1, int pad = 0, int dilation = 1, int groups = 1) {
   return {1, {1, 1, k}, {1, 1, stride}, {1, 1, dilation}, {0, 0, pad}, {0, 0, pad}, groups};
@@ -430,6 +435,7 @@ Cases ConvCases() {
        ConvAttrs{3, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1},
        {X({1, 5, 6, 7, 4}), W({8, 4, 3, 3, 3}), None()}},
   };
+  cases.push_back(Extent("deep", Conv2(3, 3, 1, 1, 1, 1), {X({1, 3, 5, 1536}), W({20, 1536, 3, 3}), V(20)}));
   cases.push_back({"bench_htdemucs_encoder", Conv1(8, 4, 2), {X({1, 21495, 96}), W({192, 96, 8}), V(192)}, true});
   cases.push_back({"bench_htdemucs_rewrite", Conv1(1), {X({1, 85995, 48}), W({96, 48, 1}), V(96)}, true});
   cases.push_back(
@@ -472,6 +478,8 @@ Cases ConvTransposeCases() {
       {"3d",
        ConvTransposeAttrs{3, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, {0, 0, 0}, 1},
        {X({1, 3, 4, 5, 8}), W({8, 6, 2, 2, 2}), V(6)}},
+      Extent("deep", ConvTransposeAttrs{2, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {0, 1, 1}, 1},
+             {X({1, 3, 5, 1536}), W({1536, 20, 3, 3}), V(20)}),
       {"bench_htdemucs_decoder",
        ConvTransposeAttrs{1, {1, 1, 8}, {1, 1, 4}, {0, 0, 0}, {0, 0, 0}, 1},
        {X({1, 21499, 96}), W({96, 48, 8}), V(48)},
@@ -489,6 +497,8 @@ Cases LinearCases() {
       {"grouped_wide", LinearAttrs{.groups = 4}, {X({2, 15, 64}), W({4, 60, 16}), V(240)}},
       {"axis2", LinearAttrs{.axis = -2}, {X({2, 3, 32, 20}), W({8, 32}), None()}},
       {"axis2_bias", LinearAttrs{.axis = -2}, {X({1, 4, 17, 5}), W({33, 17}), V(33)}},
+      Extent("deep", LinearAttrs{}, {X({1, 3, 16384}), W({20, 16384}), V(20)}),
+      Extent("axis2_deep", LinearAttrs{.axis = -2}, {X({1, 16384, 5}), W({20, 16384}), V(20)}),
       {"bench_512x2048", LinearAttrs{}, {X({1, 2688, 512}), W({2048, 512}), V(2048)}, true},
       {"bench_2048x512", LinearAttrs{}, {X({1, 2688, 2048}), W({512, 2048}), V(512)}, true},
       {"bench_axis2", LinearAttrs{.axis = -2}, {X({1, 256, 256, 128}), W({64, 256}), None()}, true},
@@ -500,6 +510,7 @@ Cases MatMulCases() {
       {"plain", MatMulAttrs{}, {X({2, 5, 7}), X({2, 7, 9})}},
       {"transposed", MatMulAttrs{.transpose_b = true, .scale = 0.125f}, {X({1, 3, 17, 32}), X({1, 3, 19, 32})}},
       {"constant", MatMulAttrs{}, {X({40, 96}), W({96, 32})}},
+      Extent("deep", MatMulAttrs{}, {X({1, 5, 16384}), X({1, 16384, 20})}),
   };
 }
 
@@ -511,6 +522,8 @@ Cases AttentionCases() {
       {"causal", AttentionAttrs{2, 0.5f, true}, {X({1, 9, 8}), X({1, 9, 8}), X({1, 9, 8})}},
       {"causal_cached", AttentionAttrs{2, 0.5f, true}, {X({1, 3, 8}), X({1, 9, 8}), X({1, 9, 8})}},
       {"sharp", AttentionAttrs{1, 8.0f}, {X({1, 20, 8}, -4, 4), X({1, 40, 8}, -4, 4), X({1, 40, 8})}},
+      Extent("many_keys", AttentionAttrs{1, 0.125f},
+             {X({1, 40, 64}, -3, 3), X({1, 8192, 64}, -3, 3), X({1, 8192, 64})}),
       {"bench_htdemucs", AttentionAttrs{8, 0.125f}, {X({1, 1344, 512}), X({1, 1344, 512}), X({1, 1344, 512})}, true},
   };
 }
@@ -529,6 +542,7 @@ Cases NormCases() {
       {"rms", NormAttrs{1, 1u << 1, 1e-6f, false}, {X({1, 5, 32}), V(32), None()}},
       {"offset", NormAttrs{1, 0}, {X({1, 200, 16}, 9, 11), V(16), V(16)}},
       {"narrow_long", NormAttrs{1, 0}, {X({1, 11003, 6}), V(6), V(6)}},
+      Extent("many_rows", NormAttrs{1, 0}, {X({1, 85995, 96}), V(96), V(96)}),
       {"bench_layer", NormAttrs{1, 1u << 1}, {X({1, 2688, 512}), V(512), V(512)}, true},
       {"bench_instance", NormAttrs{128, 0}, {X({1, 256, 256, 128}), V(128), V(128)}, true},
   };
@@ -583,7 +597,9 @@ Cases BinaryCases() {
 Cases PReluCases() { return {{"one", NoAttrs{}, {X({2, 5, 9}), V(1)}}, {"each", NoAttrs{}, {X({2, 5, 9}), V(9)}}}; }
 Cases GluCases() { return {{"small", NoAttrs{}, {X({2, 5, 6}, -9, 9)}}, {"wide", NoAttrs{}, {X({1, 7, 96}, -9, 9)}}}; }
 Cases SoftmaxCases() {
-  return {{"small", NoAttrs{}, {X({3, 5}, -9, 9)}}, {"wide", NoAttrs{}, {X({2, 7, 100}, -30, 30)}}};
+  return {{"small", NoAttrs{}, {X({3, 5}, -9, 9)}},
+          {"wide", NoAttrs{}, {X({2, 7, 100}, -30, 30)}},
+          Extent("long", NoAttrs{}, {X({2, 100003}, -9, 9)})};
 }
 
 Cases ReduceCases() {
@@ -595,7 +611,7 @@ Cases ReduceCases() {
     cases.push_back({name + "_last", ReduceAttrs{fn, 0b100, 1}, {X({2, 5, 37})}});
     cases.push_back({name + "_middle", ReduceAttrs{fn, 0b010, 0}, {X({2, 5, 37})}});
   }
-  cases.push_back({"spectrogram", ReduceAttrs{ReduceFn::kStd, 0b1110, 1}, {X({1, 336, 2048, 4})}});
+  cases.push_back(Extent("spectrogram", ReduceAttrs{ReduceFn::kStd, 0b1110, 1}, {X({1, 336, 2048, 4})}));
   return cases;
 }
 
@@ -630,6 +646,7 @@ Cases StftCases() {
           {"960", StftAttrs{960, 480, 0.5f}, {X({1, 2880, 1}), Window(960)}},
           {"64_stereo", StftAttrs{64, 16, 0.125f}, {X({2, 200, 2}), Window(64)}},
           {"short_window", StftAttrs{64, 16, 1}, {X({1, 200, 3}), Window(48)}},
+          Extent("8192", StftAttrs{8192, 1024, 1}, {X({1, 9216, 1}), Window(8192)}),
           {"bench_htdemucs", StftAttrs{4096, 1024, 1 / 64.0f}, {X({1, 350208, 2}), Window(4096)}, true}};
 }
 Cases IstftCases() {
@@ -637,6 +654,7 @@ Cases IstftCases() {
       {"512", IstftAttrs{512, 256, 256, 1024, 1, true}, {X({1, 5, 257, 2}), Window(512)}},
       {"960_raw", IstftAttrs{960, 480, 0, 2880, 2, false}, {X({1, 5, 481, 2}), Window(960)}},
       {"64_stereo", IstftAttrs{64, 16, 32, 100, 8, true}, {X({2, 9, 33, 4}), Window(64)}},
+      Extent("8192", IstftAttrs{8192, 1024, 7168, 1024, 1, true}, {X({1, 9, 4097, 2}), Window(8192)}),
       {"bench_htdemucs", IstftAttrs{4096, 1024, 2048, 343980, 64, true}, {X({1, 340, 2049, 4}), Window(4096)}, true}};
 }
 
@@ -645,21 +663,28 @@ Cases RnnCases(int64_t gates, int states) {
   struct Size {
     const char* name;
     int64_t n, t, i, h;
-    bool reverse, bias;
+    bool reverse, bias, extent = false;
   };
   for (const Size& s : {Size{"one_step", 1, 1, 16, 16, false, true}, Size{"steps", 2, 9, 5, 7, false, true},
                         Size{"reverse", 1, 8, 8, 8, true, true}, Size{"no_bias", 1, 4, 33, 20, false, false},
-                        Size{"many_rows", 40, 5, 16, 8, false, true}, Size{"wide", 1, 6, 256, 256, false, true}}) {
+                        Size{"many_rows", 40, 5, 16, 8, false, true}, Size{"wide", 1, 6, 256, 256, false, true},
+                        Size{"many_steps", 2, 20000, 4, 8, false, true, true},
+                        Size{"many_steps_reverse", 1, 20000, 4, 8, true, true, true},
+                        Size{"wide_steps", 1, 64, 256, 256, false, true, true}}) {
     OpCase c{s.name, RnnAttrs{s.reverse}, {X({s.n, s.t, s.i}), W({gates * s.h, s.i}), W({gates * s.h, s.h})}};
     for (int b = 0; b < 2; ++b) c.inputs.push_back(s.bias ? V(gates * s.h) : None());
     for (int k = 0; k < states; ++k) c.inputs.push_back(X({s.n, s.h}));
+    c.extent = s.extent;
     cases.push_back(std::move(c));
   }
   return cases;
 }
 Cases GruCases() { return RnnCases(3, 1); }
 Cases LstmCases() { return RnnCases(4, 2); }
-Cases CumulativeMeanCases() { return {{"features", CumulativeMeanAttrs{0.99f}, {X({2, 30, 33}, 0, 1), X({2, 33})}}}; }
+Cases CumulativeMeanCases() {
+  return {{"features", CumulativeMeanAttrs{0.99f}, {X({2, 30, 33}, 0, 1), X({2, 33})}},
+          Extent("many_steps", CumulativeMeanAttrs{0.99f}, {X({1, 70000, 3}, 0, 1), X({1, 3})})};
+}
 
 constexpr double kProduct = 8, kElement = 8, kCopy = 0;
 

@@ -28,6 +28,7 @@ struct OpCase {
   };
   std::vector<Input> inputs;
   bool benchmark = false;  // large enough to time
+  bool extent = false;     // as long along one axis as a real network's: checked without epilogues
 };
 
 struct OpRow {

@@ -39,6 +39,7 @@ struct DeviceCaps {
   bool float16 = false;                  // arithmetic with halves
   bool subgroups = false;                // Vulkan
   CooperativeMatrix cooperative_matrix;  // Vulkan; false where kernels can't have any
+  uint64_t max_range = ~uint64_t{0};     // Vulkan: bytes that one binding may span
   uint64_t max_workgroup_memory = 0;
   int64_t max_workgroup_threads = 0;    // in a row
   uint64_t memory_free = ~uint64_t{0};  // that activations and scratch may take
@@ -96,6 +97,7 @@ struct KernelRow {
   // kF16: only for sessions that ask for it, and held to the tolerance of products of halves.
   Precision precision = Precision::kF32;
   bool cooperative = false;  // only for devices with cooperative matrices
+  bool in_parts = false;     // Vulkan: `supports` heeds caps.max_range; others bind whole tensors
 
   bool Supports(const NodeRef& ref, const DeviceCaps& caps) const {
     if (precision == Precision::kF16 && caps.precision != Precision::kF16) return false;

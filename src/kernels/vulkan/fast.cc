@@ -35,7 +35,7 @@ bool MatMulFits(const NodeRef& ref, const DeviceCaps& caps) {
   if (kVariant.cooperative && !caps.any_size && !WorthCooperative(s.rows, s.depth, s.columns, caps)) return false;
   const std::optional<Tile> tile = MatMulTile<kVariant>(s, caps);
   return tile && s.depth >= kNarrowest && s.batch <= kWidestGrid && tile->Down(s.rows) <= kWidestGrid &&
-         tile->Across(s.columns) <= kWidestGrid;
+         tile->Across(s.columns) <= kWidestGrid && tile->Turns(s.depth) <= kMostTurns;
 }
 template <Variant kVariant>
 Status RecordMatMul(const VulkanCall& call) {
@@ -72,8 +72,9 @@ bool AttentionFits(const NodeRef& ref, const DeviceCaps& caps) {
   const int64_t width = PaddedWidth<kVariant>(ref);
   const int64_t words =
       kVariant.cooperative ? 32 * (width + 8) + 16 * 40 + 32 * 36 + 32 * (width + 4) : 3 * 32 * (width + 1) + 32 * 33;
+  const int64_t turns = 64 + width + 2 * (32 * width / kThreads);  // for 32 keys, at most
   return ref.node.epilogue.empty() && width <= 128 && ref.in(0)[0] <= kWidestGrid &&
-         static_cast<uint64_t>(words) * 4 <= caps.max_workgroup_memory;
+         (ref.in(1)[1] / 32 + 1) * turns <= kMostTurns && static_cast<uint64_t>(words) * 4 <= caps.max_workgroup_memory;
 }
 template <Variant kVariant>
 Status RecordAttention(const VulkanCall& call) {
@@ -163,39 +164,96 @@ NormSizes NormSizesOf(const NodeRef& ref) {
   sizes.chunks = std::clamp<int64_t>(sizes.rows * sizes.lanes / kChunkElements, 1, 256);
   return sizes;
 }
+// A run of chunks of one bucket, whose elements lie side by side.
+struct NormPart {
+  int64_t bucket, first_chunk, chunks, first, count;  // elements of the tensor
+};
+// The parts of a tensor that a binding does not span. None where a bucket's rows don't lie side by side, or a chunk is
+// too large.
+std::vector<NormPart> NormParts(const NodeRef& ref, const NormSizes& s, const DeviceCaps& caps) {
+  const int64_t features = ref.in(0).back(), chunk_rows = (s.rows + s.chunks - 1) / s.chunks;
+  if (s.kept > 1 || s.dims[1] != s.rows || s.dims[0] != s.buckets) return {};
+  const auto most = static_cast<int64_t>(caps.max_range / 4) - 64;
+  const int64_t run = most / (chunk_rows * features);
+  constexpr size_t kMostParts = 4096;
+  std::vector<NormPart> parts;
+  if (run < 1) return {};
+  for (int64_t bucket = 0; bucket < s.buckets; ++bucket) {
+    for (int64_t chunk = 0; chunk * chunk_rows < s.rows; chunk += run) {
+      const int64_t top = chunk * chunk_rows, bottom = std::min(s.rows, top + run * chunk_rows);
+      if (parts.size() == kMostParts) return {};
+      parts.push_back({bucket, chunk, std::min(run, s.chunks - chunk), (bucket * s.rows + top) * features,
+                       (bottom - top) * features});
+    }
+  }
+  return parts;
+}
+
 // Few rows are the reference kernel's: one workgroup a bucket sees them side by side too.
-bool NormFits(const NodeRef& ref, const DeviceCaps&) {
+bool NormFits(const NodeRef& ref, const DeviceCaps& caps) {
   const NormSizes s = NormSizesOf(ref);
-  return ref.node.epilogue.empty() && s.rows >= 32 && s.buckets <= kWidestGrid;
+  if (BytesOf(ref.in(0)) > caps.max_range && NormParts(ref, s, caps).empty()) return false;
+  const int64_t turns = (s.rows / s.chunks + 1) / (kThreads / s.lanes) + 1;
+  return ref.node.epilogue.empty() && s.rows >= 32 && s.buckets <= kWidestGrid && turns <= kMostTurns &&
+         2 * (s.chunks * ref.in(0).back() / kThreads + 1) <= kMostTurns;
 }
 size_t NormBytes(const NodeRef& ref, const DeviceCaps&) {
   const NormSizes s = NormSizesOf(ref);
   return static_cast<size_t>(s.buckets * (s.chunks * ref.in(0).back() + ref.attrs<NormAttrs>().groups)) * 8;
 }
-Push NormPush(const VulkanCall& call) {
+Push NormPush(const VulkanCall& call, const NormSizes& s) {
   const auto& a = call.ref.attrs<NormAttrs>();
-  const NormSizes s = NormSizesOf(call.ref);
   Push push;
   push.I(s.buckets).I(s.rows).I(call.ref.in(0).back()).I(a.groups).I(s.kept).I(s.chunks).I(s.lanes);
   push.I((Has(call, 1) ? 1 : 0) | (Has(call, 2) ? 2 : 0) | (a.subtract_mean ? 4 : 0)).F(a.eps);
   push.All(s.dims).All(s.stride);
   return push;
 }
+// Of all of it at once.
+Push NormPush(const VulkanCall& call) {
+  return NormPush(call, NormSizesOf(call.ref)).I(0).I(0).I(0).I(0).I(call.ref.in(0).elements());
+}
 Status RecordNorm(const VulkanCall& call) {
   const auto& a = call.ref.attrs<NormAttrs>();
   const NormSizes s = NormSizesOf(call.ref);
   const int64_t features = call.ref.in(0).back();
-  const Push push = NormPush(call);
-  TIMBRE_CHECK(Dispatch(call, "fast/norm_channels", {call.in[0], call.scratch}, push,
-                        {static_cast<uint32_t>(s.chunks), static_cast<uint32_t>((features + s.lanes - 1) / s.lanes),
-                         static_cast<uint32_t>(s.buckets)}));
-  TIMBRE_CHECK(Dispatch(call, "fast/norm_merge", {call.scratch}, push, Groups(s.buckets * a.groups)));
-  return Dispatch(call, "fast/norm_apply", {call.in[0], call.scratch, Input(call, 1), Input(call, 2), call.out[0]},
-                  push, Threads(call.ref.out().elements()));
+  const auto across = static_cast<uint32_t>((features + s.lanes - 1) / s.lanes);
+  const bool whole = BytesOf(call.ref.in(0)) <= call.caps.max_range;
+  const std::vector<NormPart> parts = whole ? std::vector<NormPart>() : NormParts(call.ref, s, call.caps);
+  // What is bound of a part begins `before` elements earlier.
+  const auto push_for = [&](const NormPart& part, int64_t before) {
+    Push push = NormPush(call, s);
+    push.I(part.bucket).I(part.first_chunk).I(part.first - before).I(part.first).I(part.first + part.count);
+    return push;
+  };
+  if (whole) {
+    TIMBRE_CHECK(Dispatch(call, "fast/norm_channels", {call.in[0], call.scratch}, NormPush(call),
+                          {static_cast<uint32_t>(s.chunks), across, static_cast<uint32_t>(s.buckets)}));
+  }
+  for (const NormPart& part : parts) {
+    const auto [x, before] = PartOf(call.in[0], part.first, part.count);
+    TIMBRE_CHECK(Dispatch(call, "fast/norm_channels", {x, call.scratch}, push_for(part, before),
+                          {static_cast<uint32_t>(part.chunks), across, 1}));
+  }
+  TIMBRE_CHECK(Dispatch(call, "fast/norm_merge", {call.scratch}, NormPush(call), Groups(s.buckets * a.groups)));
+  if (whole) {
+    return Dispatch(call, "fast/norm_apply", {call.in[0], call.scratch, Input(call, 1), Input(call, 2), call.out[0]},
+                    NormPush(call), Threads(call.ref.out().elements()));
+  }
+  for (const NormPart& part : parts) {
+    const auto [x, before] = PartOf(call.in[0], part.first, part.count);
+    const BufferRange y = PartOf(call.out[0], part.first, part.count).first;
+    TIMBRE_CHECK(Dispatch(call, "fast/norm_apply", {x, call.scratch, Input(call, 1), Input(call, 2), y},
+                          push_for(part, before), Threads(part.count)));
+  }
+  return {};
 }
 
 // Few rows: by a workgroup each, whose sums are made in subgroups.
-bool NormRowsFit(const NodeRef& ref, const DeviceCaps& caps) { return ref.node.epilogue.empty() && caps.subgroups; }
+bool NormRowsFit(const NodeRef& ref, const DeviceCaps& caps) {
+  const int64_t elements = NormSizesOf(ref).rows * (ref.in(0).back() / ref.attrs<NormAttrs>().groups);
+  return ref.node.epilogue.empty() && caps.subgroups && 3 * ShareTurns(elements) <= kMostTurns;
+}
 Status RecordNormRows(const VulkanCall& call) {
   return Dispatch(call, "fast/norm_rows", {call.in[0], Input(call, 1), Input(call, 2), call.out[0]}, NormPush(call),
                   Groups(NormSizesOf(call.ref).buckets * call.ref.attrs<NormAttrs>().groups));
@@ -203,7 +261,9 @@ Status RecordNormRows(const VulkanCall& call) {
 
 // ---- softmax and reductions
 
-bool SoftmaxFits(const NodeRef& ref, const DeviceCaps& caps) { return ref.node.epilogue.empty() && caps.subgroups; }
+bool SoftmaxFits(const NodeRef& ref, const DeviceCaps& caps) {
+  return ref.node.epilogue.empty() && caps.subgroups && 3 * (ref.out().back() / kThreads + 1) <= kMostTurns;
+}
 Status RecordSoftmax(const VulkanCall& call) {
   const int64_t features = call.ref.out().back(), rows = call.ref.out().elements() / features;
   return Dispatch(call, "fast/softmax", {call.in[0], call.out[0]}, Push().I(rows).I(features), Groups(rows));
@@ -222,7 +282,7 @@ Status RecordReduceMany(const VulkanCall& call) { return RecordReduce(call, "fas
 
 struct Part {
   bool swapped = false;
-  int64_t inner = 1, period = 1;  // element i meets i / inner % period
+  int64_t inner = 1, period = 1;  // element i meets i / inner % period; 0: i
 };
 // False where neither operand has the result's shape, or the other one's axes are not next to each other.
 bool ReadPart(const NodeRef& ref, Part& part) {
@@ -241,31 +301,39 @@ bool ReadPart(const NodeRef& ref, Part& part) {
     if (!there && state == 0) part.inner *= out[-i];
   }
   if (part.period == 1) part.inner = 1;
+  if (part.period == out.elements()) part.period = 0;
   return true;
 }
-bool BinaryFits(const NodeRef& ref, const DeviceCaps&) {
+bool BinaryFits(const NodeRef& ref, const DeviceCaps& caps) {
   const BinaryFn fn = ref.attrs<BinaryAttrs>().fn;
   Part part;
-  return ref.node.epilogue.empty() && fn != BinaryFn::kComplexMul && fn != BinaryFn::kAtan2 && ReadPart(ref, part);
+  return ref.node.epilogue.empty() && fn != BinaryFn::kComplexMul && fn != BinaryFn::kAtan2 && ReadPart(ref, part) &&
+         RowsAtOnce(caps, ref.out().elements(), 1) > 0 &&
+         (part.period == 0 || BytesOf(ref.in(part.swapped ? 0 : 1)) <= caps.max_range);
 }
 Status RecordBinary(const VulkanCall& call) {
   Part part;
   ReadPart(call.ref, part);
-  const int64_t n = call.ref.out().elements();
-  return Dispatch(call, "fast/binary", {call.in[part.swapped ? 1 : 0], call.in[part.swapped ? 0 : 1], call.out[0]},
-                  Push()
-                      .I(n)
-                      .I(static_cast<int64_t>(call.ref.attrs<BinaryAttrs>().fn))
-                      .I(part.inner)
-                      .I(part.period)
-                      .I(part.swapped),
-                  Threads(n));
+  const BufferRange whole = call.in[part.swapped ? 1 : 0], other = call.in[part.swapped ? 0 : 1];
+  return InParts(call.caps, call.ref.out().elements(), 1, [&](int64_t first, int64_t n) {
+    return Dispatch(call, "fast/binary",
+                    {RowsOf(whole, first, n, 1), part.period == 0 ? RowsOf(other, first, n, 1) : other,
+                     RowsOf(call.out[0], first, n, 1)},
+                    Push()
+                        .I(n)
+                        .I(static_cast<int64_t>(call.ref.attrs<BinaryAttrs>().fn))
+                        .I(part.inner)
+                        .I(part.period)
+                        .I(part.swapped)
+                        .I(first),
+                    Threads(n));
+  });
 }
 
 constexpr KernelRow Fast(Op op, std::string_view name, bool (*supports)(const NodeRef&, const DeviceCaps&),
                          VulkanRecord record, size_t (*scratch)(const NodeRef&, const DeviceCaps&) = nullptr,
-                         Result<AlignedBytes> (*pack)(const NodeRef&, const DeviceCaps&) = nullptr) {
-  return {op, DeviceKind::kVulkan, Tier::kFast, name, 1, supports, record, scratch, pack, pack ? 0b10u : 0u};
+                         Result<AlignedBytes> (*pack)(const NodeRef&, const DeviceCaps&) = nullptr, int version = 1) {
+  return {op, DeviceKind::kVulkan, Tier::kFast, name, version, supports, record, scratch, pack, pack ? 0b10u : 0u};
 }
 
 const KernelRow kRows[] = {
@@ -285,9 +353,9 @@ const KernelRow kRows[] = {
     Fast(Op::kAttention, "vulkan.attention", AttentionFits<kPlainTiles>, RecordAttention<kPlainTiles>),
     Fast(Op::kStft, "vulkan.stft", TransformFits, RecordStft, nullptr, PackRoots),
     Fast(Op::kIstft, "vulkan.istft", TransformFits, RecordIstft, FrameBytes, PackRoots),
-    Fast(Op::kBinary, "vulkan.binary", BinaryFits, RecordBinary),
-    Fast(Op::kNorm, "vulkan.norm", NormFits, RecordNorm, NormBytes),
-    Fast(Op::kNorm, "vulkan.norm_rows", NormRowsFit, RecordNormRows),
+    BindsParts(Fast(Op::kBinary, "vulkan.binary", BinaryFits, RecordBinary)),
+    BindsParts(Fast(Op::kNorm, "vulkan.norm", NormFits, RecordNorm, NormBytes)),
+    Fast(Op::kNorm, "vulkan.norm_rows", NormRowsFit, RecordNormRows, nullptr, nullptr, 2),
     Fast(Op::kSoftmax, "vulkan.softmax", SoftmaxFits, RecordSoftmax),
     Fast(Op::kReduce, "vulkan.reduce", ReduceFits, RecordReduceMany),
 };

@@ -166,6 +166,71 @@ bool WorthIt(const ProductPlan& plan, const DeviceCaps& caps) {
   return !kVariant.wide || WorthWide(plan.rows(), columns, caps);
 }
 
+// ---- tensors larger than what a binding spans: slabs of rows along the first axis that has any
+
+struct Slab {
+  Product p;
+  int64_t x_first, x_count, y_first, y_count;  // elements of the tensors that it binds
+};
+int SlabAxis(const Product& p) {
+  int axis = 0;
+  while (axis < 2 && p.in_size[axis] == 1 && p.out_size[axis] == 1) ++axis;
+  return axis;
+}
+// Elements of the input, and of a result of `out_c` channels, for each place along `axis`.
+std::pair<int64_t, int64_t> PlaneSizes(const Product& p, int axis, int64_t in_c, int64_t out_c) {
+  for (int i = axis + 1; i < 3; ++i) {
+    in_c *= p.in_size[i];
+    out_c *= p.out_size[i];
+  }
+  return {in_c, out_c};
+}
+// How many rows of each phase a slab may have, so that it binds `room` bytes of a tensor at most; 0: not even one.
+int64_t SlabHeight(const ProductPlan& plan, int axis, int64_t out_c, uint64_t room) {
+  const auto most = static_cast<int64_t>(std::min(room, uint64_t{1} << 40) / 4) - 64;  // a binding begins earlier
+  int64_t height = most;
+  for (const Product& p : plan.phases) {
+    const auto [in_plane, out_plane] = PlaneSizes(p, axis, plan.in_c, out_c);
+    const int64_t reach = std::abs((p.taps[axis] - 1) * p.dilation[axis]);
+    const int64_t in_places = most / in_plane - reach, out_places = most / out_plane;
+    if (in_places < 1 || out_places < 1) return 0;
+    height = std::min({height, (in_places - 1) / p.stride[axis] + 1, (out_places - 1) / p.out_step[axis] + 1});
+  }
+  return height;
+}
+// Rows [begin, begin + count) along `axis` of the image `n`.
+Slab SlabOf(const ProductPlan& plan, const Product& whole, int axis, int64_t out_c, int64_t n, int64_t begin,
+            int64_t count) {
+  const auto [in_plane, out_plane] = PlaneSizes(whole, axis, plan.in_c, out_c);
+  const int64_t reach = (whole.taps[axis] - 1) * whole.dilation[axis], size = whole.in_size[axis];
+  // What it reads and writes along the axis; it may want places beyond the tensor, which are zeros.
+  const int64_t wanted = begin * whole.stride[axis] + whole.start[axis];
+  const int64_t lo = std::clamp<int64_t>(wanted + std::min<int64_t>(0, reach), 0, size - 1);
+  const int64_t hi =
+      std::clamp<int64_t>(wanted + (count - 1) * whole.stride[axis] + std::max<int64_t>(0, reach) + 1, lo + 1, size);
+  const int64_t top = begin * whole.out_step[axis] + whole.offset[axis];
+  const int64_t height = (count - 1) * whole.out_step[axis] + 1;
+  Slab slab{whole, (n * size + lo) * in_plane, (hi - lo) * in_plane, (n * whole.out_size[axis] + top) * out_plane,
+            height * out_plane};
+  slab.p.in_size[axis] = hi - lo;
+  slab.p.start[axis] = wanted - lo;
+  slab.p.row_size[axis] = count;
+  slab.p.out_size[axis] = height;
+  slab.p.offset[axis] = 0;
+  return slab;
+}
+bool FitsInOne(const NodeRef& ref, const DeviceCaps& caps) {
+  return std::max(BytesOf(ref.in(0)), BytesOf(ref.out())) <= caps.max_range;
+}
+// Dispatches of all slabs of a node; more than kMostDispatches where it can't be cut so.
+constexpr int64_t kMostDispatches = 4096;
+int64_t SlabDispatches(const ProductPlan& plan, int axis, int64_t height) {
+  if (height < 1) return kMostDispatches + 1;
+  int64_t count = 0;
+  for (const Product& p : plan.phases) count += plan.batch * ((p.row_size[axis] + height - 1) / height);
+  return count;
+}
+
 template <Variant kVariant>
 bool ProductFits(const NodeRef& ref, const DeviceCaps& caps) {
   if (kVariant.halves && !caps.float16) return false;
@@ -179,8 +244,17 @@ bool ProductFits(const NodeRef& ref, const DeviceCaps& caps) {
   if (columns < kNarrowest || plan.width() * plan.kernel[0] * plan.kernel[1] * plan.kernel[2] < kNarrowest)
     return false;
   if (plan.tile.Across(columns) > kWidestGrid || plan.groups > kWidestGrid || plan.phases.size() > 64) return false;
+  const bool in_one = FitsInOne(ref, caps);
+  if (static_cast<uint64_t>(plan.weights(columns)) * 4 > caps.max_range) return false;
+  if (!in_one) {
+    const int axis = SlabAxis(plan.phases.front());
+    const int64_t height = SlabHeight(plan, axis, ref.out().back(), caps.max_range);
+    if (SlabDispatches(plan, axis, height) > kMostDispatches) return false;
+  }
   for (const Product& p : plan.phases) {
-    if (plan.tile.Down(plan.batch * p.row_size[0] * p.row_size[1] * p.row_size[2]) > kWidestGrid) return false;
+    if (plan.tile.Down((in_one ? plan.batch : 1) * p.row_size[0] * p.row_size[1] * p.row_size[2]) > kWidestGrid ||
+        plan.tile.Turns(p.all_taps() * plan.width()) + p.all_taps() > kMostTurns)
+      return false;
     for (int i = 0; i < 3; ++i) {
       if (p.taps[i] > 255 || p.stride[i] > 255 || p.dilation[i] > 127 || p.out_step[i] > 255) return false;
     }
@@ -288,23 +362,37 @@ Status RecordProduct(const VulkanCall& call) {
   const Shader& shader = FindShader(kVariant.cooperative ? "cooperative/product"
                                     : kVariant.halves    ? "fast/product_f16"
                                                          : "fast/product");
+  const int64_t out_c = call.ref.out().back();
   int64_t first_weight = 0;
+  const auto dispatch = [&](const Product& p, int64_t batch, const BufferRange& x, const BufferRange& residual,
+                            const BufferRange& y, int64_t x_first, int64_t y_first) -> Status {
+    const int64_t rows = batch * p.row_size[0] * p.row_size[1] * p.row_size[2];
+    if (rows == 0) return {};
+    const Push push = PushOf(p, {rows, p.all_taps() * plan.width(), columns, first_weight, plan.in_c, out_c, flags,
+                                 finish.steps, finish.unary.alpha, finish.unary.beta, x_first, y_first});
+    const BufferRange bindings[] = {x, call.packed, Input(call, 2), input(finish.scale), residual, input(finish.slope),
+                                    y};
+    return call.recorder.Dispatch(
+        shader, bindings, constants, push,
+        {static_cast<uint32_t>(plan.tile.Down(rows)), static_cast<uint32_t>(plan.tile.Across(columns)),
+         static_cast<uint32_t>(plan.groups)});
+  };
+  const bool in_one = FitsInOne(call.ref, call.caps);
+  const int axis = SlabAxis(plan.phases.front());
+  const int64_t height = in_one ? 0 : SlabHeight(plan, axis, out_c, call.caps.max_range);
   for (const Product& p : plan.phases) {
-    const int64_t rows = plan.batch * p.row_size[0] * p.row_size[1] * p.row_size[2];
-    const int64_t depth = p.all_taps() * plan.width();
-    if (rows > 0) {
-      const Push push =
-          PushOf(p, {rows, depth, columns, first_weight, plan.in_c, finish.gated ? plan.out_c / 2 : plan.out_c, flags,
-                     finish.steps, finish.unary.alpha, finish.unary.beta});
-      const BufferRange bindings[] = {
-          call.in[0],          call.packed, Input(call, 2), input(finish.scale), input(finish.residual),
-          input(finish.slope), call.out[0]};
-      TIMBRE_CHECK(call.recorder.Dispatch(
-          shader, bindings, constants, push,
-          {static_cast<uint32_t>(plan.tile.Down(rows)), static_cast<uint32_t>(plan.tile.Across(columns)),
-           static_cast<uint32_t>(plan.groups)}));
+    if (in_one) TIMBRE_CHECK(dispatch(p, plan.batch, call.in[0], input(finish.residual), call.out[0], 0, 0));
+    for (int64_t n = 0; n < (in_one ? 0 : plan.batch); ++n) {
+      for (int64_t begin = 0; begin < p.row_size[axis]; begin += height) {
+        const Slab slab = SlabOf(plan, p, axis, out_c, n, begin, std::min(height, p.row_size[axis] - begin));
+        const auto [x, x_first] = PartOf(call.in[0], slab.x_first, slab.x_count);
+        const auto [y, y_first] = PartOf(call.out[0], slab.y_first, slab.y_count);
+        const BufferRange residual =
+            finish.residual < 0 ? BufferRange{} : PartOf(call.in[finish.residual], slab.y_first, slab.y_count).first;
+        TIMBRE_CHECK(dispatch(slab.p, 1, x, residual, y, x_first, y_first));
+      }
     }
-    first_weight += plan.groups * depth * columns;
+    first_weight += plan.groups * p.all_taps() * plan.width() * columns;
   }
   return {};
 }
@@ -326,17 +414,12 @@ PlanesPlan PlanesOf(const NodeRef& ref, const DeviceCaps& caps) {
     Product p = whole;
     p.taps[0] = 1;
     p.first_tap[0] = tap;
+    p.start[0] += tap * p.dilation[0];
     planes.product.phases.push_back(p);
   }
-  const int64_t out_c = planes.product.out_c, in_c = planes.product.in_c;
-  // Beside the slab itself up to 255 bytes before it are bound, where offsets are multiples of 256.
-  const uint64_t room = std::min(kLeastRange, caps.memory_free);
-  const auto fits = [&](int64_t slab) {
-    const int64_t in = ((slab - 1) * whole.stride[0] + 1) * whole.in_size[1] * whole.in_size[2] * in_c;
-    const int64_t out = slab * whole.out_size[1] * whole.out_size[2] * out_c;
-    return static_cast<uint64_t>(std::max(in, out)) * 4 + 256 <= room;
-  };
-  while (planes.slab < whole.out_size[0] && fits(planes.slab + 1)) ++planes.slab;
+  planes.slab =
+      SlabHeight(planes.product, 0, planes.product.out_c, std::min({kLeastRange, caps.max_range, caps.memory_free}));
+  planes.slab = std::min(planes.slab, whole.out_size[0]);
   return planes;
 }
 
@@ -344,52 +427,39 @@ bool PlanesFit(const NodeRef& ref, const DeviceCaps& caps) {
   if (ref.in(0).rank() != 5 || !ref.node.epilogue.empty() || !ref.constant(1)) return false;
   const PlanesPlan planes = PlanesOf(ref, caps);
   const ProductPlan& plan = planes.product;
-  constexpr int64_t kMostDispatches = 4096;
-  if (planes.slab == 0 || plan.groups > kWidestGrid || plan.tile.Across(plan.columns(false)) > kWidestGrid)
+  const int64_t columns = plan.columns(false);
+  if (plan.groups > kWidestGrid || plan.tile.Across(columns) > kWidestGrid ||
+      static_cast<uint64_t>(plan.weights(columns)) * 4 > caps.max_range ||
+      SlabDispatches(plan, 0, planes.slab) > kMostDispatches)
     return false;
   const Product& p = plan.phases.front();
+  if (plan.tile.Turns(p.all_taps() * plan.width()) + p.all_taps() > kMostTurns) return false;
   for (int i = 0; i < 3; ++i) {
     if (p.taps[i] > 255 || p.stride[i] > 255 || p.dilation[i] > 127) return false;
   }
-  const int64_t slabs = (p.out_size[0] + planes.slab - 1) / planes.slab;
-  return plan.tile.Down(planes.slab * p.out_size[1] * p.out_size[2]) <= kWidestGrid &&
-         plan.batch * slabs * static_cast<int64_t>(plan.phases.size()) <= kMostDispatches;
+  return plan.tile.Down(planes.slab * p.out_size[1] * p.out_size[2]) <= kWidestGrid;
 }
 
 Result<AlignedBytes> PackPlanes(const NodeRef& ref, const DeviceCaps& caps) {
   return PackPlan<kPlainTiles>(ref, PlanesOf(ref, caps).product, {});
 }
 
-// Elements [first, first + count) of a tensor as a binding that begins at most 255 bytes earlier, and how many elements
-// that is.
-std::pair<BufferRange, int64_t> PartOf(const BufferRange& tensor, int64_t first, int64_t count) {
-  const uint64_t begin = tensor.offset + static_cast<uint64_t>(first) * 4, aligned = begin / 256 * 256;
-  const uint64_t bytes = begin - aligned + static_cast<uint64_t>(count) * 4;
-  return {{tensor.buffer, aligned, bytes}, static_cast<int64_t>(begin - aligned) / 4};
-}
-
 Status RecordPlanes(const VulkanCall& call) {
   const PlanesPlan planes = PlanesOf(call.ref, call.caps);
   const ProductPlan& plan = planes.product;
-  const int64_t columns = plan.columns(false), pad = -plan.phases.front().start[0];
+  const int64_t columns = plan.columns(false);
   const bool bias = Has(call, 2) && call.ref.node.inputs[2] != kNoTensor;
   for (int64_t n = 0; n < plan.batch; ++n) {
     for (int64_t begin = 0; begin < plan.phases.front().out_size[0]; begin += planes.slab) {
       int64_t first_weight = 0;
       for (size_t tap = 0; tap < plan.phases.size(); ++tap) {
-        Product p = plan.phases[tap];
-        const int64_t depth = p.all_taps() * plan.width(), count = std::min(planes.slab, p.out_size[0] - begin);
-        // The input planes that this tap of the slab reads; beyond the volume they are zeros.
-        const int64_t wanted = begin * p.stride[0] + static_cast<int64_t>(tap) * p.dilation[0] - pad;
-        const int64_t lo = std::clamp<int64_t>(wanted, 0, p.in_size[0] - 1);
-        const int64_t hi = std::clamp<int64_t>(wanted + (count - 1) * p.stride[0] + 1, lo + 1, p.in_size[0]);
-        const int64_t in_plane = p.in_size[1] * p.in_size[2] * plan.in_c;
-        const int64_t out_plane = p.out_size[1] * p.out_size[2] * plan.out_c;
-        const auto [x, x_first] = PartOf(call.in[0], (n * p.in_size[0] + lo) * in_plane, (hi - lo) * in_plane);
-        const auto [y, y_first] = PartOf(call.out[0], (n * p.out_size[0] + begin) * out_plane, count * out_plane);
-        p.in_size[0] = hi - lo;
-        p.row_size[0] = p.out_size[0] = count;
-        p.start[0] = wanted - lo;
+        const Product& whole = plan.phases[tap];
+        const int64_t count = std::min(planes.slab, whole.out_size[0] - begin);
+        const Slab slab = SlabOf(plan, whole, 0, plan.out_c, n, begin, count);
+        const Product& p = slab.p;
+        const int64_t depth = p.all_taps() * plan.width();
+        const auto [x, x_first] = PartOf(call.in[0], slab.x_first, slab.x_count);
+        const auto [y, y_first] = PartOf(call.out[0], slab.y_first, slab.y_count);
         const std::vector<uint32_t> constants = Constants<kPlainTiles>(call.ref, plan, columns);
         const BufferRange bindings[] = {x, call.packed, Input(call, 2), {}, y, {}, y};
         const int64_t rows = count * p.row_size[1] * p.row_size[2];
@@ -407,8 +477,6 @@ Status RecordPlanes(const VulkanCall& call) {
   return {};
 }
 
-constexpr std::string_view kPlanes = "vulkan.conv_planes";
-
 template <Variant kVariant>
 constexpr KernelRow Row(Op op, std::string_view name) {
   return {op,
@@ -422,15 +490,16 @@ constexpr KernelRow Row(Op op, std::string_view name) {
           PackProduct<kVariant>,
           0b10,
           kVariant.halves ? Precision::kF16 : Precision::kF32,
-          kVariant.cooperative};
+          kVariant.cooperative,
+          true};
 }
 const KernelRow kRows[] = {
     Row<kCooperativeTiles>(Op::kConv, "vulkan.conv_cooperative"),
     Row<kHalfTiles>(Op::kConv, "vulkan.conv_f16"),
     Row<kWideTiles>(Op::kConv, "vulkan.conv_wide"),
     Row<kPlainTiles>(Op::kConv, "vulkan.conv"),
-    {Op::kConv, DeviceKind::kVulkan, Tier::kFast, kPlanes, 1, PlanesFit, VulkanRecord(RecordPlanes), nullptr,
-     PackPlanes, 0b10},
+    {Op::kConv, DeviceKind::kVulkan, Tier::kFast, "vulkan.conv_planes", 1, PlanesFit, VulkanRecord(RecordPlanes),
+     nullptr, PackPlanes, 0b10, Precision::kF32, false, true},
     Row<kCooperativeTiles>(Op::kConvTranspose, "vulkan.conv_transpose_cooperative"),
     Row<kHalfTiles>(Op::kConvTranspose, "vulkan.conv_transpose_f16"),
     Row<kWideTiles>(Op::kConvTranspose, "vulkan.conv_transpose_wide"),
@@ -488,8 +557,6 @@ std::optional<Tile> CooperativeTile(int64_t rows, int64_t columns, const DeviceC
   }
   return std::nullopt;
 }
-
-bool BindsParts(const KernelRow& row) { return row.name == kPlanes; }
 
 std::span<const KernelRow> VulkanProductKernels() { return kRows; }
 

@@ -26,6 +26,11 @@ struct Tile {
   int64_t rows = 0, columns = 0;
   int64_t lanes = 1;  // of a gated layer's packed columns, so many values lie before their gates
   std::vector<uint32_t> constants;
+  // At most, of a thread's loops.
+  int64_t Turns(int64_t depth) const {
+    const int64_t slice = constants[3], slices = (depth + slice - 1) / slice;
+    return slices * (5 + slice + (rows + columns) * slice / kThreads);
+  }
   int64_t Down(int64_t count) const { return (count + rows - 1) / rows; }
   int64_t Across(int64_t count) const { return (count + columns - 1) / columns; }
 };

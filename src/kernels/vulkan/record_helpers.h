@@ -1,16 +1,34 @@
 // What recording a Vulkan kernel takes: push constants, grids, inputs that may be absent.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <initializer_list>
 #include <numbers>
+#include <utility>
 
 #include "kernels/vulkan/recorder.h"
 
 namespace timbre {
 
 inline constexpr int64_t kThreads = 256;  // of a workgroup
+
+// What the loops of a thread may take together. Mesa's software driver ends them all after 65,535 turns, and what is
+// stored then is wrong without a word; every loop it comes by, also in a branch not taken, counts up to two turns more
+// than it has. A kernel refuses what would take more, or cuts it into several dispatches. Some is left for loops that
+// don't grow with a tensor.
+inline constexpr int64_t kMostTurns = 65535 - 2048;
+// Of a loop over a workgroup's share of so many elements (FOR_SHARE).
+inline int64_t ShareTurns(int64_t elements) { return (elements + 8 * kThreads - 1) / (8 * kThreads); }
+
+// One dispatch for each run of steps of a recurrence, each step of so many turns: `dispatch(first, last)`.
+template <typename F>
+Status InRuns(int64_t steps, int64_t turns, const F& dispatch) {
+  const int64_t run = std::max<int64_t>(1, kMostTurns / turns);
+  for (int64_t first = 0; first < steps; first += run) TIMBRE_CHECK(dispatch(first, std::min(steps, first + run)));
+  return {};
+}
 
 class Push {
  public:
@@ -46,6 +64,43 @@ inline std::array<uint32_t, 3> Threads(int64_t count) { return Groups((count + k
 inline Status Dispatch(const VulkanCall& call, std::string_view shader, std::initializer_list<BufferRange> bindings,
                        const Push& push, std::array<uint32_t, 3> groups) {
   return call.recorder.Dispatch(FindShader(shader), bindings, {}, push, groups);
+}
+
+// ---- tensors larger than what one binding spans: several dispatches, each of which binds a part
+
+inline uint64_t BytesOf(const Shape& shape) { return static_cast<uint64_t>(shape.elements()) * 4; }
+
+// Elements [first, first + count) of a tensor as a binding, which begins up to 63 elements earlier, where a binding may
+// on every device; and how many elements that is. The same for all tensors of a shape.
+inline std::pair<BufferRange, int64_t> PartOf(const BufferRange& tensor, int64_t first, int64_t count) {
+  constexpr int64_t kAlignedElements = 256 / 4;
+  const int64_t before = first % kAlignedElements;
+  return {{tensor.buffer, tensor.offset + static_cast<uint64_t>(first - before) * 4,
+           static_cast<uint64_t>(count + before) * 4},
+          before};
+}
+
+// For kernels that work row by row: how many rows of `widest` elements in the widest tensor one dispatch can bind. All
+// of them, or so many that each run of rows begins where a binding may; 0: not even that fits.
+inline int64_t RowsAtOnce(const DeviceCaps& caps, int64_t rows, int64_t widest) {
+  const auto most =
+      static_cast<int64_t>(std::min(caps.max_range, uint64_t{1} << 40) / 4 / static_cast<uint64_t>(widest));
+  return most >= rows ? rows : most / 64 * 64;
+}
+constexpr KernelRow BindsParts(KernelRow row) {
+  row.in_parts = true;
+  return row;
+}
+// `dispatch(first, count)` for each run of rows.
+template <typename F>
+Status InParts(const DeviceCaps& caps, int64_t rows, int64_t widest, const F& dispatch) {
+  const int64_t run = std::max<int64_t>(1, RowsAtOnce(caps, rows, widest));
+  for (int64_t first = 0; first < rows; first += run) TIMBRE_CHECK(dispatch(first, std::min(run, rows - first)));
+  return {};
+}
+// Rows [first, first + count) of a tensor.
+inline BufferRange RowsOf(const BufferRange& tensor, int64_t first, int64_t count, int64_t width) {
+  return PartOf(tensor, first * width, count * width).first;
 }
 
 // A reduction by a shader that takes what reference/reduce takes, and a grid for so many outputs.

@@ -42,9 +42,6 @@ class VulkanRecorder {
                           std::array<uint32_t, 3> groups) = 0;
 };
 
-// Whether a kernel binds parts of its tensors, so that these may be larger than what one binding spans.
-bool BindsParts(const KernelRow& row);
-
 struct VulkanCall {
   NodeRef ref;
   std::span<const BufferRange> in, out;  // float32, contiguous; absent inputs are empty

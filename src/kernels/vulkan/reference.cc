@@ -59,12 +59,26 @@ Axes Broadcast(const Shape& shape, const Shape& out) {
   return axes;
 }
 
-Status RecordUnary(const VulkanCall& call) {
-  const auto& a = call.ref.attrs<UnaryAttrs>();
-  const int64_t n = call.ref.out().elements();
-  return Dispatch(call, "reference/unary", {call.in[0], call.out[0]},
-                  Push().I(n).I(static_cast<int64_t>(a.fn)).F(a.alpha).F(a.beta), Threads(n));
+// Whether a kernel that works row by row can bind enough of them; `widest`: of a row of input 0 or the output.
+bool RowsFit(const NodeRef& ref, const DeviceCaps& caps, int64_t width, int64_t widest) {
+  return ref.node.epilogue.empty() && RowsAtOnce(caps, ref.out().elements() / width, widest) > 0;
 }
+bool ElementsFit(const NodeRef& ref, const DeviceCaps& caps) { return RowsFit(ref, caps, 1, 1); }
+bool FeaturesFit(const NodeRef& ref, const DeviceCaps& caps) {
+  const int64_t c = ref.out().back();
+  return RowsFit(ref, caps, c, c);
+}
+bool GluFits(const NodeRef& ref, const DeviceCaps& caps) {
+  return RowsFit(ref, caps, ref.out().back(), 2 * ref.out().back());
+}
+
+Status RecordUnary(const VulkanCall& call, const UnaryAttrs& a) {
+  return InParts(call.caps, call.ref.out().elements(), 1, [&](int64_t first, int64_t n) {
+    return Dispatch(call, "reference/unary", {RowsOf(call.in[0], first, n, 1), RowsOf(call.out[0], first, n, 1)},
+                    Push().I(n).I(static_cast<int64_t>(a.fn)).F(a.alpha).F(a.beta), Threads(n));
+  });
+}
+Status RecordUnary(const VulkanCall& call) { return RecordUnary(call, call.ref.attrs<UnaryAttrs>()); }
 
 Status RecordBinary(const VulkanCall& call) {
   const Shape& out = call.ref.out();
@@ -80,31 +94,51 @@ Status RecordBinary(const VulkanCall& call) {
 }
 
 Status RecordPRelu(const VulkanCall& call) {
-  const int64_t n = call.ref.out().elements();
-  return Dispatch(call, "reference/prelu", {call.in[0], call.in[1], call.out[0]},
-                  Push().I(n).I(call.ref.in(1).elements()), Threads(n));
+  const int64_t c = call.ref.out().back();
+  return InParts(call.caps, call.ref.out().elements() / c, c, [&](int64_t first, int64_t rows) {
+    return Dispatch(call, "reference/prelu",
+                    {RowsOf(call.in[0], first, rows, c), call.in[1], RowsOf(call.out[0], first, rows, c)},
+                    Push().I(rows * c).I(call.ref.in(1).elements()), Threads(rows * c));
+  });
 }
 
 Status RecordGlu(const VulkanCall& call) {
-  const int64_t n = call.ref.out().elements();
-  return Dispatch(call, "reference/glu", {call.in[0], call.out[0]}, Push().I(n).I(call.ref.out().back()), Threads(n));
+  const int64_t c = call.ref.out().back();
+  return InParts(call.caps, call.ref.out().elements() / c, 2 * c, [&](int64_t first, int64_t rows) {
+    return Dispatch(call, "reference/glu",
+                    {RowsOf(call.in[0], first, rows, 2 * c), RowsOf(call.out[0], first, rows, c)},
+                    Push().I(rows * c).I(c), Threads(rows * c));
+  });
 }
 
 Status RecordBatchNorm(const VulkanCall& call) {
-  const int64_t n = call.ref.out().elements();
-  return Dispatch(
-      call, "reference/batch_norm", {call.in[0], call.in[1], call.in[2], Input(call, 3), Input(call, 4), call.out[0]},
-      Push().I(n).I(call.ref.out().back()).I(Has(call, 3)).I(Has(call, 4)).F(call.ref.attrs<BatchNormAttrs>().eps),
-      Threads(n));
+  const int64_t c = call.ref.out().back();
+  return InParts(call.caps, call.ref.out().elements() / c, c, [&](int64_t first, int64_t rows) {
+    return Dispatch(call, "reference/batch_norm",
+                    {RowsOf(call.in[0], first, rows, c), call.in[1], call.in[2], Input(call, 3), Input(call, 4),
+                     RowsOf(call.out[0], first, rows, c)},
+                    Push().I(rows * c).I(c).I(Has(call, 3)).I(Has(call, 4)).F(call.ref.attrs<BatchNormAttrs>().eps),
+                    Threads(rows * c));
+  });
 }
 
+bool SoftmaxFits(const NodeRef& ref, const DeviceCaps&) {
+  return ref.node.epilogue.empty() && 3 * (ref.out().back() / kThreads + 1) <= kMostTurns;
+}
 Status RecordSoftmax(const VulkanCall& call) {
   const int64_t c = call.ref.out().back(), rows = call.ref.out().elements() / c;
   return Dispatch(call, "reference/softmax", {call.in[0], call.out[0]}, Push().I(rows).I(c), Groups(rows));
 }
 
+bool ReduceFits(const NodeRef& ref, const DeviceCaps&) {
+  return ref.node.epilogue.empty() && 2 * ShareTurns(ref.in(0).elements() / ref.out().elements()) <= kMostTurns;
+}
 Status RecordReduceGroups(const VulkanCall& call) { return RecordReduce(call, "reference/reduce", Groups); }
 
+bool NormFits(const NodeRef& ref, const DeviceCaps&) {  // as if all rows shared their statistics
+  const Shape& s = ref.in(0);
+  return ref.node.epilogue.empty() && 3 * ShareTurns(s.elements() / s[0] / ref.attrs<NormAttrs>().groups) <= kMostTurns;
+}
 Status RecordNorm(const VulkanCall& call) {
   const auto& a = call.ref.attrs<NormAttrs>();
   const Shape& s = call.ref.in(0);
@@ -136,6 +170,13 @@ Status RecordNorm(const VulkanCall& call) {
                       .All(dims)
                       .All(stride),
                   Groups(buckets * a.groups));
+}
+
+template <typename A>
+bool ConvFits(const NodeRef& ref, const DeviceCaps&) {
+  const auto& a = ref.attrs<A>();
+  const int64_t taps = int64_t{a.kernel[0]} * a.kernel[1] * a.kernel[2];
+  return ref.node.epilogue.empty() && taps * (ref.in(0).back() / a.groups + 12) <= kMostTurns;
 }
 
 Status RecordConv(const VulkanCall& call) {
@@ -185,6 +226,10 @@ Status RecordConvTranspose(const VulkanCall& call) {
                   Threads(n));
 }
 
+bool LinearFits(const NodeRef& ref, const DeviceCaps&) {
+  const auto& a = ref.attrs<LinearAttrs>();
+  return ref.node.epilogue.empty() && ref.in(0)[a.axis] / a.groups <= kMostTurns;
+}
 Status RecordLinear(const VulkanCall& call) {
   const auto& a = call.ref.attrs<LinearAttrs>();
   const Shape &x = call.ref.in(0), &y = call.ref.out();
@@ -194,6 +239,9 @@ Status RecordLinear(const VulkanCall& call) {
                   Threads(y.elements()));
 }
 
+bool MatMulFits(const NodeRef& ref, const DeviceCaps&) {
+  return ref.node.epilogue.empty() && ref.in(0).back() <= kMostTurns;
+}
 Status RecordMatMul(const VulkanCall& call) {
   const auto& a = call.ref.attrs<MatMulAttrs>();
   const Shape &x = call.ref.in(0), &y = call.ref.out();
@@ -202,7 +250,9 @@ Status RecordMatMul(const VulkanCall& call) {
 }
 
 bool AttentionFits(const NodeRef& ref, const DeviceCaps&) {
-  return ref.node.epilogue.empty() && ref.in(0)[2] / ref.attrs<AttentionAttrs>().heads <= kThreads;
+  const int64_t width = ref.in(0)[2] / ref.attrs<AttentionAttrs>().heads;
+  return ref.node.epilogue.empty() && width <= kThreads &&
+         (ref.in(1)[1] / kThreads + 1) * (32 + width + kThreads) <= kMostTurns;
 }
 
 Status RecordAttention(const VulkanCall& call) {
@@ -231,16 +281,25 @@ enum CopyMode { kStep = 0, kRepeat = 1, kZeros = 2, kReflected = 3, kReplicated 
 Status CopyAxis(const VulkanCall& call, size_t i, int axis, int64_t begin, int64_t rows, CopyMode mode, int64_t first,
                 int64_t step) {
   const Shape &x = call.ref.in(static_cast<int>(i)), &y = call.ref.out();
-  const int64_t inner = y.Product(axis + 1, y.rank()), count = y.Product(0, axis) * rows * inner;
-  return Dispatch(call, "reference/copy_axis", {call.in[i], call.out[0]},
-                  Push().I(count).I(inner).I(x[axis]).I(y[axis]).I(begin).I(rows).I(mode).I(first).I(step),
-                  Threads(count));
+  const int64_t inner = y.Product(axis + 1, y.rank()), x_row = x[axis] * inner, y_row = y[axis] * inner;
+  return InParts(call.caps, y.Product(0, axis), std::max(x_row, y_row), [&](int64_t from, int64_t outer) {
+    const int64_t count = outer * rows * inner;
+    return Dispatch(
+        call, "reference/copy_axis", {RowsOf(call.in[i], from, outer, x_row), RowsOf(call.out[0], from, outer, y_row)},
+        Push().I(count).I(inner).I(x[axis]).I(y[axis]).I(begin).I(rows).I(mode).I(first).I(step), Threads(count));
+  });
+}
+template <typename A>
+bool CopyFits(const NodeRef& ref, const DeviceCaps& caps) {
+  const Shape& y = ref.out();
+  const int axis = ref.attrs<A>().axis;
+  const int64_t inner = y.Product(axis + 1, y.rank());
+  int64_t widest = y[axis] * inner;
+  for (int i = 0; i < static_cast<int>(ref.node.inputs.size()); ++i) widest = std::max(widest, ref.in(i)[axis] * inner);
+  return ref.node.epilogue.empty() && RowsAtOnce(caps, y.Product(0, axis), widest) > 0;
 }
 
-Status RecordReshape(const VulkanCall& call) {
-  const int64_t n = call.ref.out().elements();
-  return Dispatch(call, "reference/unary", {call.in[0], call.out[0]}, Push().I(n).I(0).F(0).F(0), Threads(n));
-}
+Status RecordReshape(const VulkanCall& call) { return RecordUnary(call, {UnaryFn::kIdentity}); }
 Status RecordSlice(const VulkanCall& call) {
   const auto& a = call.ref.attrs<SliceAttrs>();
   return CopyAxis(call, 0, a.axis, 0, call.ref.out()[a.axis], kStep, a.begin, a.step);
@@ -267,6 +326,9 @@ Status RecordUpsample(const VulkanCall& call) {
 
 bool ConstantWindow(const NodeRef& ref, const DeviceCaps&) { return ref.node.epilogue.empty() && ref.constant(1); }
 
+bool StftFits(const NodeRef& ref, const DeviceCaps& caps) {
+  return ConstantWindow(ref, caps) && ref.attrs<StftAttrs>().n_fft / 64 * 68 <= kMostTurns;
+}
 Status RecordStft(const VulkanCall& call) {
   const auto& a = call.ref.attrs<StftAttrs>();
   const Shape &x = call.ref.in(0), &y = call.ref.out();
@@ -275,6 +337,10 @@ Status RecordStft(const VulkanCall& call) {
                   Threads(y.elements() / 2));
 }
 
+bool IstftFits(const NodeRef& ref, const DeviceCaps& caps) {
+  const auto& a = ref.attrs<IstftAttrs>();
+  return ConstantWindow(ref, caps) && (a.n_fft / a.hop + 1) * (ref.in(0)[2] + 4) <= kMostTurns;
+}
 Status RecordIstft(const VulkanCall& call) {
   const auto& a = call.ref.attrs<IstftAttrs>();
   const Shape &x = call.ref.in(0), &y = call.ref.out();
@@ -284,66 +350,82 @@ Status RecordIstft(const VulkanCall& call) {
       Threads(y.elements()));
 }
 
-bool RnnFits(const NodeRef& ref, const DeviceCaps&) { return ref.node.epilogue.empty() && ref.in(2)[1] <= 1024; }
-
-Status RecordRnn(const VulkanCall& call, int gates) {
-  const Shape& x = call.ref.in(0);
-  const BufferRange c0 = gates == 4 ? call.in[6] : BufferRange{}, c1 = gates == 4 ? call.out[2] : BufferRange{};
-  return Dispatch(
-      call, "reference/rnn",
-      {call.in[0], call.in[1], call.in[2], call.in[3], call.in[4], call.in[5], c0, call.out[0], call.out[1], c1},
-      Push()
-          .I(x[0])
-          .I(x[1])
-          .I(x[2])
-          .I(call.ref.in(2)[1])
-          .I(gates)
-          .I(call.ref.attrs<RnnAttrs>().reverse)
-          .I(Has(call, 3))
-          .I(Has(call, 4)),
-      Groups(x[0]));
+int64_t RnnTurns(const NodeRef& ref) {  // of a step, as if there were always four gates
+  const int64_t units = ref.in(2)[1], shares = (units + kThreads - 1) / kThreads;
+  return 1 + 2 * (shares + 3) + shares * 4 * (ref.in(0)[2] + units + 6);
 }
-Status RecordGru(const VulkanCall& call) { return RecordRnn(call, 3); }
-Status RecordLstm(const VulkanCall& call) { return RecordRnn(call, 4); }
+bool RnnFits(const NodeRef& ref, const DeviceCaps&) {
+  return ref.node.epilogue.empty() && ref.in(2)[1] <= 1024 && RnnTurns(ref) <= kMostTurns;
+}
+
+Status RecordRnn(const VulkanCall& call) {
+  const Shape& x = call.ref.in(0);
+  const bool cell = call.ref.node.op == Op::kLstm;
+  return InRuns(x[1], RnnTurns(call.ref), [&](int64_t first, int64_t last) {
+    // Each run goes on from the state that the one before it left.
+    const BufferRange h0 = first == 0 ? call.in[5] : call.out[1];
+    const BufferRange c0 = !cell ? BufferRange{} : first == 0 ? call.in[6] : call.out[2];
+    const BufferRange c1 = cell ? call.out[2] : BufferRange{};
+    return Dispatch(call, "reference/rnn",
+                    {call.in[0], call.in[1], call.in[2], call.in[3], call.in[4], h0, c0, call.out[0], call.out[1], c1},
+                    Push()
+                        .I(x[0])
+                        .I(x[1])
+                        .I(x[2])
+                        .I(call.ref.in(2)[1])
+                        .I(cell ? 4 : 3)
+                        .I(call.ref.attrs<RnnAttrs>().reverse)
+                        .I(Has(call, 3))
+                        .I(Has(call, 4))
+                        .I(first)
+                        .I(last),
+                    Groups(x[0]));
+  });
+}
 
 Status RecordCumulativeMean(const VulkanCall& call) {
   const Shape& x = call.ref.in(0);
-  return Dispatch(call, "reference/cumulative_mean", {call.in[0], call.in[1], call.out[0], call.out[1]},
-                  Push().I(x[0]).I(x[1]).I(x[2]).F(call.ref.attrs<CumulativeMeanAttrs>().alpha), Threads(x[0] * x[2]));
+  return InRuns(x[1], 1, [&](int64_t first, int64_t last) {
+    Push push;
+    push.I(x[0]).I(x[1]).I(x[2]).I(first).I(last).F(call.ref.attrs<CumulativeMeanAttrs>().alpha);
+    return Dispatch(call, "reference/cumulative_mean",
+                    {call.in[0], first == 0 ? call.in[1] : call.out[1], call.out[0], call.out[1]}, push,
+                    Threads(x[0] * x[2]));
+  });
 }
 
 constexpr KernelRow Row(Op op, std::string_view name, VulkanRecord record,
-                        bool (*supports)(const NodeRef&, const DeviceCaps&) = nullptr) {
-  return {op, DeviceKind::kVulkan, Tier::kReference, name, 1, supports, record};
+                        bool (*supports)(const NodeRef&, const DeviceCaps&) = nullptr, int version = 1) {
+  return {op, DeviceKind::kVulkan, Tier::kReference, name, version, supports, record};
 }
 
 const KernelRow kRows[] = {
-    Row(Op::kConv, "vulkan.reference.conv", RecordConv),
-    Row(Op::kConvTranspose, "vulkan.reference.conv_transpose", RecordConvTranspose),
-    Row(Op::kLinear, "vulkan.reference.linear", RecordLinear),
-    Row(Op::kMatMul, "vulkan.reference.matmul", RecordMatMul),
+    Row(Op::kConv, "vulkan.reference.conv", RecordConv, ConvFits<ConvAttrs>),
+    Row(Op::kConvTranspose, "vulkan.reference.conv_transpose", RecordConvTranspose, ConvFits<ConvTransposeAttrs>),
+    Row(Op::kLinear, "vulkan.reference.linear", RecordLinear, LinearFits),
+    Row(Op::kMatMul, "vulkan.reference.matmul", RecordMatMul, MatMulFits),
     Row(Op::kAttention, "vulkan.reference.attention", RecordAttention, AttentionFits),
-    Row(Op::kNorm, "vulkan.reference.norm", RecordNorm),
-    Row(Op::kBatchNorm, "vulkan.reference.batch_norm", RecordBatchNorm),
-    Row(Op::kUnary, "vulkan.reference.unary", RecordUnary),
+    Row(Op::kNorm, "vulkan.reference.norm", RecordNorm, NormFits, 2),
+    BindsParts(Row(Op::kBatchNorm, "vulkan.reference.batch_norm", RecordBatchNorm, FeaturesFit)),
+    BindsParts(Row(Op::kUnary, "vulkan.reference.unary", RecordUnary, ElementsFit)),
     Row(Op::kBinary, "vulkan.reference.binary", RecordBinary),
-    Row(Op::kPRelu, "vulkan.reference.prelu", RecordPRelu),
-    Row(Op::kGlu, "vulkan.reference.glu", RecordGlu),
-    Row(Op::kSoftmax, "vulkan.reference.softmax", RecordSoftmax),
-    Row(Op::kReduce, "vulkan.reference.reduce", RecordReduceGroups),
-    Row(Op::kReshape, "vulkan.reference.reshape", RecordReshape),
+    BindsParts(Row(Op::kPRelu, "vulkan.reference.prelu", RecordPRelu, FeaturesFit)),
+    BindsParts(Row(Op::kGlu, "vulkan.reference.glu", RecordGlu, GluFits)),
+    Row(Op::kSoftmax, "vulkan.reference.softmax", RecordSoftmax, SoftmaxFits),
+    Row(Op::kReduce, "vulkan.reference.reduce", RecordReduceGroups, ReduceFits, 3),
+    BindsParts(Row(Op::kReshape, "vulkan.reference.reshape", RecordReshape, ElementsFit)),
     Row(Op::kTranspose, "vulkan.reference.transpose", RecordTranspose),
-    Row(Op::kSlice, "vulkan.reference.slice", RecordSlice),
-    Row(Op::kConcat, "vulkan.reference.concat", RecordConcat),
-    Row(Op::kPad, "vulkan.reference.pad", RecordPad),
-    Row(Op::kUpsample, "vulkan.reference.upsample", RecordUpsample),
-    {Op::kStft, DeviceKind::kVulkan, Tier::kReference, "vulkan.reference.stft", 1, ConstantWindow,
-     VulkanRecord(RecordStft), nullptr, PackRoots, 0b10},
-    {Op::kIstft, DeviceKind::kVulkan, Tier::kReference, "vulkan.reference.istft", 1, ConstantWindow,
+    BindsParts(Row(Op::kSlice, "vulkan.reference.slice", RecordSlice, CopyFits<SliceAttrs>)),
+    BindsParts(Row(Op::kConcat, "vulkan.reference.concat", RecordConcat, CopyFits<ConcatAttrs>)),
+    BindsParts(Row(Op::kPad, "vulkan.reference.pad", RecordPad, CopyFits<PadAttrs>)),
+    BindsParts(Row(Op::kUpsample, "vulkan.reference.upsample", RecordUpsample, CopyFits<UpsampleAttrs>)),
+    {Op::kStft, DeviceKind::kVulkan, Tier::kReference, "vulkan.reference.stft", 2, StftFits, VulkanRecord(RecordStft),
+     nullptr, PackRoots, 0b10},
+    {Op::kIstft, DeviceKind::kVulkan, Tier::kReference, "vulkan.reference.istft", 1, IstftFits,
      VulkanRecord(RecordIstft), nullptr, PackRoots, 0b10},
-    Row(Op::kGru, "vulkan.reference.gru", RecordGru, RnnFits),
-    Row(Op::kLstm, "vulkan.reference.lstm", RecordLstm, RnnFits),
-    Row(Op::kCumulativeMean, "vulkan.reference.cumulative_mean", RecordCumulativeMean),
+    Row(Op::kGru, "vulkan.reference.gru", RecordRnn, RnnFits, 2),
+    Row(Op::kLstm, "vulkan.reference.lstm", RecordRnn, RnnFits, 2),
+    Row(Op::kCumulativeMean, "vulkan.reference.cumulative_mean", RecordCumulativeMean, nullptr, 2),
 };
 
 }  // namespace

@@ -33,6 +33,7 @@ struct RnnPlan {
   }
 
   int64_t columns() const { return gates * units; }
+  int64_t turns() const { return 6 + parts + (held ? 0 : quads); }  // of a step
   int64_t threads() const { return units * parts * sequences; }
   uint64_t shared_bytes() const {
     const int64_t fours = (units + 3) / 4 + parts;  // parts are padded to whole quads
@@ -53,7 +54,7 @@ bool RnnFits(const NodeRef& ref, const DeviceCaps& caps) {
   const RnnPlan plan(ref, caps);
   const Tile tile = TileFor(plan.columns(), caps);
   return plan.units <= caps.max_workgroup_threads && plan.shared_bytes() <= caps.max_workgroup_memory &&
-         tile.Down(plan.batch * plan.steps) <= kWidestGrid;
+         tile.Down(plan.batch * plan.steps) <= kWidestGrid && tile.Turns(plan.inputs) <= kMostTurns;
 }
 
 size_t RnnBytes(const NodeRef& ref, const DeviceCaps& caps) {
@@ -87,21 +88,27 @@ Status RecordRnn(const VulkanCall& call) {
                                   section(plan.input_bias(), plan.columns()), call.scratch, plan.batch * plan.steps,
                                   plan.inputs, plan.columns()));
   const bool cell = plan.gates == 4;
-  const BufferRange bindings[] = {call.scratch,
-                                  section(plan.state_weights(), plan.parts * plan.quads * 4 * plan.columns()),
-                                  section(plan.state_bias(), plan.columns()),
-                                  call.in[5],
-                                  cell ? call.in[6] : BufferRange{},
-                                  call.out[0],
-                                  call.out[1],
-                                  cell ? call.out[2] : BufferRange{}};
   std::vector<uint32_t> sizes;
   for (const int64_t value : {plan.threads(), plan.units, plan.gates, plan.parts, plan.quads, plan.sequences,
                               static_cast<int64_t>(plan.held)})
     sizes.push_back(static_cast<uint32_t>(value));
-  return call.recorder.Dispatch(FindShader("fast/rnn"), bindings, sizes,
-                                Push().I(plan.batch).I(plan.steps).I(call.ref.attrs<RnnAttrs>().reverse),
-                                Groups((plan.batch + plan.sequences - 1) / plan.sequences));
+  return InRuns(plan.steps, plan.turns(), [&](int64_t first, int64_t last) {
+    // Each run goes on from the state that the one before it left.
+    const BufferRange bindings[] = {call.scratch,
+                                    section(plan.state_weights(), plan.parts * plan.quads * 4 * plan.columns()),
+                                    section(plan.state_bias(), plan.columns()),
+                                    first == 0 ? call.in[5] : call.out[1],
+                                    !cell        ? BufferRange{}
+                                    : first == 0 ? call.in[6]
+                                                 : call.out[2],
+                                    call.out[0],
+                                    call.out[1],
+                                    cell ? call.out[2] : BufferRange{}};
+    Push push;
+    push.I(plan.batch).I(plan.steps).I(call.ref.attrs<RnnAttrs>().reverse).I(first).I(last);
+    return call.recorder.Dispatch(FindShader("fast/rnn"), bindings, sizes, push,
+                                  Groups((plan.batch + plan.sequences - 1) / plan.sequences));
+  });
 }
 
 constexpr KernelRow Row(Op op, std::string_view name) {

@@ -452,7 +452,7 @@ Status VulkanCommands::Dispatch(const Shader& shader, std::span<const BufferRang
     return Fail(ErrorCode::kKernelFailed, "the shader '" + std::string(shader.name) + "' is missing or called wrongly");
   }
   for (const BufferRange& range : bindings) {
-    if (range.bytes > device_->max_range_) {
+    if (range.bytes > device_->caps_.max_range) {
       return Fail(ErrorCode::kKernelFailed, "a tensor of " + std::to_string(range.bytes >> 20) +
                                                 " MiB is more than one binding spans on " + device_->info_.name);
     }
@@ -603,7 +603,6 @@ Status VulkanDevice::Create(int index) {
   VkPhysicalDeviceProperties2 properties{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
   instance.GetPhysicalDeviceProperties2(physical_, &properties);
   const VkPhysicalDeviceLimits& limits = properties.properties.limits;
-  max_range_ = limits.maxStorageBufferRange;
   alignment_ = std::max<uint64_t>(limits.minStorageBufferOffsetAlignment, kAlignment);
   VkPhysicalDeviceMemoryProperties2 memory{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2};
   instance.GetPhysicalDeviceMemoryProperties2(physical_, &memory);
@@ -618,6 +617,7 @@ Status VulkanDevice::Create(int index) {
   caps_.subgroups = info_.subgroups;
   caps_.float16 = info_.float16;
   caps_.cooperative_matrix = info_.cooperative_matrix;
+  caps_.max_range = limits.maxStorageBufferRange;
   caps_.max_workgroup_memory = limits.maxComputeSharedMemorySize;
   caps_.max_workgroup_threads = std::min(limits.maxComputeWorkGroupInvocations, limits.maxComputeWorkGroupSize[0]);
 

@@ -99,7 +99,6 @@ class VulkanDevice {
 
   const VulkanDeviceInfo& info() const { return info_; }
   const DeviceCaps& caps() const { return caps_; }
-  uint64_t max_range() const { return max_range_; }  // bytes that one binding may span
   uint64_t alignment() const { return alignment_; }  // of a binding's offset
 
   enum class Placement { kDevice, kHost };
@@ -126,6 +125,8 @@ class VulkanDevice {
   uint64_t MemoryFree() const;
 
   void set_faults(FaultInjector* faults) { faults_ = faults; }
+  // As if bindings spanned no more: for tests of what is cut into parts. Sessions made before are not to run any more.
+  void set_max_range(uint64_t bytes) { caps_.max_range = bytes; }
 
  private:
   friend class VulkanBuffer;
@@ -141,7 +142,7 @@ class VulkanDevice {
 
   VulkanDeviceInfo info_;
   DeviceCaps caps_;
-  uint64_t max_range_ = 0, alignment_ = 1;
+  uint64_t alignment_ = 1;
   bool unified_ = false;
   FaultInjector* faults_ = nullptr;
   VkPhysicalDevice physical_ = VK_NULL_HANDLE;

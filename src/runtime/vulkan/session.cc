@@ -29,13 +29,11 @@ struct Banned {
 
 // Which kernel a node gets.
 struct Chooser {
-  const VulkanDevice& device;
   DeviceCaps caps;
   const Toggles& toggles;
   std::string prefer;
 
-  Chooser(const VulkanDevice& on, const SessionOptions& options)
-      : device(on), caps(on.caps()), toggles(options.toggles) {
+  Chooser(const VulkanDevice& on, const SessionOptions& options) : caps(on.caps()), toggles(options.toggles) {
     caps.precision = options.precision;
     prefer = options.prefer;
     caps.any_size = !prefer.empty();
@@ -48,12 +46,12 @@ struct Chooser {
     if (banned.Holds(ref.node.name, row)) return false;
     for (const auto& ids : {ref.node.inputs, ref.node.outputs}) {
       for (const TensorId id : ids) {
-        if (id != kNoTensor && !BindsParts(row) &&
-            static_cast<uint64_t>(ref.graph.shape(id).elements()) * 4 > device.max_range())
+        if (id != kNoTensor && !row.in_parts &&
+            static_cast<uint64_t>(ref.graph.shape(id).elements()) * 4 > caps.max_range)
           return false;
       }
     }
-    return row.Supports(ref, caps);
+    return row.Supports(ref, caps) && (!row.scratch_bytes || row.scratch_bytes(ref, caps) <= caps.max_range);
   }
 
   const KernelRow* Best(const NodeRef& ref, const Banned& banned) const {
@@ -381,9 +379,10 @@ class Plan {
     for (const TensorId id : node.inputs) in.push_back(RangeOf(id));
     for (const TensorId id : node.outputs) out.push_back(RangeOf(id));
     const BufferRange packed = step.row->pack ? step.packed.Range(0, step.packed.bytes()) : BufferRange{};
-    const BufferRange scratch = scratch_.bytes() > 0 ? scratch_.Range(0, scratch_.bytes()) : BufferRange{};
-    return std::get<VulkanRecord>(step.row->run)(
-        VulkanCall{{graph_, node}, in, out, packed, scratch, commands, chooser_.caps});
+    const NodeRef ref{graph_, node};
+    const uint64_t bytes = step.row->scratch_bytes ? step.row->scratch_bytes(ref, chooser_.caps) : 0;
+    const BufferRange scratch = bytes > 0 ? scratch_.Range(0, bytes) : BufferRange{};
+    return std::get<VulkanRecord>(step.row->run)(VulkanCall{ref, in, out, packed, scratch, commands, chooser_.caps});
   }
 
   BufferRange RangeOf(TensorId id) const {

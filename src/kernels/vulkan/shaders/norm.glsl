@@ -6,13 +6,17 @@ layout(push_constant) uniform Push {
   uint buckets, rows, features, groups, kept, chunks, lanes, flags;
   float eps;
   uint dims[5], stride[5];
+  uint first_bucket, first_chunk;  // of a dispatch
+  uint begin, first, end;          // what is bound begins with element `begin`; [first, end) are the dispatch's
 };
 uint Row(uint index, uint lo, uint hi) {
   uint p = 0;
-  for (uint axis = hi; axis-- > lo + 1u;) {
-    if (dims[axis] == 1u) continue;
-    p += index % dims[axis] * stride[axis];
-    index /= dims[axis];
+  [[unroll]] for (uint back = 0u; back < 4u; ++back) {
+    const uint axis = 4u - back;
+    if (axis > lo && axis < hi && dims[axis] != 1u) {
+      p += index % dims[axis] * stride[axis];
+      index /= dims[axis];
+    }
   }
   return p + index * stride[lo];
 }

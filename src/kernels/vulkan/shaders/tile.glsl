@@ -15,17 +15,17 @@ shared SLICE slice_b[kSlice * (kColumns + 1)];  // [k][column]
 float sums[kTall][kBroad];
 
 void ClearSums() {
-  for (uint i = 0u; i < kTall; ++i)
-    for (uint j = 0u; j < kBroad; ++j) sums[i][j] = 0.0;
+  [[unroll]] for (uint i = 0u; i < kTall; ++i)
+    [[unroll]] for (uint j = 0u; j < kBroad; ++j) sums[i][j] = 0.0;
 }
 
 // Adds the product of the slices in shared memory.
 void AddSlices(uint tx, uint ty) {
   for (uint k = 0u; k < kSlice; ++k) {
     float a[kTall], b[kBroad];
-    for (uint i = 0u; i < kTall; ++i) a[i] = float(slice_a[k * (kRows + 1u) + kTall * ty + i]);
-    for (uint j = 0u; j < kBroad; ++j) b[j] = float(slice_b[k * (kColumns + 1u) + tx + kLanes * j]);
-    for (uint i = 0u; i < kTall; ++i)
-      for (uint j = 0u; j < kBroad; ++j) sums[i][j] = fma(a[i], b[j], sums[i][j]);
+    [[unroll]] for (uint i = 0u; i < kTall; ++i) a[i] = float(slice_a[k * (kRows + 1u) + kTall * ty + i]);
+    [[unroll]] for (uint j = 0u; j < kBroad; ++j) b[j] = float(slice_b[k * (kColumns + 1u) + tx + kLanes * j]);
+    [[unroll]] for (uint i = 0u; i < kTall; ++i)
+      [[unroll]] for (uint j = 0u; j < kBroad; ++j) sums[i][j] = fma(a[i], b[j], sums[i][j]);
   }
 }

@@ -26,7 +26,7 @@ void main() {
   const uint visible = causal != 0u ? min(keys, last + 1u + keys - queries) : keys;
   const uint mine = causal != 0u ? min(keys, min(first + i, queries - 1u) + 1u + keys - queries) : keys;
   float sums[kWidth / 8u];
-  for (uint f = 0u; f < kWidth / 8u; ++f) sums[f] = 0.0;
+  [[unroll]] for (uint f = 0u; f < kWidth / 8u; ++f) sums[f] = 0.0;
   float top = -3.0e38, total = 0.0;
   for (uint j0 = 0u; j0 < visible; j0 += 32u) {
     barrier();
@@ -38,31 +38,31 @@ void main() {
     }
     barrier();
     float s[4];
-    for (uint m = 0u; m < 4u; ++m) s[m] = 0.0;
+    [[unroll]] for (uint m = 0u; m < 4u; ++m) s[m] = 0.0;
     for (uint f = 0u; f < kWidth; ++f) {
       const float w = query[i * (kWidth + 1u) + f];
-      for (uint m = 0u; m < 4u; ++m) s[m] = fma(w, key[(l + 8u * m) * (kWidth + 1u) + f], s[m]);
+      [[unroll]] for (uint m = 0u; m < 4u; ++m) s[m] = fma(w, key[(l + 8u * m) * (kWidth + 1u) + f], s[m]);
     }
-    for (uint m = 0u; m < 4u; ++m) score[i * 33u + l + 8u * m] = j0 + l + 8u * m < mine ? s[m] : -3.0e38;
+    [[unroll]] for (uint m = 0u; m < 4u; ++m) score[i * 33u + l + 8u * m] = j0 + l + 8u * m < mine ? s[m] : -3.0e38;
     barrier();
     float next = top;
-    for (uint j = 0u; j < 32u; ++j) next = max(next, score[i * 33u + j]);
+    [[unroll]] for (uint j = 0u; j < 32u; ++j) next = max(next, score[i * 33u + j]);
     barrier();
-    for (uint m = 0u; m < 4u; ++m)
+    [[unroll]] for (uint m = 0u; m < 4u; ++m)
       score[i * 33u + l + 8u * m] = j0 + l + 8u * m < mine ? exp(s[m] - next) : 0.0;
     barrier();
     const float shrink = exp(top - next);
     top = next;
     total *= shrink;
-    for (uint f = 0u; f < kWidth / 8u; ++f) sums[f] *= shrink;
+    [[unroll]] for (uint f = 0u; f < kWidth / 8u; ++f) sums[f] *= shrink;
     for (uint j = 0u; j < 32u; ++j) {
       const float p = score[i * 33u + j];
       total += p;
-      for (uint f = 0u; f < kWidth / 8u; ++f) sums[f] = fma(p, value[j * (kWidth + 1u) + l + 8u * f], sums[f]);
+      [[unroll]] for (uint f = 0u; f < kWidth / 8u; ++f) sums[f] = fma(p, value[j * (kWidth + 1u) + l + 8u * f], sums[f]);
     }
   }
   if (first + i >= queries) return;
-  for (uint f = 0u; f < kWidth / 8u; ++f) {
+  [[unroll]] for (uint f = 0u; f < kWidth / 8u; ++f) {
     if (l + 8u * f < width) y[q_base + (first + i) * features + l + 8u * f] = sums[f] / total;
   }
 }

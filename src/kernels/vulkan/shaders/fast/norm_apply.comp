@@ -9,10 +9,10 @@ BUFFER_IN(2, gamma);
 BUFFER_IN(3, beta);
 BUFFER_OUT(4, y);
 void main() {
-  const uint i = LinearThread();
-  if (i >= buckets * rows * features) return;
+  const uint i = first + LinearThread();
+  if (i >= end) return;
   const uint c = i % features, r = i / features % rows, bucket = i / features / rows;
-  const uint p = (Row(bucket, 0u, kept) + Row(r, kept, 5u)) * features + c;
+  const uint p = (Row(bucket, 0u, kept) + Row(r, kept, 5u)) * features + c - begin;
   const uint s = 2u * (buckets * chunks * features + bucket * groups + c / (features / groups));
   float v = (x[p] - part[s]) * part[s + 1u];
   if ((flags & 1u) != 0u) v *= gamma[c];

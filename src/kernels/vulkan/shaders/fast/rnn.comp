@@ -3,7 +3,7 @@
 #extension GL_EXT_control_flow_attributes : require
 #include "common.glsl"
 #include "unary.glsl"
-// All steps of a GRU (3 gates) or LSTM (4) in one dispatch; what the inputs add to the gates is computed before. kParts
+// Steps [first, last) of a GRU (3 gates) or LSTM (4) in one dispatch; what the inputs add to the gates is computed before. kParts
 // threads share the sums of a unit, a workgroup runs kSequences sequences, and their states stay in shared memory. Where
 // kHeld, a thread's weights stay in registers; otherwise they are read again at every step, neighbours side by side.
 layout(local_size_x_id = 0) in;
@@ -21,7 +21,7 @@ BUFFER_IN(4, c0);
 BUFFER_OUT(5, y);
 BUFFER_OUT(6, h1);
 BUFFER_OUT(7, c1);
-layout(push_constant) uniform Push { uint batch, steps, reverse; };
+layout(push_constant) uniform Push { uint batch, steps, reverse, first, last; };
 const uint kSequenceThreads = kUnits * kParts, kStateQuads = kParts * kQuads;
 shared vec4 h[kSequences * kStateQuads];
 shared float part[kSequences * kParts * kGates * kUnits];
@@ -38,12 +38,12 @@ void main() {
     if (kGates == 4u) cell = c0[n * kUnits + u];
   }
   [[unroll]] for (uint g = 0u; g < kGates; ++g) own_bias[g] = bias[g * kUnits + u];
-  const uint first = p * kQuads * kGates * kUnits + u;
+  const uint own_weights = p * kQuads * kGates * kUnits + u;
   vec4 held[kHeld != 0u ? kQuads * kGates : 1u];
   if (kHeld != 0u && sums_here)
-    [[unroll]] for (uint i = 0u; i < kQuads * kGates; ++i) held[i] = weights[first + i * kUnits];
+    [[unroll]] for (uint i = 0u; i < kQuads * kGates; ++i) held[i] = weights[own_weights + i * kUnits];
   barrier();
-  for (uint s = 0u; s < steps; ++s) {
+  for (uint s = first; s < last; ++s) {
     const uint step = n * steps + (reverse != 0u ? steps - 1u - s : s);
     float gate[kGates], sum[kGates];
     [[unroll]] for (uint g = 0u; g < kGates; ++g) {
@@ -60,7 +60,7 @@ void main() {
       } else {
         for (uint i = 0u; i < kQuads; ++i) {
           const vec4 v = h[state + i];
-          [[unroll]] for (uint g = 0u; g < kGates; ++g) sum[g] += dot(weights[first + (i * kGates + g) * kUnits], v);
+          [[unroll]] for (uint g = 0u; g < kGates; ++g) sum[g] += dot(weights[own_weights + (i * kGates + g) * kUnits], v);
         }
       }
       if (kParts > 1u)

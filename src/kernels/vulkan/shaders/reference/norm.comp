@@ -13,9 +13,12 @@ layout(push_constant) uniform Push { uint buckets, rows, features, groups, kept,
 shared float part[256];
 uint Row(uint index, uint lo, uint hi) {
   uint p = 0;
-  for (uint axis = hi; axis-- > lo;) {
-    p += index % dims[axis] * stride[axis];
-    index /= dims[axis];
+  [[unroll]] for (uint back = 0u; back < 5u; ++back) {
+    const uint axis = 4u - back;
+    if (axis >= lo && axis < hi) {
+      p += index % dims[axis] * stride[axis];
+      index /= dims[axis];
+    }
   }
   return p;
 }
@@ -37,15 +40,15 @@ void main() {
   const uint width = features / groups, group = id % groups;
   const uint first = Row(id / groups, 0u, kept), count = rows * width;
   float sum = 0.0;
-  for (uint i = t; i < count; i += 256u) sum += x[(first + Row(i / width, kept, 5u)) * features + group * width + i % width];
+  FOR_SHARE(i, count) sum += x[(first + Row(i / width, kept, 5u)) * features + group * width + i % width];
   const float mean = subtract_mean != 0u ? All(sum) / float(count) : 0.0;
   sum = 0.0;
-  for (uint i = t; i < count; i += 256u) {
+  FOR_SHARE(i, count) {
     const float d = x[(first + Row(i / width, kept, 5u)) * features + group * width + i % width] - mean;
     sum += d * d;
   }
   const float scale = 1.0 / sqrt(All(sum) / float(count) + eps);
-  for (uint i = t; i < count; i += 256u) {
+  FOR_SHARE(i, count) {
     const uint f = group * width + i % width, p = (first + Row(i / width, kept, 5u)) * features + f;
     float v = (x[p] - mean) * scale;
     if (has_gamma != 0u) v *= gamma[f];

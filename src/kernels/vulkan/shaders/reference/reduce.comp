@@ -1,27 +1,13 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
-// One workgroup an output element. The input's axes, kept ones first: an element's address is a sum over both kinds.
-// fn: 0 sum, 1 mean, 2 max, 3 min, 4 standard deviation over n - ddof.
+// One workgroup an output element.
 layout(local_size_x = 256) in;
 BUFFER_IN(0, x);
 BUFFER_OUT(1, y);
-layout(push_constant) uniform Push { uint outputs, terms, fn, ddof, kept; uint dims[6], stride[6]; };
+#include "reduce.glsl"
 shared float part[256];
 float Combine(float a, float b) { return fn == 2u ? max(a, b) : fn == 3u ? min(a, b) : a + b; }
-// Bounds that a compiler knows: Mesa's software driver ends every loop of a thread after 65,535 turns in all, and the turns of
-// a loop that is unrolled don't count.
-uint Address(uint index, uint lo, uint hi) {
-  uint p = 0;
-  for (uint back = 0u; back < 6u; ++back) {
-    const uint axis = 5u - back;
-    if (axis >= lo && axis < hi) {
-      p += index % dims[axis] * stride[axis];
-      index /= dims[axis];
-    }
-  }
-  return p;
-}
 float All(float value) {
   const uint t = gl_LocalInvocationID.x;
   part[t] = value;
@@ -39,13 +25,13 @@ void main() {
   if (o >= outputs) return;
   const uint base = Address(o, 0u, kept);
   float acc = fn == 2u ? -3.402823466e38 : fn == 3u ? 3.402823466e38 : 0.0;
-  for (uint i = t; i < terms; i += 256u) acc = Combine(acc, x[base + Address(i, kept, 6u)]);
+  FOR_SHARE(i, terms) acc = Combine(acc, x[base + Address(i, kept, 6u)]);
   acc = All(acc);
   if (fn == 1u) acc /= float(terms);
   if (fn == 4u) {
     const float mean = acc / float(terms);
     float sum = 0.0;
-    for (uint i = t; i < terms; i += 256u) {
+    FOR_SHARE(i, terms) {
       const float d = x[base + Address(i, kept, 6u)] - mean;
       sum += d * d;
     }

@@ -1,7 +1,7 @@
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
-// One workgroup a sequence: hidden state in shared memory, each thread computes some of the units. GRU: 3 gates, LSTM: 4.
+// Steps [first, last). One workgroup a sequence: hidden state in shared memory, each thread computes some of the units. GRU: 3 gates, LSTM: 4.
 layout(local_size_x = 256) in;
 BUFFER_IN(0, x);
 BUFFER_IN(1, w_ih);
@@ -13,7 +13,7 @@ BUFFER_IN(6, c0);
 BUFFER_OUT(7, y);
 BUFFER_OUT(8, h1);
 BUFFER_OUT(9, c1);
-layout(push_constant) uniform Push { uint batch, steps, inputs, units, gates, reverse, has_b_ih, has_b_hh; };
+layout(push_constant) uniform Push { uint batch, steps, inputs, units, gates, reverse, has_b_ih, has_b_hh, first, last; };
 const uint kMost = 1024u;
 shared float h[kMost];
 float Sigmoid(float v) { return 1.0 / (1.0 + exp(-v)); }
@@ -32,7 +32,7 @@ void main() {
     cell[e] = gates == 4u ? c0[n * units + u] : 0.0;
   }
   barrier();
-  for (uint s = 0u; s < steps; ++s) {
+  for (uint s = first; s < last; ++s) {
     const uint step = n * steps + (reverse != 0u ? steps - 1u - s : s), xb = step * inputs;
     for (uint u = t, e = 0u; u < units; u += 256u, ++e) {
       const vec2 g0 = Gate(u, xb), g1 = Gate(units + u, xb), g2 = Gate(2u * units + u, xb);
