@@ -331,9 +331,9 @@ void Softmax(Ins<T> in, Outs<T> out) {
     const T* x = in[0].data + r * c;
     T* y = out[0].data + r * c;
     const T top = *std::max_element(x, x + c);
-    T sum = 0;
-    for (int64_t f = 0; f < c; ++f) sum += y[f] = std::exp(x[f] - top);
-    for (int64_t f = 0; f < c; ++f) y[f] /= sum;
+    double sum = 0;  // long rows are longer than float's digits
+    for (int64_t f = 0; f < c; ++f) sum += static_cast<double>(y[f] = std::exp(x[f] - top));
+    for (int64_t f = 0; f < c; ++f) y[f] = static_cast<T>(static_cast<double>(y[f]) / sum);
   }
 }
 

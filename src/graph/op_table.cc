@@ -431,6 +431,9 @@ Cases ConvCases() {
       {"3d",
        ConvAttrs{3, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {2, 1, 1}, {0, 1, 1}, 1},
        {X({1, 4, 5, 6, 8}), W({16, 8, 3, 3, 3}), V(16)}},
+      {"3d_many_planes",
+       ConvAttrs{3, {3, 2, 2}, {1, 1, 1}, {1, 1, 1}, {2, 0, 1}, {0, 1, 0}, 1},
+       {X({1, 50, 3, 4, 5}), W({6, 5, 3, 2, 2}), V(6)}},
       {"3d_strided",
        ConvAttrs{3, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 1},
        {X({1, 5, 6, 7, 4}), W({8, 4, 3, 3, 3}), None()}},
@@ -495,6 +498,7 @@ Cases LinearCases() {
       {"one_row", LinearAttrs{}, {X({1, 1, 256}), W({96, 256}), V(96)}},
       {"grouped", LinearAttrs{.groups = 8}, {X({1, 6, 64}), W({8, 4, 8}), None()}},
       {"grouped_wide", LinearAttrs{.groups = 4}, {X({2, 15, 64}), W({4, 60, 16}), V(240)}},
+      {"many_rows", LinearAttrs{}, {X({1, 700, 5}), W({6, 5}), V(6)}},
       {"axis2", LinearAttrs{.axis = -2}, {X({2, 3, 32, 20}), W({8, 32}), None()}},
       {"axis2_bias", LinearAttrs{.axis = -2}, {X({1, 4, 17, 5}), W({33, 17}), V(33)}},
       Extent("deep", LinearAttrs{}, {X({1, 3, 16384}), W({20, 16384}), V(20)}),
@@ -551,7 +555,8 @@ Cases NormCases() {
 Cases BatchNormCases() {
   return {{"affine", BatchNormAttrs{}, {X({2, 5, 6, 24}), V(24), V(24, 0.5f, 2), V(24), V(24)}},
           {"narrow", BatchNormAttrs{}, {X({1, 6, 6, 2}), V(2), V(2, 0.5f, 2), V(2), V(2)}},
-          {"plain", BatchNormAttrs{1e-3f}, {X({1, 5, 7}), V(7), V(7, 0.5f, 2), None(), None()}}};
+          {"plain", BatchNormAttrs{1e-3f}, {X({1, 5, 7}), V(7), V(7, 0.5f, 2), None(), None()}},
+          {"many_rows", BatchNormAttrs{}, {X({1, 700, 3}), V(3), V(3, 0.5f, 2), V(3), V(3)}}};
 }
 
 Cases UnaryCases() {
@@ -571,6 +576,7 @@ Cases UnaryCases() {
   Cases cases;
   for (const Range& r : ranges)
     cases.push_back({std::string(NameOf(r.fn)), UnaryAttrs{r.fn, r.alpha, r.beta}, {X({3, 41}, r.lo, r.hi)}});
+  cases.push_back({"many", UnaryAttrs{UnaryFn::kTanh}, {X({2, 1501}, -6, 6)}});
   cases.push_back({"bench_gelu", UnaryAttrs{UnaryFn::kGelu}, {X({1, 2688, 2048}, -4, 4)}, true});
   return cases;
 }
@@ -594,8 +600,16 @@ Cases BinaryCases() {
   return cases;
 }
 
-Cases PReluCases() { return {{"one", NoAttrs{}, {X({2, 5, 9}), V(1)}}, {"each", NoAttrs{}, {X({2, 5, 9}), V(9)}}}; }
-Cases GluCases() { return {{"small", NoAttrs{}, {X({2, 5, 6}, -9, 9)}}, {"wide", NoAttrs{}, {X({1, 7, 96}, -9, 9)}}}; }
+Cases PReluCases() {
+  return {{"one", NoAttrs{}, {X({2, 5, 9}), V(1)}},
+          {"each", NoAttrs{}, {X({2, 5, 9}), V(9)}},
+          {"many_rows", NoAttrs{}, {X({1, 700, 3}), V(3)}}};
+}
+Cases GluCases() {
+  return {{"small", NoAttrs{}, {X({2, 5, 6}, -9, 9)}},
+          {"wide", NoAttrs{}, {X({1, 7, 96}, -9, 9)}},
+          {"many_rows", NoAttrs{}, {X({1, 700, 6}, -9, 9)}}};
+}
 Cases SoftmaxCases() {
   return {{"small", NoAttrs{}, {X({3, 5}, -9, 9)}},
           {"wide", NoAttrs{}, {X({2, 7, 100}, -30, 30)}},
@@ -625,19 +639,24 @@ Cases TransposeCases() {
 Cases SliceCases() {
   return {{"last", SliceAttrs{2, 1, 4, 1}, {X({2, 5, 6})}},
           {"first", SliceAttrs{0, 1, 2, 1}, {X({2, 5, 6})}},
-          {"step", SliceAttrs{1, 0, 5, 2}, {X({2, 5, 6})}}};
+          {"step", SliceAttrs{1, 0, 5, 2}, {X({2, 5, 6})}},
+          {"many_rows", SliceAttrs{2, 1, 4, 1}, {X({1, 700, 5})}}};
 }
 Cases ConcatCases() {
   return {{"features", ConcatAttrs{2}, {X({2, 5, 6}), X({2, 5, 3})}},
-          {"rows", ConcatAttrs{1}, {X({2, 5, 6}), X({2, 1, 6}), X({2, 2, 6})}}};
+          {"rows", ConcatAttrs{1}, {X({2, 5, 6}), X({2, 1, 6}), X({2, 2, 6})}},
+          {"many_rows", ConcatAttrs{2}, {X({1, 700, 2}), X({1, 700, 3})}}};
 }
 Cases PadCases() {
   return {{"zero", PadAttrs{1, 2, 3, PadMode::kZero}, {X({2, 5, 6})}},
           {"reflect", PadAttrs{1, 4, 3, PadMode::kReflect}, {X({2, 5, 6})}},
-          {"replicate", PadAttrs{2, 7, 8, PadMode::kReplicate}, {X({2, 5, 6})}}};
+          {"replicate", PadAttrs{2, 7, 8, PadMode::kReplicate}, {X({2, 5, 6})}},
+          {"many_rows", PadAttrs{2, 1, 1, PadMode::kReflect}, {X({1, 700, 3})}}};
 }
 Cases UpsampleCases() {
-  return {{"rows", UpsampleAttrs{1, 2}, {X({2, 5, 6})}}, {"features", UpsampleAttrs{2, 3}, {X({2, 5, 6})}}};
+  return {{"rows", UpsampleAttrs{1, 2}, {X({2, 5, 6})}},
+          {"features", UpsampleAttrs{2, 3}, {X({2, 5, 6})}},
+          {"many_rows", UpsampleAttrs{2, 2}, {X({1, 700, 3})}}};
 }
 
 OpCase::Input Window(int64_t n) { return {Shape{n}, true, 0.1f, 1.0f}; }

@@ -17,6 +17,41 @@
 namespace timbre {
 namespace {
 
+// Runs a small graph and holds what comes out against the oracle.
+void ExpectRight(Session& session, const OneNode& one, Precision precision, const std::string& label) {
+  std::vector<const float*> in, all;
+  size_t most = 0;
+  for (const GraphPort& port : one.graph.inputs) {
+    in.push_back(one.inputs[port.tensor].data());
+    most = std::max(most, one.inputs[port.tensor].size());
+  }
+  std::vector<std::vector<float>> results;
+  std::vector<float*> out;
+  for (const GraphPort& port : one.graph.outputs) results.emplace_back(one.graph.shape(port.tensor).elements());
+  for (auto& r : results) out.push_back(r.data());
+  const Status ran = session.Run(in, out);
+  ASSERT_TRUE(ran) << label << ": " << ran.error().message;
+
+  // The whole small graph as one fused node, so that one comparison serves.
+  Node whole = one.graph.nodes[0];
+  if (one.graph.nodes.size() > 1) {
+    whole.composition = one.graph.nodes;
+    whole.outputs = one.graph.nodes.back().outputs;
+    for (size_t i = 1; i < one.graph.nodes.size(); ++i) {
+      for (const TensorId id : one.graph.nodes[i].inputs) {
+        if (!one.inputs[id].empty()) whole.inputs.push_back(id);
+      }
+    }
+  }
+  for (const TensorId id : whole.inputs) all.push_back(id == kNoTensor ? nullptr : one.inputs[id].data());
+  const std::vector<const float*> computed(out.begin(), out.end());
+  const Deviation deviation = Compare(one.graph, whole, computed, OracleOf(one.graph, whole, all), precision, all);
+  EXPECT_LE(deviation.worst, 1.0) << label << " (" << deviation.db << " dB): " << deviation.where;
+  // The next session may get the same memory: a kernel that writes nothing must not find the result there.
+  const std::vector<float> zeros(most);
+  ASSERT_TRUE(session.Run(std::vector<const float*>(in.size(), zeros.data()), out)) << label;
+}
+
 class VulkanConformance : public ::testing::TestWithParam<int> {};
 
 TEST_P(VulkanConformance, EveryCaseAgreesWithTheOracle) {
@@ -61,43 +96,12 @@ TEST_P(VulkanConformance, EveryCaseAgreesWithTheOracle) {
         for (const NodeTiming& row : (*session)->Profile()) kernels += row.kernel + " ";
         if (!done.insert(kernels).second) continue;
         label += " on " + kernels;
-        std::vector<const float*> in, all;
-        size_t most = 0;
-        for (const GraphPort& port : one.graph.inputs) {
-          in.push_back(one.inputs[port.tensor].data());
-          most = std::max(most, one.inputs[port.tensor].size());
-        }
-        std::vector<std::vector<float>> results;
-        std::vector<float*> out;
-        for (const GraphPort& port : one.graph.outputs) results.emplace_back(one.graph.shape(port.tensor).elements());
-        for (auto& r : results) out.push_back(r.data());
-        const Status ran = (*session)->Run(in, out);
-        ASSERT_TRUE(ran) << label << ": " << ran.error().message;
+        ExpectRight(**session, one, way.precision, label);
         for (const NodeTiming& row : (*session)->Profile()) {
           EXPECT_EQ(row.kernel.find("cpu"), std::string::npos) << label << " ran on " << row.kernel;
           served.insert(row.kernel);
         }
         for (const StepDown& step : stats.steps()) ADD_FAILURE() << label << ": " << step.reason;
-
-        // The whole small graph as one fused node, so that one comparison serves.
-        Node whole = one.graph.nodes[0];
-        if (one.graph.nodes.size() > 1) {
-          whole.composition = one.graph.nodes;
-          whole.outputs = one.graph.nodes.back().outputs;
-          for (size_t i = 1; i < one.graph.nodes.size(); ++i) {
-            for (const TensorId id : one.graph.nodes[i].inputs) {
-              if (!one.inputs[id].empty()) whole.inputs.push_back(id);
-            }
-          }
-        }
-        for (const TensorId id : whole.inputs) all.push_back(id == kNoTensor ? nullptr : one.inputs[id].data());
-        const std::vector<const float*> computed(out.begin(), out.end());
-        const Deviation deviation =
-            Compare(one.graph, whole, computed, OracleOf(one.graph, whole, all), way.precision, all);
-        EXPECT_LE(deviation.worst, 1.0) << label << " (" << deviation.db << " dB): " << deviation.where;
-        // The next session may get the same memory: a kernel that writes nothing must not find the result there.
-        const std::vector<float> zeros(most);
-        ASSERT_TRUE((*session)->Run(std::vector<const float*>(in.size(), zeros.data()), out)) << label;
       }
     }
   }
@@ -111,6 +115,52 @@ TEST_P(VulkanConformance, EveryCaseAgreesWithTheOracle) {
 
 INSTANTIATE_TEST_SUITE_P(Ops, VulkanConformance, ::testing::Range(0, static_cast<int>(Op::kCount)),
                          [](const auto& op) { return std::string(NameOf(static_cast<Op>(op.param))); });
+
+// Tensors larger than what a binding spans are cut into parts, and come out the same: every kernel that can do so, on
+// every case that it takes, as if bindings spanned a half, a fifth and a ninth of its largest tensor.
+TEST(Vulkan, TensorsLargerThanABindingAreCutIntoParts) {
+  TIMBRE_NEED_VULKAN();
+  ThreadPool pool(1);
+  auto device = VulkanDevice::Open(UsableDevice());
+  ASSERT_TRUE(device) << device.error().message;
+  const DeviceCaps caps = (*device)->caps();
+  for (const KernelRow* row : AllKernels()) {
+    if (row->device != DeviceKind::kVulkan || !row->in_parts) continue;
+    int cut = 0;
+    for (const OpCase& c : RowOf(row->op).cases()) {
+      if (c.benchmark || c.extent) continue;
+      for (const EpilogueNames& epilogue : {EpilogueNames{}, EpilogueNames{"glu", "scale", "add"}}) {
+        const OneNode one = MakeOneNode(row->op, c, epilogue);
+        if (one.graph.nodes.empty()) continue;
+        uint64_t largest = 0;
+        for (const auto& tensor : one.graph.tensors) {
+          if (tensor.kind != TensorKind::kConstant)
+            largest = std::max(largest, static_cast<uint64_t>(tensor.shape.elements()) * 4);
+        }
+        for (const uint64_t share : {2, 5, 9}) {
+          const uint64_t range = largest / share / 256 * 256;
+          if (range == 0) continue;
+          (*device)->set_max_range(range);
+          SessionOptions options;
+          options.prefer = row->name;
+          options.precision = row->precision;
+          options.toggles.fast_kernels = row->tier == Tier::kFast;
+          auto session = MakeVulkanSession(one.graph, options, *device, pool, nullptr, "test");
+          ASSERT_TRUE(session) << c.name << ": " << session.error().message;
+          const std::vector<NodeTiming> profile = (*session)->Profile();
+          if (profile[0].kernel != row->name) continue;  // weights or a single row are more than that
+          ++cut;
+          ExpectRight(**session, one, row->precision,
+                      std::string(row->name) + "/" + c.name + " in parts of " + std::to_string(range));
+        }
+      }
+    }
+    (*device)->set_max_range(caps.max_range);
+    const bool here = (row->precision == Precision::kF32 || caps.float16) &&
+                      (!row->cooperative || caps.cooperative_matrix) && row->op != Op::kReshape;
+    EXPECT_EQ(cut > 0, here) << row->name;
+  }
+}
 
 Graph SmallNetwork() {
   auto weights = RandomWeights(7);

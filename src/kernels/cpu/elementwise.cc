@@ -126,15 +126,20 @@ void SoftmaxRowsT(const float* x, float* y, int64_t rows, int64_t width) {
     float top = hn::GetLane(hn::MaxOfLanes(d, most));
     for (; i < width; ++i) top = std::max(top, x[i]);
     const Vec shift = Const(top);
-    Vec sum = hn::Zero(d);
-    for (i = 0; i + kLanes <= width; i += kLanes) {
-      const Vec e = Exp(hn::Sub(hn::LoadU(d, x + i), shift));
-      hn::StoreU(e, d, y + i);
-      sum = hn::Add(sum, e);
+    // Long rows are sums of short sums, which keep their digits.
+    constexpr int64_t kRun = 64 * kLanes;
+    double total = 0;
+    for (i = 0; i + kLanes <= width;) {
+      Vec sum = hn::Zero(d);
+      for (const int64_t end = i + kRun; i < end && i + kLanes <= width; i += kLanes) {
+        const Vec e = Exp(hn::Sub(hn::LoadU(d, x + i), shift));
+        hn::StoreU(e, d, y + i);
+        sum = hn::Add(sum, e);
+      }
+      total += static_cast<double>(hn::GetLane(hn::SumOfLanes(d, sum)));
     }
-    float total = hn::GetLane(hn::SumOfLanes(d, sum));
-    for (; i < width; ++i) total += y[i] = hn::GetLane(Exp(Const(x[i] - top)));
-    const float scale = 1.0f / total;
+    for (; i < width; ++i) total += static_cast<double>(y[i] = hn::GetLane(Exp(Const(x[i] - top))));
+    const auto scale = static_cast<float>(1.0 / total);
     for (i = 0; i + kLanes <= width; i += kLanes) hn::StoreU(hn::Mul(hn::LoadU(d, y + i), Const(scale)), d, y + i);
     for (; i < width; ++i) y[i] *= scale;
   }
@@ -369,7 +374,7 @@ const KernelRow kRows[] = {
     {Op::kGlu, DeviceKind::kCpu, Tier::kFast, "glu_vector", 2, nullptr, GluRun},
     {Op::kBatchNorm, DeviceKind::kCpu, Tier::kFast, "batch_norm_vector", 2, UnarySupports, BatchNormRun,
      BatchNormScratch},
-    {Op::kSoftmax, DeviceKind::kCpu, Tier::kFast, "softmax_vector", 2, nullptr, SoftmaxRun},
+    {Op::kSoftmax, DeviceKind::kCpu, Tier::kFast, "softmax_vector", 3, nullptr, SoftmaxRun},
 };
 
 }  // namespace
