@@ -112,6 +112,14 @@ Result<int> BatchThatFits(const Graph& graph, const SessionOptions& options, int
   if ((*device)->info().type != VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU && options.memory_limit == 0) return 1;
   const uint64_t free = options.memory_limit > 0 ? options.memory_limit : (*device)->MemoryFree();
   const MemoryNeeds needs = VulkanMemoryNeeds(graph, options, **device);
+  // A batch must not grow tensors beyond what a binding spans: only some kernels cut them into parts.
+  uint64_t largest = 4;
+  for (const TensorInfo& tensor : graph.tensors) {
+    if (tensor.kind != TensorKind::kConstant)
+      largest = std::max(largest, static_cast<uint64_t>(tensor.shape.elements()) * 4);
+  }
+  most = static_cast<int>(std::min<uint64_t>(static_cast<uint64_t>(most), (*device)->caps().max_range / largest));
+  if (most <= 1) return 1;
   return LargestBatch(free, needs.weights, needs.tile, most);
 }
 

@@ -112,6 +112,27 @@ TEST(VulkanInFlight, AFaultAmongThemLosesNone) {
   }
 }
 
+TEST(VulkanInFlight, ABatchStaysWithinWhatABindingSpans) {
+  TIMBRE_NEED_VULKAN();
+  auto weights = RandomWeights(3);
+  GraphBuilder builder("one", *weights);
+  builder.Output("y", Gelu(builder.Input("x", {1, 100, 64})));
+  const auto graph = builder.Finish();
+  ASSERT_TRUE(graph) << graph.error().message;
+  auto device = VulkanDevice::Open(UsableDevice());
+  ASSERT_TRUE(device) << device.error().message;
+  const uint64_t whole = (*device)->caps().max_range;
+  SessionOptions options;
+  options.device = UsableDeviceName();
+  options.memory_limit = 1 << 20;
+  EXPECT_EQ(*BatchThatFits(*graph, options, 8), 8);
+  (*device)->set_max_range(5 * 100 * 64 * 4);
+  EXPECT_EQ(*BatchThatFits(*graph, options, 8), 4);
+  (*device)->set_max_range(100 * 64 * 4 - 256);
+  EXPECT_EQ(*BatchThatFits(*graph, options, 8), 1);
+  (*device)->set_max_range(whole);
+}
+
 TEST(VulkanInFlight, TheBatchIsWhatTheMemoryHolds) {
   EXPECT_EQ(LargestBatch(1000, 100, 100, 8), 4);  // a fifth stays free
   EXPECT_EQ(LargestBatch(1000, 0, 100, 8), 8);
