@@ -133,9 +133,9 @@ TEST(Vulkan, TensorsLargerThanABindingAreCutIntoParts) {
         const OneNode one = MakeOneNode(row->op, c, epilogue);
         if (one.graph.nodes.empty()) continue;
         uint64_t largest = 0;
-        for (const auto& tensor : one.graph.tensors) {
-          if (tensor.kind != TensorKind::kConstant)
-            largest = std::max(largest, static_cast<uint64_t>(tensor.shape.elements()) * 4);
+        for (const auto& ports : {one.graph.inputs, one.graph.outputs}) {
+          for (const GraphPort& port : ports)
+            largest = std::max(largest, static_cast<uint64_t>(one.graph.shape(port.tensor).elements()) * 4);
         }
         for (const uint64_t share : {2, 5, 9}) {
           const uint64_t range = largest / share / 256 * 256;

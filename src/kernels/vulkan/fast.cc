@@ -164,17 +164,18 @@ NormSizes NormSizesOf(const NodeRef& ref) {
   sizes.chunks = std::clamp<int64_t>(sizes.rows * sizes.lanes / kChunkElements, 1, 256);
   return sizes;
 }
-// A run of chunks of one bucket, whose elements lie side by side.
+// What a dispatch sees: a run of chunks of a bucket, whose elements lie side by side, or everything.
 struct NormPart {
-  int64_t bucket, first_chunk, chunks, first, count;  // elements of the tensor
+  int64_t first_bucket, buckets, first_chunk, chunks, first, count;  // first and count: elements of the tensor
 };
-// The parts of a tensor that a binding does not span. None where a bucket's rows don't lie side by side, or a chunk is
-// too large.
+// One part where a binding spans the tensor. None where it does not, and a bucket's rows don't lie side by side or a
+// chunk is too large.
 std::vector<NormPart> NormParts(const NodeRef& ref, const NormSizes& s, const DeviceCaps& caps) {
-  const int64_t features = ref.in(0).back(), chunk_rows = (s.rows + s.chunks - 1) / s.chunks;
+  const Shape& x = ref.in(0);
+  if (BytesOf(x) <= caps.max_range) return {{0, s.buckets, 0, s.chunks, 0, x.elements()}};
   if (s.kept > 1 || s.dims[1] != s.rows || s.dims[0] != s.buckets) return {};
-  const auto most = static_cast<int64_t>(caps.max_range / 4) - 64;
-  const int64_t run = most / (chunk_rows * features);
+  const int64_t features = x.back(), chunk_rows = (s.rows + s.chunks - 1) / s.chunks;
+  const int64_t run = (static_cast<int64_t>(caps.max_range / 4) - 64) / (chunk_rows * features);
   constexpr size_t kMostParts = 4096;
   std::vector<NormPart> parts;
   if (run < 1) return {};
@@ -182,7 +183,7 @@ std::vector<NormPart> NormParts(const NodeRef& ref, const NormSizes& s, const De
     for (int64_t chunk = 0; chunk * chunk_rows < s.rows; chunk += run) {
       const int64_t top = chunk * chunk_rows, bottom = std::min(s.rows, top + run * chunk_rows);
       if (parts.size() == kMostParts) return {};
-      parts.push_back({bucket, chunk, std::min(run, s.chunks - chunk), (bucket * s.rows + top) * features,
+      parts.push_back({bucket, 1, chunk, std::min(run, s.chunks - chunk), (bucket * s.rows + top) * features,
                        (bottom - top) * features});
     }
   }
@@ -192,7 +193,7 @@ std::vector<NormPart> NormParts(const NodeRef& ref, const NormSizes& s, const De
 // Few rows are the reference kernel's: one workgroup a bucket sees them side by side too.
 bool NormFits(const NodeRef& ref, const DeviceCaps& caps) {
   const NormSizes s = NormSizesOf(ref);
-  if (BytesOf(ref.in(0)) > caps.max_range && NormParts(ref, s, caps).empty()) return false;
+  if (NormParts(ref, s, caps).empty()) return false;
   const int64_t turns = (s.rows / s.chunks + 1) / (kThreads / s.lanes) + 1;
   return ref.node.epilogue.empty() && s.rows >= 32 && s.buckets <= kWidestGrid && turns <= kMostTurns &&
          2 * (s.chunks * ref.in(0).back() / kThreads + 1) <= kMostTurns;
@@ -201,50 +202,32 @@ size_t NormBytes(const NodeRef& ref, const DeviceCaps&) {
   const NormSizes s = NormSizesOf(ref);
   return static_cast<size_t>(s.buckets * (s.chunks * ref.in(0).back() + ref.attrs<NormAttrs>().groups)) * 8;
 }
-Push NormPush(const VulkanCall& call, const NormSizes& s) {
+// What is bound of the part begins `before` elements earlier.
+Push NormPush(const VulkanCall& call, const NormSizes& s, const NormPart& part, int64_t before) {
   const auto& a = call.ref.attrs<NormAttrs>();
   Push push;
   push.I(s.buckets).I(s.rows).I(call.ref.in(0).back()).I(a.groups).I(s.kept).I(s.chunks).I(s.lanes);
   push.I((Has(call, 1) ? 1 : 0) | (Has(call, 2) ? 2 : 0) | (a.subtract_mean ? 4 : 0)).F(a.eps);
   push.All(s.dims).All(s.stride);
+  push.I(part.first_bucket).I(part.first_chunk).I(part.first - before).I(part.first).I(part.first + part.count);
   return push;
 }
-// Of all of it at once.
-Push NormPush(const VulkanCall& call) {
-  return NormPush(call, NormSizesOf(call.ref)).I(0).I(0).I(0).I(0).I(call.ref.in(0).elements());
-}
 Status RecordNorm(const VulkanCall& call) {
-  const auto& a = call.ref.attrs<NormAttrs>();
   const NormSizes s = NormSizesOf(call.ref);
-  const int64_t features = call.ref.in(0).back();
-  const auto across = static_cast<uint32_t>((features + s.lanes - 1) / s.lanes);
-  const bool whole = BytesOf(call.ref.in(0)) <= call.caps.max_range;
-  const std::vector<NormPart> parts = whole ? std::vector<NormPart>() : NormParts(call.ref, s, call.caps);
-  // What is bound of a part begins `before` elements earlier.
-  const auto push_for = [&](const NormPart& part, int64_t before) {
-    Push push = NormPush(call, s);
-    push.I(part.bucket).I(part.first_chunk).I(part.first - before).I(part.first).I(part.first + part.count);
-    return push;
-  };
-  if (whole) {
-    TIMBRE_CHECK(Dispatch(call, "fast/norm_channels", {call.in[0], call.scratch}, NormPush(call),
-                          {static_cast<uint32_t>(s.chunks), across, static_cast<uint32_t>(s.buckets)}));
-  }
+  const std::vector<NormPart> parts = NormParts(call.ref, s, call.caps);
+  const auto across = static_cast<uint32_t>((call.ref.in(0).back() + s.lanes - 1) / s.lanes);
   for (const NormPart& part : parts) {
     const auto [x, before] = PartOf(call.in[0], part.first, part.count);
-    TIMBRE_CHECK(Dispatch(call, "fast/norm_channels", {x, call.scratch}, push_for(part, before),
-                          {static_cast<uint32_t>(part.chunks), across, 1}));
+    TIMBRE_CHECK(Dispatch(call, "fast/norm_channels", {x, call.scratch}, NormPush(call, s, part, before),
+                          {static_cast<uint32_t>(part.chunks), across, static_cast<uint32_t>(part.buckets)}));
   }
-  TIMBRE_CHECK(Dispatch(call, "fast/norm_merge", {call.scratch}, NormPush(call), Groups(s.buckets * a.groups)));
-  if (whole) {
-    return Dispatch(call, "fast/norm_apply", {call.in[0], call.scratch, Input(call, 1), Input(call, 2), call.out[0]},
-                    NormPush(call), Threads(call.ref.out().elements()));
-  }
+  TIMBRE_CHECK(Dispatch(call, "fast/norm_merge", {call.scratch}, NormPush(call, s, {}, 0),
+                        Groups(s.buckets * call.ref.attrs<NormAttrs>().groups)));
   for (const NormPart& part : parts) {
     const auto [x, before] = PartOf(call.in[0], part.first, part.count);
     const BufferRange y = PartOf(call.out[0], part.first, part.count).first;
     TIMBRE_CHECK(Dispatch(call, "fast/norm_apply", {x, call.scratch, Input(call, 1), Input(call, 2), y},
-                          push_for(part, before), Threads(part.count)));
+                          NormPush(call, s, part, before), Threads(part.count)));
   }
   return {};
 }
@@ -255,8 +238,9 @@ bool NormRowsFit(const NodeRef& ref, const DeviceCaps& caps) {
   return ref.node.epilogue.empty() && caps.subgroups && 3 * ShareTurns(elements) <= kMostTurns;
 }
 Status RecordNormRows(const VulkanCall& call) {
-  return Dispatch(call, "fast/norm_rows", {call.in[0], Input(call, 1), Input(call, 2), call.out[0]}, NormPush(call),
-                  Groups(NormSizesOf(call.ref).buckets * call.ref.attrs<NormAttrs>().groups));
+  const NormSizes s = NormSizesOf(call.ref);
+  return Dispatch(call, "fast/norm_rows", {call.in[0], Input(call, 1), Input(call, 2), call.out[0]},
+                  NormPush(call, s, {}, 0), Groups(s.buckets * call.ref.attrs<NormAttrs>().groups));
 }
 
 // ---- softmax and reductions

@@ -170,6 +170,7 @@ bool WorthIt(const ProductPlan& plan, const DeviceCaps& caps) {
 
 struct Slab {
   Product p;
+  int64_t images;                              // of the batch
   int64_t x_first, x_count, y_first, y_count;  // elements of the tensors that it binds
 };
 int SlabAxis(const Product& p) {
@@ -210,7 +211,11 @@ Slab SlabOf(const ProductPlan& plan, const Product& whole, int axis, int64_t out
       std::clamp<int64_t>(wanted + (count - 1) * whole.stride[axis] + std::max<int64_t>(0, reach) + 1, lo + 1, size);
   const int64_t top = begin * whole.out_step[axis] + whole.offset[axis];
   const int64_t height = (count - 1) * whole.out_step[axis] + 1;
-  Slab slab{whole, (n * size + lo) * in_plane, (hi - lo) * in_plane, (n * whole.out_size[axis] + top) * out_plane,
+  Slab slab{whole,
+            1,
+            (n * size + lo) * in_plane,
+            (hi - lo) * in_plane,
+            (n * whole.out_size[axis] + top) * out_plane,
             height * out_plane};
   slab.p.in_size[axis] = hi - lo;
   slab.p.start[axis] = wanted - lo;
@@ -218,6 +223,21 @@ Slab SlabOf(const ProductPlan& plan, const Product& whole, int axis, int64_t out
   slab.p.out_size[axis] = height;
   slab.p.offset[axis] = 0;
   return slab;
+}
+// A phase's slabs of so many rows along `axis`; kWhole: one, of the whole batch.
+constexpr int64_t kWhole = -1;
+std::vector<Slab> SlabsOf(const ProductPlan& plan, const Product& whole, int axis, int64_t out_c, int64_t height) {
+  if (height == kWhole) {
+    const auto [in_plane, out_plane] = PlaneSizes(whole, -1, plan.in_c, out_c);
+    return {{whole, plan.batch, 0, plan.batch * in_plane, 0, plan.batch * out_plane}};
+  }
+  std::vector<Slab> slabs;
+  for (int64_t n = 0; n < plan.batch; ++n) {
+    for (int64_t begin = 0; begin < whole.row_size[axis]; begin += height) {
+      slabs.push_back(SlabOf(plan, whole, axis, out_c, n, begin, std::min(height, whole.row_size[axis] - begin)));
+    }
+  }
+  return slabs;
 }
 bool FitsInOne(const NodeRef& ref, const DeviceCaps& caps) {
   return std::max(BytesOf(ref.in(0)), BytesOf(ref.out())) <= caps.max_range;
@@ -349,57 +369,68 @@ Push PushOf(const Product& p, const Dispatched& d) {
   return push;
 }
 
+// Every phase's slabs, one dispatch each. `sums`: each phase but the first adds to what those before it stored.
+template <Variant kVariant>
+Status RecordPhases(const VulkanCall& call, const ProductPlan& plan, const Finish& finish, int axis, int64_t height,
+                    bool sums) {
+  const int64_t columns = plan.columns(finish.gated), out_c = call.ref.out().back();
+  const auto input = [&](int i) { return i < 0 ? BufferRange{} : call.in[i]; };
+  int64_t flags = (Has(call, 2) && call.ref.node.inputs[2] != kNoTensor ? 1 : 0) | (finish.gated ? 2 : 0) |
+                  (finish.slope_per_channel ? 4 : 0) | static_cast<int64_t>(finish.unary.fn) << 8;
+  int64_t steps = finish.steps, first_weight = 0;
+  BufferRange residual = input(finish.residual);
+  const std::vector<uint32_t> constants = Constants<kVariant>(call.ref, plan, columns);
+  const Shader& shader = FindShader(kVariant.cooperative ? "cooperative/product"
+                                    : kVariant.halves    ? "fast/product_f16"
+                                                         : "fast/product");
+  for (const Product& phase : plan.phases) {
+    const int64_t depth = phase.all_taps() * plan.width();
+    for (const Slab& slab : SlabsOf(plan, phase, axis, out_c, height)) {
+      const Product& p = slab.p;
+      const int64_t rows = slab.images * p.row_size[0] * p.row_size[1] * p.row_size[2];
+      if (rows == 0) continue;
+      const auto [x, x_first] = PartOf(call.in[0], slab.x_first, slab.x_count);
+      const auto [y, y_first] = PartOf(call.out[0], slab.y_first, slab.y_count);
+      const Push push = PushOf(p, {rows, depth, columns, first_weight, plan.in_c, out_c, flags, steps,
+                                   finish.unary.alpha, finish.unary.beta, x_first, y_first});
+      const BufferRange bindings[] = {
+          x,
+          call.packed,
+          Input(call, 2),
+          input(finish.scale),
+          residual.bytes > 0 ? PartOf(residual, slab.y_first, slab.y_count).first : residual,
+          input(finish.slope),
+          y};
+      TIMBRE_CHECK(call.recorder.Dispatch(
+          shader, bindings, constants, push,
+          {static_cast<uint32_t>(plan.tile.Down(rows)), static_cast<uint32_t>(plan.tile.Across(columns)),
+           static_cast<uint32_t>(plan.groups)}));
+    }
+    first_weight += plan.groups * depth * columns;
+    if (sums) {
+      constexpr int64_t kAddResidual = 3;
+      flags = 0;  // the bias is there
+      steps = kAddResidual;
+      residual = call.out[0];
+    }
+  }
+  return {};
+}
+
 template <Variant kVariant>
 Status RecordProduct(const VulkanCall& call) {
   Finish finish;
   ReadFinish(call.ref, finish);
   const ProductPlan plan = PlanOf<kVariant>(call.ref, call.caps);
-  const int64_t columns = plan.columns(finish.gated);
-  const auto input = [&](int i) { return i < 0 ? BufferRange{} : call.in[i]; };
-  const int64_t flags = (Has(call, 2) && call.ref.node.inputs[2] != kNoTensor ? 1 : 0) | (finish.gated ? 2 : 0) |
-                        (finish.slope_per_channel ? 4 : 0) | static_cast<int64_t>(finish.unary.fn) << 8;
-  const std::vector<uint32_t> constants = Constants<kVariant>(call.ref, plan, columns);
-  const Shader& shader = FindShader(kVariant.cooperative ? "cooperative/product"
-                                    : kVariant.halves    ? "fast/product_f16"
-                                                         : "fast/product");
-  const int64_t out_c = call.ref.out().back();
-  int64_t first_weight = 0;
-  const auto dispatch = [&](const Product& p, int64_t batch, const BufferRange& x, const BufferRange& residual,
-                            const BufferRange& y, int64_t x_first, int64_t y_first) -> Status {
-    const int64_t rows = batch * p.row_size[0] * p.row_size[1] * p.row_size[2];
-    if (rows == 0) return {};
-    const Push push = PushOf(p, {rows, p.all_taps() * plan.width(), columns, first_weight, plan.in_c, out_c, flags,
-                                 finish.steps, finish.unary.alpha, finish.unary.beta, x_first, y_first});
-    const BufferRange bindings[] = {x, call.packed, Input(call, 2), input(finish.scale), residual, input(finish.slope),
-                                    y};
-    return call.recorder.Dispatch(
-        shader, bindings, constants, push,
-        {static_cast<uint32_t>(plan.tile.Down(rows)), static_cast<uint32_t>(plan.tile.Across(columns)),
-         static_cast<uint32_t>(plan.groups)});
-  };
-  const bool in_one = FitsInOne(call.ref, call.caps);
   const int axis = SlabAxis(plan.phases.front());
-  const int64_t height = in_one ? 0 : SlabHeight(plan, axis, out_c, call.caps.max_range);
-  for (const Product& p : plan.phases) {
-    if (in_one) TIMBRE_CHECK(dispatch(p, plan.batch, call.in[0], input(finish.residual), call.out[0], 0, 0));
-    for (int64_t n = 0; n < (in_one ? 0 : plan.batch); ++n) {
-      for (int64_t begin = 0; begin < p.row_size[axis]; begin += height) {
-        const Slab slab = SlabOf(plan, p, axis, out_c, n, begin, std::min(height, p.row_size[axis] - begin));
-        const auto [x, x_first] = PartOf(call.in[0], slab.x_first, slab.x_count);
-        const auto [y, y_first] = PartOf(call.out[0], slab.y_first, slab.y_count);
-        const BufferRange residual =
-            finish.residual < 0 ? BufferRange{} : PartOf(call.in[finish.residual], slab.y_first, slab.y_count).first;
-        TIMBRE_CHECK(dispatch(slab.p, 1, x, residual, y, x_first, y_first));
-      }
-    }
-    first_weight += plan.groups * p.all_taps() * plan.width() * columns;
-  }
-  return {};
+  const int64_t height =
+      FitsInOne(call.ref, call.caps) ? kWhole : SlabHeight(plan, axis, call.ref.out().back(), call.caps.max_range);
+  return RecordPhases<kVariant>(call, plan, finish, axis, height, false);
 }
 
 // ---- convolutions over volumes as sums of convolutions over planes
 
-// A slab of output planes at a time, and for each tap along the depth one product that adds to what is there.
+// For each tap along the depth one product, a slab of output planes at a time, that adds to what is there.
 struct PlanesPlan {
   ProductPlan product;  // a phase for each tap along the depth
   int64_t slab = 0;     // output planes; 0: not even one fits
@@ -446,35 +477,7 @@ Result<AlignedBytes> PackPlanes(const NodeRef& ref, const DeviceCaps& caps) {
 
 Status RecordPlanes(const VulkanCall& call) {
   const PlanesPlan planes = PlanesOf(call.ref, call.caps);
-  const ProductPlan& plan = planes.product;
-  const int64_t columns = plan.columns(false);
-  const bool bias = Has(call, 2) && call.ref.node.inputs[2] != kNoTensor;
-  for (int64_t n = 0; n < plan.batch; ++n) {
-    for (int64_t begin = 0; begin < plan.phases.front().out_size[0]; begin += planes.slab) {
-      int64_t first_weight = 0;
-      for (size_t tap = 0; tap < plan.phases.size(); ++tap) {
-        const Product& whole = plan.phases[tap];
-        const int64_t count = std::min(planes.slab, whole.out_size[0] - begin);
-        const Slab slab = SlabOf(plan, whole, 0, plan.out_c, n, begin, count);
-        const Product& p = slab.p;
-        const int64_t depth = p.all_taps() * plan.width();
-        const auto [x, x_first] = PartOf(call.in[0], slab.x_first, slab.x_count);
-        const auto [y, y_first] = PartOf(call.out[0], slab.y_first, slab.y_count);
-        const std::vector<uint32_t> constants = Constants<kPlainTiles>(call.ref, plan, columns);
-        const BufferRange bindings[] = {x, call.packed, Input(call, 2), {}, y, {}, y};
-        const int64_t rows = count * p.row_size[1] * p.row_size[2];
-        constexpr int64_t kAddToResidual = 3;
-        const Push push = PushOf(p, {rows, depth, columns, first_weight, plan.in_c, plan.out_c, tap == 0 && bias,
-                                     tap == 0 ? 0 : kAddToResidual, 0, 0, x_first, y_first});
-        TIMBRE_CHECK(call.recorder.Dispatch(
-            FindShader("fast/product"), bindings, constants, push,
-            {static_cast<uint32_t>(plan.tile.Down(rows)), static_cast<uint32_t>(plan.tile.Across(columns)),
-             static_cast<uint32_t>(plan.groups)}));
-        first_weight += plan.groups * depth * columns;
-      }
-    }
-  }
-  return {};
+  return RecordPhases<kPlainTiles>(call, planes.product, {}, 0, planes.slab, true);
 }
 
 template <Variant kVariant>

@@ -29,7 +29,7 @@ struct Tile {
   // At most, of a thread's loops.
   int64_t Turns(int64_t depth) const {
     const int64_t slice = constants[3], slices = (depth + slice - 1) / slice;
-    return slices * (5 + slice + (rows + columns) * slice / kThreads);
+    return slices * (9 + slice + (rows + columns) * slice / kThreads);
   }
   int64_t Down(int64_t count) const { return (count + rows - 1) / rows; }
   int64_t Across(int64_t count) const { return (count + columns - 1) / columns; }

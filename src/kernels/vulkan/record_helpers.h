@@ -22,13 +22,14 @@ inline constexpr int64_t kMostTurns = 65535 - 2048;
 // Of a loop over a workgroup's share of so many elements (FOR_SHARE).
 inline int64_t ShareTurns(int64_t elements) { return (elements + 8 * kThreads - 1) / (8 * kThreads); }
 
-// One dispatch for each run of steps of a recurrence, each step of so many turns: `dispatch(first, last)`.
+// `dispatch(first, count)` for each run of `run` among `total`: steps of a recurrence, or rows of a tensor.
 template <typename F>
-Status InRuns(int64_t steps, int64_t turns, const F& dispatch) {
-  const int64_t run = std::max<int64_t>(1, kMostTurns / turns);
-  for (int64_t first = 0; first < steps; first += run) TIMBRE_CHECK(dispatch(first, std::min(steps, first + run)));
+Status InRuns(int64_t total, int64_t run, const F& dispatch) {
+  for (int64_t first = 0; first < total; first += run) TIMBRE_CHECK(dispatch(first, std::min(run, total - first)));
   return {};
 }
+// Steps of a recurrence for one dispatch, each of so many turns.
+inline int64_t StepsAtOnce(int64_t turns) { return std::max<int64_t>(1, kMostTurns / turns); }
 
 class Push {
  public:
@@ -91,17 +92,26 @@ constexpr KernelRow BindsParts(KernelRow row) {
   row.in_parts = true;
   return row;
 }
-// `dispatch(first, count)` for each run of rows.
+// `dispatch(first, count)` for each run of rows. The kernel's `supports` has seen that there are any.
 template <typename F>
 Status InParts(const DeviceCaps& caps, int64_t rows, int64_t widest, const F& dispatch) {
-  const int64_t run = std::max<int64_t>(1, RowsAtOnce(caps, rows, widest));
-  for (int64_t first = 0; first < rows; first += run) TIMBRE_CHECK(dispatch(first, std::min(run, rows - first)));
-  return {};
+  return InRuns(rows, RowsAtOnce(caps, rows, widest), dispatch);
 }
 // Rows [first, first + count) of a tensor.
 inline BufferRange RowsOf(const BufferRange& tensor, int64_t first, int64_t count, int64_t width) {
   return PartOf(tensor, first * width, count * width).first;
 }
+
+// What a run of a recurrence's steps begins with and leaves behind; cells where the layer has them. Each run goes on
+// from the state that the one before it left.
+struct RnnStates {
+  BufferRange h0, c0, h1, c1;
+  RnnStates(const VulkanCall& call, bool first_run) : h0(first_run ? call.in[5] : call.out[1]), h1(call.out[1]) {
+    if (call.ref.node.op != Op::kLstm) return;
+    c0 = first_run ? call.in[6] : call.out[2];
+    c1 = call.out[2];
+  }
+};
 
 // A reduction by a shader that takes what reference/reduce takes, and a grid for so many outputs.
 Status RecordReduce(const VulkanCall& call, std::string_view shader, std::array<uint32_t, 3> (*grid)(int64_t));

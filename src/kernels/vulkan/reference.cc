@@ -360,34 +360,30 @@ bool RnnFits(const NodeRef& ref, const DeviceCaps&) {
 
 Status RecordRnn(const VulkanCall& call) {
   const Shape& x = call.ref.in(0);
-  const bool cell = call.ref.node.op == Op::kLstm;
-  return InRuns(x[1], RnnTurns(call.ref), [&](int64_t first, int64_t last) {
-    // Each run goes on from the state that the one before it left.
-    const BufferRange h0 = first == 0 ? call.in[5] : call.out[1];
-    const BufferRange c0 = !cell ? BufferRange{} : first == 0 ? call.in[6] : call.out[2];
-    const BufferRange c1 = cell ? call.out[2] : BufferRange{};
+  return InRuns(x[1], StepsAtOnce(RnnTurns(call.ref)), [&](int64_t first, int64_t count) {
+    const RnnStates s(call, first == 0);
     return Dispatch(call, "reference/rnn",
-                    {call.in[0], call.in[1], call.in[2], call.in[3], call.in[4], h0, c0, call.out[0], call.out[1], c1},
+                    {call.in[0], call.in[1], call.in[2], call.in[3], call.in[4], s.h0, s.c0, call.out[0], s.h1, s.c1},
                     Push()
                         .I(x[0])
                         .I(x[1])
                         .I(x[2])
                         .I(call.ref.in(2)[1])
-                        .I(cell ? 4 : 3)
+                        .I(call.ref.node.op == Op::kLstm ? 4 : 3)
                         .I(call.ref.attrs<RnnAttrs>().reverse)
                         .I(Has(call, 3))
                         .I(Has(call, 4))
                         .I(first)
-                        .I(last),
+                        .I(first + count),
                     Groups(x[0]));
   });
 }
 
 Status RecordCumulativeMean(const VulkanCall& call) {
   const Shape& x = call.ref.in(0);
-  return InRuns(x[1], 1, [&](int64_t first, int64_t last) {
+  return InRuns(x[1], StepsAtOnce(1), [&](int64_t first, int64_t count) {
     Push push;
-    push.I(x[0]).I(x[1]).I(x[2]).I(first).I(last).F(call.ref.attrs<CumulativeMeanAttrs>().alpha);
+    push.I(x[0]).I(x[1]).I(x[2]).I(first).I(first + count).F(call.ref.attrs<CumulativeMeanAttrs>().alpha);
     return Dispatch(call, "reference/cumulative_mean",
                     {call.in[0], first == 0 ? call.in[1] : call.out[1], call.out[0], call.out[1]}, push,
                     Threads(x[0] * x[2]));

@@ -87,25 +87,22 @@ Status RecordRnn(const VulkanCall& call) {
   TIMBRE_CHECK(RecordPlainProduct(call, call.in[0], section(0, plan.inputs * plan.columns()),
                                   section(plan.input_bias(), plan.columns()), call.scratch, plan.batch * plan.steps,
                                   plan.inputs, plan.columns()));
-  const bool cell = plan.gates == 4;
   std::vector<uint32_t> sizes;
   for (const int64_t value : {plan.threads(), plan.units, plan.gates, plan.parts, plan.quads, plan.sequences,
                               static_cast<int64_t>(plan.held)})
     sizes.push_back(static_cast<uint32_t>(value));
-  return InRuns(plan.steps, plan.turns(), [&](int64_t first, int64_t last) {
-    // Each run goes on from the state that the one before it left.
+  return InRuns(plan.steps, StepsAtOnce(plan.turns()), [&](int64_t first, int64_t count) {
+    const RnnStates s(call, first == 0);
     const BufferRange bindings[] = {call.scratch,
                                     section(plan.state_weights(), plan.parts * plan.quads * 4 * plan.columns()),
                                     section(plan.state_bias(), plan.columns()),
-                                    first == 0 ? call.in[5] : call.out[1],
-                                    !cell        ? BufferRange{}
-                                    : first == 0 ? call.in[6]
-                                                 : call.out[2],
+                                    s.h0,
+                                    s.c0,
                                     call.out[0],
-                                    call.out[1],
-                                    cell ? call.out[2] : BufferRange{}};
+                                    s.h1,
+                                    s.c1};
     Push push;
-    push.I(plan.batch).I(plan.steps).I(call.ref.attrs<RnnAttrs>().reverse).I(first).I(last);
+    push.I(plan.batch).I(plan.steps).I(call.ref.attrs<RnnAttrs>().reverse).I(first).I(first + count);
     return call.recorder.Dispatch(FindShader("fast/rnn"), bindings, sizes, push,
                                   Groups((plan.batch + plan.sequences - 1) / plan.sequences));
   });
