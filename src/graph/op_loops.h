@@ -331,7 +331,7 @@ void Softmax(Ins<T> in, Outs<T> out) {
     const T* x = in[0].data + r * c;
     T* y = out[0].data + r * c;
     const T top = *std::max_element(x, x + c);
-    double sum = 0;  // long rows are longer than float's digits
+    double sum = 0;  // of a long row: more than float's digits hold
     for (int64_t f = 0; f < c; ++f) sum += static_cast<double>(y[f] = std::exp(x[f] - top));
     for (int64_t f = 0; f < c; ++f) y[f] = static_cast<T>(static_cast<double>(y[f]) / sum);
   }
