@@ -26,6 +26,4 @@ if(TIMBRE_TESTS)
   add_executable(timbre_c_example tests/capi/example.c)
   target_link_libraries(timbre_c_example PRIVATE timbre_c)
   cmake_language(DEFER CALL add_dependencies timbre_tests timbre_c_example timbre_ladspa)
-  cmake_language(DEFER CALL target_compile_definitions timbre_tests PRIVATE
-    TIMBRE_C_EXAMPLE="$<TARGET_FILE:timbre_c_example>" TIMBRE_LADSPA="$<TARGET_FILE:timbre_ladspa>")
 endif()

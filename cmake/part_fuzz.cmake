@@ -4,14 +4,16 @@ if(TIMBRE_FUZZ)
   target_compile_options(timbre PUBLIC -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
     -fno-omit-frame-pointer -g1 -Wno-error)
   file(GLOB fuzz_sources CONFIGURE_DEPENDS tests/fuzz/*_fuzz_test.cc)
+  set_property(SOURCE ${CMAKE_SOURCE_DIR}/tests/support/places.cc APPEND PROPERTY COMPILE_DEFINITIONS
+    TIMBRE_SOURCE_DIR="${CMAKE_SOURCE_DIR}" TIMBRE_PROGRAM="${CMAKE_BINARY_DIR}/bin/timbre" TIMBRE_LIAR="" TIMBRE_C_EXAMPLE=""
+    TIMBRE_LADSPA="")
   file(GLOB fuzz_support CONFIGURE_DEPENDS tests/fuzz/fuzz.cc tests/support/*.cc tests/e2e/program.cc)
   foreach(source ${fuzz_sources})
     get_filename_component(name ${source} NAME_WE)
     string(REPLACE "_fuzz_test" "" name ${name})
     add_executable(fuzz_${name} ${source} ${fuzz_support})
     target_include_directories(fuzz_${name} PRIVATE ${CMAKE_SOURCE_DIR})
-    target_compile_definitions(fuzz_${name} PRIVATE TIMBRE_LIBFUZZER
-      TIMBRE_SOURCE_DIR="${CMAKE_SOURCE_DIR}" TIMBRE_PROGRAM="${CMAKE_BINARY_DIR}/bin/timbre")
+    target_compile_definitions(fuzz_${name} PRIVATE TIMBRE_LIBFUZZER)
     target_link_libraries(fuzz_${name} PRIVATE timbre)
     target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer,address,undefined)
   endforeach()

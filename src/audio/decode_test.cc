@@ -7,6 +7,7 @@
 
 #include "audio/encode.h"
 #include "audio/test_files.h"
+#include "tests/support/places.h"
 
 namespace timbre {
 namespace {
@@ -211,7 +212,7 @@ TEST(Decode, ContainersAndCodecsKeepTheLength) {
   for (const Case& c : cases) {
     for (int rate : {44100, 48000}) {
       for (int64_t frames : {int64_t{20000}, int64_t{44100 + 777}}) {
-        SCOPED_TRACE(testing::Message() << c.name << " " << rate << " " << frames);
+        SCOPED_TRACE(::testing::Message() << c.name << " " << rate << " " << frames);
         if (c.opus && rate != 48000) continue;
         const std::vector<float> x = SineFrames(frames, 2, 300, rate);
         WriteBytes(folder / "in.wav", Wav(3, 32, 2, rate, Bytes(x)));
@@ -298,7 +299,7 @@ TEST(Decode, AVideoWithoutSoundHoldsNoAudio) {
 }
 
 TEST(Decode, RealFiles) {
-  const std::string shared = std::string(TIMBRE_SOURCE_DIR) + "/../shared/audio/";
+  const std::string shared = testing::SourceDir() + "/../shared/audio/";
   if (!std::filesystem::exists(shared)) GTEST_SKIP() << "SKIPPED: " << shared << " is missing";
   for (const auto& [name, rate, channels] : {std::tuple{"music-20s.mp3", 44100, 2},
                                              {"noisy-speech-16k.wav", 16000, 1},

@@ -7,6 +7,7 @@
 #include "base/mapped_file.h"
 #include "tests/e2e/program.h"
 #include "tests/support/checksum.h"
+#include "tests/support/places.h"
 #include "tests/support/zip_builder.h"
 
 namespace timbre {
@@ -14,7 +15,7 @@ namespace {
 
 using testing::Checksum;
 
-std::string Data(const std::string& name) { return std::string(TIMBRE_SOURCE_DIR) + "/tests/data/formats/" + name; }
+std::string Data(const std::string& name) { return testing::SourceDir() + "/tests/data/formats/" + name; }
 
 std::vector<float> Values(const TensorMap& tensors, const std::string& name) {
   const auto found = tensors.find(name);
@@ -33,7 +34,7 @@ struct Reference {
 };
 
 TEST(Checkpoint, ReferenceFilesReadAsPyTorchReadsThem) {
-  const std::string folder = std::string(TIMBRE_SOURCE_DIR) + "/../shared/goldens/";
+  const std::string folder = testing::SourceDir() + "/../shared/goldens/";
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << "SKIPPED: " << folder << " is missing";
   for (const Reference& reference : {
            Reference{"htdemucs/htdemucs-tiny-b9c4b409.th", 533, 0xe50f04bf},
@@ -57,7 +58,7 @@ TEST(Checkpoint, ReferenceFilesReadAsPyTorchReadsThem) {
 }
 
 TEST(Checkpoint, DemucsPackageIsReadWithoutDemucs) {
-  const std::string path = std::string(TIMBRE_SOURCE_DIR) + "/../shared/goldens/htdemucs/htdemucs6s-tiny-155ea895.th";
+  const std::string path = testing::SourceDir() + "/../shared/goldens/htdemucs/htdemucs6s-tiny-155ea895.th";
   if (!std::filesystem::exists(path)) GTEST_SKIP() << "SKIPPED: " << path << " is missing";
   const auto checkpoint = ReadCheckpoint(path);
   ASSERT_TRUE(checkpoint) << checkpoint.error().message;

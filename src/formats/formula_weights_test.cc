@@ -6,6 +6,7 @@
 
 #include "tests/e2e/program.h"
 #include "tests/support/checksum.h"
+#include "tests/support/places.h"
 
 namespace timbre {
 namespace {
@@ -30,7 +31,7 @@ TEST(FormulaWeights, ListsAndGroupsOfLists) {
 }
 
 TEST(FormulaWeights, ReferenceCases) {
-  const std::string folder = std::string(TIMBRE_SOURCE_DIR) + "/../shared/goldens/";
+  const std::string folder = testing::SourceDir() + "/../shared/goldens/";
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << "SKIPPED: " << folder << " is missing";
   struct Case {
     const char* name;

@@ -9,6 +9,7 @@
 #include "tasks/live_denoiser.h"
 #include "tests/e2e/program.h"
 #include "tests/parity/speech_support.h"
+#include "tests/support/places.h"
 
 namespace timbre {
 namespace {
@@ -55,7 +56,7 @@ TEST(CInterface, CleansAsTheLibraryDoes) {
   in.samples = testing::Golden(testing::DataFile("deepfilternet/deepfilternet3-small.safetensors"))["noisy"];
   testing::WriteAll(folder / "in.f32", {reinterpret_cast<const char*>(in.samples.data()), in.samples.size() * 4});
   const std::string io = " < " + (folder / "in.f32").string() + " > " + (folder / "out.f32").string();
-  ASSERT_EQ(Shell(std::string(TIMBRE_C_EXAMPLE) + " " + model + " 48000 777" + io), 0);
+  ASSERT_EQ(Shell(testing::CExamplePath() + " " + model + " 48000 777" + io), 0);
   const std::string bytes = testing::ReadAll(folder / "out.f32");
   std::vector<float> out(bytes.size() / 4);
   std::memcpy(out.data(), bytes.data(), out.size() * 4);
@@ -65,10 +66,10 @@ TEST(CInterface, CleansAsTheLibraryDoes) {
 TEST(CInterface, SaysWhyThereIsNoStream) {
   TempFolder folder;
   const std::string err = " </dev/null >/dev/null 2> " + (folder / "err").string();
-  EXPECT_NE(Shell(std::string(TIMBRE_C_EXAMPLE) + " /no/such/model 48000 100" + err), 0);
+  EXPECT_NE(Shell(testing::CExamplePath() + " /no/such/model 48000 100" + err), 0);
   EXPECT_NE(testing::ReadAll(folder / "err").find("/no/such/model"), std::string::npos);
   // No name: what the environment says.
-  EXPECT_NE(Shell("TIMBRE_MODEL=/chosen/elsewhere " + std::string(TIMBRE_C_EXAMPLE) + " '' 48000 100" + err), 0);
+  EXPECT_NE(Shell("TIMBRE_MODEL=/chosen/elsewhere " + testing::CExamplePath() + " '' 48000 100" + err), 0);
   EXPECT_NE(testing::ReadAll(folder / "err").find("/chosen/elsewhere"), std::string::npos);
 }
 
@@ -87,11 +88,12 @@ bool HaveHosts() { return Shell("command -v applyplugin >/dev/null && command -v
 TEST(Ladspa, AHostFindsBothPlugins) {
   TIMBRE_NEED_HOSTS();
   TempFolder folder;
-  ASSERT_EQ(Shell("analyseplugin -l " TIMBRE_LADSPA " > " + (folder / "list").string()), 0);
+  ASSERT_EQ(Shell("analyseplugin -l " + testing::LadspaPath() + " > " + (folder / "list").string()), 0);
   const std::string list = testing::ReadAll(folder / "list");
   EXPECT_NE(list.find("timbre_denoise_mono"), std::string::npos) << list;
   EXPECT_NE(list.find("timbre_denoise_stereo"), std::string::npos) << list;
-  ASSERT_EQ(Shell("analyseplugin " TIMBRE_LADSPA " timbre_denoise_stereo > " + (folder / "ports").string()), 0);
+  ASSERT_EQ(Shell("analyseplugin " + testing::LadspaPath() + " timbre_denoise_stereo > " + (folder / "ports").string()),
+            0);
   const std::string ports = testing::ReadAll(folder / "ports");
   EXPECT_NE(ports.find("\"Attenuation limit (dB)\" input, control, 0 to 100, default 100"), std::string::npos) << ports;
   EXPECT_NE(ports.find("\"latency\" output, control"), std::string::npos) << ports;
@@ -120,8 +122,8 @@ TEST_P(LadspaRates, AHostCleansAFile) {
     for (const auto& [limit, mix] : {std::pair{100.0f, 1.0f}, {6.0f, 0.75f}}) {
       const std::string controls = std::to_string(limit) + " 0 " + std::to_string(mix);
       ASSERT_EQ(Shell("TIMBRE_MODEL=" + model + " applyplugin " + (folder / (kind + ".wav")).string() + " " +
-                      (folder / "out.wav").string() + " " TIMBRE_LADSPA " timbre_denoise_" + kind + " " + controls +
-                      " > /dev/null"),
+                      (folder / "out.wav").string() + " " + testing::LadspaPath() + " timbre_denoise_" + kind + " " +
+                      controls + " > /dev/null"),
                 0);
       const AudioBuffer out = ReadWhole(folder / "out.wav");
       EXPECT_EQ(out.sample_rate, rate);
@@ -139,7 +141,7 @@ TEST(Ladspa, AHostIsToldWhereThereIsNoModel) {
   TempFolder folder;
   testing::WriteTestWav(folder / "in.wav", 0.1, 48000);
   EXPECT_NE(Shell("TIMBRE_MODEL=/no/such/model applyplugin " + (folder / "in.wav").string() + " " +
-                  (folder / "out.wav").string() + " " TIMBRE_LADSPA " timbre_denoise_stereo 100 0 1 2> " +
+                  (folder / "out.wav").string() + " " + testing::LadspaPath() + " timbre_denoise_stereo 100 0 1 2> " +
                   (folder / "err").string() + " > /dev/null"),
             0);
   EXPECT_NE(testing::ReadAll(folder / "err").find("/no/such/model"), std::string::npos);

@@ -9,6 +9,7 @@
 #include "formats/midi.h"
 #include "tests/drum_synth.h"
 #include "tests/e2e/program.h"
+#include "tests/support/places.h"
 
 namespace timbre::testing {
 namespace {
@@ -105,7 +106,7 @@ TEST(DrumsCommand, SilenceGivesMidiWithoutNotes) {
 }
 
 TEST(DrumsCommand, SeparatesByItselfAndKeepsOnlyWhatItIsAskedTo) {
-  const std::string model = TIMBRE_SOURCE_DIR "/../shared/goldens/mdx23c/mdx23c-tiny.ckpt";
+  const std::string model = testing::SourceDir() + "/../shared/goldens/mdx23c/mdx23c-tiny.ckpt";
   if (!fs::exists(model)) GTEST_SKIP() << "SKIPPED: there is no " << model << ".";
   TempFolder folder;
   WriteTestWav(folder / "song.wav", 4);

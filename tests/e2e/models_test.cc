@@ -8,6 +8,7 @@
 
 #include "tests/e2e/program.h"
 #include "tests/support/loopback_server.h"
+#include "tests/support/places.h"
 
 namespace timbre::testing {
 namespace {
@@ -46,7 +47,7 @@ TEST_F(ModelsCli, ListsEveryModelWithItsFacts) {
 
 // Real weights, as they are published: the catalogue's size and digest are theirs.
 TEST_F(ModelsCli, PullsVerifiesAndRemovesARealModel) {
-  const fs::path published = fs::path(TIMBRE_SOURCE_DIR) / "../shared/goldens/gtcrn";
+  const fs::path published = fs::path(testing::SourceDir()) / "../shared/goldens/gtcrn";
   if (!fs::exists(published)) GTEST_SKIP() << "SKIPPED: no reference files at " << published;
   for (const std::string training : {"dns3", "vctk"}) {
     const std::string name = "gtcrn-" + training, file = "model_trained_on_" + training + ".tar";

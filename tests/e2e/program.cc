@@ -13,6 +13,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "tests/support/places.h"
+
 namespace timbre::testing {
 namespace fs = std::filesystem;
 
@@ -29,7 +31,7 @@ fs::path TempName(const char* pattern) {
 
 Child::Child(const std::vector<std::string>& words, const fs::path& folder)
     : out_(TempName("timbre-out-XXXXXX")), err_(TempName("timbre-err-XXXXXX")) {
-  std::vector<std::string> all = {TIMBRE_PROGRAM};
+  std::vector<std::string> all = {testing::ProgramPath()};
   all.insert(all.end(), words.begin(), words.end());
   std::vector<char*> argv;
   for (std::string& word : all) argv.push_back(word.data());

@@ -8,6 +8,7 @@
 
 #include "audio/decode.h"
 #include "tests/e2e/program.h"
+#include "tests/support/places.h"
 
 namespace timbre::testing {
 namespace {
@@ -90,7 +91,7 @@ void ExpectScores(const Json& metrics, double sdr, double median, double si_sdr,
 
 TEST(ScoreCli, AgreesWithIndependentImplementationsOnSpeech) {
   const std::filesystem::path speech =
-      std::filesystem::path(TIMBRE_SOURCE_DIR) / "../shared/audio/noisy-speech-16k.wav";
+      std::filesystem::path(testing::SourceDir()) / "../shared/audio/noisy-speech-16k.wav";
   if (!std::filesystem::exists(speech)) GTEST_SKIP() << "SKIPPED: no reference file " << speech;
   const TempFolder folder;
   const auto audio = ReadAudioFile(speech.string(), 1'000'000);

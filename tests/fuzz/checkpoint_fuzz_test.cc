@@ -3,6 +3,7 @@
 #include "tests/e2e/program.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/checksum.h"
+#include "tests/support/places.h"
 #include "tests/support/zip_builder.h"
 
 namespace {
@@ -10,7 +11,7 @@ namespace {
 std::vector<std::string> Seeds() {
   std::vector<std::string> seeds;
   for (const char* name : {"zip.pt", "protocol4.pt", "legacy.pt", "complex.pt"}) {
-    seeds.push_back(timbre::testing::ReadAll(std::string(TIMBRE_SOURCE_DIR) + "/tests/data/formats/" + name));
+    seeds.push_back(timbre::testing::ReadAll(timbre::testing::SourceDir() + "/tests/data/formats/" + name));
   }
   seeds.push_back(timbre::testing::BuildTorchZip("}.", {"abcd"}, true));
   seeds.push_back(

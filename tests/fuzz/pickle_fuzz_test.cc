@@ -4,6 +4,7 @@
 #include "tests/e2e/program.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/checksum.h"
+#include "tests/support/places.h"
 #include "tests/support/zip_builder.h"
 
 namespace {
@@ -11,7 +12,7 @@ namespace {
 std::vector<std::string> Seeds() {
   std::vector<std::string> seeds;
   for (const char* name : {"zip.pt", "protocol4.pt", "module.pt"}) {
-    const std::string file = timbre::testing::ReadAll(std::string(TIMBRE_SOURCE_DIR) + "/tests/data/formats/" + name);
+    const std::string file = timbre::testing::ReadAll(timbre::testing::SourceDir() + "/tests/data/formats/" + name);
     auto archive = timbre::ZipArchive::Open(timbre::SharedBytes::Own(file));
     if (!archive) continue;
     for (const timbre::ZipEntry& entry : archive->entries()) {

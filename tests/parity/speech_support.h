@@ -13,14 +13,15 @@
 #include "formats/safetensors.h"
 #include "models/speech.h"
 #include "tasks/speech_core.h"
+#include "tests/support/places.h"
 
 namespace timbre::testing {
 
 // Agreement that rounding alone explains: a float32 network agrees with its float64 twin at about 120 dB.
 inline constexpr double kFloor = 100.0;
 
-inline std::string SharedFile(const std::string& name) { return std::string(TIMBRE_SOURCE_DIR) + "/../shared/" + name; }
-inline std::string DataFile(const std::string& name) { return std::string(TIMBRE_SOURCE_DIR) + "/tests/data/" + name; }
+inline std::string SharedFile(const std::string& name) { return testing::SourceDir() + "/../shared/" + name; }
+inline std::string DataFile(const std::string& name) { return testing::SourceDir() + "/tests/data/" + name; }
 
 #define TIMBRE_NEEDS_FILE(path)                                                                  \
   if (!std::filesystem::exists(path)) {                                                          \

@@ -12,12 +12,13 @@
 
 #include "dsp/metrics.h"
 #include "formats/safetensors.h"
+#include "tests/support/places.h"
 
 namespace timbre::testing {
 
-inline std::string DataPath(const std::string& name) { return TIMBRE_SOURCE_DIR "/tests/data/" + name; }
+inline std::string DataPath(const std::string& name) { return testing::SourceDir() + "/tests/data/" + name; }
 // Cases that hold recordings or weights made by others lie beside the checkout, not in it.
-inline std::string SharedPath(const std::string& name) { return TIMBRE_SOURCE_DIR "/../shared/" + name; }
+inline std::string SharedPath(const std::string& name) { return testing::SourceDir() + "/../shared/" + name; }
 
 // Skips the test, loudly, where a file that lies beside the checkout is missing.
 #define TIMBRE_NEED_SHARED(path)                                                                \

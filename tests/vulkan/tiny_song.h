@@ -16,6 +16,7 @@
 #include "formats/zip.h"
 #include "tests/e2e/program.h"
 #include "tests/support/golden.h"
+#include "tests/support/places.h"
 #include "tests/support/zip_builder.h"
 
 namespace timbre {
@@ -42,7 +43,7 @@ class Environment {
 
 // A driver that tells `lies`: see tests/vulkan/liar_layer.cc.
 inline std::map<std::string, std::string> Liar(const std::string& lies) {
-  return {{"VK_LAYER_PATH", TIMBRE_LIAR},
+  return {{"VK_LAYER_PATH", testing::LiarFolder()},
           {"VK_INSTANCE_LAYERS", "VK_LAYER_TIMBRE_liar"},
           {"TIMBRE_VULKAN_VALIDATION", "0"},
           {"TIMBRE_LIES", lies}};
@@ -51,7 +52,7 @@ inline std::map<std::string, std::string> Liar(const std::string& lies) {
 // A device that will not answer: waiting for it is short, and what is left to it is no leak.
 inline std::map<std::string, std::string> Hung() {
   return {{"TIMBRE_VULKAN_TIMEOUT", "1"},
-          {"LSAN_OPTIONS", "suppressions=" TIMBRE_SOURCE_DIR "/tests/lsan_hung.supp:print_suppressions=0"}};
+          {"LSAN_OPTIONS", "suppressions=" + testing::SourceDir() + "/tests/lsan_hung.supp:print_suppressions=0"}};
 }
 
 inline std::string TinyHtdemucs() { return testing::SharedPath("goldens/htdemucs/htdemucs-tiny-b9c4b409.th"); }
