@@ -9,5 +9,4 @@ if(TIMBRE_TESTS)
   \"api_version\": \"1.2.0\", \"implementation_version\": \"1\", \"description\": \"A driver that lies, for tests\"}}
 ")
   cmake_language(DEFER CALL add_dependencies timbre_tests timbre_liar)
-  cmake_language(DEFER CALL target_compile_definitions timbre_tests PRIVATE TIMBRE_LIAR="${LIAR_FOLDER}")
 endif()

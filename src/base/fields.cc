@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "base/suggest.h"
+#include "base/text.h"
 
 namespace timbre {
 namespace {
@@ -31,24 +32,24 @@ bool InRange(const Field& field, T value) {
   return std::isfinite(number) && number >= field.min && number <= field.max;
 }
 
+// `name` is what errors call the field.
 template <typename T>
-Status SetNumber(const Field& field, const std::string& text, T* value) {
+Status SetNumber(const Field& field, const std::string& name, const std::string& text, T* value) {
   T parsed{};
   const char* end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, parsed);
   if (text.empty() || error != std::errc() || stop != end || !InRange(field, parsed)) {
-    return Fail(ErrorCode::kInvalidArgument, FlagOf(field) + " takes a " + (std::is_integral_v<T> ? "whole " : "") +
-                                                 "number" + RangeText(field) + ", not '" + text + "'.");
+    return Fail(ErrorCode::kInvalidArgument, name + " takes a " + (std::is_integral_v<T> ? "whole " : "") + "number" +
+                                                 RangeText(field) + ", not '" + text + "'.");
   }
   *value = parsed;
   return {};
 }
 
-Result<size_t> FindChoice(const Field& field, const std::string& text) {
+Result<size_t> FindChoice(const Field& field, const std::string& name, const std::string& text) {
   const auto found = std::find(field.choices.begin(), field.choices.end(), text);
   if (found != field.choices.end()) return static_cast<size_t>(found - field.choices.begin());
-  return Fail(ErrorCode::kInvalidArgument,
-              FlagOf(field) + " cannot be '" + text + "'." + SuggestionFor(text, field.choices));
+  return Fail(ErrorCode::kInvalidArgument, name + " cannot be '" + text + "'." + SuggestionFor(text, field.choices));
 }
 
 void Split(const std::string& text, std::vector<std::string>& parts) {
@@ -58,6 +59,47 @@ void Split(const std::string& text, std::vector<std::string>& parts) {
     if (end > begin) parts.push_back(text.substr(begin, end - begin));
     begin = end + 1;
   }
+}
+
+Status SetField(const Field& field, const std::string& name, std::span<const std::string> values, bool split) {
+  if (values.empty()) return {};
+  const std::string& last = values.back();
+  return std::visit(
+      [&](auto target) -> Status {
+        using T = decltype(target);
+        if constexpr (std::is_same_v<T, ChoiceValue>) {
+          TIMBRE_TRY(const size_t index, FindChoice(field, name, last));
+          target.set(index);
+        } else if constexpr (std::is_same_v<T, bool*>) {
+          if (last != "true" && last != "false") {
+            return Fail(ErrorCode::kInvalidArgument, name + " is true or false, not '" + last + "'.");
+          }
+          *target = last == "true";
+        } else if constexpr (std::is_same_v<T, std::string*>) {
+          if (!field.choices.empty()) TIMBRE_CHECK(FindChoice(field, name, last));
+          *target = last;
+        } else if constexpr (std::is_same_v<T, std::vector<std::string>*>) {
+          std::vector<std::string> list;
+          for (const std::string& value : values) {
+            if (split)
+              Split(value, list);
+            else
+              list.push_back(value);
+          }
+          for (const std::string& item : list) {
+            if (!field.choices.empty()) TIMBRE_CHECK(FindChoice(field, name, item));
+          }
+          *target = std::move(list);
+        } else if constexpr (std::is_same_v<T, std::optional<int>*> || std::is_same_v<T, std::optional<double>*>) {
+          typename std::remove_pointer_t<T>::value_type parsed{};
+          TIMBRE_CHECK(SetNumber(field, name, last, &parsed));
+          *target = parsed;
+        } else {
+          TIMBRE_CHECK(SetNumber(field, name, last, target));
+        }
+        return {};
+      },
+      field.value);
 }
 
 }  // namespace
@@ -73,44 +115,7 @@ std::string FlagOf(const Field& field) {
 }
 
 Status SetField(const Field& field, std::span<const std::string> values) {
-  if (values.empty()) return {};
-  const std::string& last = values.back();
-  return std::visit(
-      [&](auto target) -> Status {
-        using T = decltype(target);
-        if constexpr (std::is_same_v<T, ChoiceValue>) {
-          TIMBRE_TRY(const size_t index, FindChoice(field, last));
-          target.set(index);
-        } else if constexpr (std::is_same_v<T, bool*>) {
-          if (last != "true" && last != "false") {
-            return Fail(ErrorCode::kInvalidArgument, FlagOf(field) + " is true or false, not '" + last + "'.");
-          }
-          *target = last == "true";
-        } else if constexpr (std::is_same_v<T, std::string*>) {
-          if (!field.choices.empty()) TIMBRE_CHECK(FindChoice(field, last));
-          *target = last;
-        } else if constexpr (std::is_same_v<T, std::vector<std::string>*>) {
-          std::vector<std::string> list;
-          for (const std::string& value : values) {
-            if (field.positional)
-              list.push_back(value);
-            else
-              Split(value, list);
-          }
-          for (const std::string& item : list) {
-            if (!field.choices.empty()) TIMBRE_CHECK(FindChoice(field, item));
-          }
-          *target = std::move(list);
-        } else if constexpr (std::is_same_v<T, std::optional<int>*> || std::is_same_v<T, std::optional<double>*>) {
-          typename std::remove_pointer_t<T>::value_type parsed{};
-          TIMBRE_CHECK(SetNumber(field, last, &parsed));
-          *target = parsed;
-        } else {
-          TIMBRE_CHECK(SetNumber(field, last, target));
-        }
-        return {};
-      },
-      field.value);
+  return SetField(field, FlagOf(field), values, !field.positional);
 }
 
 std::string ValueText(const Field& field) {
@@ -140,12 +145,16 @@ std::string ValueText(const Field& field) {
       field.value);
 }
 
+std::string KeyOf(const Field& field) {
+  std::string key = field.name;
+  std::replace(key.begin(), key.end(), '-', '_');
+  return key;
+}
+
 nlohmann::ordered_json FieldsToJson(const FieldList& fields) {
   nlohmann::ordered_json json = nlohmann::ordered_json::object();
   for (const Field& field : fields) {
-    std::string key = field.name;
-    std::replace(key.begin(), key.end(), '-', '_');
-    json[key] = std::visit(
+    json[KeyOf(field)] = std::visit(
         [&](auto target) -> nlohmann::ordered_json {
           using T = decltype(target);
           if constexpr (std::is_same_v<T, ChoiceValue>) {
@@ -162,6 +171,89 @@ nlohmann::ordered_json FieldsToJson(const FieldList& fields) {
         field.value);
   }
   return json;
+}
+
+Status FieldsFromJson(const FieldList& fields, const nlohmann::ordered_json& json) {
+  if (!json.is_object()) return Fail(ErrorCode::kInvalidArgument, "options are an object of names and values");
+  std::vector<std::string> keys;
+  for (const Field& field : fields) keys.push_back(KeyOf(field));
+  for (const auto& [key, value] : json.items()) {
+    const auto found = std::find(keys.begin(), keys.end(), key);
+    if (found == keys.end()) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  "there is no option '" + Printable(key) + "'." + SuggestionFor(key, keys));
+    }
+  }
+  for (size_t i = 0; i < fields.size(); ++i) {
+    const Field& field = fields[i];
+    const auto member = json.find(keys[i]);
+    if (member == json.end() || member->is_null()) {
+      if (field.required) return Fail(ErrorCode::kInvalidArgument, "'" + keys[i] + "' is missing");
+      continue;
+    }
+    const std::string name = "'" + keys[i] + "'";
+    const auto wrong = [&](const char* wanted) -> Status {
+      return Fail(ErrorCode::kInvalidArgument, name + " takes " + wanted + ", not " + member->type_name());
+    };
+    std::vector<std::string> values;
+    if (std::holds_alternative<std::vector<std::string>*>(field.value)) {
+      if (!member->is_array()) return wrong("a list of texts");
+      for (const auto& item : *member) {
+        if (!item.is_string()) return wrong("a list of texts");
+        values.push_back(item.get<std::string>());
+      }
+      if (values.empty()) {
+        std::get<std::vector<std::string>*>(field.value)->clear();
+        continue;
+      }
+    } else if (std::holds_alternative<std::string*>(field.value) || std::holds_alternative<ChoiceValue>(field.value)) {
+      if (!member->is_string()) return wrong("a text");
+      values.push_back(member->get<std::string>());
+    } else if (std::holds_alternative<bool*>(field.value)) {
+      if (!member->is_boolean()) return wrong("true or false");
+      values.emplace_back(member->get<bool>() ? "true" : "false");
+    } else {
+      if (!member->is_number()) return wrong("a number");
+      // A whole number may be written as one with a point, as some programs do.
+      values.push_back(member->is_number_float() ? NumberText(member->get<double>()) : member->dump());
+    }
+    TIMBRE_CHECK(SetField(field, name, values, false));
+  }
+  return {};
+}
+
+nlohmann::ordered_json FieldsSchema(const FieldList& fields) {
+  using Json = nlohmann::ordered_json;
+  const Json defaults = FieldsToJson(fields);
+  Json properties = Json::object(), required = Json::array();
+  for (const Field& field : fields) {
+    Json schema = {{"description", field.help}};
+    const Json texts = field.choices.empty() ? Json{{"type", "string"}} : Json{{"enum", field.choices}};
+    const bool list = std::holds_alternative<std::vector<std::string>*>(field.value);
+    if (list) {
+      schema["type"] = "array";
+      schema["items"] = texts;
+    } else if (std::holds_alternative<std::string*>(field.value) || std::holds_alternative<ChoiceValue>(field.value)) {
+      schema.update(texts);
+    } else if (std::holds_alternative<bool*>(field.value)) {
+      schema["type"] = "boolean";
+    } else {
+      const bool whole = std::holds_alternative<int*>(field.value) || std::holds_alternative<uint64_t*>(field.value) ||
+                         std::holds_alternative<std::optional<int>*>(field.value);
+      schema["type"] = {whole ? "integer" : "number", "null"};
+      if (std::isfinite(field.min)) schema["minimum"] = field.min;
+      if (std::isfinite(field.max)) schema["maximum"] = field.max;
+    }
+    const std::string key = KeyOf(field);
+    if (field.required)
+      required.push_back(key);
+    else
+      schema["default"] = defaults[key];
+    properties[key] = std::move(schema);
+  }
+  Json schema = {{"type", "object"}, {"properties", properties}, {"additionalProperties", false}};
+  if (!required.empty()) schema["required"] = required;
+  return schema;
 }
 
 FieldList& Append(FieldList& fields, FieldList more) {

@@ -82,8 +82,19 @@ std::string FlagOf(const Field& field);
 // The value as text for the help, empty where there is none.
 std::string ValueText(const Field& field);
 
+// The field's key in JSON: "two_stems".
+std::string KeyOf(const Field& field);
+
 // {"two_stems": "vocals", …}; absent optionals are null.
 nlohmann::ordered_json FieldsToJson(const FieldList& fields);
+
+// The way back: gives fields the values of an object's members. A field without a member, or with null, keeps its
+// value. Errors (kInvalidArgument) name the member: one that is no field's, a value of the wrong type or out of range,
+// a required field without one.
+Status FieldsFromJson(const FieldList& fields, const nlohmann::ordered_json& json);
+
+// What FieldsFromJson takes, as a JSON Schema (draft 2020-12) of an object, defaults and descriptions included.
+nlohmann::ordered_json FieldsSchema(const FieldList& fields);
 
 // `more` at the end of `fields`.
 FieldList& Append(FieldList& fields, FieldList more);

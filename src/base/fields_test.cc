@@ -89,6 +89,66 @@ TEST(Fields, WriteThemselvesAsJson) {
             R"("input":[],"clip":"rescale"})");
 }
 
+TEST(Fields, ReadWhatTheyWroteAsJson) {
+  Options o;
+  o.fast = true, o.fuse = false, o.count = 7, o.seed = UINT64_MAX, o.limit = 0.1, o.name = "a,b";
+  o.stems = {"drums"}, o.inputs = {"x,y.wav", "z"}, o.clip = Clip::kClamp;
+  Options back;
+  const Status read = FieldsFromJson(back.Fields(), FieldsToJson(o.Fields()));
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(FieldsToJson(back.Fields()), FieldsToJson(o.Fields()));
+  EXPECT_TRUE(FieldsFromJson(back.Fields(), {{"count", 3.0}, {"limit", nullptr}}));
+  EXPECT_EQ(back.count, 3);
+  EXPECT_EQ(back.limit, 0.1) << "null leaves the value";
+}
+
+TEST(Fields, RefuseJsonThatDoesNotFitAndNameTheMember) {
+  using Json = nlohmann::ordered_json;
+  const std::pair<Json, const char*> cases[] = {
+      {Json::array(), "options are an object of names and values"},
+      {{{"coun", 1}}, "there is no option 'coun'. Did you mean 'count'?"},
+      {{{"count", "1"}}, "'count' takes a number, not string"},
+      {{{"count", 1.5}}, "'count' takes a whole number from 1 to 10, not '1.5'."},
+      {{{"count", 11}}, "'count' takes a whole number from 1 to 10, not '11'."},
+      {{{"seed", -1}}, "'seed' takes a whole number, not '-1'."},
+      {{{"fast", 1}}, "'fast' takes true or false, not number"},
+      {{{"name", false}}, "'name' takes a text, not boolean"},
+      {{{"clip", "clmp"}}, "'clip' cannot be 'clmp'. Did you mean 'clamp'?"},
+      {{{"two_stems", "drums"}}, "'two_stems' takes a list of texts, not string"},
+      {{{"two_stems", {"drums,vocals"}}}, nullptr},
+  };
+  for (const auto& [json, message] : cases) {
+    Options o;
+    const Status read = FieldsFromJson(o.Fields(), json);
+    ASSERT_FALSE(read) << json;
+    EXPECT_EQ(read.error().code, ErrorCode::kInvalidArgument);
+    if (message != nullptr) {
+      EXPECT_EQ(read.error().message, message);
+    }
+  }
+  std::string needed;
+  const FieldList required = {{.name = "model", .value = &needed, .required = true}};
+  EXPECT_EQ(FieldsFromJson(required, Json::object()).error().message, "'model' is missing");
+}
+
+TEST(Fields, DescribeThemselvesAsASchema) {
+  Options o;
+  FieldList fields = o.Fields();
+  fields[0].help = "do it fast";
+  fields[8].required = true;
+  const auto schema = FieldsSchema(fields);
+  EXPECT_EQ(schema["type"], "object");
+  EXPECT_EQ(schema["additionalProperties"], false);
+  EXPECT_EQ(schema["required"].dump(), R"(["input"])");
+  EXPECT_EQ(schema["properties"]["fast"].dump(), R"({"description":"do it fast","type":"boolean","default":false})");
+  EXPECT_EQ(schema["properties"]["count"].dump(),
+            R"({"description":"","type":["integer","null"],"minimum":1.0,"maximum":10.0,"default":3})");
+  EXPECT_EQ(schema["properties"]["limit"]["type"].dump(), R"(["number","null"])");
+  EXPECT_EQ(schema["properties"]["clip"].dump(),
+            R"({"description":"","enum":["rescale","clamp"],"default":"rescale"})");
+  EXPECT_EQ(schema["properties"]["two_stems"]["items"].dump(), R"({"enum":["drums","vocals"]})");
+}
+
 TEST(Fields, ADefaultOutsideTheRangeIsNotGiven) {
   double segment = 0;
   const FieldList fields = {{.name = "segment", .value = &segment, .min = 1}};
