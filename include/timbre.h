@@ -35,7 +35,8 @@ typedef enum timbre_status {
 } timbre_status;
 
 typedef enum timbre_parameter {
-  /* Noise is lowered by at most so many dB: 0 (no effect) to 100 (no limit, the default). */
+  /* Noise is lowered by at most so many dB: 0 (no effect) to 100 (no limit, the default). What lies above half of the
+   * model's own rate counts as noise: without a limit nothing of it is left. */
   TIMBRE_ATTENUATION_LIMIT = 0,
   /* Lowers very noisy parts a little more: 0 (off, the default of most models) to 1; 0.02 is usual. */
   TIMBRE_POST_FILTER_BETA = 1,

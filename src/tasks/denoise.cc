@@ -214,7 +214,8 @@ FieldList DenoiseFields(DenoiseOptions& options) {
        .letter = 'o'},
       {.name = "atten-lim",
        .value = &options.attenuation_limit,
-       .help = "lower noise by at most so many dB; 100 is no limit",
+       .help = "lower noise by at most so many dB, and so all that lies above the model's band; 0 changes nothing, "
+               "100 is no limit: then nothing is left above the band (8 kHz for GTCRN, 24 kHz for DeepFilterNet)",
        .placeholder = "DB",
        .min = 0,
        .max = 100},

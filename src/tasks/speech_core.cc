@@ -16,12 +16,6 @@ namespace {
 
 constexpr int64_t kForever = std::numeric_limits<int64_t>::max() / 4;
 
-// The share of the noisy signal that stays under a limit in dB; 0 where there is none.
-float NoisyShare(float limit) {
-  const float db = std::abs(limit);
-  return db >= 100.0f ? 0.0f : std::pow(10.0f, -db / 20.0f);
-}
-
 // What is done to a frame behind the network, whatever the network. `noisy` and `enhanced`: [bins][2].
 void ApplyControls(const SpeechControls& controls, bool post_filter, int bins, const float* noisy, float* enhanced) {
   if (post_filter && controls.post_filter_beta > 0) PostFilter(noisy, bins, controls.post_filter_beta, enhanced);
@@ -456,6 +450,11 @@ class GtcrnCore final : public SpeechCore {
 };
 
 }  // namespace
+
+float NoisyShare(float attenuation_limit) {
+  const float db = std::abs(attenuation_limit);
+  return db >= 100.0f ? 0.0f : std::pow(10.0f, -db / 20.0f);
+}
 
 Result<std::unique_ptr<SpeechCore>> SpeechCore::Create(const SpeechModel& model, const SpeechCoreOptions& options,
                                                        const SessionOptions& session, ThreadPool& pool, Stats* stats) {

@@ -32,6 +32,9 @@ struct SpeechControls {
   float post_filter_beta = 0;  // 0: off; DeepFilterNet's own is 0.02
 };
 
+// The share of the noisy signal that stays under an attenuation limit in dB: 1 at 0, none from 100 on.
+float NoisyShare(float attenuation_limit);
+
 // Channels are cleaned independently. Output sample k belongs to input sample k: no delay is added, but output trails
 // input by up to lag(). Nothing allocates, locks or does I/O after Create with one thread. Not thread-safe.
 class SpeechCore {

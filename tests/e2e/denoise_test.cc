@@ -92,6 +92,30 @@ TEST(DenoiseProgram, GtcrnGivesTheReferencesSignal) {
   }
 }
 
+// 48 kHz through a network that ends at 8 kHz.
+TEST(DenoiseProgram, TheAttenuationLimitHoldsAboveTheModelsBand) {
+  const std::string checkpoint = SharedFile("goldens/gtcrn/gtcrn-dns3.tar"), noise = SharedFile("cases/white-48k.wav");
+  TIMBRE_NEEDS_FILE(checkpoint);
+  TIMBRE_NEEDS_FILE(noise);
+  TempFolder folder;
+  const std::vector<float> in = ReadFile(noise).samples;
+  for (const char* limit : {"0", "6"}) {
+    const Ran ran = RunTimbre({"denoise", noise, "-m", checkpoint, "--sample-format", "f32", "--clip", "none",
+                               "--atten-lim", limit, "-o", limit},
+                              folder.path());
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    const std::vector<float> out = ReadFile(folder / limit / "white-48k.wav").samples;
+    ASSERT_EQ(out.size(), in.size());
+    if (limit[0] == '0') {
+      EXPECT_GE(Agreement(in, out), kFloor);
+      continue;
+    }
+    double before = 0, after = 0;
+    for (size_t i = 0; i < in.size(); ++i) before += in[i] * in[i], after += out[i] * out[i];
+    EXPECT_NEAR(10 * std::log10(after / before), -6, 0.5);
+  }
+}
+
 TEST(DenoiseProgram, KeepsRateChannelsAndLength) {
   TempFolder folder;
   const std::string model = MakeModel(folder);

@@ -77,7 +77,8 @@ std::unique_ptr<LiveDenoiser> MakeLive(const SpeechModel& model, const LiveOptio
   return live ? *std::move(live) : nullptr;
 }
 
-Signal Whole(const SpeechModel& model, int rate, const Signal& in, int block_frames) {
+Signal Whole(const SpeechModel& model, int rate, const Signal& in, int block_frames,
+             const DenoiseStream::Controls& controls = {}) {
   ThreadPool pool(1);
   SpeechCoreOptions options;
   options.channels = static_cast<int>(in.size());
@@ -89,14 +90,14 @@ Signal Whole(const SpeechModel& model, int rate, const Signal& in, int block_fra
   int64_t given = 0;
   const auto pull = [&] {
     const int64_t count = (*stream)->available();
-    (*stream)->Pull(RowsAt(out, given).data(), count, {});
+    (*stream)->Pull(RowsAt(out, given).data(), count, controls);
     given += count;
   };
   for (int64_t at = 0; at < length; at += DenoiseStream::kMostPush) {
-    EXPECT_TRUE((*stream)->Push(RowsAt(in, at).data(), std::min(DenoiseStream::kMostPush, length - at), {}));
+    EXPECT_TRUE((*stream)->Push(RowsAt(in, at).data(), std::min(DenoiseStream::kMostPush, length - at), controls));
     pull();
   }
-  EXPECT_TRUE((*stream)->Finish({}));
+  EXPECT_TRUE((*stream)->Finish(controls));
   pull();
   EXPECT_EQ(given, length);
   return out;
@@ -281,6 +282,87 @@ TEST(LiveDenoiser, NoLimitIsNoEffect) {
   const std::vector<float> a(in[0].begin(), in[0].end() - live->latency());
   const std::vector<float> b(out[0].begin() + live->latency(), out[0].end());
   EXPECT_GE(Agreement(a, b), kFloor);
+}
+
+// What is left of `in` in `out`, `delay` samples later, over its middle: 1 where it is all there.
+double ShareOf(const std::vector<float>& in, const std::vector<float>& out, int64_t delay) {
+  double both = 0, own = 0;
+  for (size_t i = in.size() / 4; i + delay < out.size() && i < in.size() * 3 / 4; ++i) {
+    both += static_cast<double>(in[i]) * out[i + delay];
+    own += static_cast<double>(in[i]) * in[i];
+  }
+  return both / own;
+}
+
+Signal Tone(int rate, double hz, double seconds) {
+  Signal s(1, std::vector<float>(static_cast<size_t>(rate * seconds)));
+  for (size_t i = 0; i < s[0].size(); ++i) {
+    s[0][i] = static_cast<float>(0.3 * std::sin(2 * std::numbers::pi * hz * static_cast<double>(i) / rate));
+  }
+  return s;
+}
+
+// The models that there are, each with a rate above its own.
+std::vector<std::pair<SpeechModel, int>> ModelsAndHigherRates() {
+  std::vector<std::pair<SpeechModel, int>> models{{DeepFilterModel(), 96000}};
+  if (auto gtcrn = LoadSpeechModel(testing::SharedFile("goldens/gtcrn/gtcrn-dns3.tar"))) {
+    models.emplace_back(*gtcrn, 48000);
+  }
+  return models;
+}
+
+TEST(LiveDenoiser, AboveTheModelsBandNoiseIsLoweredAsFarAsAsked) {
+  for (const auto& [model, rate] : ModelsAndHigherRates()) {
+    const Signal in = Tone(rate, 0.4 * rate, 0.5);
+    for (const float limit : {0.0f, 6.0f, 20.0f, 100.0f}) {
+      const double wanted = limit < 100 ? std::pow(10, -limit / 20) : 0;
+      auto live = MakeLive(model, {.sample_rate = rate});
+      ASSERT_TRUE(live);
+      live->set_attenuation_limit(limit);
+      EXPECT_NEAR(ShareOf(in[0], Live(*live, in, 700)[0], live->latency()), wanted, 1e-4) << limit;
+      const Signal whole = Whole(model, rate, in, 16, {.speech = {.attenuation_limit = limit}});
+      EXPECT_NEAR(ShareOf(in[0], whole[0], 0), wanted, 1e-4) << limit;
+    }
+  }
+}
+
+TEST(LiveDenoiser, ALimitOfNothingIsTheInputAtAnyRate) {
+  std::mt19937 random(3);
+  std::uniform_real_distribution<float> noise(-0.5f, 0.5f);
+  std::vector<std::pair<SpeechModel, int>> cases = ModelsAndHigherRates();
+  for (const int rate : {8000, 44100, 44056}) cases.emplace_back(DeepFilterModel(), rate);
+  for (const auto& [model, rate] : cases) {
+    Signal in(2, std::vector<float>(static_cast<size_t>(rate / 2 + 77)));
+    for (auto& channel : in) {
+      for (float& v : channel) v = noise(random);
+    }
+    auto live = MakeLive(model, {.sample_rate = rate, .channels = 2});
+    ASSERT_TRUE(live);
+    live->set_attenuation_limit(0);
+    ExpectDelayed(in, Live(*live, in, 333), live->latency(), rate / 20);
+    const Signal whole = Whole(model, rate, in, 16, {.speech = {.attenuation_limit = 0}});
+    for (int c = 0; c < 2; ++c) EXPECT_GE(Agreement(in[c], whole[c]), kFloor) << rate;
+  }
+}
+
+TEST(LiveDenoiser, ALimitThatMovesDoesNotClick) {
+  // A low tone that the limit's moves must not spread: what is not at most as loud as the tone was split wrongly.
+  for (const auto& [model, rate] : ModelsAndHigherRates()) {
+    const Signal in = Tone(rate, 500, 1.0);
+    auto live = MakeLive(model, {.sample_rate = rate});
+    ASSERT_TRUE(live);
+    Signal out = in;
+    const int64_t piece = rate / 10;
+    for (int64_t at = 0, turn = 0; at + piece <= static_cast<int64_t>(in[0].size()); at += piece, ++turn) {
+      live->set_attenuation_limit(turn % 2 == 0 ? 0.0f : 3.0f);
+      ASSERT_TRUE(live->Process(RowsAt(in, at).data(), RowsAt(out, at).data(), piece));
+    }
+    // Steps from sample to sample: a tone of 0.3 has none above its slope.
+    const double slope = 0.3 * 2 * std::numbers::pi * 500 / rate;
+    for (size_t i = live->latency() + 1000; i < out[0].size(); ++i) {
+      ASSERT_LT(std::abs(out[0][i] - out[0][i - 1]), 1.5 * slope) << i << " at " << rate;
+    }
+  }
 }
 
 // Inputs that have broken other implementations.
