@@ -300,20 +300,35 @@ Result<Checkpoint> ReadCheckpoint(const std::string& path) {
   return checkpoint;
 }
 
-std::shared_ptr<const TensorMap> Checkpoint::Sub(const std::string& prefix) const {
-  auto below = std::make_shared<TensorMap>();
+TensorMap Checkpoint::Sub(const std::string& prefix) const {
+  TensorMap below;
   for (auto it = tensors->lower_bound(prefix); it != tensors->end() && it->first.starts_with(prefix); ++it) {
-    below->emplace_hint(below->end(), it->first.substr(prefix.size()), it->second);
+    below.emplace_hint(below.end(), it->first.substr(prefix.size()), it->second);
   }
   return below;
 }
 
-std::shared_ptr<const TensorMap> Checkpoint::State() const {
-  for (const std::string name : {"state_dict", "model_state_dict", "model", "state"}) {
-    const auto inner = root.Find(name);
-    if (inner && inner->is_dict()) return Sub(name + ".");
+TensorMap Checkpoint::State() const {
+  // Dicts that have an optimizer's state beside them; the modules that PyTorch, its compiler and Lightning put around a
+  // network; and averages of its weights over the time of training.
+  constexpr std::string_view kWrappers[] = {"state_dict", "model_state_dict", "model",     "state", "module",
+                                            "_orig_mod",  "ema_state_dict",   "ema_model", "ema"};
+  const auto holds = [&](const std::string& prefix) {
+    const auto it = tensors->lower_bound(prefix);
+    return it != tensors->end() && it->first.starts_with(prefix);
+  };
+  std::string prefix;
+  for (bool deeper = true; deeper;) {
+    deeper = false;
+    for (const std::string_view wrapper : kWrappers) {
+      std::string inner = prefix + std::string(wrapper) + ".";
+      if (!holds(inner)) continue;
+      prefix = std::move(inner);
+      deeper = true;
+      break;
+    }
   }
-  return tensors;
+  return Sub(prefix);
 }
 
 bool IsDemucsPackage(const Checkpoint& checkpoint) {
@@ -337,7 +352,7 @@ Result<DemucsPackage> ToDemucsPackage(const Checkpoint& checkpoint) {
         ErrorCode::kUnsupported,
         "the network's weights are quantized by DiffQ, which is not read here; use the model that is not quantized.");
   }
-  package.state = checkpoint.Sub("state.");
+  package.state = std::make_shared<const TensorMap>(checkpoint.Sub("state."));
   return package;
 }
 

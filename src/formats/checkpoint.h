@@ -20,10 +20,12 @@ struct Checkpoint {
   std::map<std::string, std::string> files;     // short text files beside the checkpoint in its archive, by base name
 
   // The tensors below `prefix` ("state.", with its dot), which is taken off their names.
-  std::shared_ptr<const TensorMap> Sub(const std::string& prefix) const;
-  // The network's weights, wherever training programs put them: below "state_dict", "model_state_dict", "model" or
-  // "state", or at the top.
-  std::shared_ptr<const TensorMap> State() const;
+  TensorMap Sub(const std::string& prefix) const;
+  // The network's weights under its own names, wherever training programs put them: at the top, or below one or several
+  // of "state_dict", "model_state_dict", "model", "state", "module", "_orig_mod", "ema_state_dict", "ema_model" and
+  // "ema". Where several stand side by side, the first of this list is taken and what lies beside it is left alone. By
+  // value: the map lives as long as a loop over it, which one behind a pointer of nobody's would not.
+  TensorMap State() const;
 };
 
 // Reads a PyTorch checkpoint (.th, .pt, .pth, .ckpt, .tar, .best; since version 1.6 a zip archive, and the form before

@@ -5,9 +5,11 @@
 #include <filesystem>
 
 #include "base/mapped_file.h"
+#include "formats/safetensors.h"
 #include "tests/e2e/program.h"
 #include "tests/support/checksum.h"
 #include "tests/support/places.h"
+#include "tests/support/torch_writer.h"
 #include "tests/support/zip_builder.h"
 
 namespace timbre {
@@ -51,7 +53,7 @@ TEST(Checkpoint, ReferenceFilesReadAsPyTorchReadsThem) {
     EXPECT_EQ(Checksum(*checkpoint->tensors), reference.checksum);
   }
   const auto gtcrn = ReadCheckpoint(folder + "gtcrn/gtcrn-vctk.tar");
-  EXPECT_EQ(gtcrn->State()->count("erb.erb_fc.weight"), 1u);
+  EXPECT_EQ(gtcrn->State().count("erb.erb_fc.weight"), 1u);
   const auto filter = ReadCheckpoint(folder + "deepfilternet/deepfilternet3.zip");
   ASSERT_EQ(filter->files.count("config.ini"), 1u);
   EXPECT_NE(filter->files.at("config.ini").find("[deepfilternet]"), std::string::npos);
@@ -81,7 +83,7 @@ class EveryForm : public ::testing::TestWithParam<const char*> {};
 TEST_P(EveryForm, TensorsAndValues) {
   const auto checkpoint = ReadCheckpoint(Data(GetParam()));
   ASSERT_TRUE(checkpoint) << checkpoint.error().message;
-  const TensorMap state = *checkpoint->State();
+  const TensorMap state = checkpoint->State();
   const std::vector<float> base = Values(state, "base");
   ASSERT_EQ(base.size(), 24u);
   for (int i = 0; i < 24; ++i) EXPECT_EQ(base[i], i);
@@ -99,7 +101,7 @@ TEST_P(EveryForm, TensorsAndValues) {
   // Views of one storage share its bytes.
   EXPECT_EQ(state.at("tail").data.get(), state.at("base").data.get() + 20 * sizeof(float));
 
-  const TensorMap types = *checkpoint->Sub("types.");
+  const TensorMap types = checkpoint->Sub("types.");
   EXPECT_EQ(types.size(), 10u);
   for (const char* name : {"float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64"}) {
     EXPECT_EQ(NameOf(types.at(name).dtype), name);
@@ -168,17 +170,49 @@ TEST(Checkpoint, AnArchiveThatWasPackedAgainReadsTheSame) {
 }
 
 TEST(Checkpoint, AStateDictIsFoundWhereverItIs) {
-  const std::string storage(4, '\0');
-  const std::string weights = "}" + Text("w") + Tensor(1, "I1\n", "I1\n") + "s";
-  for (const char* name : {"state_dict", "model_state_dict", "model", "state"}) {
-    const auto nested =
-        ReadCheckpoint(SharedBytes::Own(testing::BuildTorchZip("}" + Text(name) + weights + "s.", {storage})));
+  const TensorMap weights = {{"encoder.w", HostTensor::FromF32({2}, std::vector<float>{1, 2})}};
+  for (const std::vector<std::string>& path : std::vector<std::vector<std::string>>{
+           {},
+           {"state_dict"},
+           {"model_state_dict"},
+           {"model"},
+           {"state"},
+           {"ema"},
+           {"state_dict", "model"},
+           {"model", "state_dict", "module", "_orig_mod"},
+       }) {
+    const auto nested = ReadCheckpoint(SharedBytes::Own(testing::TorchFile(weights, path)));
     ASSERT_TRUE(nested) << nested.error().message;
-    EXPECT_EQ(nested->State()->count("w"), 1u);
-    EXPECT_EQ(nested->tensors->count(std::string(name) + ".w"), 1u);
+    const TensorMap state = nested->State();
+    EXPECT_EQ(state.size(), 1u);
+    EXPECT_EQ(Values(state, "encoder.w"), (std::vector<float>{1, 2}));
+    std::string prefix;
+    for (const std::string& part : path) prefix += part + ".";
+    EXPECT_EQ(nested->tensors->count(prefix + "encoder.w"), 1u);
   }
-  const auto bare = ReadCheckpoint(SharedBytes::Own(testing::BuildTorchZip(weights + ".", {storage})));
-  EXPECT_EQ(bare->State()->count("w"), 1u);
+}
+
+// Names are all that a .safetensors file has, and all that wrapping modules leave in a state dict.
+TEST(Checkpoint, PrefixesOfNamesAreTakenOff) {
+  const HostTensor one = HostTensor::FromF32({1}, std::vector<float>{1}),
+                   two = HostTensor::FromF32({1}, std::vector<float>{2});
+  const testing::TempFolder folder;
+  const std::string path = folder / "w.safetensors";
+  for (const std::string prefix :
+       {"model.", "module.", "_orig_mod.", "ema.", "module._orig_mod.", "model._orig_mod.module."}) {
+    ASSERT_TRUE(WriteSafetensors(path, {{prefix + "a.w", one}, {prefix + "b", two}}));
+    const auto named = ReadCheckpoint(path);
+    ASSERT_TRUE(named) << named.error().message;
+    const TensorMap state = named->State();
+    EXPECT_EQ(state.size(), 2u) << prefix;
+    EXPECT_EQ(Values(state, "a.w"), std::vector<float>{1});
+    EXPECT_EQ(Values(state, "b"), std::vector<float>{2});
+  }
+  // The weights themselves go before their average; what is no module around them stays.
+  ASSERT_TRUE(WriteSafetensors(path, {{"ema.w", one}, {"model.w", two}, {"loss.window", one}}));
+  EXPECT_EQ(Values(ReadCheckpoint(path)->State(), "w"), std::vector<float>{2});
+  ASSERT_TRUE(WriteSafetensors(path, {{"models.w", one}, {"model", two}}));
+  EXPECT_EQ(ReadCheckpoint(path)->State().size(), 2u);
 }
 
 TEST(Checkpoint, PackagesHoldOneCheckpoint) {

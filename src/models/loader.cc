@@ -53,7 +53,7 @@ Result<Model> FromMdx23c(const Checkpoint& checkpoint, const std::string& config
   const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   auto options = ParseMdx23cConfig(text);
   if (!options) return Prefix(options.error(), config);
-  return MakeMdx23c(*std::move(options), checkpoint.State());
+  return MakeMdx23c(*std::move(options), std::make_shared<const TensorMap>(checkpoint.State()));
 }
 
 // The file beside a checkpoint that has its name and a YAML file's extension, or nothing.
@@ -98,7 +98,7 @@ Result<Model> LoadLarsnet(const fs::path& folder, double wiener) {
     }
     TIMBRE_TRY(const Checkpoint checkpoint, ReadCheckpoint(file.string()));
     const std::string scope = stem + ".";
-    for (const auto& [name, tensor] : *checkpoint.State()) weights->emplace(scope + name, tensor);
+    for (const auto& [name, tensor] : checkpoint.State()) weights->emplace(scope + name, tensor);
   }
   return MakeLarsnet(std::move(options), std::move(weights));
 }

@@ -45,11 +45,11 @@ Result<std::string> NewestCheckpoint(const std::string& folder) {
   return newest;
 }
 
-Result<SpeechModel> FromConfig(std::string_view ini, std::shared_ptr<const TensorMap> weights) {
+Result<SpeechModel> FromConfig(std::string_view ini, TensorMap weights) {
   SpeechModel model;
   TIMBRE_TRY(model.deepfilternet, ParseDeepFilterNetConfig(ini));
   model.architecture = SpeechArchitecture::kDeepFilterNet;
-  model.weights = std::move(weights);
+  model.weights = std::make_shared<const TensorMap>(std::move(weights));
   return model;
 }
 
@@ -65,7 +65,7 @@ Result<SpeechModel> LoadFile(const std::string& path) {
   const auto ini = checkpoint.files.find("config.ini");
   if (ini != checkpoint.files.end()) return FromConfig(ini->second, checkpoint.State());
   SpeechModel model;
-  model.weights = checkpoint.State();
+  model.weights = std::make_shared<const TensorMap>(checkpoint.State());
   const auto network = checkpoint.metadata.find(std::string(kNetworkKey));
   if (network != checkpoint.metadata.end() && network->second == "deepfilternet3") {
     model.deepfilternet = ReleasedDeepFilterNet3();

@@ -141,7 +141,7 @@ TEST(Mdx23cParity, Small) {
 std::shared_ptr<const SeparationModel> Tiny(const Safetensors& file) {
   const auto checkpoint = ReadCheckpoint(SharedPath("goldens/mdx23c/mdx23c-tiny.ckpt"));
   EXPECT_TRUE(checkpoint) << checkpoint.error().message;
-  return checkpoint ? Mdx23cOf(file, checkpoint->State()) : nullptr;
+  return checkpoint ? Mdx23cOf(file, std::make_shared<const TensorMap>(checkpoint->State())) : nullptr;
 }
 
 TEST(Mdx23cParity, TinyChunk) {

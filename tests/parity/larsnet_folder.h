@@ -1,4 +1,5 @@
-// LarsNet's folder as its authors publish it, with weights by formula.
+// LarsNet's folder as its authors publish it, with weights by formula: pretrained_larsnet_models, in it a folder for
+// each stem, in that a PyTorch file with the weights under "model_state_dict".
 #pragma once
 
 #include <gtest/gtest.h>
@@ -7,8 +8,9 @@
 #include <string>
 
 #include "formats/formula_weights.h"
-#include "formats/safetensors.h"
 #include "models/larsnet.h"
+#include "tests/e2e/program.h"
+#include "tests/support/torch_writer.h"
 
 namespace timbre::testing {
 
@@ -20,8 +22,9 @@ inline void MakeLarsnetFolder(const std::filesystem::path& folder, const std::st
     for (const auto& [weight, tensor] : **weights) {
       if (weight.starts_with(stem + ".")) own.emplace(weight.substr(stem.size() + 1), tensor);
     }
-    std::filesystem::create_directories(folder / stem);
-    ASSERT_TRUE(WriteSafetensors((folder / stem / ("pretrained_" + stem + "_unet.pth")).string(), own));
+    const std::filesystem::path place = folder / "pretrained_larsnet_models" / stem;
+    std::filesystem::create_directories(place);
+    WriteAll(place / ("pretrained_" + stem + "_unet.pth"), TorchFile(own, {"model_state_dict"}));
   }
 }
 
