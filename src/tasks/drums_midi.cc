@@ -38,37 +38,29 @@ std::vector<size_t> Bends(const std::vector<double>& beats, size_t first) {
 }
 
 void AddTempoMap(const DrumAnalysis& analysis, MidiSong& song) {
-  std::vector<double> beats = analysis.grid.beats;
+  const std::vector<double>& beats = analysis.grid.beats;
   const int bar = analysis.config->tempo.beats_per_bar;
+  song.metres.push_back({0, bar});
   if (beats.size() < 2) {
     song.tempi.push_back({0, 500000});
-    song.metres.push_back({0, bar});
     return;
   }
-  int downbeat = analysis.grid.downbeat;
-  // What comes before the first beat is one beat, of a quarter to five quarters of an ordinary one.
-  if (beats[0] < 0.25 * (beats[1] - beats[0])) {
-    beats[0] = 0;
-  } else {
-    beats.insert(beats.begin(), 0.0);
-    ++downbeat;
-  }
-  downbeat %= bar;
-  if (downbeat > 0) song.metres.push_back({0, downbeat});
-  song.metres.push_back({static_cast<int64_t>(downbeat) * song.ticks_per_beat, bar});
+  // The song's own tempo holds from tick 0, so what lies before the first beat need not be a whole number of beats: the
+  // beats keep their distance from the file's, and the bars begin anew where the first of them does.
+  const std::vector<size_t> bends = Bends(beats, 0);
+  const double period = (beats[bends[0]] - beats[0]) / static_cast<double>(bends[0]);
+  const int64_t lead = std::llround(beats[0] / period * song.ticks_per_beat);
+  const int64_t first_bar = lead + static_cast<int64_t>(analysis.grid.downbeat % bar) * song.ticks_per_beat;
+  if (first_bar > 0) song.metres.push_back({first_bar, bar});
 
-  std::vector<size_t> bends = {1};
-  if (beats.size() > 2) {
-    const std::vector<size_t> more = Bends(beats, 1);
-    bends.insert(bends.end(), more.begin(), more.end());
-  }
-  size_t from = 0;
+  int64_t from = 0;    // tick
   double reached = 0;  // seconds, with the tempi rounded to microseconds
-  for (size_t to : bends) {
-    const auto count = static_cast<double>(to - from);
-    const double beat = std::clamp((beats[to] - reached) / count, 1e-5, 16.7);
+  for (size_t bend : bends) {
+    const int64_t to = lead + static_cast<int64_t>(bend) * song.ticks_per_beat;
+    const double count = static_cast<double>(to - from) / song.ticks_per_beat;
+    const double beat = std::clamp((beats[bend] - reached) / count, 1e-5, 16.7);
     const int microseconds = static_cast<int>(std::lround(beat * 1e6));
-    song.tempi.push_back({static_cast<int64_t>(from) * song.ticks_per_beat, microseconds});
+    song.tempi.push_back({from, microseconds});
     reached += count * microseconds * 1e-6;
     from = to;
   }

@@ -9,9 +9,9 @@
 
 namespace timbre {
 
-// The kept hits, with tempi and metres such that every beat of the grid lies on a beat of the file, and every bar on a
-// bar. Times are those of the audio: second 0 is tick 0, and what comes before the first beat is a beat of its own
-// length. Without a grid the tempo is 120 throughout.
+// The kept hits, with tempi and metres such that the beats of the grid lie a beat's ticks apart, and bars begin anew at
+// the first of them. Times are those of the audio: second 0 is tick 0, from which on the song's own tempo holds.
+// Without a grid the tempo is 120 throughout.
 MidiSong DrumsToMidi(const DrumAnalysis& analysis);
 
 struct DrumLearning {

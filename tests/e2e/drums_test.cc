@@ -58,6 +58,9 @@ TEST(DrumsCommand, StemsBecomeMidiAPictureAndAReport) {
 
   const auto song = ReadMidi((folder / "out" / "take.mid").string());
   ASSERT_TRUE(song) << song.error().message;
+  ASSERT_FALSE(song->tempi.empty());
+  EXPECT_EQ(song->tempi[0].tick, 0);
+  EXPECT_NEAR(6e7 / song->tempi[0].microseconds_per_beat, 118, 0.2);
   std::vector<double> kicks, wanted;
   const auto times = song->NoteSeconds();
   for (size_t i = 0; i < times.size(); ++i) {
