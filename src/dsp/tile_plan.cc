@@ -169,6 +169,20 @@ Result<TilePlan> PlanFaded(int64_t length, int64_t tile, int64_t step, int64_t f
   return plan;
 }
 
+Result<TilePlan> PlanEven(int64_t length, int64_t tile, int64_t step) {
+  TIMBRE_CHECK(CheckSizes(length, tile, step, 1));
+  const Window ones = std::make_shared<const std::vector<float>>(tile, 1.0f);
+  TilePlan plan{.length = length, .tile = tile};
+  for (int64_t begin = 0; begin < length; begin += step) {
+    Tile t{.weight = ones, .envelope = ones};
+    if (!Place(&t, length, begin, 0, tile)) continue;
+    AddRun(&t, length, 0, begin, tile, 1);
+    plan.tiles.push_back(std::move(t));
+  }
+  Order(&plan);
+  return plan;
+}
+
 Result<TilePlan> PlanContext(int64_t length, int64_t step, int64_t context) {
   if (step < 1 || context < 0 || step > kMaxTile || context > kMaxTile) {
     return Fail(ErrorCode::kInvalidArgument, "Tiles of " + std::to_string(step) + " samples with a context of " +

@@ -51,6 +51,10 @@ Result<TilePlan> PlanCentred(int64_t length, int64_t tile, double overlap, doubl
 // batch size: it decides which chunks of the last batch lose their fade (1: the last one).
 Result<TilePlan> PlanFaded(int64_t length, int64_t tile, int64_t step, int64_t fade, int batch = 1);
 
+// The plan of the same program's demix() for Demucs: chunks every `step` from the beginning, of which every sample
+// counts the same; beyond the end the signal is zero.
+Result<TilePlan> PlanEven(int64_t length, int64_t tile, int64_t step);
+
 // Tiles of `step + 2 * context` samples every `step`, of which only the middle counts: for processors whose output
 // depends on no more than `context` samples to each side. Beyond both ends the signal is zero.
 Result<TilePlan> PlanContext(int64_t length, int64_t step, int64_t context);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <random>
 
@@ -227,6 +228,24 @@ TEST(TilePlan, TilesThatDoNotOverlapAreJoined) {
   ExpectSame(RunTiled(*plan, track, 100), want);
 }
 
+TEST(TilePlan, EvenTilesMatchTheWholeArray) {
+  for (const auto& [n, tile, step] : std::vector<std::array<int64_t, 3>>{
+           {1, 40, 10}, {9, 40, 10}, {40, 40, 10}, {41, 40, 40}, {100, 40, 13}, {333, 77, 19}, {1000, 40, 20}}) {
+    const Array track = Noise(n);
+    auto plan = PlanEven(n, tile, step);
+    ASSERT_TRUE(plan);
+    Array sum(n), count(n);
+    for (int64_t begin = 0; begin < n; begin += step) {
+      Array in(track.begin() + begin, track.begin() + std::min(n, begin + tile));
+      in.resize(tile);
+      const Array out = Model(in);
+      for (int64_t i = 0; i < std::min(tile, n - begin); ++i) sum[begin + i] += out[i], ++count[begin + i];
+    }
+    for (int64_t i = 0; i < n; ++i) sum[i] /= count[i];
+    ExpectSame(RunTiled(*plan, track, 10), sum);
+  }
+}
+
 TEST(TilePlan, ContextTilesSeeTheirNeighbours) {
   // With the neighbours that the stand-in looks at inside the context, tiling leaves no trace but its sine.
   for (int64_t n : {1, 20, 21, 100, 333}) {
@@ -244,7 +263,8 @@ TEST(TilePlan, ContextTilesSeeTheirNeighbours) {
 }
 
 TEST(TilePlan, AnEmptyTrackHasNoTiles) {
-  for (const auto& plan : {PlanCentred(0, 100, 0.25, 1), PlanFaded(0, 100, 25, 10), PlanContext(0, 100, 5)}) {
+  for (const auto& plan :
+       {PlanCentred(0, 100, 0.25, 1), PlanFaded(0, 100, 25, 10), PlanContext(0, 100, 5), PlanEven(0, 100, 25)}) {
     ASSERT_TRUE(plan);
     EXPECT_TRUE(plan->tiles.empty());
   }
@@ -275,6 +295,8 @@ TEST(TilePlan, RefusesWhatDoesNotFit) {
   EXPECT_FALSE(PlanFaded(10, 10, 5, 6));
   EXPECT_FALSE(PlanFaded(10, 10, 5, -1));
   EXPECT_FALSE(PlanFaded(10, 10, 5, 1, 0));
+  EXPECT_FALSE(PlanEven(10, 10, 0));
+  EXPECT_FALSE(PlanEven(10, 10, 11));
   EXPECT_FALSE(PlanContext(10, 0, 1));
   EXPECT_FALSE(PlanContext(10, 1, -1));
 }

@@ -367,14 +367,15 @@ namespace {
 
 class Htdemucs : public SeparationModel {
  public:
-  Htdemucs(HtdemucsOptions options, std::shared_ptr<const TensorMap> weights)
-      : options_(std::move(options)), weights_(std::move(weights)) {
+  Htdemucs(HtdemucsOptions options, std::shared_ptr<const TensorMap> weights, HtdemucsTiling tiling)
+      : options_(std::move(options)), tiling_(tiling), weights_(std::move(weights)) {
     info_.architecture = "htdemucs";
     info_.sample_rate = options_.samplerate;
     info_.channels = options_.audio_channels;
     info_.stems = options_.sources;
     info_.segment = info_.max_segment = options_.segment;
-    info_.normalise = info_.shifts = true;
+    info_.normalise = tiling_.normalise;
+    info_.shifts = true;
   }
 
   const SeparationInfo& info() const override { return info_; }
@@ -382,8 +383,14 @@ class Htdemucs : public SeparationModel {
   Result<TilePlan> Plan(int64_t length, const TilingOptions& tiling) const override {
     const double segment = tiling.segment > 0 ? tiling.segment : options_.segment;
     const auto tile = static_cast<int64_t>(std::floor(segment * options_.samplerate + 1e-6));
-    return PlanCentred(length, tile, tiling.overlap >= 0 ? tiling.overlap : 0.25, tiling.transition_power,
-                       tiling.shifts);
+    const double own = tiling_.num_overlap > 0 ? 1 - 1.0 / tiling_.num_overlap : 0.25;
+    const double overlap = tiling.overlap >= 0 ? tiling.overlap : own;
+    if (tiling_.num_overlap > 0 && tiling.shifts.empty()) {  // which the trainer's program doesn't know
+      const double step = tiling.overlap >= 0 ? (1 - overlap) * static_cast<double>(tile)
+                                              : static_cast<double>(tile / tiling_.num_overlap);
+      return PlanEven(length, tile, static_cast<int64_t>(step));
+    }
+    return PlanCentred(length, tile, overlap, tiling.transition_power, tiling.shifts);
   }
 
   Result<Graph> BuildTile(int64_t tile, int batch) const override {
@@ -393,6 +400,7 @@ class Htdemucs : public SeparationModel {
 
  private:
   HtdemucsOptions options_;
+  HtdemucsTiling tiling_;
   std::shared_ptr<const TensorMap> weights_;
   SeparationInfo info_;
 };
@@ -400,9 +408,10 @@ class Htdemucs : public SeparationModel {
 }  // namespace
 
 Result<std::shared_ptr<const SeparationModel>> MakeHtdemucs(HtdemucsOptions options,
-                                                            std::shared_ptr<const TensorMap> weights) {
+                                                            std::shared_ptr<const TensorMap> weights,
+                                                            HtdemucsTiling tiling) {
   TIMBRE_CHECK(CheckHtdemucs(options));
-  return std::make_shared<const Htdemucs>(std::move(options), std::move(weights));
+  return std::make_shared<const Htdemucs>(std::move(options), std::move(weights), tiling);
 }
 
 }  // namespace timbre

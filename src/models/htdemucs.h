@@ -51,6 +51,25 @@ struct DemucsPackage;
 // released model has and that would change the network is an error that names the option.
 Result<HtdemucsOptions> ReadHtdemucsOptions(const DemucsPackage& package);
 
+// How a track is cut and what is done to it before.
+struct HtdemucsTiling {
+  int num_overlap = 0;  // chunks every 1 / num_overlap of a segment, which all count the same; 0: as demucs.apply does
+  bool normalise = true;  // the whole track, as demucs does
+};
+
+// What a YAML file of ZFTurbo's Music-Source-Separation-Training says: the network, and how its program cuts tracks.
+struct HtdemucsConfig {
+  HtdemucsOptions network;
+  HtdemucsTiling tiling;
+};
+
+// Whether these are weights of an HTDemucs, whatever its options.
+bool IsHtdemucs(const TensorMap& weights);
+
+// Reads the YAML text that belongs to `weights`, which have the last word on the channels of sound. Everything is
+// bounded; errors name the entry.
+Result<HtdemucsConfig> ParseHtdemucsConfig(const std::string& yaml, const TensorMap& weights);
+
 // The graph of `batch` tiles of `tile` samples: "mix" [batch, tile, audio_channels] -> "stems"
 // [batch, tile, sources * audio_channels]. Weights have the names and layouts of demucs' state dict. With `taps`, the
 // outputs of the encoders, decoders and of the transformer are graph outputs too, under the names of demucs' modules
@@ -60,6 +79,7 @@ Result<Graph> BuildHtdemucs(const HtdemucsOptions& options, Weights& weights, in
 
 // The model of `options` with `weights`, which hold nothing but its parameters.
 Result<std::shared_ptr<const SeparationModel>> MakeHtdemucs(HtdemucsOptions options,
-                                                            std::shared_ptr<const TensorMap> weights);
+                                                            std::shared_ptr<const TensorMap> weights,
+                                                            HtdemucsTiling tiling = {});
 
 }  // namespace timbre

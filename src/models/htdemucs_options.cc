@@ -1,7 +1,10 @@
+#include <yaml-cpp/yaml.h>
+
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdio>
-#include <functional>
+#include <optional>
 #include <string>
 
 #include "base/text.h"
@@ -21,48 +24,105 @@ Status Bounded(const char* name, double value, double lo, double hi) {
 
 using O = HtdemucsOptions;
 
+// The value of an option, from a package or from a YAML file. Each part is empty where the value is of another kind.
+struct Option {
+  bool none = false;
+  std::optional<bool> flag;
+  std::optional<int64_t> integer;
+  std::optional<double> number;
+  std::optional<std::string> text;
+  std::optional<std::vector<std::string>> texts;
+  size_t items = 0;       // of a list
+  std::string_view kind;  // for messages
+};
+
+Option OptionOf(const PickleValue& value) {
+  return {value.is_none(), value.Bool(),    value.Int(),  value.Number(),
+          value.String(),  value.Strings(), value.size(), NameOf(value.kind())};
+}
+
+// As Python's YAML readers take it: words without quotes may be null, a truth or a number.
+Option OptionOf(const YAML::Node& node) {
+  Option option;
+  option.kind = "value of another kind";
+  if (node.IsNull()) {
+    option.none = true;
+  } else if (node.IsSequence()) {
+    option.kind = "list";
+    option.items = node.size();
+    std::vector<std::string> texts;
+    for (const YAML::Node& item : node) {
+      if (!item.IsScalar()) return option;
+      texts.push_back(item.Scalar());
+    }
+    option.texts = std::move(texts);
+  } else if (node.IsScalar()) {
+    const std::string& text = node.Scalar();
+    option.kind = "text";
+    option.text = text;
+    if (node.Tag() == "!") return option;  // in quotes
+    if (text == "true" || text == "True" || text == "TRUE") option.flag = true;
+    if (text == "false" || text == "False" || text == "FALSE") option.flag = false;
+    int64_t integer = 0;
+    double number = 0;
+    const char* const end = text.data() + text.size();
+    if (const auto read = std::from_chars(text.data(), end, integer); read.ec == std::errc() && read.ptr == end)
+      option.integer = integer;
+    if (const auto read = std::from_chars(text.data(), end, number); read.ec == std::errc() && read.ptr == end)
+      option.number = number;
+    // A fraction, as Demucs writes its segments.
+    double below = 0;
+    if (const size_t slash = text.find('/'); slash != std::string::npos) {
+      const auto over = std::from_chars(text.data(), text.data() + slash, number);
+      const auto under = std::from_chars(text.data() + slash + 1, end, below);
+      if (over.ec == std::errc() && over.ptr == text.data() + slash && under.ec == std::errc() && under.ptr == end &&
+          below != 0)
+        option.number = number / below;
+    }
+  }
+  return option;
+}
+
 // How an option of the constructor is read. False where the value's type is not what it must be.
 struct Reader {
   std::string_view name;
-  bool (*read)(O& o, const PickleValue& value);
+  bool (*read)(O& o, const Option& value);
 };
 
 template <auto kMember>
-bool ReadInt(O& o, const PickleValue& value) {
-  const auto number = value.Int();
+bool ReadInt(O& o, const Option& value) {
+  const auto number = value.integer;
   if (!number || *number < INT32_MIN || *number > INT32_MAX) return false;
   o.*kMember = static_cast<int>(*number);
   return true;
 }
 template <auto kMember>
-bool ReadNumber(O& o, const PickleValue& value) {
-  const auto number = value.Number();
-  if (number) o.*kMember = *number;
-  return number.has_value();
+bool ReadNumber(O& o, const Option& value) {
+  if (value.number) o.*kMember = *value.number;
+  return value.number.has_value();
 }
 // Python's truth of a bool or an int.
-std::optional<int64_t> Truth(const PickleValue& value) {
-  if (const auto flag = value.Bool()) return *flag ? 1 : 0;
-  if (value.is_none()) return 0;
-  return value.Int();
+std::optional<int64_t> Truth(const Option& value) {
+  if (value.flag) return *value.flag ? 1 : 0;
+  if (value.none) return 0;
+  return value.integer;
 }
 template <auto kMember>
-bool ReadBool(O& o, const PickleValue& value) {
+bool ReadBool(O& o, const Option& value) {
   const auto truth = Truth(value);
   if (truth) o.*kMember = *truth != 0;
   return truth.has_value();
 }
 template <auto kMember>
-bool ReadGroups(O& o, const PickleValue& value) {
+bool ReadGroups(O& o, const Option& value) {
   const auto truth = Truth(value);
   if (!truth || *truth < 0 || *truth > 1 << 16) return false;
   o.*kMember = static_cast<int>(*truth);
   return true;
 }
-bool ReadSources(O& o, const PickleValue& value) {
-  const auto names = value.Strings();
-  if (!names) return false;
-  o.sources = *names;
+bool ReadSources(O& o, const Option& value) {
+  if (!value.texts) return false;
+  o.sources = *value.texts;
   return true;
 }
 
@@ -131,25 +191,25 @@ constexpr std::string_view kIgnored[] = {
 // Options of which no released model uses another value than this.
 struct Fixed {
   std::string_view name, what;
-  bool (*is)(const PickleValue& value);
+  bool (*is)(const Option& value);
 };
 constexpr Fixed kFixed[] = {
-    {"wiener_iters", "0", [](const PickleValue& v) { return v.Int() == 0; }},
-    {"cac", "True", [](const PickleValue& v) { return Truth(v).value_or(0) != 0; }},
-    {"channels_time", "None", [](const PickleValue& v) { return v.is_none(); }},
-    {"multi_freqs", "empty", [](const PickleValue& v) { return v.is_none() || v.size() == 0; }},
-    {"t_emb", "'sin'", [](const PickleValue& v) { return v.String() == "sin"; }},
-    {"t_sin_random_shift", "0", [](const PickleValue& v) { return v.Int() == 0; }},
-    {"t_sparse_self_attn", "False", [](const PickleValue& v) { return Truth(v) == 0; }},
-    {"t_sparse_cross_attn", "False", [](const PickleValue& v) { return Truth(v) == 0; }},
+    {"wiener_iters", "0", [](const Option& v) { return v.integer == 0; }},
+    {"cac", "True", [](const Option& v) { return Truth(v).value_or(0) != 0; }},
+    {"channels_time", "None", [](const Option& v) { return v.none; }},
+    {"multi_freqs", "empty", [](const Option& v) { return v.none || (v.texts && v.items == 0); }},
+    {"t_emb", "'sin'", [](const Option& v) { return v.text == "sin"; }},
+    {"t_sin_random_shift", "0", [](const Option& v) { return v.integer == 0; }},
+    {"t_sparse_self_attn", "False", [](const Option& v) { return Truth(v) == 0; }},
+    {"t_sparse_cross_attn", "False", [](const Option& v) { return Truth(v) == 0; }},
 };
 
-Status ReadOption(O& o, const std::string& name, const PickleValue& value) {
+Status ReadOption(O& o, const std::string& name, const Option& value) {
   for (const Reader& reader : kReaders) {
     if (reader.name != name) continue;
     if (reader.read(o, value)) return {};
-    return Fail(ErrorCode::kCorrupt, "the option '" + name + "' of the network is a " +
-                                         std::string(NameOf(value.kind())) + " and not what it must be");
+    return Fail(ErrorCode::kCorrupt, "the option '" + name + "' of the network is a " + std::string(value.kind) +
+                                         " and not what it must be");
   }
   for (const Fixed& fixed : kFixed) {
     if (fixed.name != name) continue;
@@ -260,17 +320,95 @@ Result<HtdemucsOptions> ReadHtdemucsOptions(const DemucsPackage& package) {
     return Fail(ErrorCode::kUnsupported, "the network was made with options that are not named");
   }
   if (package.args.size() == 1) {
-    TIMBRE_CHECK(ReadOption(o, "sources", package.args[0]));
+    TIMBRE_CHECK(ReadOption(o, "sources", OptionOf(package.args[0])));
     sources = true;
   }
   for (size_t i = 0; i < package.kwargs.size(); ++i) {
     const std::string name = package.kwargs.Key(i).String().value_or("");
-    TIMBRE_CHECK(ReadOption(o, name, package.kwargs.Value(i)));
+    TIMBRE_CHECK(ReadOption(o, name, OptionOf(package.kwargs.Value(i))));
     sources |= name == "sources";
   }
   if (!sources) return Fail(ErrorCode::kCorrupt, "the checkpoint does not say which stems its network separates");
   TIMBRE_CHECK(CheckHtdemucs(o));
   return o;
+}
+
+namespace {
+
+Result<Option> Wanted(const YAML::Node& section, const char* name) {
+  const YAML::Node node = section[name];
+  if (node.IsDefined() && !node.IsNull()) return OptionOf(node);
+  return Fail(ErrorCode::kCorrupt, std::string("the configuration has no entry training.") + name);
+}
+
+// The channels of sound that the network takes, by the first layer of its branch over the waveform.
+int64_t ChannelsOf(const TensorMap& weights) {
+  const auto first = weights.find("tencoder.0.conv.weight");
+  return first != weights.end() && first->second.shape.rank() == 3 ? first->second.shape[1] : 0;
+}
+
+Result<HtdemucsConfig> ReadConfig(const YAML::Node& root, const TensorMap& weights) {
+  const auto is = [&](const char* name, YAML::NodeType::value type) {
+    const YAML::Node node = root[name];
+    return node.IsDefined() && node.Type() == type;
+  };
+  if (!root.IsMap() || !is("model", YAML::NodeType::Scalar) || root["model"].Scalar() != "htdemucs" ||
+      !is("htdemucs", YAML::NodeType::Map) || !is("training", YAML::NodeType::Map)) {
+    return Fail(ErrorCode::kUnsupported,
+                "the configuration is not of an HTDemucs, which its weights are; it would say 'model: htdemucs' and "
+                "have the sections htdemucs and training");
+  }
+  HtdemucsConfig config;
+  O& o = config.network;
+  const YAML::Node training = root["training"], network = root["htdemucs"];
+  constexpr std::pair<const char*, const char*> kTraining[] = {
+      {"instruments", "sources"}, {"samplerate", "samplerate"}, {"segment", "segment"}};
+  for (const auto& [name, option] : kTraining) {
+    TIMBRE_TRY(const Option value, Wanted(training, name));
+    TIMBRE_CHECK(ReadOption(o, option, value));
+  }
+  if (training["channels"].IsDefined()) {
+    TIMBRE_CHECK(ReadOption(o, "audio_channels", OptionOf(training["channels"])));
+  }
+  for (const auto& entry : network) {
+    const std::string name = entry.first.IsScalar() ? entry.first.Scalar() : "";
+    // Of subbands the constructor knows nothing; it is in the trainer's files for another network.
+    if (name != "num_subbands") TIMBRE_CHECK(ReadOption(o, name, OptionOf(entry.second)));
+  }
+  // Configurations have been seen with the network's width where the channels of sound belong. The weights know better.
+  if (const int64_t channels = ChannelsOf(weights); channels >= 1 && channels <= 8) {
+    o.audio_channels = static_cast<int>(channels);
+  }
+  TIMBRE_CHECK(CheckHtdemucs(o));
+  config.tiling.normalise = false;
+  if (const YAML::Node inference = root["inference"]; inference.IsDefined() && inference.IsMap()) {
+    if (const YAML::Node overlap = inference["num_overlap"]; overlap.IsDefined()) {
+      const std::optional<int64_t> chunks = OptionOf(overlap).integer;
+      if (!chunks || *chunks < 1 || *chunks > 64) {
+        return Fail(ErrorCode::kUnsupported,
+                    "the configuration's inference.num_overlap is not a whole number from 1 to 64");
+      }
+      config.tiling.num_overlap = static_cast<int>(*chunks);
+    }
+    if (const YAML::Node normalise = inference["normalize"]; normalise.IsDefined()) {
+      config.tiling.normalise = OptionOf(normalise).flag.value_or(false);
+    }
+  }
+  return config;
+}
+
+}  // namespace
+
+bool IsHtdemucs(const TensorMap& weights) {
+  return weights.contains("encoder.0.conv.weight") && weights.contains("tencoder.0.conv.weight");
+}
+
+Result<HtdemucsConfig> ParseHtdemucsConfig(const std::string& yaml, const TensorMap& weights) {
+  try {
+    return ReadConfig(YAML::Load(yaml), weights);
+  } catch (const YAML::Exception& e) {
+    return Fail(ErrorCode::kCorrupt, "the configuration is not valid YAML: " + Printable(e.what()));
+  }
 }
 
 }  // namespace timbre

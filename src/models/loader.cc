@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "base/paths.h"
+#include "base/sha256.h"
 #include "base/text.h"
 #include "formats/checkpoint.h"
 #include "models/cache.h"
@@ -40,8 +41,7 @@ Result<Model> FromNetwork(const Checkpoint& checkpoint, const std::string& name)
   return network->make(checkpoint.tensors);
 }
 
-// A checkpoint that is nothing but weights, and the YAML file that says what they are of.
-Result<Model> FromMdx23c(const Checkpoint& checkpoint, const std::string& config) {
+Result<std::string> ReadConfig(const std::string& config) {
   std::error_code error;
   if (!fs::is_regular_file(config, error)) {
     return Fail(ErrorCode::kNotFound, "there is no configuration '" + Printable(config) + "'");
@@ -50,10 +50,42 @@ Result<Model> FromMdx23c(const Checkpoint& checkpoint, const std::string& config
     return Fail(ErrorCode::kCorrupt, "the configuration '" + Printable(config) + "' is too large to be one");
   }
   std::ifstream file(config, std::ios::binary);
-  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  return std::string((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+}
+
+// What the names of the weights give away about a network that this path can't lead to.
+Error NotFromHere(const TensorMap& weights) {
+  const auto has = [&](const char* name) { return weights.contains(name); };
+  if (has("erb.erb_fc.weight") || has("enc.erb_conv0.1.weight")) {
+    return {ErrorCode::kInvalidArgument, "this checkpoint is of a network that cleans speech; use timbre denoise"};
+  }
+  if (has("enc1.conv.weight")) {
+    return {ErrorCode::kUnsupported,
+            "this is one of LarsNet's networks; name the folder that holds all five, pretrained_larsnet_models"};
+  }
+  return {ErrorCode::kUnsupported, "this checkpoint is none of a separation model that is known"};
+}
+
+// A checkpoint that is nothing but weights, and the YAML file that says what they are of.
+Result<Model> FromConfig(const Checkpoint& checkpoint, const std::string& config) {
+  auto weights = std::make_shared<const TensorMap>(checkpoint.State());
+  const bool htdemucs = IsHtdemucs(*weights);
+  if (!htdemucs && !weights->contains("first_conv.weight")) return tl::unexpected<Error>(NotFromHere(*weights));
+  if (config.empty()) {
+    return Fail(ErrorCode::kUnsupported,
+                std::string("these weights are of an ") + (htdemucs ? "HTDemucs" : "MDX23C") +
+                    ", but nothing says how it is built; name its YAML file with --config, or put it beside the "
+                    "checkpoint under the same name");
+  }
+  TIMBRE_TRY(const std::string text, ReadConfig(config));
+  if (htdemucs) {
+    auto read = ParseHtdemucsConfig(text, *weights);
+    if (!read) return Prefix(read.error(), config);
+    return MakeHtdemucs(std::move(read->network), std::move(weights), read->tiling);
+  }
   auto options = ParseMdx23cConfig(text);
   if (!options) return Prefix(options.error(), config);
-  return MakeMdx23c(*std::move(options), std::make_shared<const TensorMap>(checkpoint.State()));
+  return MakeMdx23c(*std::move(options), std::move(weights));
 }
 
 // The file beside a checkpoint that has its name and a YAML file's extension, or nothing.
@@ -65,19 +97,46 @@ std::string ConfigBeside(fs::path path) {
   return "";
 }
 
+// Every stem has a file of its name.
+Status CheckStems(const SeparationModel& model) {
+  std::vector<std::string> stems = model.info().stems;
+  std::sort(stems.begin(), stems.end());
+  const auto twice = std::adjacent_find(stems.begin(), stems.end());
+  if (twice == stems.end()) return {};
+  return Fail(ErrorCode::kCorrupt, "the model's configuration names the stem '" + Printable(*twice) +
+                                       "' twice; give each of its stems a name of its own");
+}
+
+// Demucs names its packages SIGNATURE-CHECKSUM.th, the checksum being the first eight digits of the file's SHA-256.
+Status CheckNamedDigest(const fs::path& path) {
+  const std::string stem = path.stem().string();
+  const size_t dash = stem.rfind('-');
+  if (path.extension() != ".th" || dash == std::string::npos || stem.size() - dash - 1 != 8) return {};
+  const std::string named = stem.substr(dash + 1);
+  if (named.find_first_not_of("0123456789abcdef") != std::string::npos) return {};
+  TIMBRE_TRY(const std::string digest, Sha256OfFile(path));
+  if (digest.starts_with(named)) return {};
+  return Fail(ErrorCode::kCorrupt, path.string() + ": the file's SHA-256 begins with " + digest.substr(0, 8) +
+                                       " and not with " + named +
+                                       " as its name says; it is damaged, get it again (or give it another name)");
+}
+
 // A checkpoint that says by itself what it is, or that a configuration belongs to.
 Result<Model> LoadCheckpoint(const fs::path& path, std::string config) {
+  TIMBRE_CHECK(CheckNamedDigest(path));
   TIMBRE_TRY(const Checkpoint checkpoint, ReadCheckpoint(path.string()));
-  if (config.empty()) config = ConfigBeside(path);
   const auto network = checkpoint.metadata.find(std::string(kNetworkKey));
-  Result<Model> model = network != checkpoint.metadata.end() ? FromNetwork(checkpoint, network->second)
-                        : IsDemucsPackage(checkpoint)        ? FromDemucs(checkpoint)
-                        : !config.empty()
-                            ? FromMdx23c(checkpoint, config)
-                            : Fail(ErrorCode::kUnsupported,
-                                   "this checkpoint is none of a separation model that is known; where it needs a "
-                                   "configuration, name that with --config");
+  const bool named = network != checkpoint.metadata.end();
+  if (!config.empty() && (named || IsDemucsPackage(checkpoint))) {
+    return Fail(ErrorCode::kInvalidArgument,
+                path.string() + ": this checkpoint says by itself how its network is built; leave --config out");
+  }
+  if (config.empty()) config = ConfigBeside(path);
+  Result<Model> model = named                         ? FromNetwork(checkpoint, network->second)
+                        : IsDemucsPackage(checkpoint) ? FromDemucs(checkpoint)
+                                                      : FromConfig(checkpoint, config);
   if (!model) return Prefix(model.error(), path.string());
+  if (const Status distinct = CheckStems(**model); !distinct) return Prefix(distinct.error(), path.string());
   return model;
 }
 

@@ -5,7 +5,9 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/sha256.h"
 #include "tests/support/golden.h"
+#include "tests/support/official_files.h"
 
 namespace timbre {
 namespace {
@@ -57,7 +59,7 @@ TEST_F(LoaderTest, ReadsAPackage) {
 
 TEST_F(LoaderTest, ReadsABag) {
   TIMBRE_NEED_SHARED(SharedPath(kFour));
-  Link(kFour, "aaaa-12345678.th");
+  Link(kFour, "aaaa-b9c4b409.th");
   Link(kFour, "bbbb.th");
   const std::string bag =
       Write("bag.yaml", "models: ['aaaa', 'bbbb']\nweights: [[1., 0, 0, 1], [0, 1., 1., 1]]\nsegment: 44\n");
@@ -86,6 +88,114 @@ TEST_F(LoaderTest, RefusesBagsThatMakeNoSense) {
   ExpectError(Write("h.yaml", "audio: {chunk_size: 3}"), ErrorCode::kUnsupported, "--model");
   ExpectError(Write("i.yaml", "models: ["), ErrorCode::kCorrupt, "i.yaml");
   ExpectError(Write("j.yaml", "models: ['aaaa']\nsegment: -1"), ErrorCode::kCorrupt, "segment");
+}
+
+// An HTDemucs as its trainers leave it: no more than weights, in whatever container, and a YAML file.
+TEST_F(LoaderTest, ReadsAnHtdemucsFromEveryContainer) {
+  const TensorMap weights = testing::FormulaWeights("htdemucs-small.weights.json");
+  const auto expect = [&](const std::string& name) {
+    const auto model = LoadModel(folder_ / name, Write("small.yaml", testing::kSmallHtdemucsYaml));
+    ASSERT_TRUE(model) << model.error().message;
+    EXPECT_EQ(model->info().architecture, "htdemucs");
+    EXPECT_EQ(model->info().stems, (std::vector<std::string>{"drums", "bass", "other", "vocals"}));
+    EXPECT_EQ(model->info().segment, 1);
+    EXPECT_FALSE(model->info().normalise);
+    // As the trainer's program tiles: chunks every quarter, and zeros after the end.
+    const auto plan = model->members[0]->Plan(100000, {});
+    ASSERT_TRUE(plan);
+    EXPECT_EQ(plan->tile, 44100);
+    EXPECT_EQ(plan->tiles.size(), 10u);
+    EXPECT_EQ(plan->tiles[1].begin, 11025);
+    const auto graph = model->members[0]->BuildTile(44100, 1);
+    EXPECT_TRUE(graph) << graph.error().message;
+  };
+  testing::WriteAll(folder_ / "bare.ckpt", testing::TorchFile(weights));
+  expect("bare.ckpt");
+  testing::WriteAll(folder_ / "nested.ckpt", testing::TorchFile(weights, {"model_state_dict"}));
+  expect("nested.ckpt");
+  for (const std::string prefix : {"", "model.", "module.", "_orig_mod.", "ema.", "module._orig_mod."}) {
+    SCOPED_TRACE(prefix);
+    ASSERT_TRUE(WriteSafetensors(folder_ / "named.safetensors", testing::Prefixed(weights, prefix)));
+    expect("named.safetensors");
+  }
+}
+
+TEST_F(LoaderTest, ReadsThePackageThatDemucsWouldWrite) {
+  testing::WriteAll(folder_ / "small.th",
+                    testing::SmallHtdemucsPackage(testing::FormulaWeights("htdemucs-small.weights.json")));
+  const auto model = LoadModel(folder_ / "small.th");
+  ASSERT_TRUE(model) << model.error().message;
+  EXPECT_EQ(model->info().segment, 1);
+  EXPECT_TRUE(model->info().normalise);
+  const auto graph = model->members[0]->BuildTile(44100, 1);
+  EXPECT_TRUE(graph) << graph.error().message;
+  const auto twice = LoadModel(folder_ / "small.th", Write("small.yaml", testing::kSmallHtdemucsYaml));
+  ASSERT_FALSE(twice);
+  EXPECT_NE(twice.error().message.find("leave --config out"), std::string::npos) << twice.error().message;
+}
+
+TEST_F(LoaderTest, ConfigurationsOfHtdemucsAreChecked) {
+  testing::WriteAll(folder_ / "w.ckpt", testing::TorchFile(testing::FormulaWeights("htdemucs-small.weights.json")));
+  const std::string weights = folder_ / "w.ckpt", good = testing::kSmallHtdemucsYaml;
+  ExpectError(weights, ErrorCode::kUnsupported, "--config");  // nothing lies beside it
+  const auto expect = [&](const std::string& from, const std::string& to, const std::string& words) {
+    std::string text = good;
+    text.replace(text.find(from), from.size(), to);
+    const auto model = LoadModel(weights, Write("bad.yaml", text));
+    ASSERT_FALSE(model) << to;
+    EXPECT_TRUE(model.error().message.starts_with(weights)) << model.error().message;
+    EXPECT_NE(model.error().message.find(words), std::string::npos) << model.error().message;
+  };
+  expect("model: htdemucs", "model: hdemucs", "not of an HTDemucs");
+  expect("model: htdemucs", "model: {a: b}", "not of an HTDemucs");
+  expect("\ntraining:", "\nother:", "not of an HTDemucs");
+  expect("  segment: 1\n", "", "training.segment");
+  expect("  segment: 1\n", "  segment: long\n", "'segment'");
+  expect("  nfft: 4096", "  nfft: 1e9", "'nfft'");
+  expect("  t_emb: sin", "  t_emb: cape", "'t_emb'");
+  expect("  growth: 2", "  surprise: 2", "'surprise'");
+  expect("num_overlap: 4", "num_overlap: 0", "num_overlap");
+  expect("'bass', 'other'", "'bass', 'bass'", "'bass' twice");
+  expect("htdemucs:  #", "htdemucs: [", "not valid YAML");
+  // The channels of sound are what the weights have, whatever stands there.
+  std::string wide = good;
+  wide.replace(wide.find("channels: 2"), 11, "channels: 8");
+  const auto model = LoadModel(weights, Write("wide.yaml", wide));
+  ASSERT_TRUE(model) << model.error().message;
+  EXPECT_EQ(model->info().channels, 2);
+}
+
+TEST_F(LoaderTest, NamesTheStemThatAConfigurationHasTwice) {
+  testing::WriteAll(folder_ / "m.ckpt", testing::TorchFile(testing::FormulaWeights("mdx23c-small.weights.json")));
+  std::string config = testing::ConfigOf("mdx23c-small.safetensors");
+  config.replace(config.find("\"snare\""), 7, "\"kick\"");
+  Write("m.yaml", config);
+  ExpectError(folder_ / "m.ckpt", ErrorCode::kCorrupt, "'kick' twice");
+}
+
+TEST_F(LoaderTest, ChecksTheDigestInAPackagesName) {
+  const std::string bytes = testing::SmallHtdemucsPackage(testing::FormulaWeights("htdemucs-small.weights.json"));
+  testing::WriteAll(folder_ / "plain.th", bytes);
+  const std::string digest = Sha256OfFile(folder_ / "plain.th").value().substr(0, 8);
+  testing::WriteAll(folder_ / ("aaaa-" + digest + ".th"), bytes);
+  EXPECT_TRUE(LoadModel(folder_ / ("aaaa-" + digest + ".th")));
+  testing::WriteAll(folder_ / "bbbb-00000000.th", bytes);
+  ExpectError(folder_ / "bbbb-00000000.th", ErrorCode::kCorrupt, digest);
+  ExpectError(Write("bag.yaml", "models: ['bbbb']"), ErrorCode::kCorrupt, "bbbb-00000000.th");
+  // What is no checksum is a name.
+  testing::WriteAll(folder_ / "my-networks.th", bytes);
+  EXPECT_TRUE(LoadModel(folder_ / "my-networks.th"));
+}
+
+TEST_F(LoaderTest, KnowsTheNetworksThatOtherPathsLeadTo) {
+  const HostTensor one = HostTensor::FromF32({1}, std::vector<float>{1});
+  testing::WriteAll(folder_ / "gtcrn.tar", testing::TorchFile({{"erb.erb_fc.weight", one}}, {"model"}));
+  ExpectError(folder_ / "gtcrn.tar", ErrorCode::kInvalidArgument, "timbre denoise");
+  testing::WriteAll(folder_ / "pretrained_kick_unet.pth",
+                    testing::TorchFile({{"enc1.conv.weight", one}}, {"model_state_dict"}));
+  ExpectError(folder_ / "pretrained_kick_unet.pth", ErrorCode::kUnsupported, "name the folder");
+  testing::WriteAll(folder_ / "other.pth", testing::TorchFile({{"fc.weight", one}}));
+  ExpectError(folder_ / "other.pth", ErrorCode::kUnsupported, "none of a separation model");
 }
 
 TEST_F(LoaderTest, RefusesWhatIsNoModel) {

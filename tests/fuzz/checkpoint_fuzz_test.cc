@@ -4,6 +4,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/checksum.h"
 #include "tests/support/places.h"
+#include "tests/support/small_htdemucs.h"
 #include "tests/support/zip_builder.h"
 
 namespace {
@@ -16,6 +17,10 @@ std::vector<std::string> Seeds() {
   seeds.push_back(timbre::testing::BuildTorchZip("}.", {"abcd"}, true));
   seeds.push_back(
       timbre::testing::BuildZip({{"config.ini", "[a]\nb=1\n", true}, {"model.ckpt.best", seeds.back(), true}}));
+  const timbre::TensorMap weights = {{"a.weight", timbre::HostTensor::FromF32({2, 2}, std::vector<float>{1, 2, 3, 4})}};
+  seeds.push_back(timbre::testing::TorchFile(weights));
+  seeds.push_back(timbre::testing::TorchFile(weights, {"state_dict", "module"}));
+  seeds.push_back(timbre::testing::SmallHtdemucsPackage(weights));
   return seeds;
 }
 
@@ -23,5 +28,7 @@ std::vector<std::string> Seeds() {
 
 TIMBRE_FUZZ_TARGET(Checkpoint, Seeds) {
   const auto checkpoint = timbre::ReadCheckpoint(timbre::SharedBytes::Own(std::string(bytes)));
-  if (checkpoint) timbre::testing::Checksum(*checkpoint->tensors);
+  if (!checkpoint) return;
+  timbre::testing::Checksum(*checkpoint->tensors);
+  timbre::testing::Checksum(checkpoint->State());
 }
