@@ -39,7 +39,7 @@ FieldList RuntimeOptions::Fields() {
        .max = 16},
       {.name = "inject",
        .value = &fault_,
-       .help = "fail there on purpose, to see the ladder: kernel:17, pack:3+",
+       .help = "fail there on purpose, to see the ladder: kernel:17, pack:3+, device:1,allocation:0",
        .placeholder = "FAULT"},
   };
 }

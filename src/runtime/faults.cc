@@ -1,7 +1,10 @@
 #include "runtime/faults.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
+
+#include "base/text.h"
 
 namespace timbre {
 namespace {
@@ -29,24 +32,31 @@ ErrorCode CodeOf(FaultPoint point) {
 
 std::string_view NameOf(FaultPoint point) { return kNames[static_cast<size_t>(point)]; }
 
-void FaultInjector::FailAt(FaultPoint point, int64_t nth) {
+void FaultInjector::Add(FaultPoint point, int64_t nth, bool lasting) {
   std::lock_guard lock(mutex_);
-  point_ = point;
-  nth_ = nth;
-  lasting_ = false;
+  faults_.push_back({point, nth, lasting});
 }
 
-void FaultInjector::FailFrom(FaultPoint point, int64_t nth) {
-  FailAt(point, nth);
-  std::lock_guard lock(mutex_);
-  lasting_ = true;
-}
+void FaultInjector::FailAt(FaultPoint point, int64_t nth) { Add(point, nth, false); }
+
+void FaultInjector::FailFrom(FaultPoint point, int64_t nth) { Add(point, nth, true); }
 
 Status FaultInjector::Pass(FaultPoint point, const std::string& where) {
   std::lock_guard lock(mutex_);
   const int64_t pass = passes_[point]++;
-  if (point != point_ || nth_ < 0 || !(pass == nth_ || (lasting_ && pass > nth_))) return {};
+  bool fails = false;
+  for (size_t i = 0; i < struck_; ++i) fails |= faults_[i].lasting && faults_[i].point == point;
+  if (struck_ < faults_.size() && faults_[struck_].point == point && faults_[struck_].passes_left-- == 0) {
+    fails = true;
+    ++struck_;
+  }
+  if (!fails) return {};
   return Fail(CodeOf(point), where + ": injected fault at " + std::string(NameOf(point)) + " " + std::to_string(pass));
+}
+
+size_t FaultInjector::struck() const {
+  std::lock_guard lock(mutex_);
+  return struck_;
 }
 
 int64_t FaultInjector::passes(FaultPoint point) const {
@@ -56,23 +66,32 @@ int64_t FaultInjector::passes(FaultPoint point) const {
 }
 
 Status FaultInjector::Parse(const std::string& text, FaultInjector& out) {
-  const size_t colon = text.find(':');
-  const bool lasting = text.ends_with('+');
-  int64_t nth = -1;
-  const char* begin = text.data() + (colon == std::string::npos ? text.size() : colon + 1);
-  const char* end = text.data() + text.size() - (lasting ? 1 : 0);
-  const auto [stop, error] =
-      begin <= end ? std::from_chars(begin, end, nth) : std::from_chars_result{begin, std::errc::invalid_argument};
-  for (size_t i = 0; i < kNames.size(); ++i) {
-    if (colon == std::string::npos || text.substr(0, colon) != kNames[i]) continue;
-    if (error != std::errc() || stop != end || nth < 0) break;
-    lasting ? out.FailFrom(static_cast<FaultPoint>(i), nth) : out.FailAt(static_cast<FaultPoint>(i), nth);
-    return {};
+  for (std::string_view rest = text;;) {
+    const size_t comma = rest.find(',');
+    if (!ParseOne(rest.substr(0, comma), out)) break;
+    if (comma == std::string_view::npos) return {};
+    rest.remove_prefix(comma + 1);
   }
   return Fail(ErrorCode::kInvalidArgument,
-              "'" + text +
-                  "' is no fault; write POINT:N or POINT:N+ with POINT one of kernel, pack, "
-                  "allocation, pipeline, submit, wait, device, memory, hang, result");
+              "'" + Printable(text) +
+                  "' is no fault; write POINT:N or POINT:N+, or several with commas between, with POINT one of kernel, "
+                  "pack, allocation, pipeline, submit, wait, device, memory, hang, result");
+}
+
+Status FaultInjector::ParseOne(std::string_view text, FaultInjector& out) {
+  const Error bad{ErrorCode::kInvalidArgument, "no fault"};
+  const size_t colon = text.find(':');
+  if (colon == std::string_view::npos) return tl::unexpected<Error>(bad);
+  const auto name = std::find(kNames.begin(), kNames.end(), text.substr(0, colon));
+  std::string_view number = text.substr(colon + 1);
+  const bool lasting = number.ends_with('+');
+  if (lasting) number.remove_suffix(1);
+  int64_t nth = -1;
+  const auto [stop, error] = std::from_chars(number.data(), number.data() + number.size(), nth);
+  if (name == kNames.end() || error != std::errc() || stop != number.data() + number.size() || nth < 0)
+    return tl::unexpected<Error>(bad);
+  out.Add(static_cast<FaultPoint>(name - kNames.begin()), nth, lasting);
+  return {};
 }
 
 }  // namespace timbre

@@ -6,6 +6,8 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -29,7 +31,8 @@ enum class FaultPoint : uint8_t {
 inline constexpr int kFaultPoints = 10;
 std::string_view NameOf(FaultPoint point);
 
-// Fails the nth pass (from 0) through one kind of point, or none; counts the passes through all of them. Thread-safe.
+// Fails the nth pass (from 0) through one kind of point, or none; counts the passes through all of them. Several faults
+// follow on each other: passes towards the second are counted from when the first one struck. Thread-safe.
 class FaultInjector {
  public:
   void FailAt(FaultPoint point, int64_t nth);
@@ -38,15 +41,24 @@ class FaultInjector {
   // Called by the runtime at each point: the injected error, or none.
   Status Pass(FaultPoint point, const std::string& where);
   int64_t passes(FaultPoint point) const;
-  // From "kernel:17" or "allocation:3+" (the plus: from there on).
+  // How many of the faults have struck.
+  size_t struck() const;
+  // From "kernel:17", "allocation:3+" (the plus: from there on) or several: "device:1,allocation:0".
   static Status Parse(const std::string& text, FaultInjector& out);
 
  private:
+  struct Fault {
+    FaultPoint point;
+    int64_t passes_left;
+    bool lasting;
+  };
+  void Add(FaultPoint point, int64_t nth, bool lasting);
+  static Status ParseOne(std::string_view text, FaultInjector& out);
+
   mutable std::mutex mutex_;
   std::map<FaultPoint, int64_t> passes_;
-  FaultPoint point_ = FaultPoint::kKernel;
-  int64_t nth_ = -1;
-  bool lasting_ = false;
+  std::vector<Fault> faults_;
+  size_t struck_ = 0;  // faults_[struck_] is the next
 };
 
 }  // namespace timbre

@@ -112,6 +112,73 @@ TEST(Session, EveryInjectedFaultStepsDownAndIsCounted) {
   }
 }
 
+// Faults in pairs: whatever strikes while a fault is being answered, the run ends with the result or with an error in
+// words, the session can be asked about, and once the faults have passed it computes again.
+TEST(Session, EveryPairOfFaultsEndsInTheResultOrAnError) {
+  const Outputs expected = RunOnce({}, 1, nullptr).value();
+  const FaultPoint points[] = {FaultPoint::kKernel, FaultPoint::kPack, FaultPoint::kAllocation};
+  FaultInjector counter;
+  SessionOptions counting;
+  counting.faults = &counter;
+  ASSERT_TRUE(RunOnce(counting, 1, nullptr).has_value());
+  ThreadPool pool(1);
+  std::vector<float> x(40 * 8);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = FormulaValue(99, i, -1, 2);
+  const float* const in[] = {x.data()};
+  int ended = 0;
+  for (const FaultPoint first : points) {
+    for (const FaultPoint second : points) {
+      for (int64_t n = 0; n < counter.passes(first); ++n) {
+        for (int64_t m = 0;; ++m) {
+          const std::string label = std::string(NameOf(first)) + " " + std::to_string(n) + ", then " +
+                                    std::string(NameOf(second)) + " " + std::to_string(m);
+          FaultInjector injector;
+          injector.FailAt(first, n);
+          injector.FailAt(second, m);
+          SessionOptions options;
+          options.faults = &injector;
+          Stats stats;
+          auto session = MakeSession(SmallNetwork(), options, pool, &stats);
+          Outputs out;
+          float* const outs[] = {out.y.data(), out.mean.data()};
+          for (int run = 0; session && run < 3; ++run) {
+            const bool passed = injector.struck() == 2;
+            const Status ran = (*session)->Run(in, outs);
+            EXPECT_FALSE(CountKernels(**session).empty()) << label;
+            EXPECT_TRUE(ran || !passed) << label << ": " << (ran ? "" : ran.error().message);
+            EXPECT_TRUE(!ran || SignalToErrorDb(expected.y, out.y) >= 110) << label;
+            ended += !ran;
+          }
+          EXPECT_TRUE(session || session.error().message.find("injected fault") != std::string::npos) << label;
+          ended += !session;
+          if (injector.struck() < 2) break;  // the second is beyond what is passed
+        }
+      }
+    }
+  }
+  EXPECT_GT(ended, 0) << "the last rung fails twice in some of them";
+}
+
+TEST(FaultInjector, FaultsFollowOnEachOther) {
+  FaultInjector faults;
+  ASSERT_TRUE(FaultInjector::Parse("kernel:1,pack:0,kernel:2+", faults));
+  const auto fails = [&](FaultPoint point) { return !faults.Pass(point, "here"); };
+  EXPECT_FALSE(fails(FaultPoint::kPack));  // not yet its turn
+  EXPECT_FALSE(fails(FaultPoint::kKernel));
+  EXPECT_TRUE(fails(FaultPoint::kKernel));
+  EXPECT_FALSE(fails(FaultPoint::kKernel));  // the third is not counted before the second has struck
+  EXPECT_TRUE(fails(FaultPoint::kPack));
+  EXPECT_FALSE(fails(FaultPoint::kPack));
+  for (int i = 0; i < 2; ++i) EXPECT_FALSE(fails(FaultPoint::kKernel));
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(fails(FaultPoint::kKernel));
+  EXPECT_EQ(faults.struck(), 3u);
+  EXPECT_EQ(faults.passes(FaultPoint::kKernel), 8);
+  for (const char* text : {"", "kernel", "kernel:", "kernel:-1", "kernel:1,", ",kernel:1", "kernel:1++", "grain:1"}) {
+    FaultInjector none;
+    EXPECT_FALSE(FaultInjector::Parse(text, none)) << text;
+  }
+}
+
 // What fails every time ends the run: the last rung is tried twice, not for ever.
 TEST(Session, AFaultThatLastsIsAnErrorThatNamesTheNode) {
   FaultInjector injector;

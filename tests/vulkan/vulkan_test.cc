@@ -226,6 +226,63 @@ TEST(Vulkan, EveryInjectedFaultStillGivesTheResult) {
   }
 }
 
+// A device that is lost while memory is short too, and every other pair of classes: the result, or an error in words;
+// the session can be asked about, and computes again once the faults have passed. Some pairs of each two classes;
+// `./dev sweep` all.
+TEST(Vulkan, PairsOfFaultsEndInTheResultOrAnError) {
+  TIMBRE_NEED_VULKAN();
+  SessionOptions options;
+  options.device = "cpu";
+  const std::vector<float> expected = RunSmall(options, nullptr).value();
+  options.device = UsableDeviceName();
+  const auto held = VulkanDevice::Open(UsableDevice());
+  ASSERT_TRUE(held) << held.error().message;
+  const char* wish = std::getenv("TIMBRE_SWEEP");
+  const bool all = wish != nullptr && std::string_view(wish) == "full";
+  const FaultPoint firsts[] = {FaultPoint::kKernel, FaultPoint::kPack,   FaultPoint::kAllocation, FaultPoint::kSubmit,
+                               FaultPoint::kWait,   FaultPoint::kDevice, FaultPoint::kMemory};
+  FaultInjector counter;
+  options.faults = &counter;
+  ASSERT_TRUE(RunSmall(options, nullptr));
+  ThreadPool pool(1);
+  std::vector<float> x(320), y(640);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = FormulaValue(5, i, -1, 2);
+  const float* const in[] = {x.data()};
+  float* const out[] = {y.data()};
+  int ended = 0;
+  for (const FaultPoint first : firsts) {
+    for (const FaultPoint second : firsts) {
+      const int64_t passes = counter.passes(first);
+      for (int64_t n = all ? 0 : passes - 1; n < passes; ++n) {
+        for (int64_t m = 0; all || m < 1; ++m) {
+          const std::string label = std::string(NameOf(first)) + " " + std::to_string(n) + ", then " +
+                                    std::string(NameOf(second)) + " " + std::to_string(m);
+          FaultInjector injector;
+          injector.FailAt(first, n);
+          injector.FailAt(second, m);
+          injector.FailAt(second, 0);  // what is tried once more fails once more
+          options.faults = &injector;
+          Stats stats;
+          auto session = MakeSession(SmallNetwork(), options, pool, &stats);
+          for (int run = 0; session && run < 3; ++run) {
+            const bool passed = injector.struck() == 3;
+            const Status ran = (*session)->Run(in, out);
+            EXPECT_FALSE((*session)->Explain().empty()) << label;
+            EXPECT_TRUE(!ran || !CountKernels(**session).empty()) << label;
+            EXPECT_TRUE(ran || !passed) << label << ": " << (ran ? "" : ran.error().message);
+            EXPECT_TRUE(!ran || SignalToErrorDb(expected, y) >= 100) << label;
+            ended += !ran;
+          }
+          EXPECT_TRUE(session || session.error().message.find("injected fault") != std::string::npos) << label;
+          ended += !session;
+          if (injector.struck() < 3) break;  // the last is beyond what is passed
+        }
+      }
+    }
+  }
+  EXPECT_GT(ended, 0) << "with no memory for the CPU's session either, some end in an error";
+}
+
 TEST(Vulkan, EveryNodeCanBeVerifiedInPlace) {
   TIMBRE_NEED_VULKAN();
   SessionOptions options;

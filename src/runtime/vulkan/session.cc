@@ -588,13 +588,17 @@ class VulkanSession : public Session {
   }
 
   Status MakePlan() {
+    plan_.reset();  // what it holds, the next one needs
     for (;;) {
-      plan_ = std::make_unique<Plan>(source_, options_, *device_, pool_, stats_);
+      auto plan = std::make_unique<Plan>(source_, options_, *device_, pool_, stats_);
       std::pair<std::string, std::string_view> failed;
-      Status status = plan_->Prepare(banned_, failed);
-      if (status) return {};
+      Status status = plan->Prepare(banned_, failed);
+      if (status) {
+        plan_ = std::move(plan);
+        return {};
+      }
       if (status.error().code != ErrorCode::kKernelFailed) {
-        plan_.reset();
+        plan.reset();
         // No room for one tile, or the device went while it was prepared. A larger batch is the caller's to halve.
         if (status.error().code == ErrorCode::kOutOfMemory && options_.tiles > 1) return status;
         return Retire(status.error());
@@ -624,12 +628,14 @@ class VulkanSession : public Session {
 
   Status Start(int slot, std::span<const float* const> inputs) override {
     inputs_[slot].assign(inputs.begin(), inputs.end());
+    TIMBRE_CHECK(PlanIfThereIsNone());
     if (cpu_) return {};
     const Status status = StartOnPlan(slot);
     return status ? status : AfterFailure(status.error());
   }
 
   Status Finish(int slot, std::span<float* const> outputs) override {
+    TIMBRE_CHECK(PlanIfThereIsNone());  // then there is one of the two, also after each failure that was answered
     while (plan_) {
       // Where the plan is another than the run was started on, it starts again: runs are pure.
       Status status = under_way_[slot] ? Status() : StartOnPlan(slot);
@@ -644,7 +650,7 @@ class VulkanSession : public Session {
     return cpu_->Run(inputs_[slot], outputs);
   }
 
-  const Graph& graph() const override { return cpu_ ? cpu_->graph() : plan_->graph(); }
+  const Graph& graph() const override { return cpu_ ? cpu_->graph() : plan_ ? plan_->graph() : source_; }
   std::string device_name() const override {
     if (cpu_) return cpu_->device_name();
     const VulkanDeviceInfo& info = device_->info();
@@ -653,8 +659,8 @@ class VulkanSession : public Session {
     return info.name + " (Vulkan, " + info.driver + (options_.precision == Precision::kF16 ? halves : "") + ")";
   }
   std::string device_reason() const override { return cpu_ ? cpu_->device_reason() : reason_; }
-  int64_t arena_bytes() const override { return cpu_ ? cpu_->arena_bytes() : plan_->arena_bytes(); }
-  int64_t weight_bytes() const override { return cpu_ ? cpu_->weight_bytes() : plan_->weight_bytes(); }
+  int64_t arena_bytes() const override { return cpu_ ? cpu_->arena_bytes() : plan_ ? plan_->arena_bytes() : 0; }
+  int64_t weight_bytes() const override { return cpu_ ? cpu_->weight_bytes() : plan_ ? plan_->weight_bytes() : 0; }
 
   void EnableProfile(bool on) override {
     if (cpu_) cpu_->EnableProfile(on);
@@ -666,6 +672,7 @@ class VulkanSession : public Session {
   std::vector<NodeTiming> Profile() const override {
     if (cpu_) return cpu_->Profile();
     std::vector<NodeTiming> rows;
+    if (!plan_) return rows;
     for (size_t i = 0; i < graph().nodes.size(); ++i) {
       const Node& node = graph().nodes[i];
       int64_t bytes = 0;
@@ -680,6 +687,7 @@ class VulkanSession : public Session {
 
   std::string Explain() const override {
     if (cpu_) return cpu_->Explain();
+    if (!plan_) return graph().name + ": there was no memory for a plan, on " + device_name() + " or the CPU\n";
     const MemoryPlan& memory = plan_->memory();
     std::string text = graph().name + " on " + device_name() + ": " + reason_ + "\n" +
                        std::to_string(graph().nodes.size()) + " nodes, " + std::to_string(plan_->nodes_on_cpu()) +
@@ -704,6 +712,9 @@ class VulkanSession : public Session {
     under_way_[slot] = true;
     return {};
   }
+
+  // A failure while another failure was answered leaves neither: the next run begins anew.
+  Status PlanIfThereIsNone() { return plan_ || cpu_ ? Status() : MakePlan(); }
 
   // A run that failed is to be run again: on a new plan without the kernel whose result was wrong, or on the CPU.
   // Memory that does not suffice for several tiles is the caller's to answer.
@@ -756,13 +767,15 @@ class VulkanSession : public Session {
     }
     const std::string name = device_->info().name;
     TIMBRE_CHECK(Record("device", "vulkan " + name, "cpu", error));
+    SessionOptions options = options_;
+    options.device = "cpu";
+    // Made before the plan is dropped: where that fails too, who asks what ran still gets an answer.
+    TIMBRE_TRY(cpu_, MakeCpuSession(source_, options, pool_, stats_, name + " was retired: " + error.message));
+    if (profile_) cpu_->EnableProfile(true);
     plan_.reset();
     device_->set_faults(nullptr);
     chooser_.reset();
     device_.reset();
-    SessionOptions options = options_;
-    options.device = "cpu";
-    TIMBRE_TRY(cpu_, MakeCpuSession(source_, options, pool_, stats_, name + " was retired: " + error.message));
     return {};
   }
 
@@ -775,7 +788,7 @@ class VulkanSession : public Session {
   std::string reason_;
   Banned banned_;
   std::string left_out_;                           // kernels that doctor found wrong
-  std::unique_ptr<Plan> plan_;                     // null once the device is retired
+  std::unique_ptr<Plan> plan_;                     // null once the device is retired, or where none could be made
   std::unique_ptr<Session> cpu_;                   // once the device is retired
   std::vector<std::vector<const float*>> inputs_;  // of the runs under way, a slot each
   std::vector<bool> under_way_;                    // whether the slot's run was started on plan_
