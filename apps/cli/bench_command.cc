@@ -6,6 +6,7 @@
 #include <map>
 
 #include "apps/cli/bench_kernels.h"
+#include "apps/cli/bench_transfers.h"
 #include "apps/cli/command.h"
 #include "apps/cli/runtime_options.h"
 #include "models/networks.h"
@@ -68,13 +69,14 @@ class BenchCommand final : public Command {
   BenchCommand() {
     for (const NetworkRow& row : Networks()) subjects_.emplace_back(row.name);
     subjects_.emplace_back("kernels");
+    subjects_.emplace_back("transfers");
   }
 
   FieldList Fields() override {
     FieldList fields = {
         {.name = "what",
          .value = &what_,
-         .help = "a network, with random weights, or 'kernels'",
+         .help = "a network, with random weights; 'kernels'; or 'transfers', between host and GPU",
          .positional = true,
          .required = true,
          .choices = subjects_},
@@ -98,15 +100,22 @@ class BenchCommand final : public Command {
            "Examples:\n"
            "  timbre bench htdemucs --json -\n"
            "  timbre bench htdemucs --profile --plot roofline.svg\n"
-           "  timbre bench kernels --only conv\n";
+           "  timbre bench kernels --only conv\n"
+           "  timbre bench transfers --device vulkan\n";
   }
 
   Status Run(Terminal& terminal, Report& report) override {
     TIMBRE_CHECK(runtime_.Check());
     if (!plot_.empty()) {
       TIMBRE_CHECK(CheckPicturePath(plot_));
-      if (what_ == "kernels")
-        return Fail(ErrorCode::kInvalidArgument, "--plot draws a network's roofline; name one instead of 'kernels'.");
+      if (what_ == "kernels" || what_ == "transfers") {
+        return Fail(ErrorCode::kInvalidArgument,
+                    "--plot draws a network's roofline; name one instead of '" + what_ + "'.");
+      }
+    }
+    if (what_ == "transfers") {
+      TIMBRE_TRY(const DeviceChoice choice, ChooseDevice(runtime_.device()));
+      return BenchTransfers(choice.vulkan_index, runs_, terminal, report);
     }
     ThreadPool pool(runtime_.threads());
     if (pin_) pool.Pin();

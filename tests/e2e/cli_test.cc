@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/e2e/program.h"
+#include "tests/vulkan/usable_device.h"
 
 namespace timbre::testing {
 namespace {
@@ -163,6 +164,18 @@ TEST(Cli, BenchRunsTheKernelsThatAreNamed) {
   const Ran none = RunTimbre({"bench", "kernels", "--only", "no such kernel"});
   EXPECT_EQ(none.code, 1);
   EXPECT_NE(none.err.find("no such kernel"), std::string::npos);
+}
+
+TEST(Cli, BenchTimesCopiesToAGpuAndBack) {
+  ExpectOneSentence(RunTimbre({"bench", "transfers", "--device", "cpu"}), 1, "is about a GPU");
+  TIMBRE_NEED_VULKAN();
+  const Ran ran = RunTimbre({"bench", "transfers", "--device", UsableDeviceName(), "--runs", "1", "--json", "-"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json report = Json::parse(ran.out);
+  EXPECT_GT(report["submission_seconds"].get<double>(), 0);
+  ASSERT_EQ(report["transfers"].size(), 9);
+  EXPECT_EQ(report["transfers"][8]["bytes"], 256 << 20);
+  EXPECT_GT(report["transfers"][8]["from_device_seconds"].get<double>(), 0);
 }
 
 TEST(Cli, ExplainShowsThePlanAndWhatSwitchingOffChanges) {

@@ -183,7 +183,7 @@ bool FastKernels() { return KernelsFor(Op::kConv, DeviceKind::kCpu)[0]->tier == 
 
 TEST(Mdx23cParity, DrumsepFullSize) {
   TIMBRE_NEED_SHARED(SharedPath("goldens/mdx23c/mdx23c-drumsep-full.chunk.safetensors"));
-  if (!FastKernels()) GTEST_SKIP() << "no fast convolution here: this would take hours";
+  if (!FastKernels()) GTEST_SKIP() << "not here: without a fast convolution this would take hours";
   const auto file = ReadSafetensors(SharedPath("goldens/mdx23c/mdx23c-drumsep-full.chunk.safetensors"));
   ASSERT_TRUE(file);
   const auto model = Mdx23cOf(*file, Formula(SharedPath("goldens/mdx23c/mdx23c-drumsep-full.weights.json")));
@@ -246,7 +246,7 @@ void CheckStems(const Safetensors& file, std::shared_ptr<const TensorMap> weight
 }
 
 TEST(LarsnetParity, Small) {
-  if (!FastKernels()) GTEST_SKIP() << "no fast convolution here";
+  if (!FastKernels()) GTEST_SKIP() << "not here: without a fast convolution this takes long";
   const auto file = ReadSafetensors(DataPath("larsnet-small.safetensors"));
   ASSERT_TRUE(file);
   CheckStems(*file, Formula(DataPath("larsnet-small.weights.json")), 0);

@@ -119,7 +119,8 @@ TEST(HalfPrecision, SmallMdx23c) {
 TEST(HalfPrecision, HtdemucsReleasedShape) {
   const std::string path = SharedPath("goldens/htdemucs/htdemucs-full.segment.safetensors");
   TIMBRE_NEED_SHARED(path);
-  if (CurrentHalf() == nullptr) GTEST_SKIP() << "no half arithmetic here, and without it the small network says it all";
+  if (CurrentHalf() == nullptr)
+    GTEST_SKIP() << "not here: this processor has no half arithmetic, and without it the small network says it all";
   const auto file = ReadSafetensors(path);
   ASSERT_TRUE(file);
   Check(*file, Htdemucs(*file, SharedPath("goldens/htdemucs/htdemucs-full.weights.json")), 51);

@@ -121,7 +121,7 @@ bool HasFastKernels() {
 }
 
 TEST(HtdemucsParity, ReleasedShapeByFormula) {
-  if (!HasFastKernels()) GTEST_SKIP() << "a kernel that this takes long without is missing";
+  if (!HasFastKernels()) GTEST_SKIP() << "not here: a kernel that this takes long without is missing";
   const std::string path = SharedPath("goldens/htdemucs/htdemucs-full.segment.safetensors");
   TIMBRE_NEED_SHARED(path);
   const auto file = ReadSafetensors(path);

@@ -169,7 +169,8 @@ Graph ShortHtdemucs() {
 // without.
 TEST(VulkanModels, HtdemucsInHalfPrecision) {
   TIMBRE_NEED_VULKAN();
-  if (!VulkanDevice::Open(UsableDevice()).value()->caps().float16) GTEST_SKIP() << "no half arithmetic here";
+  if (!VulkanDevice::Open(UsableDevice()).value()->caps().float16)
+    GTEST_SKIP() << "not here: this device has no half arithmetic";
   const int64_t messages = VulkanValidationMessages();
   SessionOptions options;
   options.device = UsableDeviceName();

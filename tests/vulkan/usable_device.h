@@ -28,7 +28,7 @@ inline std::string UsableDeviceName() { return "vulkan:" + std::to_string(Usable
 #define TIMBRE_NEED_VULKAN()                                                                      \
   if (UsableDevice() < 0) {                                                                       \
     std::cerr << "SKIPPED for want of a Vulkan driver: the Vulkan device was not checked here\n"; \
-    GTEST_SKIP() << "no Vulkan";                                                                  \
+    GTEST_SKIP() << "no Vulkan driver that can be used; Debian's is mesa-vulkan-drivers";         \
   }                                                                                               \
   static_assert(true)
 

@@ -329,7 +329,8 @@ TEST(Vulkan, HalfPrecisionIsClose) {
   options.verify = true;
   const auto out = RunSmall(options, nullptr);
   ASSERT_TRUE(out) << out.error().message;
-  if (!VulkanDevice::Open(UsableDevice()).value()->caps().float16) GTEST_SKIP() << "no half arithmetic here";
+  if (!VulkanDevice::Open(UsableDevice()).value()->caps().float16)
+    GTEST_SKIP() << "not here: this device has no half arithmetic";
   EXPECT_GE(SignalToErrorDb(exact, *out), 55);
   EXPECT_LE(SignalToErrorDb(exact, *out), 100) << "not a half in it";
 }
@@ -339,7 +340,7 @@ TEST(Vulkan, HalfPrecisionIsClose) {
 TEST(Vulkan, LargeProductsOfHalvesAreRight) {
   TIMBRE_NEED_VULKAN();
   const DeviceCaps caps = VulkanDevice::Open(UsableDevice()).value()->caps();
-  if (!caps.float16) GTEST_SKIP() << "no half arithmetic here";
+  if (!caps.float16) GTEST_SKIP() << "not here: this device has no half arithmetic";
   const int64_t messages = VulkanValidationMessages();
   constexpr int64_t kRows = 12301;
   auto weights = RandomWeights(11);
