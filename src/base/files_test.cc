@@ -29,6 +29,25 @@ TEST(MapFile, GivesTheBytesAndOutlivesTheFile) {
   EXPECT_EQ(slice.text(), "text");
 }
 
+TEST(MapFile, IsUntouchedByWhatHappensToTheFile) {
+  const TempFolder folder;
+  const std::string path = (folder / "x").string();
+  const std::string text(100000, 'x');
+  WriteAll(path, text);
+  const auto bytes = MapFile(path);
+  ASSERT_TRUE(bytes);
+  EXPECT_TRUE(CheckMapped(bytes->shared()));
+  std::filesystem::resize_file(path, 10);
+  EXPECT_EQ(bytes->text(), text);
+  const Status changed = CheckMapped(bytes->Slice(50000, 1).shared());
+  ASSERT_FALSE(changed);
+  EXPECT_NE(changed.error().message.find(path), std::string::npos) << changed.error().message;
+  std::vector<std::byte> copy(5);
+  EXPECT_TRUE(ReadMapped(bytes->shared(), 5, copy.data()));
+  EXPECT_FALSE(ReadMapped(bytes->Slice(8, 5).shared(), 5, copy.data()));
+  EXPECT_FALSE(ReadMapped(std::make_shared<const std::byte>(), 1, copy.data()));
+}
+
 TEST(MapFile, WhatIsNoFileIsAnError) {
   const TempFolder folder;
   WriteAll(folder / "empty", "");

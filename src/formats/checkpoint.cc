@@ -297,6 +297,7 @@ Result<Checkpoint> ReadCheckpoint(const std::string& path) {
   TIMBRE_TRY(const SharedBytes bytes, MapFile(path));
   auto checkpoint = ReadCheckpoint(bytes);
   if (!checkpoint) return Prefix(std::move(checkpoint).error(), path);
+  SettleMapped(bytes);
   return checkpoint;
 }
 

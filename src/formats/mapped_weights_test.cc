@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <numeric>
@@ -10,6 +12,7 @@
 #include "formats/checkpoint.h"
 #include "formats/safetensors.h"
 #include "graph/weights.h"
+#include "tests/e2e/program.h"
 
 namespace timbre {
 namespace {
@@ -21,42 +24,93 @@ int64_t ResidentBytes() {
   return resident * sysconf(_SC_PAGESIZE);
 }
 
-TEST(MappedWeights, RestTakesNoMemoryAndComesBack) {
-  const std::string path =
-      (std::filesystem::temp_directory_path() / ("timbre-rest-" + std::to_string(getpid()) + ".safetensors")).string();
-  constexpr int64_t kCount = 8 << 20;
-  std::vector<float> values(kCount);
-  std::iota(values.begin(), values.end(), 0.0f);
-  ASSERT_TRUE(WriteSafetensors(path, {{"w", HostTensor::FromF32({kCount}, values)}}));
-  {
-    const auto checkpoint = ReadCheckpoint(path);
-    ASSERT_TRUE(checkpoint);
-    const HostTensor& w = checkpoint->tensors->at("w");
-    EXPECT_TRUE(w.mapped);
-    const float* data = w.F32InPlace();
-    ASSERT_NE(data, nullptr);
-    double sum = 0;
-    for (int64_t i = 0; i < kCount; ++i) sum += data[i];
-    const int64_t before = ResidentBytes();
-    w.Rest();
-    if (before > 0) {  // where the system says
-      EXPECT_LT(ResidentBytes(), before - kCount * 2);
-    }
-    double again = 0;
-    for (int64_t i = 0; i < kCount; ++i) again += data[i];
-    EXPECT_EQ(sum, again);
-    EXPECT_EQ(w.ToF32(), values);
+class MappedWeights : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    values_.resize(kCount);
+    std::iota(values_.begin(), values_.end(), 0.0f);
+    ASSERT_TRUE(WriteSafetensors(path_, {{"half", HostTensor::Half(HostTensor::FromF32({4, 2}, Few()))},
+                                         {"w", HostTensor::FromF32({kCount}, values_)}}));
   }
-  std::filesystem::remove(path);
+  static std::span<const float> Few() {
+    static const std::vector<float> few = {1, 2, 3, 4, 5, 6, 7, 8};
+    return few;
+  }
+
+  static constexpr int64_t kCount = 8 << 20;
+  const testing::TempFolder folder_;
+  const std::string path_ = folder_ / "w.safetensors";
+  std::vector<float> values_;
+};
+
+TEST_F(MappedWeights, TakeNoMemoryUntilTheyAreRead) {
+  const int64_t before = ResidentBytes();
+  const auto checkpoint = ReadCheckpoint(path_);
+  ASSERT_TRUE(checkpoint);
+  const HostTensor& w = checkpoint->tensors->at("w");
+  EXPECT_TRUE(w.mapped);
+  if (before > 0) {  // where the system says
+    EXPECT_LT(ResidentBytes(), before + kCount * 2);
+  }
+  EXPECT_EQ(w.F32InPlace(), nullptr);  // nobody is to look where the file is mapped
+  EXPECT_EQ(w.ToF32(), values_);
+  EXPECT_EQ(checkpoint->tensors->at("half").ToF32(), std::vector<float>(Few().begin(), Few().end()));
+  // What lies there is the file all the same, and leaves again.
+  double sum = 0;
+  for (int64_t i = 0; i < kCount; ++i) sum += reinterpret_cast<const float*>(w.data.get())[i];
+  EXPECT_GT(sum, 0);
+  const int64_t full = ResidentBytes();
+  w.Rest();
+  if (full > 0) {
+    EXPECT_LT(ResidentBytes(), full - kCount * 2);
+  }
+  EXPECT_EQ(w.ToF32(), values_);
 }
 
-TEST(MappedWeights, WhatIsNotMappedStaysWhenItRests) {
+// A file that is cut short while a network is made of it is an error, wherever it happens, and no SIGBUS.
+TEST_F(MappedWeights, OfAFileThatIsCutShortAreAnError) {
+  const auto checkpoint = ReadCheckpoint(path_);
+  ASSERT_TRUE(checkpoint);
+  const auto weights = WeightsFromMap(checkpoint->tensors);
+  EXPECT_TRUE(weights->Get("w", {kCount}));
+  std::filesystem::resize_file(path_, 4096);
+  const auto w = weights->Get("w", {kCount});
+  ASSERT_FALSE(w);
+  EXPECT_EQ(w.error().code, ErrorCode::kCorrupt);
+  EXPECT_NE(w.error().message.find(path_), std::string::npos) << w.error().message;
+  EXPECT_NE(w.error().message.find("cut short"), std::string::npos) << w.error().message;
+  // One that was taken before is no number, which no result hides.
+  EXPECT_TRUE(std::isnan(checkpoint->tensors->at("w").ToF32().back()));
+  EXPECT_TRUE(std::isnan(HostTensor::Half(checkpoint->tensors->at("half")).ToF32().back()));
+  const auto written = WriteSafetensors(folder_ / "copy.safetensors", *checkpoint->tensors);
+  ASSERT_FALSE(written);
+  EXPECT_NE(written.error().message.find("cut short"), std::string::npos) << written.error().message;
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "copy.safetensors"));
+}
+
+TEST_F(MappedWeights, OfAFileThatIsRewrittenInPlaceAreAnError) {
+  const auto checkpoint = ReadCheckpoint(path_);
+  ASSERT_TRUE(checkpoint);
+  std::filesystem::last_write_time(path_, std::filesystem::last_write_time(path_) + std::chrono::seconds(5));
+  EXPECT_FALSE(WeightsFromMap(checkpoint->tensors)->Get("w", {kCount}));
+}
+
+TEST_F(MappedWeights, OfAFileThatIsReplacedOrRemovedStay) {
+  const auto checkpoint = ReadCheckpoint(path_);
+  ASSERT_TRUE(checkpoint);
+  ASSERT_TRUE(WriteSafetensors(path_, {{"other", HostTensor::FromF32({4, 2}, Few())}}));
+  EXPECT_TRUE(WeightsFromMap(checkpoint->tensors)->Get("w", {kCount}));
+  std::filesystem::remove(path_);
+  EXPECT_EQ(checkpoint->tensors->at("w").ToF32(), values_);
+}
+
+TEST(MappedWeightsRest, WhatIsNotMappedStays) {
   const std::vector<float> values = {1, 2, 3, 4};
   const HostTensor tensor = HostTensor::FromF32({2, 2}, values);
   EXPECT_FALSE(tensor.mapped);
   tensor.Rest();
   EXPECT_EQ(tensor.ToF32(), values);
-  DropMappedPages({});
+  DropMappedPages(nullptr, 0);
 }
 
 TEST(MadeWeights, AreTheSameEveryTimeAndCanBeWritten) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/aligned.h"
 #include "base/atomic_file.h"
 #include "base/mapped_file.h"
 #include "base/text.h"
@@ -209,6 +210,7 @@ Result<Safetensors> ReadSafetensors(const std::string& path) {
   TIMBRE_TRY(const SharedBytes bytes, MapFile(path));
   auto file = ReadSafetensors(bytes);
   if (!file) return Prefix(std::move(file).error(), path);
+  SettleMapped(bytes);
   return file;
 }
 
@@ -240,7 +242,14 @@ Status WriteSafetensors(const std::string& path, const TensorMap& tensors, const
   TIMBRE_CHECK(file.Write(text));
   for (const auto* entry : order) {
     const HostTensor& tensor = entry->second;
-    if (tensor.data) {
+    if (tensor.mapped) {
+      TIMBRE_TRY(AlignedBytes copy, AlignedBytes::Allocate(tensor.bytes()));
+      if (!ReadMapped(tensor.data, tensor.bytes(), copy.data())) {
+        TIMBRE_CHECK(CheckMapped(tensor.data));
+        return Fail(ErrorCode::kIo, "the tensor '" + Printable(entry->first) + "' can't be read from its file.");
+      }
+      TIMBRE_CHECK(file.Write(std::span<const std::byte>(copy.data(), copy.size())));
+    } else if (tensor.data) {
       TIMBRE_CHECK(file.Write(std::span(tensor.data.get(), tensor.bytes())));
     } else {
       TIMBRE_CHECK(file.Write(std::as_bytes(std::span<const float>(tensor.ToF32()))));

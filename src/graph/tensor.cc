@@ -1,8 +1,11 @@
 #include "graph/tensor.h"
 
+#include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "base/mapped_file.h"
 
@@ -123,9 +126,39 @@ float LoadF32(const std::byte* p, DType dtype) {
   return 0.0f;
 }
 
+namespace {
+
+// In parts, from the file and not from where it is mapped, so that nobody who cuts it short meanwhile can hurt. What
+// can't be read any more is not a number, which whoever looks at the result notices.
+void ReadFile(const HostTensor& tensor, float* out) {
+  constexpr int64_t kPart = 4096;
+  const int64_t n = tensor.shape.elements();
+  const size_t size = SizeOf(tensor.dtype);
+  if (tensor.dtype == DType::kF32) {
+    if (!ReadMapped(tensor.data, tensor.bytes(), reinterpret_cast<std::byte*>(out)))
+      std::fill_n(out, n, std::numeric_limits<float>::quiet_NaN());
+    return;
+  }
+  std::array<std::byte, kPart * sizeof(double)> part;
+  for (int64_t begin = 0; begin < n; begin += kPart) {
+    const int64_t count = std::min(kPart, n - begin);
+    const std::shared_ptr<const std::byte> at(tensor.data, tensor.data.get() + static_cast<size_t>(begin) * size);
+    if (!ReadMapped(at, static_cast<size_t>(count) * size, part.data())) {
+      std::fill(out + begin, out + n, std::numeric_limits<float>::quiet_NaN());
+      return;
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      out[begin + i] = LoadF32(part.data() + static_cast<size_t>(i) * size, tensor.dtype);
+    }
+  }
+}
+
+}  // namespace
+
 void HostTensor::ReadF32(float* out) const {
   const int64_t n = shape.elements();
   if (make) return (*make)(out);
+  if (mapped) return ReadFile(*this, out);
   if (dtype == DType::kF32) {
     if (n > 0) std::memcpy(out, data.get(), static_cast<size_t>(n) * 4);
     return;
@@ -141,12 +174,12 @@ std::vector<float> HostTensor::ToF32() const {
 }
 
 const float* HostTensor::F32InPlace(size_t alignment) const {
-  const bool here = data && dtype == DType::kF32 && reinterpret_cast<uintptr_t>(data.get()) % alignment == 0;
+  const bool here = data && !mapped && dtype == DType::kF32 && reinterpret_cast<uintptr_t>(data.get()) % alignment == 0;
   return here ? reinterpret_cast<const float*>(data.get()) : nullptr;
 }
 
 void HostTensor::Rest() const {
-  if (mapped) DropMappedPages({data.get(), bytes()});
+  if (mapped) DropMappedPages(data, bytes());
 }
 
 HostTensor HostTensor::Half(const HostTensor& tensor) {

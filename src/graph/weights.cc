@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "base/mapped_file.h"
+
 namespace timbre {
 namespace {
 
@@ -30,6 +32,7 @@ class MapWeights : public Weights {
                                            " where the model wants " + shape.ToString() +
                                            "; the checkpoint belongs to another model or configuration");
     }
+    if (it->second.mapped) TIMBRE_CHECK(CheckMapped(it->second.data));
     used_.insert(it->first);
     HostTensor tensor = it->second;
     tensor.shape = shape;

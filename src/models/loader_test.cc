@@ -187,6 +187,18 @@ TEST_F(LoaderTest, ChecksTheDigestInAPackagesName) {
   EXPECT_TRUE(LoadModel(folder_ / "my-networks.th"));
 }
 
+TEST_F(LoaderTest, ACheckpointThatIsCutShortLaterIsAnError) {
+  testing::WriteAll(folder_ / "m.ckpt", testing::TorchFile(testing::FormulaWeights("mdx23c-small.weights.json")));
+  Write("m.yaml", testing::ConfigOf("mdx23c-small.safetensors"));
+  const auto model = LoadModel(folder_ / "m.ckpt");
+  ASSERT_TRUE(model) << model.error().message;
+  EXPECT_TRUE(model->members[0]->BuildTile(32256, 1));
+  fs::resize_file(folder_ / "m.ckpt", 1000);
+  const auto graph = model->members[0]->BuildTile(32256, 1);
+  ASSERT_FALSE(graph);
+  EXPECT_NE(graph.error().message.find("m.ckpt' was cut short"), std::string::npos) << graph.error().message;
+}
+
 TEST_F(LoaderTest, KnowsTheNetworksThatOtherPathsLeadTo) {
   const HostTensor one = HostTensor::FromF32({1}, std::vector<float>{1});
   testing::WriteAll(folder_ / "gtcrn.tar", testing::TorchFile({{"erb.erb_fc.weight", one}}, {"model"}));

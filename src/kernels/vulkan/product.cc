@@ -2,6 +2,7 @@
 #include "kernels/vulkan/product.h"
 
 #include <algorithm>
+#include <cmath>
 #include <tuple>
 
 namespace timbre {
@@ -286,9 +287,8 @@ bool ProductFits(const NodeRef& ref, const DeviceCaps& caps) {
 // driver may take them for zero.
 bool AreHalves(const HostTensor& weight) {
   if (weight.dtype != DType::kF16) return false;
-  const auto* bits = reinterpret_cast<const uint16_t*>(weight.data.get());
-  return std::all_of(bits, bits + weight.shape.elements(),
-                     [](uint16_t h) { return (h & 0x7c00) != 0 || (h & 0x7fff) == 0; });
+  const std::vector<float> values = weight.ToF32();
+  return std::all_of(values.begin(), values.end(), [](float v) { return v == 0 || !(std::abs(v) < 0x1p-14f); });
 }
 // A few weights are not worth it, where a shader takes floats too.
 template <Variant kVariant>
