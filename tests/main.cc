@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "audio/ffmpeg_process.h"
+
 namespace {
 
 // What the reason of a skip must hold to be no failure. All else is something that is missing.
@@ -36,6 +38,7 @@ class SkipsAreFailures : public testing::EmptyTestEventListener {
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
+  timbre::SetUpFfmpegForProgram();
   const char* strict = std::getenv("TIMBRE_TEST_STRICT");
   if (strict != nullptr && *strict == '1') testing::UnitTest::GetInstance()->listeners().Append(new SkipsAreFailures);
   return RUN_ALL_TESTS();

@@ -8,6 +8,7 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/command_line.h"
+#include "audio/ffmpeg_process.h"
 #include "base/atomic_file.h"
 #include "base/suggest.h"
 
@@ -111,6 +112,7 @@ ExitCode RunCommand(const CommandRow& row, std::vector<std::string> words) {
   Status status;
   {
     CatchSignals();
+    SetUpFfmpegForProgram();
     Terminal terminal(terminal_options);
     status = command->Run(terminal, report);
   }

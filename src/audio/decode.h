@@ -9,7 +9,10 @@
 #include <vector>
 
 #include "audio/buffer.h"
+#include "audio/byte_source.h"
 #include "base/result.h"
+
+struct AVFrame;
 
 namespace timbre {
 
@@ -21,15 +24,27 @@ struct AudioInfo {
   int64_t expected_frames = 0;    // by the container's header or the file's size, for progress only; 0: not known
 };
 
+struct ReadOptions {
+  // Asked before each piece of the input is read, by the thread that opens, reads or rewinds; true ends that call with
+  // kCancelled.
+  CancelCheck cancelled;
+  // Where what a pipe gives is kept (byte_source.h).
+  std::string temporary_folder;
+};
+
 // The best audio stream of a file or of a container with video, decoded as it is read: memory does not grow with its
-// length. Delay and padding that an encoder added, and the container states, are removed. Nothing but the file itself
-// is opened, whatever it refers to.
+// length. Delay and padding that an encoder added, and the container states, are removed. Where rate or channels change
+// within the stream, all of it is given in its first format. Nothing but the file itself is opened, whatever it refers
+// to, and only the containers and codecs that allowed.h lists. FFmpeg's settings of the process stay as they are
+// (ffmpeg_process.h).
 class AudioReader {
  public:
-  // Fails in one sentence for a file that is missing, empty, no regular file, no audio, or of which nothing decodes.
-  static Result<std::unique_ptr<AudioReader>> Open(const std::string& path);
+  // `path` may be a file, a FIFO, or "-" and other names of the standard input; see ByteSource. Fails in one sentence
+  // for a file that is missing, empty, no audio, or of which nothing decodes.
+  static Result<std::unique_ptr<AudioReader>> Open(const std::string& path, const ReadOptions& options = {});
   // The same from memory, which must outlive the reader. `name` is for messages, and for its extension.
-  static Result<std::unique_ptr<AudioReader>> OpenMemory(std::span<const std::byte> bytes, const std::string& name);
+  static Result<std::unique_ptr<AudioReader>> OpenMemory(std::span<const std::byte> bytes, const std::string& name,
+                                                         const ReadOptions& options = {});
   ~AudioReader();
 
   const AudioInfo& info() const { return info_; }
@@ -46,28 +61,38 @@ class AudioReader {
   Status Rewind();
 
   // After the end was reached: what was wrong with the file although it could be read (it ends early, parts are
-  // damaged), as one sentence. Empty where nothing was.
+  // damaged), or should be known (its format changes, there are other streams), a sentence each. Empty where nothing.
   const std::string& warning() const { return warning_; }
 
  private:
-  struct Source;
   struct Decoder;
   AudioReader();
-  static Result<std::unique_ptr<AudioReader>> OpenSource(std::unique_ptr<Source> source);
-  static Status OpenContainer(Source* source, const char* edit_lists, Decoder* decoder);
+  static Result<std::unique_ptr<AudioReader>> OpenSource(std::unique_ptr<ByteSource> source);
+  static Status OpenContainer(ByteSource* source, const char* edit_lists, Decoder* decoder);
   Status Start();
+  Status StartDecoder();
+  Status StartPcm();
   int64_t Mp4End();
   struct Part {
     int64_t first = 0, count = 0;
   };
-  Part Keep();
+  Part Keep(const AVFrame& frame);
   // Decodes until samples are pending or the end is reached.
   Status Fill();
-  Status Append();
+  Status FillFromPcm();
+  // What has been decoded, on its way to `pending_`: whether it belongs to the audio, in which format it is.
+  Status Take(const AVFrame& frame);
+  Status Append(const AVFrame& frame);
+  Status ChangeFormat(const AVFrame& frame);
+  Status EndFormat();
+  Status CheckFinite(const std::vector<float>& samples, int channels) const;
+  void NoteGap(const AVFrame& frame);
+  void NoteDamage();
   Status End();
+  void Warn(const std::string& sentence);
   double Seconds() const;  // of the samples decoded
 
-  std::unique_ptr<Source> source_;
+  std::unique_ptr<ByteSource> source_;
   std::unique_ptr<Decoder> decoder_;
   AudioInfo info_;
   std::vector<float> pending_;
@@ -75,7 +100,7 @@ class AudioReader {
   int64_t position_ = 0;   // frames given out
   int64_t decoded_ = 0;    // frames decoded
   int64_t end_ = 0;        // frames that the container says there are; 0: not known
-  int64_t damaged_ = 0;    // packets or frames that could not be used
+  int64_t damaged_ = 0;    // packets or frames that could not be used, or not whole
   double damaged_at_ = 0;  // seconds, of the first
   bool ended_ = false;
   std::string warning_;

@@ -1,13 +1,29 @@
 #include "audio/decode.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <atomic>
+#include <climits>
+#include <cstdarg>
 #include <cstring>
 #include <limits>
+#include <thread>
 
+#include "audio/allowed.h"
 #include "audio/encode.h"
+#include "audio/ffmpeg_process.h"
 #include "audio/test_files.h"
 #include "tests/support/places.h"
+
+extern "C" {
+#include <libavformat/avformat.h>
+#include <libavutil/log.h>
+#include <libavutil/mem.h>
+}
 
 namespace timbre {
 namespace {
@@ -122,8 +138,8 @@ TEST(Decode, FilesThatAreNoAudioAreOneSentence) {
                                           {"text.txt", ErrorCode::kCorrupt, "text.txt' "},
                                           {"zeros.wav", ErrorCode::kCorrupt, "zeros.wav' "},
                                           {"header.wav", ErrorCode::kCorrupt, "no samples"},
-                                          {"list.m3u8", ErrorCode::kCorrupt, "list.m3u8' "},
-                                          {"list.ffconcat", ErrorCode::kCorrupt, "list.ffconcat' "}}) {
+                                          {"list.m3u8", ErrorCode::kUnsupported, "list.m3u8' "},
+                                          {"list.ffconcat", ErrorCode::kUnsupported, "list.ffconcat' "}}) {
     auto reader = AudioReader::Open(folder / name);
     ASSERT_FALSE(reader) << name;
     EXPECT_EQ(reader.error().code, code) << name << ": " << reader.error().message;
@@ -296,6 +312,278 @@ TEST(Decode, AVideoWithoutSoundHoldsNoAudio) {
   auto reader = AudioReader::Open(folder / "x.mp4");
   ASSERT_FALSE(reader);
   EXPECT_NE(reader.error().message.find("holds no audio"), std::string::npos) << reader.error().message;
+}
+
+// How much of the energy of channel `c` in [from, to) seconds lies at `hz`.
+double ShareAt(const AudioBuffer& audio, int c, double from, double to, double hz) {
+  const auto first = static_cast<int64_t>(from * audio.sample_rate),
+             last = static_cast<int64_t>(to * audio.sample_rate);
+  double energy = 0, re = 0, im = 0;
+  for (int64_t i = first; i < last; ++i) {
+    const double x = audio.samples[i * audio.channels + c];
+    const double phase = 2 * std::numbers::pi * hz * static_cast<double>(i) / audio.sample_rate;
+    energy += x * x;
+    re += x * std::cos(phase);
+    im += x * std::sin(phase);
+  }
+  return energy > 0 ? 2 * (re * re + im * im) / static_cast<double>(last - first) / energy : 0;
+}
+
+// Rate and channels may change where streams were spliced: all of it comes out, in the first format, and is told.
+TEST(Decode, AStreamThatChangesItsFormatIsReadToItsEnd) {
+  if (!HaveFfmpeg()) GTEST_SKIP() << "SKIPPED: there is no ffmpeg program to make the files with";
+  TestFolder folder;
+  struct Case {
+    const char *extension, *encoder;
+    int rates[2], channels[2];
+  };
+  for (const Case& c :
+       {Case{"mp3", "-write_xing 0 -id3v2_version 0 -c:a libmp3lame", {44100, 44100}, {1, 2}},
+        Case{"mp3", "-write_xing 0 -id3v2_version 0 -c:a libmp3lame", {44100, 44100}, {2, 1}},
+        Case{"mp3", "-c:a libmp3lame", {44100, 48000}, {2, 2}}, Case{"mp2", "-c:a mp2", {48000, 32000}, {2, 1}},
+        Case{"aac", "-c:a aac", {44100, 44100}, {1, 2}}, Case{"aac", "-c:a aac", {48000, 44100}, {2, 2}},
+        Case{"ac3", "-c:a ac3", {48000, 48000}, {2, 6}}, Case{"ac3", "-c:a ac3", {48000, 48000}, {6, 2}},
+        Case{"ts", "-c:a mp2 -f mpegts", {48000, 48000}, {1, 2}}, Case{"flac", "-c:a flac", {44100, 44100}, {1, 2}},
+        Case{"ogg", "-c:a libvorbis", {44100, 44100}, {1, 2}}, Case{"ogg", "-c:a libvorbis", {44100, 22050}, {2, 2}},
+        Case{"opus", "-c:a libopus", {48000, 48000}, {1, 2}}}) {
+    const std::string what = std::string(c.extension) + " " + std::to_string(c.channels[0]) + " to " +
+                             std::to_string(c.channels[1]) + " at " + std::to_string(c.rates[1]);
+    std::string sources, outputs, bytes;
+    for (int part = 0; part < 2; ++part) {
+      const std::string rate = std::to_string(c.rates[part]);
+      sources += std::string("-f lavfi -i sine=duration=2:frequency=") + (part == 0 ? "440" : "1250") +
+                 ":sample_rate=" + rate + " ";
+      outputs += "-map " + std::to_string(part) + " -ac " + std::to_string(c.channels[part]) + " -ar " + rate + " " +
+                 c.encoder + " " + (folder / (std::to_string(part) + "." + c.extension)) + " ";
+    }
+    ASSERT_TRUE(RunFfmpeg(sources + outputs)) << what;
+    for (const char* part : {"0.", "1."}) bytes += ReadBytes(folder / (std::string(part) + c.extension));
+    const std::string path = folder / (std::string("x.") + c.extension);
+    WriteBytes(path, bytes);
+    auto reader = AudioReader::Open(path);
+    ASSERT_TRUE(reader) << what << ": " << reader.error().message;
+    const AudioInfo& info = (*reader)->info();
+    AudioBuffer audio{.sample_rate = info.sample_rate, .channels = info.channels};
+    std::vector<float> block(1000 * static_cast<size_t>(info.channels));
+    for (;;) {
+      auto count = (*reader)->Read(block.data(), 1000);
+      ASSERT_TRUE(count) << what << ": " << count.error().message;
+      if (*count == 0) break;
+      audio.samples.insert(audio.samples.end(), block.begin(), block.begin() + *count * info.channels);
+    }
+    EXPECT_EQ(audio.sample_rate, c.rates[0]) << what;
+    // Opus decodes to the channels of its first header, whatever comes.
+    EXPECT_EQ(audio.channels, c.channels[0]) << what;
+    EXPECT_NEAR(static_cast<double>(audio.frames()) / audio.sample_rate, 4.0, 0.15) << what;
+    ASSERT_GT(audio.frames(), 39 * audio.sample_rate / 10) << what;
+    // The sine is in all channels of up to two; of six, mono was put into the center.
+    const int channel = audio.channels == 6 ? -1 : audio.channels - 1;
+    if (channel >= 0) {
+      EXPECT_GT(ShareAt(audio, channel, 0.5, 1.5, 440), 0.95) << what;
+      EXPECT_GT(ShareAt(audio, channel, 2.5, 3.5, 1250), 0.95) << what;
+    } else {
+      EXPECT_GT(ShareAt(audio, 0, 2.5, 3.5, 1250), 0.95) << what;
+    }
+    if (std::string(c.extension) != "opus") {
+      EXPECT_NE((*reader)->warning().find("changes from " + std::to_string(c.channels[0]) + " channel"),
+                std::string::npos)
+          << what << ": " << (*reader)->warning();
+    }
+  }
+}
+
+// A header that damage made into one of another format is no change.
+TEST(Decode, OneDamagedHeaderChangesNoFormat) {
+  if (!HaveFfmpeg()) GTEST_SKIP() << "SKIPPED: there is no ffmpeg program to make the files with";
+  TestFolder folder;
+  ASSERT_TRUE(RunFfmpeg("-f lavfi -i sine=frequency=440:duration=3 -ac 2 -c:a mp2 -b:a 128k " + (folder / "x.mp2")));
+  std::string bytes = ReadBytes(folder / "x.mp2");
+  const size_t frame = 417;  // 144 * 128000 / 44100, without padding
+  size_t at = 40 * frame;
+  while (!(bytes[at] == '\xff' && bytes[at + 1] == '\xfd')) ++at;
+  bytes[at + 3] = static_cast<char>(bytes[at + 3] | '\xc0');  // stereo becomes mono
+  WriteBytes(folder / "y.mp2", bytes);
+  auto reader = AudioReader::Open(folder / "y.mp2");
+  ASSERT_TRUE(reader);
+  EXPECT_EQ((*reader)->info().channels, 2);
+  std::vector<float> block(200000 * 2);
+  auto count = (*reader)->Read(block.data(), 200000);
+  ASSERT_TRUE(count);
+  EXPECT_GT(*count, 3 * 44100 - 2 * 1152);
+  EXPECT_EQ((*reader)->warning().find("changes"), std::string::npos) << (*reader)->warning();
+  EXPECT_NE((*reader)->warning().find("damaged"), std::string::npos) << (*reader)->warning();
+}
+
+TEST(Decode, OtherStreamsAndGapsAreTold) {
+  if (!HaveFfmpeg()) GTEST_SKIP() << "SKIPPED: there is no ffmpeg program to make the files with";
+  TestFolder folder;
+  const auto warning = [&](const char* name) {
+    auto reader = AudioReader::Open(folder / name);
+    EXPECT_TRUE(reader);
+    std::vector<float> block(400000);
+    while ((*reader)->Read(block.data(), 100000).value() > 0) {
+    }
+    return (*reader)->warning();
+  };
+  ASSERT_TRUE(RunFfmpeg("-f lavfi -i sine=d=1 -f lavfi -i sine=d=1 -map 0 -map 1 -c:a flac " + (folder / "two.mka")));
+  EXPECT_NE(warning("two.mka").find("holds 2 streams of audio"), std::string::npos) << warning("two.mka");
+  ASSERT_TRUE(
+      RunFfmpeg("-f lavfi -i sine=d=4 -af \"aselect='not(between(t,1,2))'\" -c:a flac " + (folder / "gap.mka")));
+  EXPECT_NE(warning("gap.mka").find("by its time stamps"), std::string::npos) << warning("gap.mka");
+  ASSERT_TRUE(RunFfmpeg("-f lavfi -i sine=d=4 -c:a flac " + (folder / "whole.mka")));
+  EXPECT_EQ(warning("whole.mka"), "");
+}
+
+// A host's: the words that FFmpeg has for it still reach it, at its level, and it may allocate what it likes.
+TEST(Decode, FfmpegsSettingsOfTheProcessStayAsTheyAre) {
+  static std::atomic<int> heard{0};
+  const int level = av_log_get_level();
+  av_log_set_callback([](void*, int, const char*, va_list) { ++heard; });
+  av_log_set_level(AV_LOG_VERBOSE);
+  av_max_alloc(INT_MAX);
+  TestFolder folder;
+  const std::vector<float> x = NoiseFrames(50000, 2);
+  auto writer = AudioWriter::Create(folder / "x.mp3", {.format = FileFormat::kMp3}, 44100, 2);
+  ASSERT_TRUE(writer && (*writer)->Write(x.data(), 50000) && (*writer)->Finish());
+  ASSERT_TRUE(ReadAudioFile(folder / "x.mp3", kMost));
+  const int before = heard;
+  av_log(nullptr, AV_LOG_ERROR, "x");
+  EXPECT_EQ(heard, before + 1);
+  EXPECT_EQ(av_log_get_level(), AV_LOG_VERBOSE);
+  void* large = av_malloc((size_t{1} << 28) + 1);
+  EXPECT_NE(large, nullptr);
+  av_free(large);
+  av_log_set_level(level);
+  SetUpFfmpegForProgram();
+}
+
+// Scripts and descriptions of sessions behind another file's ending: the first look at them is the last.
+TEST(Decode, WhatNamesOtherFilesOrAddressesIsRefusedUnopened) {
+  TestFolder folder;
+  WriteBytes(folder / "other.wav", Wav(3, 32, 2, 44100, Bytes(NoiseFrames(1000, 2))));
+  WriteBytes(folder / "concat.mp3", "ffconcat version 1.0\nfile other.wav\nfile '" + (folder / "other.wav") + "'\n");
+  WriteBytes(folder / "list.mp3",
+             "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n" + (folder / "other.wav") + "\n#EXT-X-ENDLIST\n");
+  WriteBytes(folder / "session.mp3",
+             "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 18777 RTP/AVP 0\n");
+  WriteBytes(folder / "dash.mp3",
+             "<?xml version=\"1.0\"?>\n<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"static\" "
+             "profiles=\"urn:mpeg:dash:profile:isoff-on-demand:2011\"><Period><BaseURL>other.wav</BaseURL>"
+             "</Period></MPD>\n");
+  WriteBytes(folder / "stream.mp3", "http://127.0.0.1:9/x\n");
+  const int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  ASSERT_GE(watch, 0);
+  ASSERT_GE(inotify_add_watch(watch, (folder / "other.wav").c_str(), IN_OPEN), 0);
+  const auto sockets = [] {
+    std::ifstream table("/proc/net/udp");
+    return std::count(std::istreambuf_iterator<char>(table), {}, '\n');
+  };
+  const auto before = sockets();
+  for (const auto& [name, kind] : {std::pair{"concat.mp3", "'concat'"},
+                                   {"list.mp3", "'hls'"},
+                                   {"session.mp3", "'sdp'"},
+                                   {"dash.mp3", "dash.mp3"},
+                                   {"stream.mp3", "stream.mp3"}}) {
+    int asked = 0;
+    auto reader = AudioReader::Open(folder / name, {.cancelled = [&] {
+                                      ++asked;
+                                      EXPECT_EQ(sockets(), before) << name;
+                                      return false;
+                                    }});
+    ASSERT_FALSE(reader) << name;
+    EXPECT_GT(asked, 0) << name;
+    EXPECT_NE(reader.error().message.find(kind), std::string::npos) << reader.error().message;
+  }
+  char event[512];
+  EXPECT_EQ(read(watch, event, sizeof(event)), -1) << "another file was opened";
+  close(watch);
+  // Nor does any demuxer that opens its input by itself, or one for scripts, stand on the list.
+  void* place = nullptr;
+  int allowed = 0;
+  while (const AVInputFormat* demuxer = av_demuxer_iterate(&place)) {
+    if (!IsAllowedContainer(demuxer->name)) continue;
+    ++allowed;
+    EXPECT_EQ(demuxer->flags & AVFMT_NOFILE, 0) << demuxer->name;
+  }
+  EXPECT_GT(allowed, 30);
+  for (const char* name : {"sdp", "rtp", "rtsp", "hls", "dash", "concat", "image2", "lavfi", "tty", "imf", "asf_o"})
+    EXPECT_FALSE(IsAllowedContainer(name)) << name;
+}
+
+TEST(Decode, EveryCallCanBeInterrupted) {
+  TestFolder folder;
+  const std::vector<float> x = NoiseFrames(400000, 2);
+  auto writer = AudioWriter::Create(folder / "x.flac", {.format = FileFormat::kFlac}, 44100, 2);
+  ASSERT_TRUE(writer && (*writer)->Write(x.data(), 400000) && (*writer)->Finish());
+  WriteBytes(folder / "x.wav", Wav(3, 32, 2, 44100, Bytes(x)));
+  for (const char* name : {"x.flac", "x.wav"}) {
+    // Cancelled at the n-th question, wherever that is, until a whole read needs no more questions.
+    bool whole = false;
+    for (int n = 0; !whole; n = n < 20 ? n + 1 : 2 * n) {
+      ASSERT_LT(n, 1 << 20);
+      int asked = 0;
+      auto reader = AudioReader::Open(folder / name, {.cancelled = [&] { return asked++ >= n; }});
+      Status status;
+      if (!reader) {
+        status = tl::unexpected<Error>(reader.error());
+      } else {
+        std::vector<float> y(x.size() + 2);
+        auto count = (*reader)->Read(y.data(), 400001);
+        if (count) {
+          EXPECT_EQ(*count, 400000) << "ended early instead of being cancelled";
+          whole = true;
+        } else {
+          status = tl::unexpected<Error>(count.error());
+        }
+      }
+      if (!status) {
+        EXPECT_EQ(status.error().code, ErrorCode::kCancelled) << status.error().message;
+      }
+    }
+  }
+}
+
+// What a pipe gives is the same, read twice, as what lies in a file.
+TEST(Decode, AFifoIsReadLikeAFile) {
+  TestFolder folder;
+  const std::vector<float> x = NoiseFrames(100000, 2);
+  const std::string bytes = Wav(3, 32, 2, 44100, Bytes(x));
+  const std::string fifo = folder / "song.wav";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  std::thread writer([&] { WriteBytes(fifo, bytes); });
+  auto reader = AudioReader::Open(fifo, {.temporary_folder = folder / ""});
+  writer.join();
+  ASSERT_TRUE(reader) << reader.error().message;
+  for (int pass = 0; pass < 2; ++pass) {
+    std::vector<float> y(x.size() + 2);
+    auto count = (*reader)->Read(y.data(), 100001);
+    ASSERT_TRUE(count);
+    y.resize(static_cast<size_t>(*count) * 2);
+    EXPECT_EQ(y, x);
+    ASSERT_TRUE((*reader)->Rewind());
+  }
+  EXPECT_EQ(folder.Names(), (std::vector<std::string>{"song.wav"}));
+}
+
+TEST(Decode, AFifoThatNobodyWritesIsWaitedForUntilCancelled) {
+  TestFolder folder;
+  const std::string fifo = folder / "song.wav";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  int asked = 0;
+  auto reader = AudioReader::Open(fifo, {.cancelled = [&] { return ++asked > 3; }});
+  ASSERT_FALSE(reader);
+  EXPECT_EQ(reader.error().code, ErrorCode::kCancelled);
+  std::thread writer([&] { WriteBytes(fifo, ""); });
+  auto empty = AudioReader::Open(fifo);
+  writer.join();
+  ASSERT_FALSE(empty);
+  EXPECT_NE(empty.error().message.find("is empty"), std::string::npos) << empty.error().message;
+  const int both_ends = open(fifo.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(write(both_ends, "x", 1), 1);
+  auto nowhere = AudioReader::Open(fifo, {.temporary_folder = folder / "missing"});
+  close(both_ends);
+  ASSERT_FALSE(nowhere);
+  EXPECT_NE(nowhere.error().message.find("cannot be kept in"), std::string::npos) << nowhere.error().message;
 }
 
 TEST(Decode, RealFiles) {

@@ -9,6 +9,7 @@
 
 #include "audio/decode.h"
 #include "audio/encode.h"
+#include "audio/ffmpeg_process.h"
 #include "audio/mix.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -16,8 +17,25 @@ namespace {
 
 using namespace timbre;
 
-// A tenth of a second of a sine in each format that timbre writes.
+// An extensible WAV file whose samples have 24 valid bits in 32, and a big-endian one: libsndfile reads them.
+std::vector<std::string> PcmSeeds() {
+  const std::string samples(8 * 400, '\x25');
+  std::string little("RIFF\xBC\x0C\0\0WAVEfmt \x28\0\0\0\xFE\xFF\2\0\x80\x3E\0\0\0\xF4\1\0\x08\0\x20\0\x16\0\x18\0",
+                     40);
+  little += std::string(
+      "\3\0\0\0\1\0\0\0\0\0\x10\0\x80\0\0\xAA\0\x38\x9B\x71"
+      "data\x80\x0C\0\0",
+      28);
+  std::string big(
+      "RIFX\0\0\x0C\xA4WAVEfmt \0\0\0\x10\0\1\0\2\0\0\x3E\x80\0\0\xFA\0\0\4\0\x10"
+      "data\0\0\x0C\x80",
+      44);
+  return {little + samples, big + samples};
+}
+
+// A tenth of a second of a sine in each format that timbre writes, streams that change their format, and odd PCM.
 std::vector<std::string> Seeds() {
+  SetUpFfmpegForProgram();
   std::vector<std::string> seeds;
   const std::string path =
       (std::filesystem::temp_directory_path() / ("timbre-fuzz-seed-" + std::to_string(getpid()))).string();
@@ -29,11 +47,17 @@ std::vector<std::string> Seeds() {
         WriteOptions{FileFormat::kFlac, SampleFormat::kS16, ClipMode::kNone},
         WriteOptions{.format = FileFormat::kMp3, .clip = ClipMode::kNone, .bitrate = 64},
         WriteOptions{.format = FileFormat::kOpus, .clip = ClipMode::kNone, .bitrate = 32}}) {
-    auto writer = AudioWriter::Create(path, options, 16000, 2);
-    if (!writer || !(*writer)->Write(samples.data(), 1600) || !(*writer)->Finish()) std::abort();
-    std::ifstream file(path, std::ios::binary);
-    seeds.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+    std::string spliced;
+    for (const int channels : {1, 2}) {
+      auto writer = AudioWriter::Create(path, options, 16000, channels);
+      if (!writer || !(*writer)->Write(samples.data(), 1600) || !(*writer)->Finish()) std::abort();
+      std::ifstream file(path, std::ios::binary);
+      seeds.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+      spliced += seeds.back();
+    }
+    if (options.format == FileFormat::kMp3 || options.format == FileFormat::kFlac) seeds.push_back(spliced);
   }
+  for (std::string& seed : PcmSeeds()) seeds.push_back(std::move(seed));
   std::filesystem::remove(path);
   return seeds;
 }

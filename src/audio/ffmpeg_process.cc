@@ -1,0 +1,35 @@
+#include "audio/ffmpeg_process.h"
+
+#include <cstdarg>
+#include <cstring>
+#include <string_view>
+
+#include "base/log.h"
+
+extern "C" {
+#include <libavutil/log.h>
+#include <libavutil/mem.h>
+}
+
+namespace timbre {
+namespace {
+
+constexpr size_t kMaxAllocation = size_t{1} << 28;
+
+void LogFromFfmpeg(void* object, int level, const char* format, va_list arguments) {
+  if (level > AV_LOG_WARNING) return;
+  char line[512];
+  int prefix = 1;
+  av_log_format_line2(object, level, format, arguments, line, sizeof(line), &prefix);
+  const size_t length = std::strcspn(line, "\n");
+  Log(LogLevel::kDebug, std::string_view(line, length));
+}
+
+}  // namespace
+
+void SetUpFfmpegForProgram() {
+  av_log_set_callback(LogFromFfmpeg);
+  av_max_alloc(kMaxAllocation);
+}
+
+}  // namespace timbre

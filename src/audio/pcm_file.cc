@@ -1,0 +1,140 @@
+#include "audio/pcm_file.h"
+
+#include <sndfile.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+
+namespace timbre {
+namespace {
+
+// How a sample lies in a file.
+struct Sample {
+  enum Kind { kInteger, kFloat, kOther } kind = kOther;
+  int bytes = 0;
+  bool operator==(const Sample&) const = default;
+};
+
+Sample SampleOf(AVCodecID codec) {
+  switch (codec) {
+    case AV_CODEC_ID_PCM_S8:
+    case AV_CODEC_ID_PCM_U8: return {Sample::kInteger, 1};
+    case AV_CODEC_ID_PCM_S16LE:
+    case AV_CODEC_ID_PCM_S16BE: return {Sample::kInteger, 2};
+    case AV_CODEC_ID_PCM_S24LE:
+    case AV_CODEC_ID_PCM_S24BE: return {Sample::kInteger, 3};
+    case AV_CODEC_ID_PCM_S32LE:
+    case AV_CODEC_ID_PCM_S32BE: return {Sample::kInteger, 4};
+    case AV_CODEC_ID_PCM_F32LE:
+    case AV_CODEC_ID_PCM_F32BE: return {Sample::kFloat, 4};
+    case AV_CODEC_ID_PCM_F64LE:
+    case AV_CODEC_ID_PCM_F64BE: return {Sample::kFloat, 8};
+    default: return {};
+  }
+}
+
+Sample SampleOf(int subtype) {
+  switch (subtype) {
+    case SF_FORMAT_PCM_S8:
+    case SF_FORMAT_PCM_U8: return {Sample::kInteger, 1};
+    case SF_FORMAT_PCM_16: return {Sample::kInteger, 2};
+    case SF_FORMAT_PCM_24: return {Sample::kInteger, 3};
+    case SF_FORMAT_PCM_32: return {Sample::kInteger, 4};
+    case SF_FORMAT_FLOAT: return {Sample::kFloat, 4};
+    case SF_FORMAT_DOUBLE: return {Sample::kFloat, 8};
+    default: return {};
+  }
+}
+
+// Plain little-endian WAV is left out: where its place is larger than its sample there, no two programs agree, and
+// libsndfile reads it as if it were not.
+const char* ContainerName(int format) {
+  switch (format & SF_FORMAT_TYPEMASK) {
+    case SF_FORMAT_WAV: return (format & SF_FORMAT_ENDMASK) == SF_ENDIAN_BIG ? "WAV" : nullptr;
+    case SF_FORMAT_WAVEX: return "WAV";
+    case SF_FORMAT_RF64: return "RF64";
+    case SF_FORMAT_W64: return "W64";
+    case SF_FORMAT_AIFF: return "AIFF";
+    case SF_FORMAT_CAF: return "CAF";
+    case SF_FORMAT_AU: return "AU";
+    default: return nullptr;
+  }
+}
+
+// Whether the file begins like one of those. libsndfile would try other kinds too, and its MP3 decoder prints.
+bool BeginsLikePcm(ByteSource* source) {
+  char magic[4];
+  source->Seek(0);
+  if (source->Read(magic, 4) != 4) return false;
+  const std::string_view kind(magic, 4);
+  return kind == "RIFF" || kind == "RIFX" || kind == "RF64" || kind == "riff" || kind == "FORM" || kind == "caff" ||
+         kind == ".snd" || kind == "dns.";
+}
+
+// What the data chunk of a RIFF file says it holds, in bytes; 0 where there is none or a writer left it open.
+int64_t PromisedBytes(ByteSource* source) {
+  unsigned char head[12];
+  source->Seek(0);
+  if (source->Read(head, 12) != 12 || std::memcmp(head, "RIFF", 4) != 0) return 0;
+  for (int chunk = 0; chunk < 100 && source->Read(head, 8) == 8; ++chunk) {
+    const int64_t size = head[4] | head[5] << 8 | head[6] << 16 | static_cast<int64_t>(head[7]) << 24;
+    if (std::memcmp(head, "data", 4) == 0) return size == 0xFFFFFFFF ? 0 : size;
+    source->Seek(source->position() + size + size % 2);
+  }
+  return 0;
+}
+
+sf_count_t Length(void* source) { return static_cast<ByteSource*>(source)->size(); }
+sf_count_t Tell(void* source) { return static_cast<ByteSource*>(source)->position(); }
+sf_count_t Seek(sf_count_t offset, int whence, void* source) {
+  auto* s = static_cast<ByteSource*>(source);
+  const sf_count_t base = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? s->position() : s->size();
+  sf_count_t place = 0;
+  if (__builtin_add_overflow(base, offset, &place) || !s->Seek(place)) return -1;
+  return place;
+}
+sf_count_t ReadBytes(void* to, sf_count_t count, void* source) {
+  return std::max<int64_t>(0, static_cast<ByteSource*>(source)->Read(to, count));
+}
+sf_count_t WriteNothing(const void*, sf_count_t, void*) { return 0; }
+
+}  // namespace
+
+std::unique_ptr<PcmFile> PcmFile::OpenIfDoubtful(ByteSource* source) {
+  if (!BeginsLikePcm(source)) return nullptr;
+  SF_VIRTUAL_IO io = {.get_filelen = Length, .seek = Seek, .read = ReadBytes, .write = WriteNothing, .tell = Tell};
+  std::unique_ptr<PcmFile> pcm(new PcmFile);
+  SF_INFO info = {};
+  source->Seek(0);
+  pcm->file_ = sf_open_virtual(&io, SFM_READ, &info, source);
+  const Sample sample = SampleOf(info.format & SF_FORMAT_SUBMASK);
+  const char* container = ContainerName(info.format);
+  if (pcm->file_ == nullptr || container == nullptr || sample.kind == Sample::kOther || info.channels < 1)
+    return nullptr;
+  pcm->bytes_ = sample.bytes;
+  pcm->integers_ = sample.kind == Sample::kInteger;
+  pcm->big_endian_wav_ = (info.format & SF_FORMAT_TYPEMASK) == SF_FORMAT_WAV;
+  pcm->sample_rate_ = info.samplerate;
+  pcm->channels_ = info.channels;
+  pcm->frames_ = std::max<sf_count_t>(0, info.frames);
+  pcm->format_ = std::to_string(8 * sample.bytes) + (pcm->integers_ ? "-bit PCM in " : "-bit float in ") + container;
+  const int64_t place = source->position();
+  pcm->promised_ = std::max(pcm->frames_, PromisedBytes(source) / (int64_t{sample.bytes} * info.channels));
+  source->Seek(place);
+  return pcm;
+}
+
+bool PcmFile::Agrees(AVCodecID codec) const {
+  return !big_endian_wav_ && Sample{integers_ ? Sample::kInteger : Sample::kFloat, bytes_} == SampleOf(codec);
+}
+
+PcmFile::~PcmFile() {
+  if (file_ != nullptr) sf_close(static_cast<SNDFILE*>(file_));
+}
+
+int64_t PcmFile::Read(float* out, int64_t frames) {
+  return std::max<int64_t>(0, sf_readf_float(static_cast<SNDFILE*>(file_), out, frames));
+}
+
+}  // namespace timbre

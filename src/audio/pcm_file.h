@@ -1,0 +1,50 @@
+// Uncompressed audio by libsndfile, where FFmpeg's libraries read its header wrongly.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "audio/byte_source.h"
+#include "base/result.h"
+
+extern "C" {
+#include <libavcodec/codec_id.h>
+}
+
+namespace timbre {
+
+class PcmFile {
+ public:
+  // Null where the file is none of those that FFmpeg's libraries are known to misread: WAVE_FORMAT_EXTENSIBLE (24 bits
+  // in 32 are taken for floats, 20 in 32 for samples of three bytes), big-endian WAV (RIFX, read as little-endian),
+  // little-endian AU (taken for anything) and AIFF-C, and their kin W64, RF64 and CAF. `source` must outlive the file,
+  // and is left anywhere.
+  static std::unique_ptr<PcmFile> OpenIfDoubtful(ByteSource* source);
+  ~PcmFile();
+
+  // Whether FFmpeg means the same samples, having read them as `codec`.
+  bool Agrees(AVCodecID codec) const;
+
+  int sample_rate() const { return sample_rate_; }
+  int channels() const { return channels_; }
+  int64_t frames() const { return frames_; }
+  // What the header says there are, where the file is a RIFF that ends before that; else frames().
+  int64_t promised_frames() const { return promised_; }
+  // "24-bit PCM in WAV"
+  const std::string& format() const { return format_; }
+
+  // Interleaved floats; fewer than asked for only at the end or where the source failed.
+  int64_t Read(float* out, int64_t frames);
+
+ private:
+  PcmFile() = default;
+  void* file_ = nullptr;  // SNDFILE
+  int bytes_ = 0;         // of a sample
+  bool integers_ = false, big_endian_wav_ = false;
+  int sample_rate_ = 0, channels_ = 0;
+  int64_t frames_ = 0, promised_ = 0;
+  std::string format_;
+};
+
+}  // namespace timbre
