@@ -82,6 +82,49 @@ TEST(Session, VerifyPasses) {
   EXPECT_TRUE(out.has_value()) << out.error().message;
 }
 
+// A hundred times its deviation above zero, as quiet music is after a bias: no kernel can be nearer to the oracle than
+// a rounding of its inputs. A result that is really wrong shows all the same.
+TEST(Session, VerifyJudgesByWhatRoundingTheInputsWouldDo) {
+  auto weights = RandomWeights(3);
+  GraphBuilder builder("offset", *weights);
+  const Net net(builder);
+  const Value x = builder.Input("x", {1, 50, 8});
+  builder.Output("y", Gelu((net / "a").LayerNorm("norm", x)));
+  const Graph graph = builder.Finish().value();
+  std::vector<float> in(400), out(400);
+  for (size_t i = 0; i < in.size(); ++i) in[i] = 1000 + FormulaValue(9, i, -1, 2);
+  SessionOptions options;
+  options.device = "cpu";
+  options.verify = true;
+  options.strict = true;
+  ThreadPool pool(1);
+  Graph copy = graph;
+  auto session = MakeSession(std::move(copy), options, pool, nullptr);
+  ASSERT_TRUE(session) << session.error().message;
+  const float* const ins[] = {in.data()};
+  float* const outs[] = {out.data()};
+  const Status verified = (*session)->Run(ins, outs);
+  EXPECT_TRUE(verified) << verified.error().message;
+
+  const Graph& run = (*session)->graph();
+  ASSERT_EQ(run.nodes.size(), 1u);
+  std::vector<std::vector<float>> constants;
+  std::vector<const float*> all;
+  for (const TensorId id : run.nodes[0].inputs) {
+    constants.push_back(id != kNoTensor && run.IsConstant(id) ? run.tensors[id].constant.ToF32()
+                                                              : std::vector<float>());
+    all.push_back(id == run.inputs[0].tensor ? in.data()
+                  : constants.back().empty() ? nullptr
+                                             : constants.back().data());
+  }
+  const auto expected = OracleOf(run, run.nodes[0], all);
+  const float* const computed[] = {out.data()};
+  EXPECT_GT(Compare(run, run.nodes[0], computed, expected).worst, 1) << "by its size alone the result seems wrong";
+  EXPECT_LE(Compare(run, run.nodes[0], computed, expected, Precision::kF32, all).worst, 1);
+  out[17] += 0.1f;
+  EXPECT_GT(Compare(run, run.nodes[0], computed, expected, Precision::kF32, all).worst, 1);
+}
+
 TEST(Session, EveryInjectedFaultStepsDownAndIsCounted) {
   const Outputs expected = RunOnce({}, 1, nullptr).value();
   for (const FaultPoint point : {FaultPoint::kKernel, FaultPoint::kPack, FaultPoint::kAllocation}) {
