@@ -73,6 +73,7 @@ class BenchCommand final : public Command {
   }
 
   FieldList Fields() override {
+    const auto for_networks = [this] { return what_ == "kernels" ? "'kernels' have cases of their own" : ""; };
     FieldList fields = {
         {.name = "what",
          .value = &what_,
@@ -86,11 +87,22 @@ class BenchCommand final : public Command {
          .letter = 'n',
          .min = 1,
          .max = 1000},
-        {.name = "batch", .value = &batch_, .help = "tiles computed together", .min = 1, .max = 64},
-        {.name = "seed", .value = &seed_, .help = "of the random weights"},
-        {.name = "profile", .value = &profile_, .help = "show the time of every node, and what bounds it"},
+        {.name = "batch",
+         .value = &batch_,
+         .help = "tiles computed together",
+         .min = 1,
+         .max = 64,
+         .idle = for_networks},
+        {.name = "seed", .value = &seed_, .help = "of the random weights", .idle = for_networks},
+        {.name = "profile",
+         .value = &profile_,
+         .help = "show the time of every node, and what bounds it",
+         .idle = for_networks},
         {.name = "plot", .value = &plot_, .help = "draw the roofline: a .png or an .svg", .placeholder = "FILE"},
-        {.name = "only", .value = &only_, .help = "kernels: those whose operator/case/kernel contains it"},
+        {.name = "only",
+         .value = &only_,
+         .help = "kernels: those whose operator/case/kernel contains it",
+         .idle = [this] { return what_ == "kernels" ? "" : "it chooses among 'kernels'"; }},
         {.name = "pin", .value = &pin_, .help = "let the system move threads between processors"}};
     return Append(fields, runtime_.Fields());
   }

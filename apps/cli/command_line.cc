@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
+#include <span>
 
 #include "base/suggest.h"
 
@@ -27,22 +29,73 @@ std::string Declaration(const Field& field) {
   return (field.letter != 0 ? std::string("-") + field.letter + "," : "") + FlagOf(field);
 }
 
-// "--post-filter" alone means "--post-filter=<implied>", unless the next word is a value for it.
-void SpellOutImplied(const FieldList& fields, std::vector<std::string>& words) {
-  for (size_t i = 0; i < words.size() && words[i] != "--"; ++i) {
-    for (const Field& field : fields) {
-      if (field.implied.empty() || words[i] != FlagOf(field)) continue;
-      if (i + 1 < words.size() && SetField(field, {&words[i + 1], 1})) break;
-      words[i] += "=" + field.implied;
+bool IsNumber(const std::string& word) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
+  return !word.empty() && error == std::errc() && end == word.data() + word.size();
+}
+
+// The option that a word names, by either of its forms, or null.
+const Field* OptionOf(const FieldList& fields, const std::string& word) {
+  const auto named = [&](const Field& field) {
+    return !field.positional &&
+           (word == FlagOf(field) || (field.letter != 0 && word == std::string("-") + field.letter));
+  };
+  const auto found = std::find_if(fields.begin(), fields.end(), named);
+  return found == fields.end() ? nullptr : &*found;
+}
+
+// Words such that the library takes none for what it is not: an option that may stand alone has its value spelt out, an
+// empty value is a word, and what looks like an option is no value of the one before unless a '=' joins them.
+Status SpellOut(const std::string& usage, const FieldList& fields, std::vector<std::string>& words) {
+  std::vector<std::string> spelt;
+  for (size_t i = 0; i < words.size(); ++i) {
+    const size_t equals = words[i].starts_with("--") ? words[i].find('=') : std::string::npos;
+    const Field* field = OptionOf(fields, words[i].substr(0, equals));
+    if (field == nullptr || (IsFlag(*field) && equals == std::string::npos)) {
+      spelt.push_back(words[i]);
+    } else if (IsFlag(*field)) {
+      return Fail(ErrorCode::kInvalidArgument, FlagOf(*field) + " takes no value.");
+    } else if (equals != std::string::npos) {
+      spelt.push_back(FlagOf(*field));
+      spelt.push_back(words[i].substr(equals + 1));
+    } else {
+      const bool last = i + 1 == words.size();
+      spelt.push_back(FlagOf(*field));
+      if (!field->implied.empty() && (last || !IsNumber(words[i + 1]))) {
+        spelt.push_back(field->implied);
+      } else if (last || words[i + 1].starts_with("--") || OptionOf(fields, words[i + 1]) != nullptr) {
+        return Fail(ErrorCode::kInvalidArgument, words[i] + " needs a value; see '" + usage + " --help'.");
+      } else {
+        spelt.push_back(words[++i]);
+      }
     }
   }
+  words = std::move(spelt);
+  return {};
+}
+
+// What follows "--" goes to the positional fields that have nothing yet, the last of which may take many.
+Status GivePlainWords(const std::string& usage, const FieldList& fields, std::span<const std::string> plain,
+                      std::vector<std::vector<std::string>>& values) {
+  for (size_t i = 0; i < fields.size(); ++i) {
+    if (!fields[i].positional) continue;
+    const size_t take = IsList(fields[i]) ? plain.size() : std::min<size_t>(values[i].empty() ? 1 : 0, plain.size());
+    values[i].insert(values[i].end(), plain.begin(), plain.begin() + static_cast<std::ptrdiff_t>(take));
+    plain = plain.subspan(take);
+  }
+  if (plain.empty()) return {};
+  return Fail(ErrorCode::kInvalidArgument, "'" + plain.front() + "' is one word too many; see '" + usage + " --help'.");
 }
 
 }  // namespace
 
 Result<Parsed> ParseCommandLine(const std::string& usage, const std::string& summary, const std::string& examples,
                                 const FieldList& fields, std::vector<std::string> words) {
-  SpellOutImplied(fields, words);
+  const auto dashes = std::find(words.begin(), words.end(), "--");
+  const std::vector<std::string> plain(dashes == words.end() ? dashes : dashes + 1, words.end());
+  words.erase(dashes, words.end());
+  TIMBRE_CHECK(SpellOut(usage, fields, words));
   CLI::App app(summary, usage);
   app.footer(examples);
   app.allow_extras();
@@ -94,20 +147,29 @@ Result<Parsed> ParseCommandLine(const std::string& usage, const std::string& sum
     return Fail(ErrorCode::kInvalidArgument,
                 "'" + app.remaining().front() + "' is one word too many; see '" + usage + " --help'.");
   }
-  for (const auto& [field, option] : options) {
-    if (option->count() == 0) {
-      if (!field->required) continue;
-      return Fail(ErrorCode::kInvalidArgument, FlagOf(*field) + " is missing; see '" + usage + " --help'.");
+  std::vector<std::vector<std::string>> values;
+  values.reserve(options.size());
+  for (const auto& [field, option] : options) values.push_back(option->results());
+  TIMBRE_CHECK(GivePlainWords(usage, fields, plain, values));
+  std::vector<std::pair<const Field*, std::string>> given;  // and what it is called; setting a flag changes that
+  for (size_t i = 0; i < fields.size(); ++i) {
+    const Field& field = fields[i];
+    const std::string flag = FlagOf(field);
+    if (values[i].empty()) {
+      if (!field.required) continue;
+      return Fail(ErrorCode::kInvalidArgument, flag + " is missing; see '" + usage + " --help'.");
     }
-    if (IsFlag(*field)) {
-      if (option->results().back() != "true") {
-        return Fail(ErrorCode::kInvalidArgument, FlagOf(*field) + " takes no value.");
-      }
-      const std::string value = FlagOf(*field).starts_with("--no-") ? "false" : "true";
-      TIMBRE_CHECK(SetField(*field, {&value, 1}));
+    given.emplace_back(&field, flag);
+    if (IsFlag(field)) {
+      const std::string value = flag.starts_with("--no-") ? "false" : "true";
+      TIMBRE_CHECK(SetField(field, {&value, 1}));
     } else {
-      TIMBRE_CHECK(SetField(*field, option->results()));
+      TIMBRE_CHECK(SetField(field, values[i]));
     }
+  }
+  for (const auto& [field, flag] : given) {
+    const std::string why = field->idle ? field->idle() : "";
+    if (!why.empty()) return Fail(ErrorCode::kInvalidArgument, flag + " has no effect: " + why + ".");
   }
   return Parsed{};
 }

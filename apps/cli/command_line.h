@@ -15,7 +15,8 @@ struct Parsed {
 };
 
 // Sets `fields` from `words` (without the program's and the command's name). `usage` is "timbre separate". Errors are
-// kInvalidArgument: an unknown option (with the nearest one), a missing or bad value.
+// kInvalidArgument: an unknown option (with the nearest one), a missing or bad value, an option without effect. Words
+// behind "--" are no options, whatever they look like.
 Result<Parsed> ParseCommandLine(const std::string& usage, const std::string& summary, const std::string& examples,
                                 const FieldList& fields, std::vector<std::string> words);
 

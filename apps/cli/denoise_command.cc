@@ -1,6 +1,7 @@
 // timbre denoise: speech without the noise around it, in files or live.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "apps/cli/command.h"
@@ -44,7 +45,19 @@ class DenoiseCommand final : public Command {
         {.name = "live", .value = &live_, .help = "from the default microphone to the default output, until Ctrl-C"},
         {.name = "recursive", .value = &recursive_, .help = "look into the folders of folders", .letter = 'r'}};
     Append(fields, DenoiseFields(options_));
-    return Append(fields, runtime_.Fields());
+    Append(fields, runtime_.Fields());
+    // What live sound hears of; all else is about files, or about devices.
+    const std::vector<std::string_view> live = {
+        "model", "live",       "atten-lim",     "post-filter",       "mix",
+        "df",    "thresholds", "threshold-min", "threshold-max-erb", "threshold-max-df"};
+    for (Field& field : fields) {
+      if (field.positional || std::find(live.begin(), live.end(), field.name) != live.end()) continue;
+      field.idle = [this, idle = std::move(field.idle)]() -> std::string {
+        if (live_) return "--live writes no files and runs on one thread of the CPU";
+        return idle ? idle() : "";
+      };
+    }
+    return fields;
   }
 
   std::string Examples() const override {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 
@@ -91,9 +92,27 @@ class DrumsCommand final : public Command {
           .value = &learn_,
           .help = "fit the thresholds to this corrected MIDI file; one input only",
           .placeholder = "FILE.mid"},
-         {.name = "learned", .value = &learned_, .help = "where --learn writes them", .placeholder = "FILE.yaml"},
+         {.name = "learned",
+          .value = &learned_,
+          .help = "where --learn writes them",
+          .placeholder = "FILE.yaml",
+          .idle = [this] { return learn_.empty() ? "--learn is not given" : ""; }},
          {.name = "recursive", .value = &recursive_, .help = "look into the folders of folders", .letter = 'r'}});
-    return Append(fields, runtime_.Fields());
+    Append(fields, runtime_.Fields());
+    // What parts a track, where stems are there already.
+    FieldList parting = choice_.Fields("model-config");
+    Append(parting, runtime_.Fields());
+    for (Field& field : fields) {
+      const auto same = [&](const Field& other) { return other.name == field.name; };
+      const bool parts =
+          field.name == "keep-stems" || field.name == "recursive" || std::any_of(parting.begin(), parting.end(), same);
+      if (!parts) continue;
+      field.idle = [this, idle = std::move(field.idle)]() -> std::string {
+        if (separated_) return "--separated takes folders of stems as they are";
+        return idle ? idle() : "";
+      };
+    }
+    return fields;
   }
 
   std::string Examples() const override {

@@ -129,12 +129,21 @@ ExitCode Main(std::vector<std::string> words) {
   if (words.empty()) return Complain({ErrorCode::kInvalidArgument, "a command is missing; see 'timbre --help'."});
   const std::string name = words.front();
   words.erase(words.begin());
-  if (name == "help" && !words.empty()) return Main({words.front(), "--help"});
-  if (name == "--help" || name == "-h" || name == "help") {
+  const bool help = name == "--help" || name == "-h" || name == "help";
+  const bool version = name == "--version" || name == "version";
+  // "help COMMAND" takes one more word, these on their own none.
+  const size_t most = name == "help" ? 1 : 0;
+  if ((help || version) && words.size() > most) {
+    return Complain({ErrorCode::kInvalidArgument, "'" + words[most] + "' is one word too many; see 'timbre --help'."});
+  }
+  if (name == "help" && !words.empty() && words[0] != "help" && words[0] != "version" && words[0] != "--help") {
+    return Main({words.front(), "--help"});
+  }
+  if (help) {
     fmt::print("{}\n", Help());
     return kExitOk;
   }
-  if (name == "--version") {
+  if (version) {
     fmt::print("timbre {}\n", TIMBRE_VERSION);
     return kExitOk;
   }
@@ -143,6 +152,7 @@ ExitCode Main(std::vector<std::string> words) {
     if (name == row.name) return RunCommand(row, std::move(words));
     names.push_back(row.name);
   }
+  names.insert(names.end(), {"help", "version"});
   return Complain({ErrorCode::kInvalidArgument, "there is no command '" + name + "'." + SuggestionFor(name, names)});
 }
 

@@ -1,10 +1,14 @@
 #include "apps/cli/model_choice.h"
 
+#include <filesystem>
+
 #include "apps/cli/fetching.h"
 #include "models/loader.h"
 #include "tasks/chain.h"
 
 namespace timbre::cli {
+
+namespace fs = std::filesystem;
 
 FieldList ModelChoice::Fields(std::string config_name) {
   return {
@@ -24,7 +28,8 @@ FieldList ModelChoice::Fields(std::string config_name) {
       {.name = "from-model",
        .value = &from_model,
        .help = "the model that --from takes its stem from",
-       .placeholder = "NAME|PATH"},
+       .placeholder = "NAME|PATH",
+       .idle = [this] { return from.empty() ? "--from is not given" : ""; }},
       {.name = "wiener",
        .value = &wiener,
        .help = "exponent of larsnet's Wiener filter across the stems (default: none)",
@@ -35,6 +40,16 @@ FieldList ModelChoice::Fields(std::string config_name) {
 }
 
 Result<LoadedModel> ModelChoice::Load(Terminal& terminal) const {
+  // A checkpoint may need a configuration; what has a name, a folder of checkpoints and a bag of models never do.
+  std::error_code error;
+  const fs::path path(model);
+  const bool checkpoint = fs::exists(path, error) && !fs::is_directory(path, error) && path.extension() != ".yaml" &&
+                          path.extension() != ".yml";
+  const bool missing = path.has_parent_path() || path.has_extension();  // which loading says
+  if (!config.empty() && !checkpoint && (!missing || fs::exists(path, error))) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "the model '" + model + "' needs no configuration; leave '" + config + "' out.");
+  }
   TIMBRE_CHECK(FetchIfNamed(model, terminal));
   return LoadModel(model, config, wiener);
 }

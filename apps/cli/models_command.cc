@@ -61,6 +61,7 @@ Report ToJson(const ModelEntry& model, const FetchOptions& options) {
 class ModelsCommand final : public Command {
  public:
   FieldList Fields() override {
+    const auto unless_pulling = [this] { return action_ == "pull" ? "" : "'models " + action_ + "' fetches nothing"; };
     return {{.name = "action",
              .value = &action_,
              .help = "list (the default), pull, path, verify, remove or random",
@@ -73,12 +74,17 @@ class ModelsCommand final : public Command {
             {.name = "cache",
              .value = &cache_,
              .help = "the folder that holds models (TIMBRE_CACHE sets it too)",
-             .placeholder = "DIR"},
+             .placeholder = "DIR",
+             .idle = [this] { return action_ == "random" ? "'models random' writes the file that is named" : ""; }},
             {.name = "mirror",
              .value = &mirror_,
              .help = "fetch from URL/MODEL/FILE instead (TIMBRE_MODEL_MIRROR sets it too)",
-             .placeholder = "URL"},
-            {.name = "offline", .value = &offline_, .help = "say what to put where instead of fetching it"}};
+             .placeholder = "URL",
+             .idle = unless_pulling},
+            {.name = "offline",
+             .value = &offline_,
+             .help = "say what to put where instead of fetching it",
+             .idle = unless_pulling}};
   }
 
   std::string Examples() const override {

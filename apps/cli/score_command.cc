@@ -19,7 +19,10 @@ class ScoreCommand final : public Command {
              .value = &estimate_,
              .help = "the audio file that should be like it",
              .positional = true,
-             .required = true}};
+             .required = true},
+            {.name = "shorter",
+             .value = &shorter_,
+             .help = "of files that differ in length, compare as much as the shorter one holds"}};
   }
 
   std::string Examples() const override {
@@ -31,7 +34,7 @@ class ScoreCommand final : public Command {
   Status Run(Terminal& terminal, Report& report) override {
     report["reference"] = reference_;
     report["estimate"] = estimate_;
-    TIMBRE_TRY(const Score score, ScoreFiles(reference_, estimate_));
+    TIMBRE_TRY(const Score score, ScoreFiles(reference_, estimate_, shorter_));
     report["sample_rate"] = score.sample_rate;
     report["channels"] = score.channels;
     report["frames"] = score.frames;
@@ -60,6 +63,7 @@ class ScoreCommand final : public Command {
 
  private:
   std::string reference_, estimate_;
+  bool shorter_ = false;
 };
 
 }  // namespace

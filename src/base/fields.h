@@ -47,7 +47,12 @@ struct Field {
   double min = -std::numeric_limits<double>::infinity();
   double max = std::numeric_limits<double>::infinity();
   std::vector<std::string> choices = {};  // of texts, where only some are allowed
-  std::string implied = {};  // the value of an option that may be given without one; empty: a value is needed
+  // The value of an option that may be given without one; empty: a value is needed. On the command line such an option
+  // takes the next word only where that is a number, and what follows a '=' always.
+  std::string implied = {};
+  // Where other options may leave it without effect: says why it has none as they are now, else nothing. To give it all
+  // the same is an error.
+  std::function<std::string()> idle = {};
 };
 
 using FieldList = std::vector<Field>;

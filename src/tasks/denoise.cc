@@ -206,6 +206,7 @@ Result<DenoiseReport> DenoiserImpl::Denoise(const std::string& input, Observer& 
 }  // namespace
 
 FieldList DenoiseFields(DenoiseOptions& options) {
+  const auto without_thresholds = [&options] { return options.thresholds ? "" : "--thresholds is not given"; };
   FieldList fields = {
       {.name = "output",
        .value = &options.output_dir,
@@ -241,19 +242,27 @@ FieldList DenoiseFields(DenoiseOptions& options) {
        .help = "below it: silence",
        .placeholder = "DB",
        .min = -100,
-       .max = 100},
+       .max = 100,
+       .idle = without_thresholds},
       {.name = "threshold-max-erb",
        .value = &options.threshold_max_erb,
        .help = "above it: untouched",
        .placeholder = "DB",
        .min = -100,
-       .max = 100},
+       .max = 100,
+       .idle = without_thresholds},
       {.name = "threshold-max-df",
        .value = &options.threshold_max_df,
        .help = "above it: the first stage alone",
        .placeholder = "DB",
        .min = -100,
-       .max = 100},
+       .max = 100,
+       .idle =
+           [&options] {
+             return !options.thresholds   ? "--thresholds is not given"
+                    : options.deep_filter ? ""
+                                          : "--no-df leaves that stage out";
+           }},
       {.name = "stream", .value = &options.stream, .help = "hop by hop, as live; the same result, slower"},
   };
   Append(fields, FileFields(options.format, options.sample_format, options.clip, options.bitrate));

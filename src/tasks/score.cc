@@ -1,6 +1,9 @@
 #include "tasks/score.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
 #include <span>
 #include <utility>
 
@@ -12,6 +15,7 @@ namespace timbre {
 namespace {
 
 constexpr int64_t kMostFrames = 500'000'000;
+constexpr double kPadding = 0.25;  // seconds by which lengths may differ
 
 Result<std::vector<float>> Resampled(const AudioBuffer& audio, int rate) {
   TIMBRE_TRY(Resampler resampler, Resampler::Create(audio.sample_rate, rate, audio.channels));
@@ -63,7 +67,7 @@ void Keep(const Result<double>& value, const char* name, std::optional<double>& 
 
 }  // namespace
 
-Result<Score> ScoreSignals(const AudioBuffer& reference, const AudioBuffer& estimate) {
+Result<Score> ScoreSignals(const AudioBuffer& reference, const AudioBuffer& estimate, bool shorter) {
   if (reference.channels != estimate.channels) {
     return Fail(ErrorCode::kInvalidArgument, "the reference has " + std::to_string(reference.channels) +
                                                  " channels and the estimate has " + std::to_string(estimate.channels) +
@@ -79,6 +83,14 @@ Result<Score> ScoreSignals(const AudioBuffer& reference, const AudioBuffer& esti
   }
   const AudioBuffer& second = converted.channels > 0 ? converted : estimate;
   score.frames = std::min(reference.frames(), second.frames());
+  const double seconds = static_cast<double>(reference.frames()) / score.sample_rate,
+               others = static_cast<double>(second.frames()) / score.sample_rate;
+  if (std::abs(seconds - others) > kPadding && !shorter) {
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("the reference is {:.2f} s long and the estimate {:.2f} s, so they are not of the same "
+                            "recording; --shorter compares as much as the shorter one holds.",
+                            seconds, others));
+  }
   if (reference.frames() != second.frames()) {
     score.notes.push_back("The reference has " + std::to_string(reference.frames()) + " frames and the estimate has " +
                           std::to_string(second.frames()) + "; the first " + std::to_string(score.frames) +
@@ -87,6 +99,11 @@ Result<Score> ScoreSignals(const AudioBuffer& reference, const AudioBuffer& esti
   const size_t values = score.frames * score.channels;
   const std::span<const float> x(reference.samples.data(), values), y(second.samples.data(), values);
   TIMBRE_TRY(score.sdr, Sdr(x, y));  // what it refuses, nothing can be measured of
+  if (std::all_of(y.begin(), y.end(), [](float v) { return v == 0.0f; })) {
+    score.notes.emplace_back(
+        "The estimate is silent: its SDR is 0 dB by definition, and no other measure has a meaning.");
+    return score;
+  }
   const int64_t second_long = int64_t{score.sample_rate} * score.channels;
   Keep(MedianFrameSdr(x, y, second_long), "SDR in frames", score.median_frame_sdr, score.notes);
   Keep(SiSdr(x, y), "SI-SDR", score.si_sdr, score.notes);
@@ -107,10 +124,10 @@ Result<Score> ScoreSignals(const AudioBuffer& reference, const AudioBuffer& esti
   return score;
 }
 
-Result<Score> ScoreFiles(const std::string& reference, const std::string& estimate) {
+Result<Score> ScoreFiles(const std::string& reference, const std::string& estimate, bool shorter) {
   TIMBRE_TRY(const AudioBuffer first, ReadAudioFile(reference, kMostFrames));
   TIMBRE_TRY(const AudioBuffer second, ReadAudioFile(estimate, kMostFrames));
-  return ScoreSignals(first, second);
+  return ScoreSignals(first, second, shorter);
 }
 
 }  // namespace timbre

@@ -26,11 +26,13 @@ struct Score {
 };
 
 // Of two signals with the same number of channels. Another rate is resampled to the reference's, and the longer signal
-// is cut to the shorter one's length, both with a note. For STOI both are resampled to 10 kHz by soxr; another
+// is cut to the shorter one's length, both with a note. Codecs pad what they encode; lengths that differ by more than
+// a quarter of a second are of different recordings, and kInvalidArgument unless `shorter` says that the common part is
+// meant. For STOI both are resampled to 10 kHz by soxr; another
 // filter there, such as pystoi's own, was seen to move STOI by less than 0.00001.
-Result<Score> ScoreSignals(const AudioBuffer& reference, const AudioBuffer& estimate);
+Result<Score> ScoreSignals(const AudioBuffer& reference, const AudioBuffer& estimate, bool shorter = false);
 
 // Of two audio files, of at most 500 million frames each; they are held in memory.
-Result<Score> ScoreFiles(const std::string& reference, const std::string& estimate);
+Result<Score> ScoreFiles(const std::string& reference, const std::string& estimate, bool shorter = false);
 
 }  // namespace timbre

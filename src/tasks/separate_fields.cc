@@ -1,8 +1,16 @@
 #include "tasks/separate_fields.h"
 
+#include <algorithm>
+
 namespace timbre {
 
 FieldList FileFields(std::string& format, std::string& sample_format, std::string& clip, int& bitrate) {
+  const auto unless = [&format](std::vector<std::string> formats, const char* what) {
+    return [&format, formats = std::move(formats), what]() -> std::string {
+      if (std::find(formats.begin(), formats.end(), format) != formats.end()) return "";
+      return "files of --format " + format + " have no " + what;
+    };
+  };
   return {
       {.name = "format",
        .value = &format,
@@ -11,7 +19,8 @@ FieldList FileFields(std::string& format, std::string& sample_format, std::strin
       {.name = "sample-format",
        .value = &sample_format,
        .help = "where the format has a choice",
-       .choices = {"s16", "s24", "f32"}},
+       .choices = {"s16", "s24", "f32"},
+       .idle = unless({"wav", "flac"}, "choice of it")},
       {.name = "clip",
        .value = &clip,
        .help = "what is done to samples beyond full scale",
@@ -20,7 +29,8 @@ FieldList FileFields(std::string& format, std::string& sample_format, std::strin
        .value = &bitrate,
        .help = "kbit/s of mp3, ogg and opus (default: the format's)",
        .min = 8,
-       .max = 512},
+       .max = 512,
+       .idle = unless({"mp3", "ogg", "opus"}, "bitrate to choose")},
   };
 }
 
@@ -53,7 +63,10 @@ FieldList SeparateFields(SeparateOptions& options) {
        .help = "average over N random shifts in time",
        .min = 0,
        .max = 100},
-      {.name = "seed", .value = &options.seed, .help = "of the random shifts"},
+      {.name = "seed",
+       .value = &options.seed,
+       .help = "of the random shifts",
+       .idle = [&options] { return options.shifts > 0 ? "" : "nothing is shifted without --shifts"; }},
       {.name = "transition-power",
        .value = &options.transition_power,
        .help = "sharpness of the cross-fade between segments",

@@ -26,7 +26,10 @@ TEST(Cli, HelpAndVersionGoToStdout) {
                                                 {"--version"},
                                                 {"devices", "--help"},
                                                 {"devices", "-h"},
+                                                {"version"},
                                                 {"help"},
+                                                {"help", "help"},
+                                                {"help", "version"},
                                                 {"help", "devices"}}) {
     const Ran ran = RunTimbre(words);
     EXPECT_EQ(ran.code, 0);
@@ -61,6 +64,85 @@ TEST(Cli, WhatDoesNotExistSuggestsTheNearest) {
   ExpectOneSentence(RunTimbre({"devices", "--json"}), 2, "--json needs a value");
   ExpectOneSentence(RunTimbre({"devices", "--quiet=3"}), 2, "--quiet takes no value");
   ExpectOneSentence(RunTimbre({"bad\n\x1b[31mname"}), 2, "there is no command 'bad ?[31mname'");
+}
+
+TEST(Cli, HelpAndVersionTakeNothingInVain) {
+  EXPECT_EQ(RunTimbre({"version"}).out, RunTimbre({"--version"}).out);
+  ExpectOneSentence(RunTimbre({"help", "devcies"}), 2, "Did you mean 'devices'?");
+  ExpectOneSentence(RunTimbre({"help", "devices", "more"}), 2, "'more' is one word too many");
+  ExpectOneSentence(RunTimbre({"version", "more"}), 2, "'more' is one word too many");
+  ExpectOneSentence(RunTimbre({"verison"}), 2, "Did you mean 'version'?");
+}
+
+TEST(Cli, BehindTwoHyphensAreNoOptions) {
+  TempFolder folder;
+  WriteTestWav(folder / "-q", 0.1);
+  WriteTestWav(folder / "--", 0.1);
+  for (const char* file : {"-q", "--"}) {
+    const Ran ran = RunTimbre({"separate", "-m", "hpss", "-o", "out", "--", file}, folder.path());
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    EXPECT_TRUE(std::filesystem::exists(folder / "out/hpss" / file)) << file;
+  }
+  EXPECT_EQ(RunTimbre({"devices", "--"}).code, 0);
+  ExpectOneSentence(RunTimbre({"devices", "--", "--quiet"}), 2, "'--quiet' is one word too many");
+  ExpectOneSentence(RunTimbre({"score", "a.wav", "--", "b.wav", "c.wav"}), 2, "'c.wav' is one word too many");
+  ExpectOneSentence(RunTimbre({"score", "--", "-a.wav"}), 2, "ESTIMATE is missing");
+}
+
+TEST(Cli, AnOptionTakesNoNeighbourForItsValue) {
+  TempFolder folder;
+  WriteTestWav(folder / "a.wav", 0.1);
+  const auto separate = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"separate", "-m", "hpss"});
+    return RunTimbre(words, folder.path());
+  };
+  // An empty value is a value, and of a list none.
+  EXPECT_EQ(separate({"--stems=", "a.wav"}).code, 0);
+  EXPECT_EQ(FilesIn(folder / "separated/hpss/a").size(), 2u);
+  ExpectOneSentence(separate({"--shifts=", "a.wav"}), 2, "--shifts takes a whole number");
+  ExpectOneSentence(separate({"--stems", "--quiet", "a.wav"}), 2, "--stems needs a value");
+  ExpectOneSentence(separate({"a.wav", "-o", "--", "b.wav"}), 2, "-o needs a value");
+  ExpectOneSentence(separate({"--recursive=", "a.wav"}), 2, "--recursive takes no value");
+  // An option that may stand alone takes a number that follows, and checks it, and nothing else.
+  const auto denoise = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"denoise", "-m", "no-such-model"});
+    return RunTimbre(words, folder.path());
+  };
+  ExpectOneSentence(denoise({"--post-filter", "5", "a.wav"}), 2, "--post-filter takes a number from 0 to 1, not '5'");
+  ExpectOneSentence(denoise({"--post-filter=", "a.wav"}), 2, "--post-filter takes a number from 0 to 1, not ''");
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"--post-filter", "a.wav"},
+                                                {"--post-filter", "0.05", "a.wav"},
+                                                {"a.wav", "--post-filter"},
+                                                {"--post-filter=0.05", "a.wav"}}) {
+    EXPECT_NE(denoise(words).err.find("no-such-model"), std::string::npos) << words[0];
+  }
+}
+
+TEST(Cli, AnOptionWithoutEffectIsAnError) {
+  TempFolder folder;
+  WriteTestWav(folder / "a.wav", 0.1);
+  std::filesystem::create_directory(folder / "stems");
+  struct Case {
+    std::vector<std::string> words;
+    std::string part;
+  };
+  for (const Case& c : std::vector<Case>{
+           {{"separate", "a.wav", "-m", "hpss", "--config", "nofile.yaml"}, "needs no configuration"},
+           {{"separate", "a.wav", "-m", "hpss", "--seed", "3"}, "--seed has no effect"},
+           {{"separate", "a.wav", "-m", "hpss", "--from-model", "hpss"}, "--from-model has no effect"},
+           {{"separate", "a.wav", "-m", "hpss", "--bitrate", "128"}, "--bitrate has no effect"},
+           {{"separate", "a.wav", "-m", "hpss", "--format", "mp3", "--sample-format", "s24"}, "--sample-format has no"},
+           {{"denoise", "a.wav", "--threshold-min", "-5"}, "--thresholds is not given"},
+           {{"denoise", "a.wav", "--thresholds", "--no-df", "--threshold-max-df", "5"}, "--no-df leaves"},
+           {{"denoise", "--live", "--format", "flac"}, "--format has no effect"},
+           {{"drums", "a.wav", "--learned", "b.yaml"}, "--learn is not given"},
+           {{"drums", "stems", "--separated", "-m", "larsnet"}, "--model has no effect"},
+           {{"drums", "stems", "--separated", "--keep-stems"}, "--keep-stems has no effect"},
+           {{"models", "list", "--offline"}, "fetches nothing"},
+           {{"bench", "gtcrn", "--only", "x"}, "--only has no effect"},
+           {{"bench", "kernels", "--batch", "2"}, "--batch has no effect"}}) {
+    ExpectOneSentence(RunTimbre(c.words, folder.path()), 2, c.part);
+  }
 }
 
 TEST(Cli, DevicesAreReportedAsJson) {

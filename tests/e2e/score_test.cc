@@ -70,8 +70,11 @@ std::vector<float> StereoSignal() {
   return signal;
 }
 
-Json ScoreOf(const std::filesystem::path& reference, const std::filesystem::path& estimate) {
-  const Ran ran = RunTimbre({"score", reference.string(), estimate.string(), "--json", "-"});
+Json ScoreOf(const std::filesystem::path& reference, const std::filesystem::path& estimate,
+             const std::vector<std::string>& options = {}) {
+  std::vector<std::string> words{"score", reference.string(), estimate.string(), "--json", "-"};
+  words.insert(words.end(), options.begin(), options.end());
+  const Ran ran = RunTimbre(words);
   EXPECT_EQ(ran.code, 0) << ran.err;
   return ran.code == 0 ? Json::parse(ran.out) : Json();
 }
@@ -137,7 +140,9 @@ TEST(ScoreCli, SaysWhatItHadToDoToCompare) {
   WriteTestWav(folder / "longer.wav", 2.5, 44100);
   WriteTestWav(folder / "other.wav", 2.0, 48000);
   WriteTestWav(folder / "short.wav", 0.3, 44100);
-  const Json longer = ScoreOf(folder / "reference.wav", folder / "longer.wav");
+  WriteTestWav(folder / "padded.wav", 2.05, 44100);  // as a codec leaves it
+  EXPECT_EQ(ScoreOf(folder / "reference.wav", folder / "padded.wav")["frames"], 88200);
+  const Json longer = ScoreOf(folder / "reference.wav", folder / "longer.wav", {"--shorter"});
   EXPECT_EQ(longer["frames"], 88200);
   EXPECT_NE(longer["notes"].dump().find("the first 88200"), std::string::npos) << longer["notes"];
   const Json other = ScoreOf(folder / "reference.wav", folder / "other.wav");
@@ -147,6 +152,18 @@ TEST(ScoreCli, SaysWhatItHadToDoToCompare) {
   EXPECT_EQ(brief["metrics"]["sdr_db"], 200.0);
   EXPECT_TRUE(brief["metrics"]["stoi"].is_null());
   EXPECT_NE(brief["notes"].dump().find("STOI is absent"), std::string::npos) << brief["notes"];
+}
+
+TEST(ScoreCli, ASilentEstimateHasNoMeasureButTheEnergyRatio) {
+  const TempFolder folder;
+  WriteFloatWav(folder / "tone.wav", StereoSignal(), 44100, 2);
+  WriteFloatWav(folder / "silence.wav", std::vector<float>(StereoSignal().size()), 44100, 2);
+  const Json report = ScoreOf(folder / "tone.wav", folder / "silence.wav");
+  EXPECT_EQ(report["metrics"]["sdr_db"], 0.0);
+  for (const char* key : {"si_sdr_db", "median_frame_sdr_db", "segmental_snr_db", "stoi", "estoi"}) {
+    EXPECT_TRUE(report["metrics"][key].is_null()) << key;
+  }
+  EXPECT_NE(report["notes"].dump().find("The estimate is silent"), std::string::npos) << report["notes"];
 }
 
 TEST(ScoreCli, RefusesWhatCannotBeCompared) {
@@ -163,6 +180,10 @@ TEST(ScoreCli, RefusesWhatCannotBeCompared) {
   };
   refused(mono, (folder / "stereo.wav").string(), "1 channels and the estimate has 2");
   refused((folder / "silence.wav").string(), mono, "the reference is silent");
+  // A file that was cut short is no perfect estimate, on either side.
+  WriteFloatWav(folder / "cut.wav", std::vector<float>(240, 0.1f), 8000, 1);
+  refused(mono, (folder / "cut.wav").string(), "the reference is 1.00 s long and the estimate 0.03 s");
+  refused((folder / "cut.wav").string(), mono, "the reference is 0.03 s long and the estimate 1.00 s");
   refused(mono, (folder / "missing.wav").string(), "missing.wav");
   refused((folder / "text.wav").string(), mono, "text.wav");
   EXPECT_EQ(RunTimbre({"score", mono}).code, 2);
