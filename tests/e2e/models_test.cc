@@ -145,9 +145,9 @@ TEST_F(ModelsCli, RandomOnesAreModelsLikeOthers) {
     EXPECT_EQ(cleaned.code, 0) << cleaned.err;
     EXPECT_NE(with("separate", "speech.safetensors").err.find("timbre denoise"), std::string::npos);
   }
-  EXPECT_EQ(Models({"random", "htdemucs-small"}).code, 2);
-  EXPECT_EQ(Models({"random", "htdemucs-small", "small.th"}).code, 2);
-  EXPECT_NE(Models({"random", "htdemuks", "x.safetensors"}).err.find("htdemucs"), std::string::npos);
+  EXPECT_EQ(RunTimbre({"models", "random", "htdemucs-small"}).code, 2);
+  EXPECT_EQ(RunTimbre({"models", "random", "htdemucs-small", "small.th"}).code, 2);
+  EXPECT_NE(RunTimbre({"models", "random", "htdemuks", "x.safetensors"}).err.find("htdemucs"), std::string::npos);
 }
 
 }  // namespace
