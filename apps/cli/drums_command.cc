@@ -11,6 +11,7 @@
 #include "apps/cli/model_choice.h"
 #include "apps/cli/runtime_options.h"
 #include "base/atomic_file.h"
+#include "models/catalogue.h"
 #include "tasks/drum_files.h"
 #include "tasks/drums_midi.h"
 #include "tasks/drums_plot.h"
@@ -185,6 +186,17 @@ class DrumsCommand final : public Command {
 
   Result<Parting> MakeParting(const DrumsConfig& config, ThreadPool& pool, Stats& stats, Terminal& terminal,
                               Report& report) const {
+    const auto no_drums = [&] {
+      return Fail(ErrorCode::kInvalidArgument,
+                  "The model '" + choice_.model + "' gives no part of a drum kit; take mdx23c-drumsep or larsnet.");
+    };
+    const auto is_drum = [&](std::string_view stem) { return config.Find(stem) != nullptr; };
+    // What the catalogue knows of a model is known before it is fetched.
+    std::error_code ignored;
+    if (const auto entry = FindModel(choice_.model); entry && !fs::exists(choice_.model, ignored)) {
+      const auto& stems = (*entry)->stems;
+      if (std::none_of(stems.begin(), stems.end(), is_drum)) return no_drums();
+    }
     TIMBRE_TRY(LoadedModel model, choice_.Load(terminal));
     // Float files that are read again at once: nothing is rescaled.
     SeparateOptions options;
@@ -192,12 +204,9 @@ class DrumsCommand final : public Command {
     options.clip = "none";
     options.session = runtime_.Session();
     for (const std::string& stem : model.info().stems) {
-      if (config.Find(stem) != nullptr) options.stems.push_back(stem);
+      if (is_drum(stem)) options.stems.push_back(stem);
     }
-    if (options.stems.empty()) {
-      return Fail(ErrorCode::kInvalidArgument,
-                  "The model '" + choice_.model + "' gives no part of a drum kit; take mdx23c-drumsep or larsnet.");
-    }
+    if (options.stems.empty()) return no_drums();
     std::error_code error;
     fs::create_directories(output_dir_, error);
     if (error) return Fail(ErrorCode::kIo, "'" + output_dir_ + "' cannot be made: " + error.message() + ".");

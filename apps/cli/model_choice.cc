@@ -50,6 +50,7 @@ Result<LoadedModel> ModelChoice::Load(Terminal& terminal) const {
     return Fail(ErrorCode::kInvalidArgument,
                 "the model '" + model + "' needs no configuration; leave '" + config + "' out.");
   }
+  TIMBRE_CHECK(CheckSeparationModelName(model));
   TIMBRE_CHECK(FetchIfNamed(model, terminal));
   return LoadModel(model, config, wiener);
 }
@@ -58,6 +59,7 @@ Result<std::unique_ptr<Separator>> ModelChoice::MakeSeparator(LoadedModel loaded
                                                               ThreadPool& pool, Stats& stats,
                                                               Terminal& terminal) const {
   if (from.empty()) return Separator::Create(std::move(loaded), options, pool, stats);
+  TIMBRE_CHECK(CheckSeparationModelName(from_model));
   TIMBRE_CHECK(FetchIfNamed(from_model, terminal));
   TIMBRE_TRY(LoadedModel first, LoadModel(from_model));
   return CreateChain(std::move(first), from, std::move(loaded), options, pool, stats);

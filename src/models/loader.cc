@@ -261,11 +261,14 @@ Result<LoadedModel> LoadPath(const fs::path& path, const std::string& config, do
   return Single(std::move(model));
 }
 
+Status CheckSeparates(const ModelEntry& entry) {
+  if (entry.task == ModelTask::kSeparate) return {};
+  return Fail(ErrorCode::kInvalidArgument, "'" + std::string(entry.name) + "' does not separate; use timbre " +
+                                               std::string(ModelTaskName(entry.task)));
+}
+
 Result<LoadedModel> LoadEntry(const ModelEntry& entry, double wiener) {
-  if (entry.task != ModelTask::kSeparate) {
-    return Fail(ErrorCode::kInvalidArgument, "'" + std::string(entry.name) + "' does not separate; use timbre " +
-                                                 std::string(ModelTaskName(entry.task)));
-  }
+  TIMBRE_CHECK(CheckSeparates(entry));
   if (entry.architecture == "hpss") return Single(MakeHpss());
   TIMBRE_TRY(const std::string cache, CacheDir());
   TIMBRE_TRY(const std::vector<fs::path> files, InstalledModelFiles(cache, entry));
@@ -307,7 +310,19 @@ Result<LoadedModel> CheckWiener(LoadedModel model, double wiener) {
 
 }  // namespace
 
+Status CheckSeparationModelName(const std::string& name) {
+  std::error_code error;
+  const fs::path path(name);
+  if (fs::exists(path, error)) return {};
+  if (name.find('/') != std::string::npos || path.has_extension()) {
+    return Fail(ErrorCode::kNotFound, "there is no model file '" + Printable(name) + "'");
+  }
+  TIMBRE_TRY(const ModelEntry* entry, FindModel(name));
+  return CheckSeparates(*entry);
+}
+
 Result<LoadedModel> LoadModel(const std::string& name, const std::string& config, double wiener) {
+  TIMBRE_CHECK(CheckSeparationModelName(name));
   std::error_code error;
   const fs::path path(name);
   if (fs::exists(path, error)) {
@@ -315,9 +330,6 @@ Result<LoadedModel> LoadModel(const std::string& name, const std::string& config
     loaded.name = path.stem().string();
     loaded.path = name;
     return CheckWiener(std::move(loaded), wiener);
-  }
-  if (name.find('/') != std::string::npos || path.has_extension()) {
-    return Fail(ErrorCode::kNotFound, "there is no model file '" + Printable(name) + "'");
   }
   TIMBRE_TRY(const ModelEntry* entry, FindModel(name));
   TIMBRE_TRY(LoadedModel loaded, LoadEntry(*entry, wiener));

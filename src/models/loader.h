@@ -20,4 +20,8 @@ namespace timbre {
 // is. They begin with the path.
 Result<LoadedModel> LoadModel(const std::string& name, const std::string& config = "", double wiener = 0);
 
+// Whether `name` is a file, a folder, or a model of the catalogue that separates. Reads nothing, so that it can be
+// asked before a model is fetched. The error is the one that LoadModel would give.
+Status CheckSeparationModelName(const std::string& name);
+
 }  // namespace timbre

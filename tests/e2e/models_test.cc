@@ -150,5 +150,28 @@ TEST_F(ModelsCli, RandomOnesAreModelsLikeOthers) {
   EXPECT_NE(RunTimbre({"models", "random", "htdemuks", "x.safetensors"}).err.find("htdemucs"), std::string::npos);
 }
 
+// A model of the wrong kind is noticed before anybody is told where to get it.
+TEST_F(ModelsCli, TheWrongKindOfModelIsNoticedBeforeItIsFetched) {
+  const TempFolder folder;
+  WriteTestWav(folder / "song.wav", 0.2);
+  const auto expect = [&](std::vector<std::string> words, const std::string& part) {
+    words.push_back("song.wav");
+    const Ran ran = RunTimbre(words, folder.path());
+    EXPECT_EQ(ran.code, 2) << ran.err;
+    EXPECT_NE(ran.err.find(part), std::string::npos) << ran.err;
+    EXPECT_EQ(ran.err.find("MB"), std::string::npos) << ran.err;
+    EXPECT_EQ(ran.err.find("http"), std::string::npos) << ran.err;
+  };
+  setenv("TIMBRE_OFFLINE", "1", 1);
+  setenv("TIMBRE_CACHE", cache_.path().c_str(), 1);
+  expect({"separate", "-m", "deepfilternet3"}, "does not separate; use timbre denoise");
+  expect({"separate", "-m", "hpss", "--from", "drums", "--from-model", "gtcrn-dns3"}, "does not separate");
+  expect({"drums", "-m", "htdemucs"}, "no part of a drum kit");
+  expect({"drums", "-m", "deepfilternet3"}, "no part of a drum kit");
+  expect({"denoise", "-m", "htdemucs"}, "does not clean speech");
+  unsetenv("TIMBRE_OFFLINE");
+  unsetenv("TIMBRE_CACHE");
+}
+
 }  // namespace
 }  // namespace timbre::testing
