@@ -22,9 +22,7 @@ struct Deviation {
 
 // Compares float32 outputs with the oracle's under the node's tolerance (see OpRow; a fused node's is the sum of its
 // parts'). With kF16, products may have been made of halves: the tolerance of those follows from the roundings of a
-// half, and, in attention, from the size of the scores, for which `in` must hold the node's inputs. With those, a
-// result that seems wrong is judged by the norm of what a rounding of the inputs alone would do to it: music may cancel
-// out in a sum (a norm over a large mean), and no kernel is nearer than its inputs allow.
+// half, and, in attention, from the size of the scores, for which `in` must hold the node's inputs.
 Deviation Compare(const Graph& graph, const Node& node, std::span<const float* const> out,
                   std::span<const Tensor64> expected, Precision precision = Precision::kF32,
                   std::span<const float* const> in = {});

@@ -175,8 +175,9 @@ void NormaliseT(const float* x, int64_t ld, int64_t rows, int64_t width, const f
   }
 }
 
-// The same with one mean and one deviation for all: y[r][j] = (x[r][j] - mean) * rstd * gamma[j] + beta[j].
-void NormaliseRunT(const float* x, int64_t rows, int64_t width, float mean, float rstd, const float* gamma,
+// The same with one mean and one deviation for all: y[r][j] = (x[r][j] - mean - rest) * rstd * gamma[j] + beta[j],
+// where `rest` is what a float32 mean leaves of the exact one.
+void NormaliseRunT(const float* x, int64_t rows, int64_t width, float mean, float rest, float rstd, const float* gamma,
                    const float* beta, float* y) {
   const Tag d;
   if (const int64_t together = RowsTogether(width, rows, width); together > 1) {
@@ -184,21 +185,22 @@ void NormaliseRunT(const float* x, int64_t rows, int64_t width, float mean, floa
     float wide_gamma[kNarrow * kLanes], wide_beta[kNarrow * kLanes];
     Repeat(gamma, width, together, wide_gamma);
     Repeat(beta, width, together, wide_beta);
-    NormaliseRunT(x, whole, wide, mean, rstd, wide_gamma, wide_beta, y);
+    NormaliseRunT(x, whole, wide, mean, rest, rstd, wide_gamma, wide_beta, y);
     x += whole * wide;
     y += whole * wide;
     rows -= whole * together;
   }
-  const Vec m = Const(mean), s = Const(rstd);
+  const Vec m = Const(mean), s = Const(rstd), low = Const(rest);
   int64_t j = 0;
   for (; j + kLanes <= width; j += kLanes) {
-    const Vec a = hn::Mul(hn::LoadU(d, gamma + j), s), b = hn::LoadU(d, beta + j);
+    const Vec a = hn::Mul(hn::LoadU(d, gamma + j), s), b = hn::NegMulAdd(a, low, hn::LoadU(d, beta + j));
     for (int64_t r = 0; r < rows; ++r) {
       hn::StoreU(hn::MulAdd(hn::Sub(hn::LoadU(d, x + r * width + j), m), a, b), d, y + r * width + j);
     }
   }
   for (; j < width; ++j) {
-    for (int64_t r = 0; r < rows; ++r) y[r * width + j] = (x[r * width + j] - mean) * rstd * gamma[j] + beta[j];
+    const float a = rstd * gamma[j], b = beta[j] - a * rest;
+    for (int64_t r = 0; r < rows; ++r) y[r * width + j] = (x[r * width + j] - mean) * a + b;
   }
 }
 
@@ -328,17 +330,29 @@ struct NormTask {
     for (int64_t j = 0; j < columns; ++j) centre[j] = attrs.subtract_mean ? first_row[j / group() * group()] : 0.0f;
   }
 
-  // One set's sums about its centre become its columns' mean, scale and shift.
+  double count() const { return static_cast<double>(s.reduced * group()); }  // of values in a set
+  // Whether float32 squares about the centre lose more of the variance than they may: the value that a set begins with
+  // may lie far from all others.
+  bool PoorlyCentred(double sum, double squares) const {
+    return attrs.subtract_mean && squares > 4 * (squares - sum * sum / count());
+  }
+
+  // One set's sums about its centre become its columns' mean, scale and shift. What a float32 mean leaves of the exact
+  // one goes into the shift: where the mean is many times the deviation, it is more than the result's own rounding.
   void Settle(double sum, double squares, int64_t first, float* mean, float* scale, float* shift) const {
-    const double count = static_cast<double>(s.reduced * group());
-    const double offset = attrs.subtract_mean ? sum / count : 0.0;
-    const float rstd = Rstd(squares - sum * offset, count, attrs.eps);
+    const double offset = attrs.subtract_mean ? sum / count() : 0.0;
+    const float rstd = Rstd(squares - sum * offset, count(), attrs.eps);
     for (int64_t j = first; j < first + group(); ++j) {
-      mean[j] = static_cast<float>(mean[j] + offset);
+      const double exact = mean[j] + offset;
+      mean[j] = static_cast<float>(exact);
       scale[j] = gamma[j % s.channels] * rstd;
-      shift[j] = beta[j % s.channels];
+      shift[j] = static_cast<float>(beta[j % s.channels] - (exact - mean[j]) * scale[j]);
     }
   }
+};
+
+struct RunStatistics {
+  float mean, rest, rstd;  // `rest`: what a float32 mean leaves of the exact one
 };
 
 void NormRuns(const NormTask& t) {
@@ -351,26 +365,30 @@ void NormRuns(const NormTask& t) {
         float* tile = t.m.tiles + worker * t.s.tile_rows() * channels;
         for (int64_t n = begin; n < end; ++n) {
           const float* x = t.x() + n * t.s.reduced * channels;
-          const auto statistics = [&](const float* run, float* mean, float* rstd) {
-            *mean =
-                t.attrs.subtract_mean ? static_cast<float>(sum(run, length, 0.0f) / static_cast<double>(length)) : 0.0f;
-            *rstd = Rstd(squares(run, length, *mean), static_cast<double>(length), t.attrs.eps);
+          // Sums are taken about a value of the run: float32 sums of values far from it would lose what matters.
+          const auto statistics = [&](const float* run) {
+            const float centre = t.attrs.subtract_mean ? run[0] : 0.0f;
+            const double count = static_cast<double>(length);
+            const double exact = t.attrs.subtract_mean ? centre + sum(run, length, centre) / count : 0.0;
+            const float mean = static_cast<float>(exact);
+            const double rest = exact - mean;
+            const float rstd = Rstd(squares(run, length, mean) - count * rest * rest, count, t.attrs.eps);
+            return RunStatistics{mean, static_cast<float>(rest), rstd};
           };
-          float mean, rstd;
           if (t.s.groups > 1) {
             for (int64_t c = 0; c < channels; c += group) {
-              statistics(x + c, &mean, &rstd);
-              normalise(x + c, 1, group, mean, rstd, t.gamma + c, t.beta + c, tile + c);
+              const auto [mean, rest, rstd] = statistics(x + c);
+              normalise(x + c, 1, group, mean, rest, rstd, t.gamma + c, t.beta + c, tile + c);
             }
             t.Store(tile, n, 1);
             continue;
           }
-          statistics(x, &mean, &rstd);
+          const auto [mean, rest, rstd] = statistics(x);
           for (int64_t r = 0; r < t.s.reduced; r += t.s.tile_rows()) {
             const int64_t rows = std::min(t.s.tile_rows(), t.s.reduced - r);
             // Without an epilogue the result can go where it belongs.
             float* to = t.epilogue.count == 0 ? t.call.out[0] + (n * t.s.reduced + r) * channels : tile;
-            normalise(x + r * channels, rows, channels, mean, rstd, t.gamma, t.beta, to);
+            normalise(x + r * channels, rows, channels, mean, rest, rstd, t.gamma, t.beta, to);
             if (to == tile) t.Store(tile, n * t.s.reduced + r, rows);
           }
         }
@@ -393,14 +411,20 @@ void NormStrips(const NormTask& t) {
     // Rows are often a multiple of 4 KiB apart and would evict each other from where they lie.
     float* strip = t.m.tiles + worker * t.s.tile_rows() * t.s.columns();
     for (int64_t r = 0; r < t.s.reduced; ++r) std::memcpy(strip + r * columns, x + r * width, columns * sizeof(float));
-    std::fill_n(sums, 2 * columns, 0.0);
     t.Centre(strip, columns, mean);
-    column_sums(strip, columns, t.s.reduced, columns, mean, sums, squares);
-    for (int64_t j = 0; j < columns; j += group) {
-      double a = 0, b = 0;
-      for (int64_t i = j; i < j + group; ++i) a += sums[i], b += squares[i];
-      t.Settle(a, b, j, mean, scale, shift);
+    for (bool again = false;; again = true) {
+      std::fill_n(sums, 2 * columns, 0.0);
+      column_sums(strip, columns, t.s.reduced, columns, mean, sums, squares);
+      bool poor = false;
+      for (int64_t j = 0; j < columns; j += group) {
+        for (int64_t i = j + 1; i < j + group; ++i) sums[j] += sums[i], squares[j] += squares[i];
+        poor |= t.PoorlyCentred(sums[j], squares[j]);
+      }
+      if (!poor || again) break;
+      // What lies in the cache is summed up once more, about means that are nearly right.
+      for (int64_t j = 0; j < columns; ++j) mean[j] += static_cast<float>(sums[j / group * group] / t.count());
     }
+    for (int64_t j = 0; j < columns; j += group) t.Settle(sums[j], squares[j], j, mean, scale, shift);
     const int64_t step = std::max<int64_t>(1, kTileFloats / columns);
     for (int64_t r = 0; r < t.s.reduced; r += step) {
       const int64_t rows = std::min(step, t.s.reduced - r);
@@ -582,7 +606,7 @@ Status ReduceRun(const CpuCall& call) {
 }
 
 const KernelRow kRows[] = {
-    {Op::kNorm, DeviceKind::kCpu, Tier::kFast, "norm_vector", 3, NormSupports, NormRun, NormScratch},
+    {Op::kNorm, DeviceKind::kCpu, Tier::kFast, "norm_vector", 4, NormSupports, NormRun, NormScratch},
     {Op::kReduce, DeviceKind::kCpu, Tier::kFast, "reduce_vector", 1, ReduceSupports, ReduceRun, ReduceScratch},
 };
 
