@@ -64,10 +64,10 @@ TEST(AtomicFile, AppearsWhenComplete) {
   const std::string path = (folder / "out.wav").string();
   auto file = AtomicFile::Create(path);
   ASSERT_TRUE(file);
-  EXPECT_TRUE(file->temporary_path().ends_with(".wav"));
   ASSERT_TRUE(file->Write("ab"));
   ASSERT_TRUE(file->Write("cd"));
   EXPECT_FALSE(std::filesystem::exists(path));
+  EXPECT_EQ(ReadAll(file->temporary_path()), "abcd");
   ASSERT_TRUE(file->Commit(true));
   EXPECT_EQ(ReadAll(path), "abcd");
   EXPECT_EQ(FilesIn(folder.path()).size(), 1u);

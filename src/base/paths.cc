@@ -16,6 +16,11 @@ Result<std::string> CacheDir() {
   return Fail(ErrorCode::kNotFound, "there is no place for downloads: set TIMBRE_CACHE to a folder.");
 }
 
+std::string FolderOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "" : path.substr(0, slash + 1);
+}
+
 Status MakeFolders(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);

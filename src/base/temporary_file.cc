@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "base/file_faults.h"
+#include "base/undo_journal.h"
 
 namespace timbre {
 namespace {
@@ -35,6 +37,9 @@ int OpenNameless(const std::string& folder, mode_t mode) {
   return open(Here(folder).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
 }
 
+// Whether the file system has no nameless files; old kernels take the flag for another.
+bool NamelessUnknown(int error) { return error == EOPNOTSUPP || error == EISDIR || error == EINVAL; }
+
 bool LinkOpenFile(int fd, const std::string& name) {
   if (FileStepFails(FileStep::kLink, name)) return false;
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
@@ -51,21 +56,13 @@ bool CanLinkNameless(const std::string& folder) {
   std::lock_guard lock(mutex);
   if (const auto found = known.find(info.st_dev); found != known.end()) return found->second;
   const int fd = open(Here(folder).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-  if (fd < 0 && errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT && errno != EINVAL) return false;
+  if (fd < 0 && !NamelessUnknown(errno)) return true;  // the next attempt fails likewise, and says why
   const std::string name = HiddenName(folder, "");
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
-  const bool can = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
-                   linkat(AT_FDCWD, path.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+  const bool can = fd >= 0 && linkat(AT_FDCWD, path.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
   if (can) unlink(name.c_str());
   if (fd >= 0) close(fd);
   return known[info.st_dev] = can;
-}
-
-// Whether `path` still is what is open as `fd`: another process may have taken it for a leftover before it was locked.
-bool IsStill(const std::string& path, int fd) {
-  struct stat named = {}, opened = {};
-  return lstat(path.c_str(), &named) == 0 && fstat(fd, &opened) == 0 && named.st_ino == opened.st_ino &&
-         named.st_dev == opened.st_dev;
 }
 
 }  // namespace
@@ -75,6 +72,12 @@ std::string HiddenName(const std::string& folder, std::string_view ending) {
   std::string name = folder.empty() || folder.back() == '/' ? folder : folder + "/";
   name.append(kPrefix).append(std::to_string(getpid())).append("-").append(std::to_string(counter++)).append(ending);
   return name;
+}
+
+bool IsStill(const std::string& path, int fd) {
+  struct stat named = {}, opened = {};
+  return lstat(path.c_str(), &named) == 0 && fstat(fd, &opened) == 0 && named.st_ino == opened.st_ino &&
+         named.st_dev == opened.st_dev;
 }
 
 bool IsHiddenName(std::string_view name) {
@@ -95,6 +98,7 @@ Result<TemporaryFile> TemporaryFile::Nameless(const std::string& folder) {
   file.folder_ = folder;
   file.fd_ = OpenNameless(folder, 0600);
   if (file.fd_ >= 0) return file;
+  if (!NamelessUnknown(errno)) return tl::unexpected<Error>(NotCreated(folder).error());
   TIMBRE_TRY(file, Nameable(folder));
   unlink(file.name_.c_str());
   file.Renamed();
@@ -110,6 +114,7 @@ Result<TemporaryFile> TemporaryFile::Nameable(const std::string& folder) {
       flock(file.fd_, LOCK_EX | LOCK_NB);  // for when it has a name
       return file;
     }
+    if (!NamelessUnknown(errno)) return tl::unexpected<Error>(NotCreated(folder).error());
   }
   // A name left over by a killed process with the same number is skipped, never opened.
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
@@ -135,6 +140,15 @@ TemporaryFile& TemporaryFile::operator=(TemporaryFile&& other) noexcept {
   fd_ = std::exchange(other.fd_, -1);
   remove_ = std::move(other.remove_);
   return *this;
+}
+
+Result<TemporaryFile> TemporaryFile::Adopt(const std::string& path) {
+  TemporaryFile file;
+  file.fd_ = FileStepFails(FileStep::kCreate, path) ? -1 : open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (file.fd_ < 0) return Fail(ErrorCode::kIo, "'" + path + "' could not be opened: " + std::strerror(errno) + ".");
+  file.name_ = path;
+  file.remove_ = NameToRemove(path);
+  return file;
 }
 
 Result<std::string> TemporaryFile::Name() {
@@ -188,6 +202,7 @@ Result<TemporaryFolder> TemporaryFolder::Create(const std::string& beside) {
 TemporaryFolder& TemporaryFolder::operator=(TemporaryFolder&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(fd_, other.fd_);
+  std::swap(files_, other.files_);
   remove_ = std::move(other.remove_);
   return *this;
 }
@@ -213,7 +228,10 @@ void RemoveLeftovers(const std::string& folder) {
   for (fs::directory_iterator entry(whole, error), end; !error && entry != end; entry.increment(error)) {
     if (IsHiddenName(entry->path().filename().string())) found.push_back(entry->path());
   }
+  // Journals first: they know what the others are.
+  std::stable_partition(found.begin(), found.end(), [](const fs::path& path) { return path.extension() == ".undo"; });
   for (const fs::path& path : found) {
+    if (path.extension() == ".old" && !IsOldFileOfNoJournal(path.string())) continue;
     const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) continue;
     struct stat info = {};
@@ -221,6 +239,8 @@ void RemoveLeftovers(const std::string& folder) {
                       IsStill(path.string(), fd);
     if (ours && S_ISDIR(info.st_mode)) {
       fs::remove_all(path, error);
+    } else if (ours && S_ISREG(info.st_mode) && path.extension() == ".undo") {
+      UndoLeftover(path.string(), fd);
     } else if (ours && S_ISREG(info.st_mode)) {
       unlink(path.c_str());
     }

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/last_words.h"
 #include "base/result.h"
@@ -22,13 +23,15 @@ class TemporaryFile {
   static Result<TemporaryFile> Nameless(const std::string& folder);
   // For an output, which Name() can name: with the permissions that a new file of the user's has.
   static Result<TemporaryFile> Nameable(const std::string& folder);
+  // A file of a TemporaryFolder, for a life beyond it.
+  static Result<TemporaryFile> Adopt(const std::string& path);
   TemporaryFile(TemporaryFile&& other) noexcept { *this = std::move(other); }
   TemporaryFile& operator=(TemporaryFile&& other) noexcept;
   ~TemporaryFile() { Discard(); }
 
   int fd() const { return fd_; }
   // For what opens files itself, in this process: good as long as the file is open.
-  std::string path() const { return "/proc/self/fd/" + std::to_string(fd_); }
+  std::string path() const { return name_.empty() ? "/proc/self/fd/" + std::to_string(fd_) : name_; }
 
   // Gives the file a hidden name in its folder, from which it can be renamed, and returns it.
   Result<std::string> Name();
@@ -52,10 +55,13 @@ class TemporaryFolder {
   TemporaryFolder& operator=(TemporaryFolder&& other) noexcept;
   ~TemporaryFolder();
   const std::string& path() const { return path_; }
+  // Says that `path`, a file in it, is there or will be: what EndBySignal removes it by.
+  void Holds(const std::string& path) { files_.emplace_back(path); }
 
  private:
   TemporaryFolder() = default;
   std::string path_;
+  std::vector<NameToRemove> files_;
   int fd_ = -1;  // holds the lock
   NameToRemove remove_;
 };
@@ -64,9 +70,13 @@ class TemporaryFolder {
 std::string HiddenName(const std::string& folder, std::string_view ending);
 // Whether a name, without its folder, has that form.
 bool IsHiddenName(std::string_view name);
+// Whether `path` still is the file that is open as `fd`: another process may have taken it for a leftover before it was
+// locked.
+bool IsStill(const std::string& path, int fd);
 
-// Takes away what processes that are no more have left in `folder`. Never touches what is another user's or a living
-// process's. Once a folder and process: later calls do nothing.
+// Takes away what processes that are no more have left in `folder`, and puts back what they had put aside
+// (base/undo_journal.h). Never touches what is another user's or a living process's. Once a folder and process: later
+// calls do nothing.
 void RemoveLeftovers(const std::string& folder);
 
 }  // namespace timbre

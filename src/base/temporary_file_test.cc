@@ -2,11 +2,13 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 
+#include "base/file_faults.h"
 #include "tests/e2e/program.h"
 
 namespace timbre {
@@ -34,6 +36,26 @@ TEST(TemporaryFile, HasNoNameUntilItIsGivenOne) {
   EXPECT_EQ(ReadAll(*name), "abc");
   EXPECT_TRUE(IsHiddenName(fs::path(*name).filename().string())) << *name;
   EXPECT_EQ(*file->Name(), *name);
+  file->Discard();
+  EXPECT_EQ(Entries(folder.path()), 0u);
+}
+
+// Where the file system has no nameless files they are hidden, locked, and leave nothing either.
+TEST(TemporaryFile, IsHiddenWhereItNeedsAName) {
+  const TempFolder folder;
+  SetFileFault([&](FileStep step, const std::string& path) {
+    return step == FileStep::kCreate && path == folder.path() ? EOPNOTSUPP : 0;
+  });
+  auto file = TemporaryFile::Nameable(folder.path().string());
+  auto scratch = TemporaryFile::Nameless(folder.path().string());
+  SetFileFault({});
+  ASSERT_TRUE(file && scratch);
+  EXPECT_EQ(Entries(folder.path()), 1u);
+  const std::string name = file->path();
+  EXPECT_EQ(*file->Name(), name);
+  const int other = open(name.c_str(), O_RDONLY);
+  EXPECT_NE(flock(other, LOCK_EX | LOCK_NB), 0);
+  close(other);
   file->Discard();
   EXPECT_EQ(Entries(folder.path()), 0u);
 }

@@ -192,9 +192,9 @@ int64_t MidiSong::TickAt(double seconds) const {
   return from + std::llround(std::max(0.0, seconds) * 1e6 * ticks_per_beat / tempo);
 }
 
-Status WriteMidi(const MidiSong& song, const std::string& path) {
+Status WriteMidi(const MidiSong& song, const std::string& path, OutputSet* outputs) {
   TIMBRE_CHECK(Check(song));
-  TIMBRE_TRY(AtomicFile file, AtomicFile::Create(path));
+  TIMBRE_TRY(AtomicFile file, AtomicFile::Create(path, outputs));
   const std::unique_ptr<smf_t, SmfDelete> smf(smf_new());
   bool good = smf != nullptr && smf_set_format(smf.get(), 1) == 0 && smf_set_ppqn(smf.get(), song.ticks_per_beat) == 0;
   smf_track_t* const time = good ? smf_track_new() : nullptr;

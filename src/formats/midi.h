@@ -11,6 +11,8 @@
 
 namespace timbre {
 
+class OutputSet;
+
 struct MidiNote {
   int64_t tick = 0, length = 0;  // in ticks
   int channel = 10;              // counted from 1
@@ -41,8 +43,8 @@ struct MidiSong {
 };
 
 // Format 1: a track of tempi and metres, and one of notes. Fails where a value is out of what the format holds, and
-// where the file cannot be written; it appears complete or not at all.
-Status WriteMidi(const MidiSong& song, const std::string& path);
+// where the file cannot be written; it appears complete or not at all, with `outputs` together with those.
+Status WriteMidi(const MidiSong& song, const std::string& path, OutputSet* outputs = nullptr);
 
 // Formats 0 and 1, all tracks in one; notes that are never released last until the end. Metres in other units than
 // quarters are left out. Fails with kCorrupt on what is no MIDI file, kUnsupported on format 2 and on SMPTE time.
