@@ -340,6 +340,7 @@ Status AudioReader::StartPcm() {
            .channels = pcm.channels(),
            .speakers = SpeakersOf(layout),
            .expected_frames = pcm.promised_frames()};
+  if (decoder_->stream >= 0) info_.tags = TagsOf(*decoder_->format, *decoder_->format->streams[decoder_->stream]);
   TIMBRE_CHECK(Fill());
   if (!pending_.empty()) return {};
   return Fail(ErrorCode::kCorrupt, "'" + source_->name() + "' holds no samples; it may be damaged or empty.");
@@ -371,6 +372,7 @@ Status AudioReader::StartDecoder() {
   if (error < 0) {
     return Fail(ErrorCode::kCorrupt, quoted + " cannot be decoded as " + codec->name + " (" + Reason(error) + ").");
   }
+  info_.tags = TagsOf(*d.format, stream);
   info_.format = std::string(codec->name) + " in " + d.format->iformat->name;
 
   // The first frame says what the stream is; headers may say otherwise.

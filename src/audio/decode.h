@@ -10,6 +10,7 @@
 
 #include "audio/buffer.h"
 #include "audio/byte_source.h"
+#include "audio/tags.h"
 #include "base/result.h"
 
 struct AVFrame;
@@ -21,7 +22,8 @@ struct AudioInfo {
   int sample_rate = 0;
   int channels = 0;
   std::vector<Speaker> speakers;  // one a channel
-  int64_t expected_frames = 0;    // by the container's header or the file's size, for progress only; 0: not known
+  AudioTags tags;
+  int64_t expected_frames = 0;  // by the container's header or the file's size, for progress only; 0: not known
 };
 
 struct ReadOptions {

@@ -1,6 +1,5 @@
 #include "audio/encode.h"
 
-#include <fcntl.h>
 #include <sndfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,19 +11,27 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <span>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "audio/resample.h"
 #include "base/atomic_file.h"
+#include "base/file_faults.h"
+#include "base/paths.h"
 #include "base/suggest.h"
+#include "base/temporary_file.h"
 
 extern "C" {
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
+#include <libavutil/base64.h>
 #include <libavutil/channel_layout.h>
+#include <libavutil/dict.h>
 #include <libavutil/mem.h>
+#include <libavutil/samplefmt.h>
 }
 
 namespace timbre {
@@ -59,22 +66,16 @@ float LargestMagnitude(const float* x, int64_t count) {
   return std::bit_cast<float>(*std::max_element(most.begin(), most.end()));
 }
 
-// A file descriptor that remembers why it failed: the libraries on top of it don't say.
+// A file descriptor, another's, that remembers why it failed: the libraries on top of it don't say.
 struct Sink {
   int fd = -1;
-  int failed = 0;  // errno
-
-  Sink() = default;
-  Sink(const Sink&) = delete;
-  Sink& operator=(const Sink&) = delete;
-  ~Sink() {
-    if (fd >= 0) close(fd);
-  }
+  std::string path;  // of the output
+  int failed = 0;    // errno
 
   bool Write(const void* bytes, size_t count) {
     const char* from = static_cast<const char*>(bytes);
     while (count > 0) {
-      const ssize_t written = write(fd, from, count);
+      const ssize_t written = FileStepFails(FileStep::kWrite, path) ? -1 : write(fd, from, count);
       if (written < 0 && errno == EINTR) continue;
       if (written < 0) {
         failed = errno;
@@ -103,6 +104,13 @@ Status NotWritten(const std::string& path, int error, const std::string& otherwi
               "'" + path + "' could not be written: " + (error != 0 ? std::strerror(error) : otherwise) + ".");
 }
 
+int64_t Rounded(float value, float scale) { return std::lrintf(std::clamp(value * scale, -scale, scale - 1)); }
+
+// What WAV has a place for.
+constexpr std::pair<std::string_view, int> kWavTags[] = {
+    {"title", SF_STR_TITLE}, {"artist", SF_STR_ARTIST},     {"album", SF_STR_ALBUM},    {"date", SF_STR_DATE},
+    {"genre", SF_STR_GENRE}, {"track", SF_STR_TRACKNUMBER}, {"comment", SF_STR_COMMENT}};
+
 // Turns samples into bytes of one format.
 class Encoder {
  public:
@@ -111,22 +119,18 @@ class Encoder {
   virtual Status Finish() = 0;
 };
 
-// WAV and FLAC, by libsndfile.
+// WAV, by libsndfile.
 class PcmEncoder : public Encoder {
  public:
   static Result<std::unique_ptr<Encoder>> Create(Sink* sink, const std::string& path, const WriteOptions& options,
                                                  int sample_rate, int channels) {
-    const bool flac = options.format == FileFormat::kFlac;
-    if (flac && options.sample_format == SampleFormat::kF32) {
-      return Fail(ErrorCode::kInvalidArgument, "FLAC holds no floating-point samples; choose s16 or s24, or WAV.");
-    }
     const int subtype = options.sample_format == SampleFormat::kS16   ? SF_FORMAT_PCM_16
                         : options.sample_format == SampleFormat::kS24 ? SF_FORMAT_PCM_24
                                                                       : SF_FORMAT_FLOAT;
     SF_INFO info = {};
     info.samplerate = sample_rate;
     info.channels = channels;
-    info.format = (flac ? SF_FORMAT_FLAC : SF_FORMAT_RF64) | subtype;
+    info.format = SF_FORMAT_RF64 | subtype;
     static SF_VIRTUAL_IO io = {
         .get_filelen = [](void* s) { return static_cast<sf_count_t>(static_cast<Sink*>(s)->Size()); },
         .seek = [](sf_count_t offset, int whence,
@@ -141,7 +145,12 @@ class PcmEncoder : public Encoder {
     encoder->file_ = sf_open_virtual(&io, SFM_WRITE, &info, sink);
     if (encoder->file_ == nullptr) return tl::unexpected(NotWritten(path, sink->failed, sf_strerror(nullptr)).error());
     // An RF64 that stays below 4 GiB becomes a plain WAV when it is closed.
-    if (!flac) sf_command(encoder->file_, SFC_RF64_AUTO_DOWNGRADE, nullptr, SF_TRUE);
+    sf_command(encoder->file_, SFC_RF64_AUTO_DOWNGRADE, nullptr, SF_TRUE);
+    for (const auto& [key, value] : options.tags.text) {
+      const auto known =
+          std::find_if(std::begin(kWavTags), std::end(kWavTags), [&](const auto& row) { return row.first == key; });
+      if (known != std::end(kWavTags)) sf_set_string(encoder->file_, known->second, value.c_str());
+    }
     // SFC_SET_ADD_PEAK_CHUNK is left alone: an RF64 has no PEAK chunk, whose time of day would make equal tracks
     // unequal files, and switching off what is not there switches it on.
     return encoder;
@@ -188,8 +197,6 @@ class PcmEncoder : public Encoder {
     if (format == SampleFormat::kS24) integers_.resize(kBlock * channels);
   }
 
-  static int64_t Rounded(float value, float scale) { return std::lrintf(std::clamp(value * scale, -scale, scale - 1)); }
-
   Sink* sink_;
   std::string path_;
   SampleFormat format_;
@@ -199,12 +206,72 @@ class PcmEncoder : public Encoder {
   std::vector<int32_t> integers_;
 };
 
-// The nearest rate that MP3 knows, from above where there is one.
-int Mp3Rate(int sample_rate) {
-  for (const int rate : {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000}) {
+// Width and height of a cover, which containers tell too; 1 where its header does not say.
+std::pair<int, int> SizeOfCover(const AudioTags& tags) {
+  const auto at = [&](size_t i) { return i < tags.cover.size() ? std::to_integer<int>(tags.cover[i]) : 0; };
+  const auto pair = [&](size_t i) { return at(i) << 8 | at(i + 1); };
+  int width = 0, height = 0;
+  if (tags.png) {
+    width = pair(18);
+    height = pair(22);
+  } else {
+    // Segments of FF, a kind and a length, up to the frame's.
+    for (size_t i = 2; i + 9 < tags.cover.size() && at(i) == 0xff; i += 2 + std::max(2, pair(i + 2))) {
+      const int kind = at(i + 1);
+      if (kind < 0xc0 || kind > 0xcf || kind == 0xc4 || kind == 0xc8 || kind == 0xcc) continue;
+      height = pair(i + 5);
+      width = pair(i + 7);
+      break;
+    }
+  }
+  return {std::max(1, width), std::max(1, height)};
+}
+
+// A format that FFmpeg's libraries write.
+struct Codec {
+  FileFormat format;
+  const char *name, *encoder, *muxer;
+  int least = 0, most = 0, usual = 0;  // kbit/s; a format without loss has none, and 0 is by quality
+  std::span<const int> rates = {};     // that it knows, ascending; empty: all
+  int most_channels = 2;
+};
+
+constexpr int kMp3Rates[] = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000};
+constexpr int kAacRates[] = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000};
+constexpr int kOpusRates[] = {48000};
+constexpr Codec kCodecs[] = {
+    {FileFormat::kFlac, "FLAC", "flac", "flac", 0, 0, 0, {}, kMaxChannels},
+    {FileFormat::kMp3, "MP3", "libmp3lame", "mp3", 32, 320, 320, kMp3Rates},
+    {FileFormat::kOpus, "Opus", "libopus", "opus", 6, 510, 160, kOpusRates},
+    {FileFormat::kVorbis, "Vorbis", "libvorbis", "ogg", 32, 500, 0},
+    {FileFormat::kAac, "AAC", "aac", "ipod", 16, 512, 256, kAacRates},
+    {FileFormat::kAlac, "ALAC", "alac", "ipod"},
+};
+constexpr int kVorbisQuality = 7;  // of -1 to 10: about 220 kbit/s of stereo at 44.1 kHz
+
+// The nearest rate that the format knows, from above where there is one.
+int RateFor(const Codec& codec, int sample_rate) {
+  for (const int rate : codec.rates) {
     if (rate >= sample_rate) return rate;
   }
-  return 48000;
+  return codec.rates.empty() ? sample_rate : codec.rates.back();
+}
+
+void Store(float value, float* out) { *out = value; }
+void Store(float value, int16_t* out) { *out = static_cast<int16_t>(Rounded(value, 32768.0f)); }
+// Of 32 bits the upper 24 are used.
+void Store(float value, int32_t* out) {
+  *out = static_cast<int32_t>(static_cast<uint32_t>(Rounded(value, 8388608.0f)) << 8);
+}
+
+// Interleaved samples into a frame whose samples are a T each.
+template <typename T>
+void Fill(const float* from, int64_t frames, int channels, bool planar, AVFrame* to) {
+  for (int c = 0; c < channels; ++c) {
+    T* out = reinterpret_cast<T*>(to->extended_data[planar ? c : 0]) + (planar ? 0 : c);
+    const int step = planar ? 1 : channels;
+    for (int64_t i = 0; i < frames; ++i) Store(from[i * channels + c], out + i * step);
+  }
 }
 
 std::string Reason(int error) {
@@ -213,34 +280,38 @@ std::string Reason(int error) {
   return text;
 }
 
-// MP3 (libmp3lame) and Opus (libopus), by FFmpeg's libraries, whose containers record the encoder's delay and padding:
-// the file decodes to the number of samples that went in.
-class LossyEncoder : public Encoder {
+// What FFmpeg's libraries write. Their containers record the encoder's delay and padding: the file decodes to the
+// number of samples that went in.
+class AvEncoder : public Encoder {
  public:
   static Result<std::unique_ptr<Encoder>> Create(Sink* sink, const std::string& path, const WriteOptions& options,
                                                  int sample_rate, int channels) {
-    const bool mp3 = options.format == FileFormat::kMp3;
-    const char* name = mp3 ? "MP3" : "Opus";
-    if (channels > 2) {
-      return Fail(ErrorCode::kInvalidArgument, std::string(name) + " files of " + std::to_string(channels) +
-                                                   " channels are not written; choose WAV or FLAC.");
+    const auto row = std::find_if(std::begin(kCodecs), std::end(kCodecs),
+                                  [&](const Codec& known) { return known.format == options.format; });
+    if (row == std::end(kCodecs)) return Fail(ErrorCode::kInternal, "a format without a codec");
+    const std::string name = row->name;
+    if (channels > row->most_channels) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  name + " files of " + std::to_string(channels) + " channels are not written; choose WAV or FLAC.");
     }
-    const int least = mp3 ? 32 : 6, most = mp3 ? 320 : 510;
-    const int bitrate = options.bitrate == 0 ? (mp3 ? 320 : 160) : options.bitrate;
-    if (bitrate < least || bitrate > most) {
-      return Fail(ErrorCode::kInvalidArgument, "A bit rate of " + std::to_string(bitrate) + " kbit/s was asked for; " +
-                                                   name + " takes " + std::to_string(least) + " to " +
-                                                   std::to_string(most) + ".");
+    const bool lossless = IsLossless(options.format);
+    if (lossless && options.sample_format == SampleFormat::kF32) {
+      return Fail(ErrorCode::kInvalidArgument, name + " holds no floating-point samples; choose s16 or s24, or WAV.");
     }
-    const AVCodec* codec = avcodec_find_encoder_by_name(mp3 ? "libmp3lame" : "libopus");
+    if (!lossless && options.bitrate != 0 && (options.bitrate < row->least || options.bitrate > row->most)) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  "A bit rate of " + std::to_string(options.bitrate) + " kbit/s was asked for; " + name + " takes " +
+                      std::to_string(row->least) + " to " + std::to_string(row->most) + ".");
+    }
+    const AVCodec* codec = avcodec_find_encoder_by_name(row->encoder);
     if (codec == nullptr) {
-      return Fail(ErrorCode::kUnsupported,
-                  std::string("FFmpeg's libraries here cannot encode ") + name + "; choose WAV or FLAC.");
+      return Fail(ErrorCode::kUnsupported, "FFmpeg's libraries here cannot encode " + name + "; choose WAV or FLAC.");
     }
-    const int rate = mp3 ? Mp3Rate(sample_rate) : 48000;
+    const int bitrate = options.bitrate == 0 ? row->usual : options.bitrate;
+    const int rate = RateFor(*row, sample_rate);
     TIMBRE_TRY(Resampler resampler, Resampler::Create(sample_rate, rate, channels));
-    std::unique_ptr<LossyEncoder> encoder(new LossyEncoder(sink, path, std::move(resampler), channels));
-    LossyEncoder& e = *encoder;
+    std::unique_ptr<AvEncoder> encoder(new AvEncoder(sink, path, std::move(resampler), channels));
+    AvEncoder& e = *encoder;
 
     constexpr int kIoBuffer = 1 << 16;
     e.codec_ = avcodec_alloc_context3(codec);
@@ -249,7 +320,7 @@ class LossyEncoder : public Encoder {
     auto* buffer = static_cast<unsigned char*>(av_malloc(kIoBuffer));
     if (buffer != nullptr) e.io_ = avio_alloc_context(buffer, kIoBuffer, 1, sink, nullptr, &WriteBytes, &SeekBytes);
     if (e.io_ == nullptr) av_free(buffer);
-    int error = avformat_alloc_output_context2(&e.format_, nullptr, mp3 ? "mp3" : "opus", nullptr);
+    int error = avformat_alloc_output_context2(&e.format_, nullptr, row->muxer, nullptr);
     if (error < 0 || e.codec_ == nullptr || e.packet_ == nullptr || e.frame_ == nullptr || e.io_ == nullptr) {
       return Fail(ErrorCode::kOutOfMemory, "There is no memory left to write '" + path + "'.");
     }
@@ -257,23 +328,32 @@ class LossyEncoder : public Encoder {
     e.format_->flags |= AVFMT_FLAG_BITEXACT;  // no random serial number, no version: equal input gives equal files
     e.codec_->flags |= AV_CODEC_FLAG_BITEXACT;
     if ((e.format_->oformat->flags & AVFMT_GLOBALHEADER) != 0) e.codec_->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
-    e.codec_->sample_fmt = mp3 ? AV_SAMPLE_FMT_FLTP : AV_SAMPLE_FMT_FLT;
+    const bool wide = lossless && options.sample_format == SampleFormat::kS24;
+    e.codec_->sample_fmt =
+        SampleFormatOf(*codec, lossless ? (wide ? AV_SAMPLE_FMT_S32 : AV_SAMPLE_FMT_S16) : AV_SAMPLE_FMT_FLT);
+    if (wide) e.codec_->bits_per_raw_sample = 24;
     e.codec_->sample_rate = rate;
     e.codec_->time_base = {1, rate};
-    e.codec_->bit_rate = int64_t{bitrate} * 1000;
+    if (bitrate > 0) {
+      e.codec_->bit_rate = int64_t{bitrate} * 1000;
+      // Without a limit Vorbis takes the rate for a hint.
+      if (options.format == FileFormat::kVorbis) e.codec_->rc_max_rate = e.codec_->bit_rate * 11 / 10;
+    } else if (!lossless) {
+      e.codec_->flags |= AV_CODEC_FLAG_QSCALE;
+      e.codec_->global_quality = FF_QP2LAMBDA * kVorbisQuality;
+    }
     av_channel_layout_default(&e.codec_->ch_layout, channels);
     error = avcodec_open2(e.codec_, codec, nullptr);
-    AVStream* stream = error < 0 ? nullptr : avformat_new_stream(e.format_, nullptr);
-    if (stream != nullptr) {
-      stream->time_base = e.codec_->time_base;
-      error = avcodec_parameters_from_context(stream->codecpar, e.codec_);
-      if (error >= 0) error = avformat_write_header(e.format_, nullptr);
+    if (error < 0 && sink->failed == 0 && !lossless) {
+      return Fail(ErrorCode::kInvalidArgument, name + " of " + std::to_string(bitrate) + " kbit/s is not made at " +
+                                                   std::to_string(rate) + " Hz; choose another --bitrate.");
     }
-    if (error < 0 || stream == nullptr) return e.Failed(error);
+    if (error >= 0) error = e.Begin(options.tags);
+    if (error < 0) return e.Failed(error);
     return encoder;
   }
 
-  ~LossyEncoder() override {
+  ~AvEncoder() override {
     av_frame_free(&frame_);
     av_packet_free(&packet_);
     avcodec_free_context(&codec_);
@@ -301,7 +381,7 @@ class LossyEncoder : public Encoder {
   }
 
  private:
-  LossyEncoder(Sink* sink, std::string path, Resampler resampler, int channels)
+  AvEncoder(Sink* sink, std::string path, Resampler resampler, int channels)
       : sink_(sink), path_(std::move(path)), resampler_(std::move(resampler)), channels_(channels) {}
 
 #if LIBAVFORMAT_VERSION_MAJOR >= 61
@@ -316,6 +396,77 @@ class LossyEncoder : public Encoder {
     Sink& s = *static_cast<Sink*>(sink);
     whence &= ~AVSEEK_FORCE;
     return whence == AVSEEK_SIZE ? s.Size() : s.Seek(offset, whence);
+  }
+
+  // That of the encoder's own which holds samples of `packed`, side by side or not.
+  static AVSampleFormat SampleFormatOf(const AVCodec& codec, AVSampleFormat packed) {
+    for (const AVSampleFormat* known = codec.sample_fmts; known != nullptr && *known != AV_SAMPLE_FMT_NONE; ++known) {
+      if (av_get_packed_sample_fmt(*known) == packed) return *known;
+    }
+    return packed;
+  }
+
+  // Makes the streams and writes what goes before the sound. An error of FFmpeg's, or 0.
+  int Begin(const AudioTags& tags) {
+    AVStream* const stream = avformat_new_stream(format_, nullptr);
+    if (stream == nullptr) return AVERROR(ENOMEM);
+    stream->time_base = codec_->time_base;
+    int error = avcodec_parameters_from_context(stream->codecpar, codec_);
+    for (const auto& [key, value] : tags.text) {
+      if (error >= 0) error = av_dict_set(&format_->metadata, key.c_str(), value.c_str(), 0);
+    }
+    const bool ogg =
+        std::string_view(format_->oformat->name) == "ogg" || std::string_view(format_->oformat->name) == "opus";
+    AVStream* picture = nullptr;
+    if (error >= 0 && !tags.cover.empty()) {
+      if (ogg) {
+        error = av_dict_set(&format_->metadata, "METADATA_BLOCK_PICTURE", PictureBlock(tags).c_str(), 0);
+      } else {
+        picture = avformat_new_stream(format_, nullptr);
+        if (picture == nullptr) return AVERROR(ENOMEM);
+        picture->codecpar->codec_type = AVMEDIA_TYPE_VIDEO;
+        picture->codecpar->codec_id = tags.png ? AV_CODEC_ID_PNG : AV_CODEC_ID_MJPEG;
+        std::tie(picture->codecpar->width, picture->codecpar->height) = SizeOfCover(tags);
+        picture->disposition |= AV_DISPOSITION_ATTACHED_PIC;
+        error = av_dict_set(&picture->metadata, "comment", "Cover (front)", 0);
+      }
+    }
+    // MP4 tells lengths in this unit: in another than samples it would round them.
+    AVDictionary* settings = nullptr;
+    if (error >= 0) error = av_dict_set_int(&settings, "movie_timescale", codec_->sample_rate, 0);
+    if (error >= 0) error = avformat_write_header(format_, &settings);
+    av_dict_free(&settings);
+    if (error >= 0 && picture != nullptr) {
+      error = av_new_packet(packet_, static_cast<int>(tags.cover.size()));
+      if (error < 0) return error;
+      std::memcpy(packet_->data, tags.cover.data(), tags.cover.size());
+      packet_->stream_index = picture->index;
+      packet_->flags |= AV_PKT_FLAG_KEY;
+      packet_->pts = packet_->dts = 0;
+      error = av_write_frame(format_, packet_);
+      av_packet_unref(packet_);
+    }
+    return error;
+  }
+
+  // A picture as Ogg's comments hold it: FLAC's block of one, in base64.
+  static std::string PictureBlock(const AudioTags& tags) {
+    std::string block;
+    const auto number = [&](uint32_t value) {
+      for (int shift = 24; shift >= 0; shift -= 8) block.push_back(static_cast<char>(value >> shift));
+    };
+    const std::string_view type = tags.png ? "image/png" : "image/jpeg";
+    number(3);  // the front cover
+    number(static_cast<uint32_t>(type.size()));
+    block += type;
+    for (int i = 0; i < 5; ++i) number(0);  // no description; width, height, depth and colours are not told
+    number(static_cast<uint32_t>(tags.cover.size()));
+    block.append(reinterpret_cast<const char*>(tags.cover.data()), tags.cover.size());
+    std::string text(AV_BASE64_SIZE(block.size()), '\0');
+    av_base64_encode(text.data(), static_cast<int>(text.size()), reinterpret_cast<const uint8_t*>(block.data()),
+                     static_cast<int>(block.size()));
+    text.resize(std::strlen(text.c_str()));
+    return text;
   }
 
   tl::unexpected<Error> Failed(int error) const {
@@ -337,13 +488,11 @@ class LossyEncoder : public Encoder {
       if (error >= 0) error = av_frame_get_buffer(frame_, 0);
       if (error < 0) return Failed(error);
       const float* from = waiting_.data() + at * channels_;
-      if (av_sample_fmt_is_planar(codec_->sample_fmt) == 0) {
-        std::memcpy(frame_->data[0], from, static_cast<size_t>(count) * channels_ * sizeof(float));
-      } else {
-        for (int c = 0; c < channels_; ++c) {
-          float* plane = reinterpret_cast<float*>(frame_->data[c]);
-          for (int64_t i = 0; i < count; ++i) plane[i] = from[i * channels_ + c];
-        }
+      const bool planar = av_sample_fmt_is_planar(codec_->sample_fmt) != 0;
+      switch (av_get_packed_sample_fmt(codec_->sample_fmt)) {
+        case AV_SAMPLE_FMT_S16: Fill<int16_t>(from, count, channels_, planar, frame_); break;
+        case AV_SAMPLE_FMT_S32: Fill<int32_t>(from, count, channels_, planar, frame_); break;
+        default: Fill<float>(from, count, channels_, planar, frame_); break;
       }
       error = avcodec_send_frame(codec_, frame_);
       av_frame_unref(frame_);
@@ -362,7 +511,7 @@ class LossyEncoder : public Encoder {
       int error = avcodec_receive_packet(codec_, packet_);
       if (error == AVERROR(EAGAIN) || error == AVERROR_EOF) return {};
       if (error >= 0) {
-        packet_->stream_index = 0;
+        packet_->stream_index = 0;  // that of the sound
         av_packet_rescale_ts(packet_, codec_->time_base, format_->streams[0]->time_base);
         error = av_write_frame(format_, packet_);
         av_packet_unref(packet_);
@@ -384,32 +533,20 @@ class LossyEncoder : public Encoder {
   int64_t sent_ = 0;            // frames
 };
 
-// Opens a file in the folder of `path` that has no name, so that nothing is left of it whatever happens.
-Status OpenNameless(const std::string& path, Sink* sink) {
-  const size_t slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  sink->fd = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-  if (sink->fd < 0) {  // not every file system can
-    std::string name = folder + "/.timbre-XXXXXX";
-    sink->fd = mkostemp(name.data(), O_CLOEXEC);
-    if (sink->fd >= 0) unlink(name.c_str());
-  }
-  if (sink->fd < 0) return NotWritten(path, errno, "");
-  return {};
-}
-
 class FileWriter : public AudioWriter {
  public:
   FileWriter(AtomicFile file, ClipMode clip, int channels)
       : file_(std::move(file)), clip_(clip), channels_(channels), block_(kBlock * channels) {}
 
   Status Open(const WriteOptions& options, int sample_rate) {
-    sink_.fd = open(file_.temporary_path().c_str(), O_WRONLY | O_CLOEXEC);
-    if (sink_.fd < 0) return NotWritten(path(), errno, "");
-    const bool pcm = options.format == FileFormat::kWav || options.format == FileFormat::kFlac;
-    auto create = pcm ? PcmEncoder::Create : LossyEncoder::Create;
+    sink_ = {.fd = file_.fd(), .path = path()};
+    auto create = options.format == FileFormat::kWav ? PcmEncoder::Create : AvEncoder::Create;
     TIMBRE_TRY(encoder_, create(&sink_, path(), options, sample_rate, channels_));
-    if (clip_ == ClipMode::kRescale) TIMBRE_CHECK(OpenNameless(path(), &samples_));
+    if (clip_ != ClipMode::kRescale) return {};
+    auto spilled = TemporaryFile::Nameless(options.temp_dir.empty() ? FolderOf(path()) : options.temp_dir);
+    if (!spilled) return Prefix(spilled.error(), "'" + path() + "' could not be written");
+    spilled_ = *std::move(spilled);
+    samples_ = {.fd = spilled_->fd(), .path = path()};
     return {};
   }
 
@@ -445,7 +582,6 @@ class FileWriter : public AudioWriter {
     if (clip_ == ClipMode::kRescale) TIMBRE_CHECK(Rescale());
     TIMBRE_CHECK(encoder_->Finish());
     encoder_.reset();
-    if (close(std::exchange(sink_.fd, -1)) != 0) return tl::unexpected(NotWritten(path(), errno, "").error());
     TIMBRE_CHECK(file_.Commit());
     return report_;
   }
@@ -484,19 +620,18 @@ class FileWriter : public AudioWriter {
   AtomicFile file_;
   ClipMode clip_;
   int channels_;
-  Sink sink_;     // file_'s, for the encoder; outlives it
-  Sink samples_;  // with kRescale: all samples, raw
+  Sink sink_;                             // file_'s, for the encoder; outlives it
+  std::optional<TemporaryFile> spilled_;  // with kRescale: all samples, raw
+  Sink samples_;                          // spilled_'s
   std::unique_ptr<Encoder> encoder_;
   std::vector<float> held_;  // with kRescale: the last samples, on their way to samples_
   std::vector<float> block_;
   WriteReport report_;
 };
 
-constexpr std::pair<std::string_view, FileFormat> kFileFormats[] = {{"wav", FileFormat::kWav},
-                                                                    {"flac", FileFormat::kFlac},
-                                                                    {"mp3", FileFormat::kMp3},
-                                                                    {"opus", FileFormat::kOpus},
-                                                                    {"ogg", FileFormat::kOpus}};
+constexpr std::pair<std::string_view, FileFormat> kFileFormats[] = {
+    {"wav", FileFormat::kWav},    {"flac", FileFormat::kFlac}, {"mp3", FileFormat::kMp3},  {"opus", FileFormat::kOpus},
+    {"ogg", FileFormat::kVorbis}, {"m4a", FileFormat::kAac},   {"alac", FileFormat::kAlac}};
 constexpr std::pair<std::string_view, SampleFormat> kSampleFormats[] = {
     {"s16", SampleFormat::kS16}, {"s24", SampleFormat::kS24}, {"f32", SampleFormat::kF32}};
 constexpr std::pair<std::string_view, ClipMode> kClipModes[] = {
@@ -512,24 +647,31 @@ Result<SampleFormat> ParseSampleFormat(std::string_view name) {
 }
 Result<ClipMode> ParseClipMode(std::string_view name) { return Parse<ClipMode>("clip mode", name, kClipModes); }
 
+bool IsLossless(FileFormat format) {
+  return format == FileFormat::kWav || format == FileFormat::kFlac || format == FileFormat::kAlac;
+}
+
 std::string_view FileExtension(FileFormat format) {
   switch (format) {
     case FileFormat::kWav: return "wav";
     case FileFormat::kFlac: return "flac";
     case FileFormat::kMp3: return "mp3";
     case FileFormat::kOpus: return "opus";
+    case FileFormat::kVorbis: return "ogg";
+    case FileFormat::kAac:
+    case FileFormat::kAlac: return "m4a";
   }
   return "";
 }
 
 Result<std::unique_ptr<AudioWriter>> AudioWriter::Create(const std::string& path, const WriteOptions& options,
-                                                         int sample_rate, int channels) {
+                                                         int sample_rate, int channels, OutputSet* outputs) {
   if (channels < 1 || channels > kMaxChannels || sample_rate < 1000 || sample_rate > 655350) {
     return Fail(ErrorCode::kInvalidArgument, "Audio of " + std::to_string(channels) + " channels at " +
                                                  std::to_string(sample_rate) + " Hz cannot be written to '" + path +
                                                  "'.");
   }
-  TIMBRE_TRY(AtomicFile file, AtomicFile::Create(path));
+  TIMBRE_TRY(AtomicFile file, AtomicFile::Create(path, outputs));
   auto writer = std::make_unique<FileWriter>(std::move(file), options.clip, channels);
   TIMBRE_CHECK(writer->Open(options, sample_rate));
   return writer;

@@ -6,15 +6,21 @@
 #include <string>
 #include <string_view>
 
+#include "audio/tags.h"
 #include "base/result.h"
 
 namespace timbre {
+
+class OutputSet;
 
 enum class FileFormat : uint8_t {
   kWav,  // RF64 above 4 GiB
   kFlac,
   kMp3,
-  kOpus,  // in Ogg, at 48 kHz
+  kOpus,    // in Ogg, at 48 kHz
+  kVorbis,  // in Ogg
+  kAac,     // in MP4, as .m4a
+  kAlac,    // likewise
 };
 enum class SampleFormat : uint8_t { kS16, kS24, kF32 };
 
@@ -27,16 +33,23 @@ enum class ClipMode : uint8_t {
 
 struct WriteOptions {
   FileFormat format = FileFormat::kWav;
-  SampleFormat sample_format = SampleFormat::kS16;  // of WAV (any) and FLAC (s16, s24)
+  SampleFormat sample_format = SampleFormat::kS16;  // of WAV (any), FLAC and ALAC (s16, s24)
   ClipMode clip = ClipMode::kRescale;
-  int bitrate = 0;  // kbit/s, of MP3 (32 to 320, default 320) and Opus (6 to 510, default 160)
+  std::string temp_dir;  // for samples that wait to be rescaled; empty: beside the file
+  // kbit/s, of MP3 (32 to 320, default 320), Opus (6 to 510, default 160), Vorbis (32 to 500, default: by quality) and
+  // AAC (16 to 512, default 256).
+  int bitrate = 0;
+  AudioTags tags;  // as far as the format holds them
 };
 
-// By the names that users give: "wav", "flac", "mp3", "opus" or "ogg"; "s16", "s24", "f32"; "rescale", "clamp", "none".
+// By the names that users give: "wav", "flac", "mp3", "opus", "ogg" (Vorbis), "m4a" (AAC), "alac"; "s16", "s24", "f32";
+// "rescale", "clamp", "none".
 Result<FileFormat> ParseFileFormat(std::string_view name);
 Result<SampleFormat> ParseSampleFormat(std::string_view name);
 Result<ClipMode> ParseClipMode(std::string_view name);
-// Without a dot: "wav", "flac", "mp3", "opus".
+// Whether every sample comes back as it was rounded.
+bool IsLossless(FileFormat format);
+// Without a dot: "wav", "flac", "mp3", "opus", "ogg", "m4a".
 std::string_view FileExtension(FileFormat format);
 
 struct WriteReport {
@@ -46,14 +59,15 @@ struct WriteReport {
 };
 
 // A stream of interleaved frames into one file. Memory doesn't grow with its length: rescaling keeps the samples in a
-// nameless temporary file in the same folder, which takes 4 bytes a sample and disappears by itself. Destroyed before
+// nameless temporary file, which takes 4 bytes a sample and disappears by itself. Destroyed before
 // Finish, it leaves nothing behind.
 class AudioWriter {
  public:
-  // Fails where the options don't fit the format, the rate or the channels (1 to 8; MP3 and Opus 1 or 2), or where the
-  // file can't be made. Rates that MP3 doesn't know and all that Opus is given are resampled.
+  // Fails where the options don't fit the format, the rate or the channels (1 to 8; only WAV and FLAC above 2), or
+  // where the file can't be made. Rates that MP3 doesn't know and all that Opus is given are resampled. With `outputs`,
+  // Finish() completes the file and the set names it; the set must outlive the writer.
   static Result<std::unique_ptr<AudioWriter>> Create(const std::string& path, const WriteOptions& options,
-                                                     int sample_rate, int channels);
+                                                     int sample_rate, int channels, OutputSet* outputs = nullptr);
   virtual ~AudioWriter() = default;
 
   // Samples must be finite; kInternal otherwise.

@@ -25,6 +25,9 @@ Result<WriteReport> WriteFile(const std::string& path, const WriteOptions& optio
   return writer->Finish();
 }
 
+constexpr FileFormat kAllFormats[] = {FileFormat::kWav,    FileFormat::kFlac, FileFormat::kMp3, FileFormat::kOpus,
+                                      FileFormat::kVorbis, FileFormat::kAac,  FileFormat::kAlac};
+
 // Noise that the sample format holds exactly.
 std::vector<float> Exact(SampleFormat format, int64_t frames, int channels) {
   std::vector<float> x = NoiseFrames(frames, channels, 0.99f);
@@ -38,10 +41,11 @@ std::vector<float> Exact(SampleFormat format, int64_t frames, int channels) {
 
 TEST(Encode, LosslessFormatsGiveEverySampleBack) {
   TestFolder folder;
-  for (FileFormat format : {FileFormat::kWav, FileFormat::kFlac}) {
+  for (FileFormat format : {FileFormat::kWav, FileFormat::kFlac, FileFormat::kAlac}) {
     for (SampleFormat sample_format : {SampleFormat::kS16, SampleFormat::kS24, SampleFormat::kF32}) {
-      if (format == FileFormat::kFlac && sample_format == SampleFormat::kF32) continue;
+      if (format != FileFormat::kWav && sample_format == SampleFormat::kF32) continue;
       for (int channels : {1, 2, 6, 8}) {
+        if (format == FileFormat::kAlac && channels > 2) continue;
         for (int rate : {8000, 11025, 44100, 192000}) {
           for (int64_t frames : {2, 3, 1001, 44101}) {
             SCOPED_TRACE(testing::Message() << FileExtension(format) << " " << static_cast<int>(sample_format) << " "
@@ -67,7 +71,7 @@ TEST(Encode, LosslessFormatsGiveEverySampleBack) {
 
 TEST(Encode, LossyFormatsKeepLengthAndPlace) {
   TestFolder folder;
-  for (FileFormat format : {FileFormat::kMp3, FileFormat::kOpus}) {
+  for (FileFormat format : {FileFormat::kMp3, FileFormat::kOpus, FileFormat::kVorbis, FileFormat::kAac}) {
     for (int channels : {1, 2}) {
       for (int rate : {8000, 11025, 22050, 32000, 44100, 48000, 96000, 192000}) {
         for (int64_t frames : {700, 1151, 20000, 44101}) {
@@ -79,7 +83,8 @@ TEST(Encode, LossyFormatsKeepLengthAndPlace) {
           auto back = ReadAudioFile(path, 1 << 20);
           ASSERT_TRUE(back) << back.error().message;
           const int out_rate = back->sample_rate;
-          EXPECT_EQ(out_rate, format == FileFormat::kOpus ? 48000 : std::min(rate, 48000));
+          const int highest = format == FileFormat::kMp3 ? 48000 : format == FileFormat::kAac ? 96000 : 192000;
+          EXPECT_EQ(out_rate, format == FileFormat::kOpus ? 48000 : std::min(rate, highest));
           EXPECT_EQ(back->channels, channels);
           const double ideal = static_cast<double>(frames) * out_rate / rate;
           EXPECT_EQ(back->frames(), static_cast<int64_t>(std::floor(ideal + 0.5)));
@@ -96,9 +101,23 @@ TEST(Encode, LossyFormatsKeepLengthAndPlace) {
   }
 }
 
+TEST(Encode, EachFormatIsWhatItsNameSays) {
+  TestFolder folder;
+  const std::pair<const char*, const char*> formats[] = {
+      {"wav", "pcm_s16le in wav"}, {"flac", "flac in flac"}, {"mp3", "mp3"},          {"opus", "opus in ogg"},
+      {"ogg", "vorbis in ogg"},    {"m4a", "aac in mov"},    {"alac", "alac in mov"},
+  };
+  for (const auto& [name, kind] : formats) {
+    ASSERT_TRUE(WriteFile(folder / "x", {.format = *ParseFileFormat(name)}, NoiseFrames(5000, 2), 44100, 2));
+    const auto reader = AudioReader::Open(folder / "x");
+    ASSERT_TRUE(reader) << reader.error().message;
+    EXPECT_TRUE((*reader)->info().format.starts_with(kind)) << (*reader)->info().format;
+  }
+}
+
 TEST(Encode, BitrateIsObeyed) {
   TestFolder folder;
-  for (FileFormat format : {FileFormat::kMp3, FileFormat::kOpus}) {
+  for (FileFormat format : {FileFormat::kMp3, FileFormat::kOpus, FileFormat::kVorbis, FileFormat::kAac}) {
     const std::vector<float> x = NoiseFrames(10 * 44100, 2);
     double size[2];
     for (int i = 0; i < 2; ++i) {
@@ -107,7 +126,7 @@ TEST(Encode, BitrateIsObeyed) {
     }
     EXPECT_NEAR(size[0], 64, 13);
     EXPECT_NEAR(size[1], 256, 50);
-    for (int bad : {-1, 5, 511}) {
+    for (int bad : {-1, 5, 513}) {
       auto report = WriteFile(folder / "y", {.format = format, .bitrate = bad}, x, 44100, 2);
       ASSERT_FALSE(report);
       EXPECT_EQ(report.error().code, ErrorCode::kInvalidArgument);
@@ -119,7 +138,7 @@ TEST(Encode, BitrateIsObeyed) {
 TEST(Encode, EqualInputGivesEqualFiles) {
   TestFolder folder;
   const std::vector<float> x = NoiseFrames(30000, 2);
-  for (FileFormat format : {FileFormat::kWav, FileFormat::kFlac, FileFormat::kMp3, FileFormat::kOpus}) {
+  for (FileFormat format : kAllFormats) {
     for (const char* name : {"a", "b"}) ASSERT_TRUE(WriteFile(folder / name, {.format = format}, x, 44100, 2));
     EXPECT_EQ(ReadBytes(folder / "a"), ReadBytes(folder / "b")) << FileExtension(format);
   }
@@ -160,7 +179,7 @@ TEST(Encode, ClipModes) {
 
 TEST(Encode, AnUnfinishedFileLeavesNothing) {
   TestFolder folder;
-  for (FileFormat format : {FileFormat::kWav, FileFormat::kFlac, FileFormat::kMp3, FileFormat::kOpus}) {
+  for (FileFormat format : kAllFormats) {
     for (ClipMode clip : {ClipMode::kRescale, ClipMode::kNone}) {
       WriteBytes(folder / "x", "before");
       {
@@ -178,7 +197,7 @@ TEST(Encode, AnUnfinishedFileLeavesNothing) {
 
 TEST(Encode, AnEmptyTrackIsAFile) {
   TestFolder folder;
-  for (FileFormat format : {FileFormat::kWav, FileFormat::kFlac, FileFormat::kMp3, FileFormat::kOpus}) {
+  for (FileFormat format : kAllFormats) {
     auto report = WriteFile(folder / "x", {.format = format}, {}, 44100, 2);
     EXPECT_TRUE(report) << FileExtension(format) << " " << report.error().message;
   }
@@ -210,7 +229,10 @@ TEST(Encode, OptionsThatDoNotFitAreRefused) {
   EXPECT_EQ(ParseFileFormat("wave").error().message, "There is no audio format 'wave'. Did you mean 'wav'?");
   EXPECT_FALSE(ParseSampleFormat("s32"));
   EXPECT_FALSE(ParseClipMode(""));
-  EXPECT_EQ(ParseFileFormat("ogg"), FileFormat::kOpus);
+  EXPECT_EQ(ParseFileFormat("ogg"), FileFormat::kVorbis);
+  for (const char* name : {"wav", "flac", "mp3", "opus", "ogg", "m4a", "alac"}) {
+    EXPECT_EQ(FileExtension(*ParseFileFormat(name)), name == std::string("alac") ? "m4a" : name);
+  }
 }
 
 TEST(Encode, AFolderThatIsMissingIsOneSentence) {
@@ -244,7 +266,7 @@ class FileSizeLimit {
 TEST(Encode, AFullDiskIsOneSentenceAndLeavesNothing) {
   TestFolder folder;
   const std::vector<float> x = NoiseFrames(200000, 2);
-  for (FileFormat format : {FileFormat::kWav, FileFormat::kFlac, FileFormat::kMp3, FileFormat::kOpus}) {
+  for (FileFormat format : kAllFormats) {
     for (ClipMode clip : {ClipMode::kRescale, ClipMode::kNone}) {
       Result<WriteReport> report;
       {
