@@ -91,7 +91,8 @@ class DenoiseCommand final : public Command {
 
   Status RunFiles(Terminal& terminal, Report& report) {
     report["tracks"] = Report::array();
-    TIMBRE_TRY(const std::vector<std::string> files, ExpandInputs(inputs_, recursive_, options_.output_dir));
+    options_.name = NameFor(options_.name, DenoiseOptions().name, recursive_);
+    TIMBRE_TRY(const std::vector<TrackInput> files, ExpandInputs(inputs_, recursive_, options_.output_dir));
     TIMBRE_CHECK(CheckOutputFolder(options_.output_dir));
     TIMBRE_CHECK(CheckSpeechModelName(model_));
     TIMBRE_CHECK(FetchIfNamed(model_, terminal));
@@ -102,13 +103,24 @@ class DenoiseCommand final : public Command {
     Stats stats;
     TIMBRE_TRY(const std::unique_ptr<Denoiser> denoiser, Denoiser::Create(std::move(model), options_, pool, stats));
     OutputPlan plan(files);
-    for (const std::string& file : files) {
-      TIMBRE_TRY(const std::string path, denoiser->PathFor(file));
-      TIMBRE_CHECK(plan.Add(path, file));
+    std::vector<std::string> refused;  // why a file must not be cleaned, or nothing
+    for (const TrackInput& file : files) {
+      const Result<std::string> path = denoiser->PathFor(file);
+      if (!path && path.error().code == ErrorCode::kInvalidArgument) return tl::unexpected<Error>(path.error());
+      std::string why;
+      if (path) {
+        TIMBRE_TRY(why, plan.Add({*path}, file.path));
+      } else {
+        why = path.error().message;
+      }
+      if (!why.empty() && (files.size() == 1 || options_.session.strict)) {
+        return Fail(ErrorCode::kInvalidArgument, why);
+      }
+      refused.push_back(std::move(why));
     }
     report["device"] = {{"name", denoiser->device_name()}, {"reason", denoiser->device_reason()}};
     terminal.Say(fmt::format("{} on {}: {}", name, denoiser->device_name(), denoiser->device_reason()));
-    Status done = DenoiseAll(*denoiser, files, terminal, report["tracks"]);
+    Status done = DenoiseAll(*denoiser, files, refused, terminal, report["tracks"]);
     report["device"]["kernels"] = denoiser->kernels();
     report["peak_memory_mb"] = PeakMemory() / 1e6;
     ReportSteps(stats, terminal, report);
@@ -116,12 +128,15 @@ class DenoiseCommand final : public Command {
   }
 
   // One file that fails does not keep the others from being cleaned.
-  static Status DenoiseAll(Denoiser& denoiser, const std::vector<std::string>& files, Terminal& terminal,
-                           Report& tracks) {
+  static Status DenoiseAll(Denoiser& denoiser, const std::vector<TrackInput>& files,
+                           const std::vector<std::string>& refused, Terminal& terminal, Report& tracks) {
     size_t failed = 0;
-    for (const std::string& file : files) {
+    for (size_t i = 0; i < files.size(); ++i) {
+      const std::string& file = files[i].path;
       terminal.BeginProgress("cleaning", std::filesystem::path(file).filename().string());
-      const Result<DenoiseReport> done = denoiser.Denoise(file, terminal);
+      const Result<DenoiseReport> done = refused[i].empty()
+                                             ? denoiser.Denoise(files[i], terminal)
+                                             : Result<DenoiseReport>(Fail(ErrorCode::kInvalidArgument, refused[i]));
       terminal.EndProgress();
       if (!done) {
         const Error& error = done.error();
@@ -139,6 +154,7 @@ class DenoiseCommand final : public Command {
       }
       terminal.Say(fmt::format("{}: {} in {}, real-time factor {:.4f}, in {}", file, DurationText(done->seconds),
                                DurationText(done->total), done->real_time_factor, done->output));
+      if (done->gain < 1) terminal.Say("  " + LoweredText(done->gain));
     }
     if (failed == 0) return {};
     return Fail(ErrorCode::kIo,

@@ -1,21 +1,23 @@
 // timbre drums: from a song, a drum track or stems to MIDI.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "apps/cli/command.h"
 #include "apps/cli/inputs.h"
 #include "apps/cli/model_choice.h"
 #include "apps/cli/runtime_options.h"
-#include "base/atomic_file.h"
+#include "base/output_set.h"
+#include "base/temporary_file.h"
 #include "models/catalogue.h"
 #include "tasks/drum_files.h"
 #include "tasks/drums_midi.h"
 #include "tasks/drums_plot.h"
 #include "tasks/separate.h"
+#include "tasks/separate_fields.h"
 
 namespace timbre::cli {
 namespace {
@@ -35,29 +37,6 @@ std::vector<std::string> JoinSettings(const std::vector<std::string>& pieces) {
   }
   return settings;
 }
-
-// A folder for stems that are only passed through; removed with what is in it.
-class PassingFolder {
- public:
-  static Result<PassingFolder> Create(const fs::path& beside) {
-    std::string pattern = (beside / ".timbre-stems-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) {
-      return Fail(ErrorCode::kIo,
-                  "No folder could be made in '" + beside.string() + "'; check that it can be written to.");
-    }
-    return PassingFolder(pattern);
-  }
-  PassingFolder(PassingFolder&& other) noexcept : path_(std::move(other.path_)) { other.path_.clear(); }
-  ~PassingFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-  const fs::path& path() const { return path_; }
-
- private:
-  explicit PassingFolder(fs::path path) : path_(std::move(path)) {}
-  fs::path path_;
-};
 
 class DrumsCommand final : public Command {
  public:
@@ -84,6 +63,7 @@ class DrumsCommand final : public Command {
           .help = "where the MIDI files go",
           .placeholder = "DIR",
           .letter = 'o'},
+         TempField(temp_dir_),
          {.name = "keep-stems", .value = &keep_stems_, .help = "keep the stems, in a folder for each track"},
          {.name = "plot",
           .value = &plot_,
@@ -129,7 +109,7 @@ class DrumsCommand final : public Command {
     report["options"] = FieldsToJson(Fields());
     report["tracks"] = Report::array();
     TIMBRE_TRY(const DrumsConfig config, LoadDrumsConfig(config_, JoinSettings(settings_)));
-    TIMBRE_TRY(const std::vector<std::string> inputs,
+    TIMBRE_TRY(const std::vector<TrackInput> inputs,
                separated_ ? Folders() : ExpandInputs(inputs_, recursive_, output_dir_));
     if (inputs.size() > 1 && (!plot_.empty() || !learn_.empty())) {
       return Fail(ErrorCode::kInvalidArgument, "--plot and --learn take one input, and there are several.");
@@ -143,7 +123,17 @@ class DrumsCommand final : public Command {
     }
     TIMBRE_CHECK(CheckOutputFolder(output_dir_));
     OutputPlan plan(inputs);
-    for (const std::string& input : inputs) TIMBRE_CHECK(plan.Add(MidiPath(input), input));
+    std::vector<std::string> refused;  // why an input must not be transcribed, or nothing
+    for (const TrackInput& input : inputs) {
+      std::vector<std::string> paths = {MidiPath(input)};
+      if (!plot_.empty()) paths.push_back(plot_);
+      if (!learn_.empty()) paths.push_back(learned_);
+      TIMBRE_TRY(std::string why, plan.Add(paths, input.path));
+      if (!why.empty() && (inputs.size() == 1 || runtime_.Session().strict)) {
+        return Fail(ErrorCode::kInvalidArgument, why);
+      }
+      refused.push_back(std::move(why));
+    }
 
     ThreadPool pool(runtime_.threads());
     Stats stats;
@@ -151,7 +141,7 @@ class DrumsCommand final : public Command {
     if (!separated_) {
       TIMBRE_TRY(parting, MakeParting(config, pool, stats, terminal, report));
     }
-    Status done = All(config, inputs, parting, corrected, terminal, report["tracks"]);
+    Status done = All(config, inputs, refused, parting, corrected, terminal, report["tracks"]);
     if (parting.separator) report["device"]["kernels"] = parting.separator->kernels();
     report["peak_memory_mb"] = PeakMemory() / 1e6;
     ReportSteps(stats, terminal, report);
@@ -160,27 +150,32 @@ class DrumsCommand final : public Command {
 
  private:
   static std::string NameOf(const std::string& input) {
-    fs::path path(input);
-    if (!path.has_filename()) path = path.parent_path();  // "stems/"
-    return (fs::is_directory(path) ? path.filename() : path.stem()).string();
+    std::error_code error;
+    if (!fs::is_directory(input, error)) return fs::path(input).stem().string();
+    // By its real name: "stems/" has none at its end, "." and ".." would lead elsewhere.
+    const std::string name = fs::canonical(input, error).filename().string();
+    return error || name.empty() ? "stems" : name;
   }
-  std::string MidiPath(const std::string& input) const {
-    return (fs::path(output_dir_) / (NameOf(input) + ".mid")).string();
+  // The input's outputs, without their ending: in its tree, where folders of folders are looked into.
+  fs::path PlaceOf(const TrackInput& input) const {
+    return fs::path(output_dir_) / (recursive_ ? input.folder : "") / NameOf(input.path);
   }
+  std::string MidiPath(const TrackInput& input) const { return PlaceOf(input).string() + ".mid"; }
 
-  Result<std::vector<std::string>> Folders() const {
+  Result<std::vector<TrackInput>> Folders() const {
     for (const std::string& input : inputs_) {
       std::error_code ignored;
       if (!fs::is_directory(input, ignored)) {
         return Fail(ErrorCode::kInvalidArgument, "'" + input + "' is no folder; --separated takes folders of stems.");
       }
     }
-    return inputs_;
+    return std::vector<TrackInput>(inputs_.begin(), inputs_.end());
   }
 
   // What parts a track, and where its stems lie meanwhile; nothing where the inputs are stems.
   struct Parting {
-    std::unique_ptr<PassingFolder> folder;
+    std::unique_ptr<OutputSet> made;  // the output folder, where nothing came to lie in it
+    std::optional<TemporaryFolder> folder;
     std::unique_ptr<Separator> separator;
   };
 
@@ -202,18 +197,21 @@ class DrumsCommand final : public Command {
     SeparateOptions options;
     options.sample_format = "f32";
     options.clip = "none";
+    options.tags = keep_stems_;
     options.session = runtime_.Session();
     for (const std::string& stem : model.info().stems) {
       if (is_drum(stem)) options.stems.push_back(stem);
     }
     if (options.stems.empty()) return no_drums();
-    std::error_code error;
-    fs::create_directories(output_dir_, error);
-    if (error) return Fail(ErrorCode::kIo, "'" + output_dir_ + "' cannot be made: " + error.message() + ".");
-    TIMBRE_TRY(PassingFolder folder, PassingFolder::Create(output_dir_));
     Parting parting;
-    parting.folder = std::make_unique<PassingFolder>(std::move(folder));
-    options.output_dir = parting.folder->path().string();
+    // Stems that are kept get their places by being renamed, which only works within a file system.
+    const std::string beside = temp_dir_.empty() || keep_stems_ ? output_dir_ : temp_dir_;
+    parting.made = std::make_unique<OutputSet>();
+    TIMBRE_CHECK(parting.made->MakeFolderOf(beside + "/"));
+    TIMBRE_TRY(parting.folder, TemporaryFolder::Create(beside));
+    for (const std::string& stem : options.stems) parting.folder->Holds(parting.folder->path() + "/" + stem + ".wav");
+    options.output_dir = parting.folder->path();
+    options.temp_dir = temp_dir_;
     options.name = "{stem}.{ext}";
     report["model"] = {{"name", model.name}, {"path", model.path}, {"stems", model.info().stems}};
     TIMBRE_TRY(parting.separator, choice_.MakeSeparator(std::move(model), options, pool, stats, terminal));
@@ -225,12 +223,13 @@ class DrumsCommand final : public Command {
   }
 
   // One track that fails does not keep the others from being transcribed.
-  Status All(const DrumsConfig& config, const std::vector<std::string>& inputs, const Parting& parting,
-             const MidiSong& corrected, Terminal& terminal, Report& tracks) const {
+  Status All(const DrumsConfig& config, const std::vector<TrackInput>& inputs, const std::vector<std::string>& refused,
+             const Parting& parting, const MidiSong& corrected, Terminal& terminal, Report& tracks) const {
     size_t failed = 0;
-    for (const std::string& input : inputs) {
-      Report track = {{"input", input}};
-      Status done = One(config, input, parting, corrected, terminal, track);
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      Report track = {{"input", inputs[i].path}};
+      Status done = refused[i].empty() ? One(config, inputs[i], parting, corrected, terminal, track)
+                                       : Status(Fail(ErrorCode::kInvalidArgument, refused[i]));
       terminal.EndProgress();
       if (!done) track["error"] = done.error().message;
       tracks.push_back(std::move(track));
@@ -244,11 +243,9 @@ class DrumsCommand final : public Command {
                 fmt::format("{} of {} tracks could not be transcribed; the warnings say why.", failed, inputs.size()));
   }
 
-  Status One(const DrumsConfig& config, const std::string& input, const Parting& parting, const MidiSong& corrected,
+  Status One(const DrumsConfig& config, const TrackInput& found, const Parting& parting, const MidiSong& corrected,
              Terminal& terminal, Report& track) const {
-    std::error_code error;
-    fs::create_directories(output_dir_, error);
-    if (error) return Fail(ErrorCode::kIo, "'" + output_dir_ + "' cannot be made: " + error.message() + ".");
+    const std::string& input = found.path;
     const std::string title = fs::path(input).filename().string();
     TIMBRE_TRY(const std::vector<DrumStemFile> files,
                separated_ ? FindDrumStems(config, input) : Part(*parting.separator, input, title, terminal, track));
@@ -256,15 +253,17 @@ class DrumsCommand final : public Command {
     TIMBRE_TRY(const DrumAnalysis analysis, AnalyseDrumFiles(config, files, terminal));
     terminal.EndProgress();
 
-    const std::string midi = MidiPath(input);
-    TIMBRE_CHECK(WriteMidi(DrumsToMidi(analysis), midi));
+    const std::string midi = MidiPath(found);
+    OutputSet outputs;
+    TIMBRE_CHECK(WriteMidi(DrumsToMidi(analysis), midi, &outputs));
     track["midi"] = midi;
     if (!plot_.empty()) {
-      TIMBRE_CHECK(PlotDrums(analysis, Printable(NameOf(input)), plot_));
+      TIMBRE_CHECK(PlotDrums(analysis, Printable(NameOf(input)), plot_, &outputs));
       track["plot"] = plot_;
     }
-    if (!learn_.empty()) TIMBRE_CHECK(Learn(analysis, corrected, terminal, track));
-    if (!separated_) TIMBRE_CHECK(KeepOrDrop(input, files, track));
+    if (!learn_.empty()) TIMBRE_CHECK(Learn(analysis, corrected, outputs, terminal, track));
+    if (keep_stems_ && !separated_) TIMBRE_CHECK(Keep(PlaceOf(found), files, outputs, track));
+    TIMBRE_CHECK(outputs.Commit());
     track["drums"] = DrumsToJson(analysis);
     size_t hits = 0;
     for (const DrumStem& stem : analysis.stems) {
@@ -289,28 +288,21 @@ class DrumsCommand final : public Command {
     return files;
   }
 
-  // The stems of a track that is done: into its folder beside the MIDI file, or away.
-  Status KeepOrDrop(const std::string& input, const std::vector<DrumStemFile>& files, Report& track) const {
-    std::error_code error;
-    const fs::path kept = fs::path(output_dir_) / NameOf(input);
-    if (keep_stems_) fs::create_directories(kept, error);
+  // The stems of a track that is done go into its folder beside the MIDI file.
+  static Status Keep(const fs::path& folder, const std::vector<DrumStemFile>& files, OutputSet& outputs,
+                     Report& track) {
     for (const DrumStemFile& file : files) {
-      if (error) break;
-      if (keep_stems_) {
-        const fs::path target = kept / fs::path(file.path).filename();
-        fs::rename(file.path, target, error);
-        track["stem_files"].push_back(target.string());
-      } else {
-        fs::remove(file.path, error);
-      }
+      const std::string target = (folder / fs::path(file.path).filename()).string();
+      TIMBRE_CHECK(outputs.Move(file.path, target));
+      track["stem_files"].push_back(target);
     }
-    if (!error) return {};
-    return Fail(ErrorCode::kIo, "The stems cannot be kept in '" + kept.string() + "': " + error.message() + ".");
+    return {};
   }
 
-  Status Learn(const DrumAnalysis& analysis, const MidiSong& corrected, Terminal& terminal, Report& track) const {
+  Status Learn(const DrumAnalysis& analysis, const MidiSong& corrected, OutputSet& outputs, Terminal& terminal,
+               Report& track) const {
     TIMBRE_TRY(const DrumLearning learning, LearnDrums(analysis, corrected));
-    TIMBRE_TRY(AtomicFile file, AtomicFile::Create(learned_));
+    TIMBRE_TRY(AtomicFile file, outputs.Create(learned_));
     TIMBRE_CHECK(file.Write(std::string_view(learning.yaml)));
     TIMBRE_CHECK(file.Commit());
     track["learned"] = {{"path", learned_}, {"stems", Report::array()}};
@@ -328,7 +320,7 @@ class DrumsCommand final : public Command {
   }
 
   std::vector<std::string> inputs_, settings_;
-  std::string config_, output_dir_ = "drums", plot_, learn_, learned_ = "drums-learned.yaml";
+  std::string config_, output_dir_ = "drums", temp_dir_, plot_, learn_, learned_ = "drums-learned.yaml";
   bool separated_ = false, keep_stems_ = false, recursive_ = false;
   ModelChoice choice_{.model = "mdx23c-drumsep"};
   RuntimeOptions runtime_;

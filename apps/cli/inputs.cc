@@ -31,7 +31,7 @@ fs::path Normal(const fs::path& path) {
   return error ? path.lexically_normal() : normal;
 }
 
-Status ListFolder(const fs::path& folder, bool recursive, const fs::path& except, std::vector<std::string>& files) {
+Status ListFolder(const fs::path& folder, bool recursive, const fs::path& except, std::vector<TrackInput>& files) {
   std::error_code error;
   std::vector<fs::path> found;
   std::vector<fs::path> folders = {folder};
@@ -57,15 +57,18 @@ Status ListFolder(const fs::path& folder, bool recursive, const fs::path& except
                                           (recursive ? "." : "; --recursive looks into its folders too."));
   }
   std::sort(found.begin(), found.end());
-  for (const fs::path& path : found) files.push_back(path.string());
+  for (const fs::path& path : found) {
+    const fs::path below = path.parent_path().lexically_relative(folder.has_filename() ? folder : folder.parent_path());
+    files.emplace_back(path.string(), below.empty() || below == "." ? "" : below.string());
+  }
   return {};
 }
 
 }  // namespace
 
-Result<std::vector<std::string>> ExpandInputs(const std::vector<std::string>& inputs, bool recursive,
-                                              const std::string& except) {
-  std::vector<std::string> files;
+Result<std::vector<TrackInput>> ExpandInputs(const std::vector<std::string>& inputs, bool recursive,
+                                             const std::string& except) {
+  std::vector<TrackInput> files;
   for (const std::string& input : inputs) {
     std::error_code error;
     const fs::file_status status = fs::status(input, error);
@@ -85,9 +88,17 @@ Result<std::vector<std::string>> ExpandInputs(const std::vector<std::string>& in
     if (access(input.c_str(), R_OK) != 0) {
       return Fail(ErrorCode::kIo, "'" + input + "' cannot be read; check its permissions.");
     }
-    files.push_back(input);
+    files.emplace_back(input);
   }
+  std::set<std::string> seen;
+  std::erase_if(files, [&](const TrackInput& file) { return !seen.insert(Normal(file.path).string()).second; });
   return files;
+}
+
+std::string NameFor(const std::string& name, const std::string& usual, bool recursive) {
+  if (!recursive || name != usual) return name;
+  const size_t track = name.find("{track}");
+  return name.substr(0, track) + "{folder}/" + name.substr(track);
 }
 
 Status CheckOutputFolder(const std::string& folder) {
@@ -106,24 +117,28 @@ Status CheckOutputFolder(const std::string& folder) {
   return {};
 }
 
-OutputPlan::OutputPlan(const std::vector<std::string>& inputs) {
-  for (const std::string& input : inputs) inputs_.insert(Normal(input).string());
+OutputPlan::OutputPlan(const std::vector<TrackInput>& inputs) {
+  for (const TrackInput& input : inputs) inputs_.insert(Normal(input.path).string());
 }
 
-Status OutputPlan::Add(const std::string& path, const std::string& input) {
-  const std::string normal = Normal(path).string();
-  if (inputs_.contains(normal)) {
-    return Fail(ErrorCode::kInvalidArgument,
-                "'" + path + "' would be written over an input; choose another --output or --name.");
+Result<std::string> OutputPlan::Add(const std::vector<std::string>& paths, const std::string& input) {
+  std::set<std::string> own;
+  for (const std::string& path : paths) {
+    const std::string normal = Normal(path).string();
+    if (!own.insert(normal).second) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  "two outputs of '" + input + "' would both be written to '" + path + "'; put {stem} into --name.");
+    }
+    if (inputs_.contains(normal)) {
+      return "'" + path + "' would be written over an input; choose another --output or --name.";
+    }
+    if (const auto other = planned_.find(normal); other != planned_.end()) {
+      return "'" + other->second + "' and '" + input + "' would both be written to '" + path +
+             "'; put {folder} into --name, or give them to two runs with an --output each.";
+    }
   }
-  const auto [place, added] = planned_.emplace(normal, input);
-  if (added) return {};
-  if (place->second == input) {
-    return Fail(ErrorCode::kInvalidArgument,
-                "two stems of '" + input + "' would both be written to '" + path + "'; put {stem} into --name.");
-  }
-  return Fail(ErrorCode::kInvalidArgument, "'" + place->second + "' and '" + input + "' would both be written to '" +
-                                               path + "'; give them to two runs with an --output each.");
+  for (const std::string& path : own) planned_.emplace(path, input);
+  return "";
 }
 
 }  // namespace timbre::cli

@@ -7,14 +7,20 @@
 #include <vector>
 
 #include "base/result.h"
+#include "tasks/separate.h"
 
 namespace timbre::cli {
 
 // Files stay as they are named; a folder stands for the audio files in it (by extension, sorted; with `recursive` also
-// in folders below), without those in `except`, where earlier results lie. Errors: what does not exist, what is neither
-// a file nor a folder, an empty file, a folder without audio.
-Result<std::vector<std::string>> ExpandInputs(const std::vector<std::string>& inputs, bool recursive,
-                                              const std::string& except);
+// in folders below), without those in `except`, where earlier results lie. A file that is reached twice, by whatever
+// names, is there once. Errors: what does not exist, what is neither a file nor a folder, an empty file, a folder
+// without audio.
+Result<std::vector<TrackInput>> ExpandInputs(const std::vector<std::string>& inputs, bool recursive,
+                                             const std::string& except);
+
+// `name`, or where it still is `usual` and tracks are looked for in folders of folders, that with their tree: with
+// "{folder}/" in front of {track}.
+std::string NameFor(const std::string& name, const std::string& usual, bool recursive);
 
 // Whether `folder` is a folder that can be written to, or could be made. Makes nothing.
 Status CheckOutputFolder(const std::string& folder);
@@ -22,9 +28,10 @@ Status CheckOutputFolder(const std::string& folder);
 // Files that a command is going to write, each by whom: none twice, and none of the inputs.
 class OutputPlan {
  public:
-  explicit OutputPlan(const std::vector<std::string>& inputs);
-  // `input` gives the file `path`.
-  Status Add(const std::string& path, const std::string& input);
+  explicit OutputPlan(const std::vector<TrackInput>& inputs);
+  // `input` gives the files `paths`. The value is why it must not be done, as a sentence, or empty; then nothing of it
+  // is planned. Fails with kInvalidArgument where two of the paths are one.
+  Result<std::string> Add(const std::vector<std::string>& paths, const std::string& input);
 
  private:
   std::set<std::string> inputs_;                // normalised

@@ -106,6 +106,15 @@ ExitCode RunCommand(const CommandRow& row, std::vector<std::string> words) {
     return kExitOk;
   }
   terminal_options.stdout_is_json = json == "-";
+  for (const Field& field : fields) {
+    const auto* const inputs = std::get_if<std::vector<std::string>*>(&field.value);
+    if (!field.positional || inputs == nullptr) continue;
+    for (const std::string& input : **inputs) {
+      std::error_code missing;
+      if (!std::filesystem::equivalent(input, json, missing)) continue;
+      return Complain({ErrorCode::kInvalidArgument, "the report would be written over the input '" + input + "'"});
+    }
+  }
   Result<ReportFile> report_file = ReportFile::Open(json);
   if (!report_file) return Complain(report_file.error());
   Report report = {{"version", TIMBRE_VERSION}, {"command", row.name}};
@@ -156,13 +165,21 @@ ExitCode Main(std::vector<std::string> words) {
   return Complain({ErrorCode::kInvalidArgument, "there is no command '" + name + "'." + SuggestionFor(name, names)});
 }
 
+// What was asked for and could not be printed is a failure, wherever it was printed.
+ExitCode Written(ExitCode code) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  if (code != kExitOk) return code;
+  return Complain(
+      {ErrorCode::kIo, "what was asked for could not be written to the standard output; is the disk full?"});
+}
+
 }  // namespace
 }  // namespace timbre::cli
 
 int main(int argc, char** argv) {
   // Our own code does not throw; what a library threw past its call still ends in one sentence.
   try {
-    return timbre::cli::Main(std::vector<std::string>(argv + 1, argv + argc));
+    return timbre::cli::Written(timbre::cli::Main(std::vector<std::string>(argv + 1, argv + argc)));
   } catch (const std::bad_alloc&) {
     fmt::print(stderr, "timbre: out of memory; close other programs or use a shorter --segment.\n");
   } catch (const std::exception& error) {

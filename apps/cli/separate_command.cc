@@ -69,11 +69,12 @@ class SeparateCommand final : public Command {
   Status Run(Terminal& terminal, Report& report) override {
     TIMBRE_CHECK(runtime_.Check());
     options_.session = runtime_.Session();
+    options_.name = NameFor(options_.name, SeparateOptions().name, recursive_);
     FieldList reported = SeparateFields(options_);
     Append(reported, runtime_.Fields());
     report["options"] = FieldsToJson(reported);
     report["tracks"] = Report::array();
-    TIMBRE_TRY(const std::vector<std::string> files, ExpandInputs(inputs_, recursive_, options_.output_dir));
+    TIMBRE_TRY(const std::vector<TrackInput> files, ExpandInputs(inputs_, recursive_, options_.output_dir));
     TIMBRE_CHECK(CheckOutputFolder(options_.output_dir));
     TIMBRE_TRY(LoadedModel model, choice_.Load(terminal));
     const std::string name = model.name;
@@ -81,13 +82,7 @@ class SeparateCommand final : public Command {
     Stats stats;
     TIMBRE_TRY(const std::unique_ptr<Separator> separator,
                choice_.MakeSeparator(std::move(model), options_, pool, stats, terminal));
-    OutputPlan plan(files);
-    for (const std::string& file : files) {
-      for (const std::string& stem : separator->output_names()) {
-        TIMBRE_TRY(const std::string path, OutputPath(options_, name, file, stem));
-        TIMBRE_CHECK(plan.Add(path, file));
-      }
-    }
+    TIMBRE_TRY(const std::vector<std::string> refused, Plan(*separator, name, files));
     const SeparationInfo& info = separator->model().info();
     report["model"] = {{"name", name},
                        {"path", separator->model().path},
@@ -98,7 +93,7 @@ class SeparateCommand final : public Command {
     report["device"] = {{"name", separator->device_name()}, {"reason", separator->device_reason()}};
     report["batch"] = separator->batch();
     terminal.Say(fmt::format("{} on {}: {}", name, separator->device_name(), separator->device_reason()));
-    Status done = SeparateAll(*separator, files, terminal, report["tracks"]);
+    Status done = SeparateAll(*separator, files, refused, terminal, report["tracks"]);
     report["device"]["kernels"] = separator->kernels();
     report["peak_memory_mb"] = PeakMemory() / 1e6;
     ReportSteps(stats, terminal, report);
@@ -106,13 +101,45 @@ class SeparateCommand final : public Command {
   }
 
  private:
+  // Why each of the files must not be separated, or nothing: its outputs would be another's. A name that would be so in
+  // one run alone, or with --strict, is an error.
+  Result<std::vector<std::string>> Plan(const Separator& separator, const std::string& model,
+                                        const std::vector<TrackInput>& files) const {
+    OutputPlan plan(files);
+    std::vector<std::string> refused;
+    for (const TrackInput& file : files) {
+      std::vector<std::string> paths;
+      std::string why;
+      for (const std::string& stem : separator.output_names()) {
+        Result<std::string> path = OutputPath(options_, model, file, stem);
+        if (!path && path.error().code == ErrorCode::kInvalidArgument) return tl::unexpected<Error>(path.error());
+        if (path) {
+          paths.push_back(*std::move(path));
+        } else {
+          why = path.error().message;
+        }
+      }
+      if (why.empty()) {
+        TIMBRE_TRY(why, plan.Add(paths, file.path));
+      }
+      if (!why.empty() && (files.size() == 1 || options_.session.strict)) {
+        return Fail(ErrorCode::kInvalidArgument, why);
+      }
+      refused.push_back(std::move(why));
+    }
+    return refused;
+  }
+
   // One track that fails does not keep the others from being separated.
-  static Status SeparateAll(Separator& separator, const std::vector<std::string>& files, Terminal& terminal,
-                            Report& tracks) {
+  static Status SeparateAll(Separator& separator, const std::vector<TrackInput>& files,
+                            const std::vector<std::string>& refused, Terminal& terminal, Report& tracks) {
     size_t failed = 0;
-    for (const std::string& file : files) {
+    for (size_t i = 0; i < files.size(); ++i) {
+      const std::string& file = files[i].path;
       terminal.BeginProgress("separating", std::filesystem::path(file).filename().string());
-      const Result<TrackReport> track = separator.Separate(file, terminal);
+      const Result<TrackReport> track = refused[i].empty()
+                                            ? separator.Separate(files[i], terminal)
+                                            : Result<TrackReport>(Fail(ErrorCode::kInvalidArgument, refused[i]));
       terminal.EndProgress();
       if (!track) {
         const Error& error = track.error();
@@ -134,6 +161,9 @@ class SeparateCommand final : public Command {
       terminal.Say(fmt::format("{}: {} in {}, real-time factor {:.3f}, {} files in {}", file,
                                DurationText(track->seconds), DurationText(track->times.total), track->real_time_factor,
                                track->outputs.size(), folder));
+      for (const StemOutput& output : track->outputs) {
+        if (output.gain < 1) terminal.Say("  " + output.stem + ": " + LoweredText(output.gain));
+      }
     }
     if (failed == 0) return {};
     return Fail(ErrorCode::kIo,

@@ -9,14 +9,20 @@
 #include <csignal>
 #include <cstdio>
 
+#include "base/last_words.h"
+
 namespace timbre::cli {
 namespace {
 
 std::atomic<bool> cancelled{false};
-static_assert(std::atomic<bool>::is_always_lock_free);
+std::atomic<int> signals{0};
+static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
 
 void OnSignal(int signal) {
-  if (cancelled.exchange(true)) {
+  cancelled = true;
+  const int earlier = signals.fetch_add(1);
+  if (earlier == 1) EndBySignal(signal);
+  if (earlier > 1) {  // even that does not end
     std::signal(signal, SIG_DFL);
     std::raise(signal);
   }
@@ -44,7 +50,10 @@ std::string Shortened(const std::string& text, size_t bytes) {
 void CatchSignals() {
   std::signal(SIGINT, OnSignal);
   std::signal(SIGTERM, OnSignal);
+  // A terminal that was closed asks too, unless that was to make no difference (nohup).
+  if (std::signal(SIGHUP, OnSignal) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is a write error, not a death
+  std::signal(SIGXFSZ, SIG_IGN);  // so is a file that reaches the limit
 }
 
 std::string Printable(std::string_view text, bool lines) {
@@ -62,6 +71,10 @@ std::string DurationText(double seconds) {
   if (whole < 60) return fmt::format("{} s", whole);
   if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
   return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
+}
+
+std::string LoweredText(double gain) {
+  return fmt::format("lowered by {:.1f} dB to stay below full scale (--clip)", -20 * std::log10(gain));
 }
 
 std::string BytesText(double bytes) {

@@ -54,7 +54,8 @@ class Terminal final : public Observer {
   int last_tenth_ = 0;
 };
 
-// The first SIGINT or SIGTERM asks the work to stop; the second ends the process at once.
+// The first SIGINT, SIGTERM or SIGHUP asks the work to stop; the second removes what is half-written and ends the
+// process at once.
 void CatchSignals();
 
 // Without control characters, so that a file's name cannot drive the terminal. Keeps newlines where `lines`.
@@ -62,6 +63,8 @@ std::string Printable(std::string_view text, bool lines = false);
 
 // "4 min 05 s", "0.8 s".
 std::string DurationText(double seconds);
+// "lowered by 2.4 dB to stay below full scale": what rescaling by `gain`, of 0 to 1, does.
+std::string LoweredText(double gain);
 // "81 MB"
 std::string BytesText(double bytes);
 

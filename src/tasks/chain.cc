@@ -1,68 +1,50 @@
 #include "tasks/chain.h"
 
-#include <algorithm>
-#include <cstdlib>
 #include <filesystem>
+
+#include "base/output_set.h"
+#include "base/temporary_file.h"
 
 namespace timbre {
 namespace {
 
 namespace fs = std::filesystem;
 
-// A folder of its own below the system's temporary one, removed with all that is in it.
-class TemporaryFolder {
- public:
-  static Result<std::unique_ptr<TemporaryFolder>> Make() {
-    std::error_code error;
-    const fs::path base = fs::temp_directory_path(error);
-    std::string path = (base / "timbre-XXXXXX").string();
-    if (error || mkdtemp(path.data()) == nullptr) {
-      return Fail(ErrorCode::kIo, "no temporary folder could be made in '" + base.string() +
-                                      "'; set TMPDIR to a folder that can be written");
-    }
-    return std::unique_ptr<TemporaryFolder>(new TemporaryFolder(path));
-  }
-  ~TemporaryFolder() {
-    std::error_code error;
-    fs::remove_all(path_, error);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  explicit TemporaryFolder(std::string path) : path_(std::move(path)) {}
-  std::string path_;
-};
-
 class Chain : public Separator {
  public:
-  Chain(std::unique_ptr<TemporaryFolder> folder, std::unique_ptr<Separator> first, std::unique_ptr<Separator> second,
-        SeparateOptions options)
-      : folder_(std::move(folder)),
+  Chain(std::unique_ptr<OutputSet> made, TemporaryFolder folder, std::unique_ptr<Separator> first,
+        std::unique_ptr<Separator> second, SeparateOptions options, SeparateOptions first_options)
+      : made_(std::move(made)),
+        folder_(std::move(folder)),
         first_(std::move(first)),
         second_(std::move(second)),
-        options_(std::move(options)) {}
+        options_(std::move(options)),
+        first_options_(std::move(first_options)) {}
 
-  Result<TrackReport> Separate(const std::string& input, Observer& observer) override {
-    bool all_there = true;
+  Result<TrackReport> Separate(const TrackInput& track, Observer& observer) override {
+    const std::string& input = track.path;
+    std::vector<std::string> paths;
     for (const std::string& stem : output_names()) {
-      TIMBRE_TRY(const std::string path, OutputPath(options_, model().name, input, stem));
+      TIMBRE_TRY(paths.emplace_back(), OutputPath(options_, model().name, track, stem));
       std::error_code error;
-      if (fs::equivalent(path, input, error)) {
+      if (fs::equivalent(paths.back(), input, error)) {
         return Fail(ErrorCode::kInvalidArgument,
-                    "'" + path + "' would be written over the input; change --output or --name");
+                    "'" + paths.back() + "' would be written over the input; change --output or --name");
       }
-      all_there = all_there && fs::exists(path, error);
     }
-    if (options_.skip_existing && all_there) {
+    if (options_.skip_existing && IsDone(input, paths)) {
       TrackReport report;
       report.input = input;
       report.skipped = true;
       return report;
     }
-    TIMBRE_TRY(const TrackReport before, first_->Separate(input, observer));
     // The temporary file has the track's name, so that the second model's files are named after it.
-    const std::string between = before.outputs.front().path;
-    Result<TrackReport> after = second_->Separate(between, observer);
+    TIMBRE_TRY(const std::string between, OutputPath(first_options_, "", track, ""));
+    folder_.Holds(between);
+    TIMBRE_TRY(const TrackReport before, first_->Separate(track, observer));
+    TrackInput stem(between, track.folder);
+    stem.original = input;
+    Result<TrackReport> after = second_->Separate(stem, observer);
     std::error_code error;
     fs::remove(between, error);
     if (!after) {
@@ -109,31 +91,36 @@ class Chain : public Separator {
   int64_t weight_bytes() const override { return first_->weight_bytes() + second_->weight_bytes(); }
 
  private:
-  std::unique_ptr<TemporaryFolder> folder_;
+  std::unique_ptr<OutputSet> made_;  // the output folder, where nothing came to lie in it
+  TemporaryFolder folder_;
   std::unique_ptr<Separator> first_, second_;
-  const SeparateOptions options_;
+  const SeparateOptions options_, first_options_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<Separator>> CreateChain(LoadedModel first, const std::string& stem, LoadedModel second,
                                                const SeparateOptions& options, ThreadPool& pool, Stats& stats) {
-  TIMBRE_TRY(auto folder, TemporaryFolder::Make());
+  auto made = std::make_unique<OutputSet>();
+  const std::string beside = options.temp_dir.empty() ? options.output_dir : options.temp_dir;
+  TIMBRE_CHECK(made->MakeFolderOf(beside + "/"));
+  TIMBRE_TRY(TemporaryFolder folder, TemporaryFolder::Create(beside));
   SeparateOptions before;
   before.stems = {stem};
   before.shifts = first.info().shifts ? options.shifts : 0;
   before.seed = options.seed;
   before.batch = options.batch;
   before.session = options.session;
-  before.output_dir = folder->path();
+  before.output_dir = folder.path();
   before.name = "{track}.{ext}";
   before.sample_format = "f32";
   before.clip = "none";
+  before.tags = false;
   TIMBRE_TRY(auto one, Separator::Create(std::move(first), before, pool, stats));
   SeparateOptions after = options;
   if (!second.info().shifts) after.shifts = 0;
   TIMBRE_TRY(auto two, Separator::Create(std::move(second), after, pool, stats));
-  return std::make_unique<Chain>(std::move(folder), std::move(one), std::move(two), options);
+  return std::make_unique<Chain>(std::move(made), std::move(folder), std::move(one), std::move(two), options, before);
 }
 
 }  // namespace timbre

@@ -78,6 +78,31 @@ TEST_F(ChainTest, FilesAreNamedAfterTheTrackAndEqualTheTwoStepsByHand) {
   }
 }
 
+// What lies between the two is beside the outputs or where it is told to be, never in the system's folder, and goes.
+TEST_F(ChainTest, TheTrackBetweenLiesWhereItMay) {
+  const auto hidden = [&](const fs::path& folder) {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with(".timbre-") && fs::is_directory(entry)) names.push_back(name);
+    }
+    return names;
+  };
+  for (const char* temp : {"", "elsewhere"}) {
+    fs::remove_all(folder_ / "out");
+    fs::create_directories(folder_ / "elsewhere");
+    options_.temp_dir = *temp == 0 ? "" : (folder_ / temp).string();
+    {
+      auto chain = CreateChain(Hpss(), "harmonic", Hpss(), options_, pool_, stats_);
+      ASSERT_TRUE(chain) << chain.error().message;
+      EXPECT_EQ(hidden(folder_ / (*temp == 0 ? "out" : temp)).size(), 1u);
+      EXPECT_EQ(hidden(folder_ / "elsewhere").size(), *temp == 0 ? 0u : 1u);
+    }
+    EXPECT_TRUE(fs::is_empty(folder_ / "elsewhere"));
+    EXPECT_FALSE(fs::exists(folder_ / "out"));
+  }
+}
+
 TEST_F(ChainTest, SkipsWhatIsThereAndRefusesAStemThatIsNot) {
   options_.skip_existing = true;
   auto chain = CreateChain(Hpss(), "harmonic", Hpss(), options_, pool_, stats_);

@@ -7,9 +7,9 @@
 
 #include "audio/decode.h"
 #include "audio/encode.h"
-#include "base/paths.h"
+#include "base/output_set.h"
+#include "base/temporary_file.h"
 #include "tasks/denoise_stream.h"
-#include "tasks/separate.h"
 #include "tasks/separate_fields.h"
 
 namespace timbre {
@@ -50,10 +50,9 @@ class DenoiserImpl final : public Denoiser {
       : model_(std::move(model)), options_(options), pool_(pool), stats_(stats) {}
 
   Status Prepare() {
-    TIMBRE_TRY(write_.format, ParseFileFormat(options_.format));
-    TIMBRE_TRY(write_.sample_format, ParseSampleFormat(options_.sample_format));
-    TIMBRE_TRY(write_.clip, ParseClipMode(options_.clip));
-    write_.bitrate = options_.bitrate;
+    RemoveLeftovers(options_.output_dir);
+    TIMBRE_TRY(write_, ParseWriteOptions(options_.format, options_.sample_format, options_.clip, options_.bitrate,
+                                         options_.temp_dir));
     controls_.mix = static_cast<float>(options_.mix);
     controls_.speech.attenuation_limit = static_cast<float>(options_.attenuation_limit);
     if (options_.post_filter) {
@@ -70,8 +69,8 @@ class DenoiserImpl final : public Denoiser {
     return Plan(model_.sample_rate(), 1);
   }
 
-  Result<DenoiseReport> Denoise(const std::string& input, Observer& observer) override;
-  Result<std::string> PathFor(const std::string& input) const override {
+  Result<DenoiseReport> Denoise(const TrackInput& input, Observer& observer) override;
+  Result<std::string> PathFor(const TrackInput& input) const override {
     SeparateOptions naming;
     naming.output_dir = options_.output_dir;
     naming.name = options_.name;
@@ -161,16 +160,17 @@ Status DenoiserImpl::Run(AudioReader& reader, AudioWriter& writer, Observer& obs
   return write_ready();
 }
 
-Result<DenoiseReport> DenoiserImpl::Denoise(const std::string& input, Observer& observer) {
+Result<DenoiseReport> DenoiserImpl::Denoise(const TrackInput& track, Observer& observer) {
+  const std::string& input = track.path;
   DenoiseReport report;
   report.input = input;
-  TIMBRE_TRY(report.output, PathFor(input));
+  TIMBRE_TRY(report.output, PathFor(track));
   std::error_code error;
   if (fs::equivalent(report.output, input, error)) {
     return Fail(ErrorCode::kInvalidArgument,
                 "'" + report.output + "' would be written over the input; change --output or --name");
   }
-  report.skipped = options_.skip_existing && fs::exists(report.output, error);
+  report.skipped = options_.skip_existing && IsDone(input, {report.output});
   if (report.skipped) return report;
   {
     const Timer timer(&report.total);
@@ -179,23 +179,17 @@ Result<DenoiseReport> DenoiserImpl::Denoise(const std::string& input, Observer& 
     report.sample_rate = reader->info().sample_rate;
     report.channels = reader->info().channels;
     if (auto planned = Plan(report.sample_rate, report.channels); !planned) return Prefix(planned.error(), input);
-    const fs::path folder = fs::path(report.output).parent_path();
-    const bool made = !folder.empty() && !fs::exists(folder, error);
-    if (made) TIMBRE_CHECK(MakeFolders(folder.string()));
-    const auto convert = [&]() -> Result<WriteReport> {
-      TIMBRE_TRY(const std::unique_ptr<AudioWriter> writer,
-                 AudioWriter::Create(report.output, write_, report.sample_rate, report.channels));
-      TIMBRE_CHECK(Run(*reader, *writer, observer, &report));
-      const Timer encode(&report.encode);
-      return writer->Finish();
-    };
-    const Result<WriteReport> written = convert();
-    if (!written) {
-      if (made) fs::remove(folder, error);  // unless something else has come to lie in it
-      return tl::unexpected<Error>(written.error());
-    }
-    report.peak = written->peak;
-    report.gain = written->gain;
+    OutputSet outputs;
+    WriteOptions write = write_;
+    if (options_.tags) write.tags = reader->info().tags;
+    TIMBRE_TRY(std::unique_ptr<AudioWriter> writer,
+               AudioWriter::Create(report.output, write, report.sample_rate, report.channels, &outputs));
+    TIMBRE_CHECK(Run(*reader, *writer, observer, &report));
+    const Timer encode(&report.encode);
+    TIMBRE_TRY(const WriteReport written, writer->Finish());
+    TIMBRE_CHECK(outputs.Commit());
+    report.peak = written.peak;
+    report.gain = written.gain;
     report.warning = reader->warning();
   }
   report.seconds = static_cast<double>(report.samples) / report.sample_rate;
@@ -269,11 +263,13 @@ FieldList DenoiseFields(DenoiseOptions& options) {
   return Append(fields, {
                             {.name = "name",
                              .value = &options.name,
-                             .help = "path of a file below DIR, of {track}, {model} and {ext}",
+                             .help = "path of a file below DIR, of {folder}, {track}, {model} and {ext}",
                              .placeholder = "TEMPLATE"},
+                            TagsField(options.tags),
+                            TempField(options.temp_dir),
                             {.name = "skip-existing",
                              .value = &options.skip_existing,
-                             .help = "leave files alone that are there already"},
+                             .help = "leave files alone that are there already, whole and no older than the input"},
                         });
 }
 

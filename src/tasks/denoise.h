@@ -12,6 +12,7 @@
 #include "runtime/session.h"
 #include "runtime/stats.h"
 #include "tasks/observer.h"
+#include "tasks/separate.h"
 
 namespace timbre {
 
@@ -30,6 +31,8 @@ struct DenoiseOptions {
   std::string sample_format = "s16";
   std::string clip = "rescale";
   int bitrate = 0;
+  std::string temp_dir;  // for what lies on disk meanwhile; empty: beside the outputs
+  bool tags = true;      // copy title, artist, cover and the like
   bool skip_existing = false;
 
   SessionOptions session;
@@ -58,10 +61,11 @@ class Denoiser {
                                                   Stats& stats);
   virtual ~Denoiser() = default;
 
-  // Cleans the file `input` into one with its rate, channels and length. On failure or cancellation nothing is left.
-  virtual Result<DenoiseReport> Denoise(const std::string& input, Observer& observer) = 0;
+  // Cleans the file `input` into one with its rate, channels and length. On failure or cancellation nothing is left,
+  // and an old file of its name is as it was.
+  virtual Result<DenoiseReport> Denoise(const TrackInput& input, Observer& observer) = 0;
   // Where it would go.
-  virtual Result<std::string> PathFor(const std::string& input) const = 0;
+  virtual Result<std::string> PathFor(const TrackInput& input) const = 0;
 
   virtual const SpeechModel& model() const = 0;
   virtual std::string device_name() const = 0;

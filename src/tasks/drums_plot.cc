@@ -189,10 +189,11 @@ void Draw(cairo_t* cr, const DrumAnalysis& analysis, const std::string& title, d
 
 }  // namespace
 
-Status PlotDrums(const DrumAnalysis& analysis, const std::string& title, const std::string& path) {
+Status PlotDrums(const DrumAnalysis& analysis, const std::string& title, const std::string& path, OutputSet* outputs) {
   const double width = std::clamp(std::round(analysis.seconds * kPixelsPerSecond), kNarrowest, kWidest);
   const double height = kTop + static_cast<double>(analysis.stems.size()) * (kLane + kGap) - kGap + kBottom;
-  return WritePicture(path, width, height, [&](cairo_t* context) { Draw(context, analysis, title, width, height); });
+  return WritePicture(
+      path, width, height, [&](cairo_t* context) { Draw(context, analysis, title, width, height); }, outputs);
 }
 
 }  // namespace timbre

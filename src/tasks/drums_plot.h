@@ -8,9 +8,12 @@
 
 namespace timbre {
 
+class OutputSet;
+
 // Each stem's waveform with its hits (kept ones in the colour of their voice, as high as they are loud; rejected ones
 // as small grey crosses) over the beats and bars. The extension of `path` says which: .png or .svg. `title` is UTF-8
 // text.
-Status PlotDrums(const DrumAnalysis& analysis, const std::string& title, const std::string& path);
+Status PlotDrums(const DrumAnalysis& analysis, const std::string& title, const std::string& path,
+                 OutputSet* outputs = nullptr);
 
 }  // namespace timbre

@@ -28,10 +28,11 @@ Status CheckPicturePath(const std::string& path) {
   return Fail(ErrorCode::kInvalidArgument, "'" + path + "' must end in .png or .svg, which says what to draw.");
 }
 
-Status WritePicture(const std::string& path, double width, double height, const std::function<void(cairo_t*)>& draw) {
+Status WritePicture(const std::string& path, double width, double height, const std::function<void(cairo_t*)>& draw,
+                    OutputSet* outputs) {
   TIMBRE_CHECK(CheckPicturePath(path));
   const bool svg = path.ends_with(".svg");
-  TIMBRE_TRY(AtomicFile file, AtomicFile::Create(path));
+  TIMBRE_TRY(AtomicFile file, AtomicFile::Create(path, outputs));
   Sink sink{std::move(file), {}};
   using Surface = std::unique_ptr<cairo_surface_t, decltype(&cairo_surface_destroy)>;
   using Context = std::unique_ptr<cairo_t, decltype(&cairo_destroy)>;

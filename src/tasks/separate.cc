@@ -2,18 +2,22 @@
 
 #include <algorithm>
 #include <chrono>
+#include <climits>
 #include <cmath>
 #include <filesystem>
 #include <optional>
 #include <random>
 #include <thread>
 
+#include "audio/decode.h"
 #include "audio/encode.h"
 #include "audio/mix.h"
 #include "audio/resample.h"
 #include "base/bounded_queue.h"
-#include "base/paths.h"
+#include "base/files.h"
+#include "base/output_set.h"
 #include "base/suggest.h"
+#include "base/temporary_file.h"
 #include "base/text.h"
 #include "tasks/apply.h"
 #include "tasks/tile_runner.h"
@@ -27,6 +31,8 @@ using Samples = std::vector<float>;
 
 // Blocks that may wait between two stages: enough that a stage that hiccups stops no other, few enough to cost little.
 constexpr size_t kInputBlocks = 8, kOutputBlocks = 2;
+
+constexpr int64_t kDoneBlock = 1 << 16;  // frames
 
 class Stopwatch {
  public:
@@ -91,7 +97,11 @@ Status CheckStemNames(const std::vector<std::string>& stems) {
     const std::string& stem = stems[i];
     const bool plain = !stem.empty() && stem.size() <= 64 && stem[0] != '.' && stem.find('/') == std::string::npos &&
                        stem == Printable(stem);
-    if (!plain || std::count(stems.begin(), stems.end(), stem) > 1) {
+    if (plain && std::count(stems.begin(), stems.end(), stem) > 1) {
+      return Fail(ErrorCode::kCorrupt,
+                  "the model names the stem '" + stem + "' twice; correct its configuration, where it has one");
+    }
+    if (!plain) {
       return Fail(ErrorCode::kCorrupt, "the model has a stem '" + Printable(stem) + "', which is no name for a file");
     }
   }
@@ -129,33 +139,13 @@ Result<std::vector<Output>> ChooseOutputs(const std::vector<std::string>& stems,
   return outputs;
 }
 
-// Folders that were made for outputs, to be taken away again where nothing came to lie in them.
-class MadeFolders {
- public:
-  Status Make(const fs::path& folder) {
-    std::error_code error;
-    std::vector<fs::path> missing;
-    for (fs::path p = folder; !p.empty() && !fs::exists(p, error); p = p.parent_path()) missing.push_back(p);
-    TIMBRE_CHECK(MakeFolders(folder.string()));
-    made_.insert(made_.end(), missing.rbegin(), missing.rend());
-    return {};
-  }
-  void RemoveEmpty() {
-    std::error_code error;
-    for (size_t i = made_.size(); i-- > 0;) fs::remove(made_[i], error);  // keeps what is not empty
-  }
-
- private:
-  std::vector<fs::path> made_;
-};
-
 // An output on its way into its file: back to the track's own channels and rate.
 class StemFile {
  public:
   static Result<std::unique_ptr<StemFile>> Create(const std::string& path, const WriteOptions& options, int model_rate,
-                                                  int model_channels, int rate, int channels) {
+                                                  int model_channels, int rate, int channels, OutputSet& outputs) {
     TIMBRE_TRY(Resampler resampler, Resampler::Create(model_rate, rate, channels));
-    TIMBRE_TRY(std::unique_ptr<AudioWriter> writer, AudioWriter::Create(path, options, rate, channels));
+    TIMBRE_TRY(std::unique_ptr<AudioWriter> writer, AudioWriter::Create(path, options, rate, channels, &outputs));
     return std::unique_ptr<StemFile>(new StemFile(std::move(resampler), std::move(writer), model_channels, channels));
   }
 
@@ -205,7 +195,7 @@ class SeparatorImpl : public Separator {
       : model_(std::move(model)), options_(options), pool_(pool), stats_(stats), runners_(model_.members.size()) {}
 
   Status Prepare();
-  Result<TrackReport> Separate(const std::string& input, Observer& observer) override;
+  Result<TrackReport> Separate(const TrackInput& input, Observer& observer) override;
   Result<std::vector<Samples>> SeparateSamples(std::span<const float> mix, int channels, Observer& observer) override;
 
   const std::vector<std::string>& output_names() const override { return names_; }
@@ -235,7 +225,7 @@ class SeparatorImpl : public Separator {
   float MeanShare(size_t o) const {
     return static_cast<float>(std::count(outputs_[o].stems.begin(), outputs_[o].stems.end(), true));
   }
-  Result<std::vector<std::string>> Paths(const std::string& input) const;
+  Result<std::vector<std::string>> Paths(const TrackInput& input) const;
   Status SeparateInto(TrackReader& reader, std::vector<std::unique_ptr<StemFile>>& files, Observer& observer,
                       const Moments& moments, TrackReport& report);
   Status RunPass(const Pass& pass, const std::vector<TilePlan>& plans, TrackReader& reader,
@@ -302,10 +292,9 @@ Status SeparatorImpl::Prepare() {
   if (options_.shifts < 0 || options_.shifts > 1000) {
     return Fail(ErrorCode::kInvalidArgument, "shifts can be 0 to 1000");
   }
-  TIMBRE_TRY(write_.format, ParseFileFormat(options_.format));
-  TIMBRE_TRY(write_.sample_format, ParseSampleFormat(options_.sample_format));
-  TIMBRE_TRY(write_.clip, ParseClipMode(options_.clip));
-  write_.bitrate = options_.bitrate;
+  RemoveLeftovers(options_.output_dir);
+  TIMBRE_TRY(write_, ParseWriteOptions(options_.format, options_.sample_format, options_.clip, options_.bitrate,
+                                       options_.temp_dir));
   TIMBRE_TRY(outputs_, ChooseOutputs(info().stems, options_));
   for (const Output& output : outputs_) names_.push_back(output.name);
 
@@ -487,12 +476,12 @@ Status SeparatorImpl::SeparateInto(TrackReader& reader, std::vector<std::unique_
   return {};
 }
 
-Result<std::vector<std::string>> SeparatorImpl::Paths(const std::string& input) const {
+Result<std::vector<std::string>> SeparatorImpl::Paths(const TrackInput& input) const {
   std::vector<std::string> paths;
   for (const std::string& name : names_) {
     TIMBRE_TRY(std::string path, OutputPath(options_, model_.name, input, name));
     std::error_code error;
-    if (fs::equivalent(path, input, error)) {
+    if (fs::equivalent(path, input.path, error)) {
       return Fail(ErrorCode::kInvalidArgument,
                   "'" + path + "' would be written over the input; change --output or --name");
     }
@@ -504,18 +493,15 @@ Result<std::vector<std::string>> SeparatorImpl::Paths(const std::string& input) 
   return paths;
 }
 
-Result<TrackReport> SeparatorImpl::Separate(const std::string& input, Observer& observer) {
+Result<TrackReport> SeparatorImpl::Separate(const TrackInput& track, Observer& observer) {
   const Stopwatch watch;
+  const std::string& input = track.path;
   TrackReport report;
   report.input = input;
   report.times.load = load_seconds_;
-  TIMBRE_TRY(const std::vector<std::string> paths, Paths(input));
+  TIMBRE_TRY(const std::vector<std::string> paths, Paths(track));
   for (size_t o = 0; o < outputs_.size(); ++o) report.outputs.push_back({.stem = names_[o], .path = paths[o]});
-  const auto exists = [](const std::string& path) {
-    std::error_code error;
-    return fs::exists(path, error);
-  };
-  report.skipped = options_.skip_existing && std::all_of(paths.begin(), paths.end(), exists);
+  report.skipped = options_.skip_existing && IsDone(input, paths);
   if (report.skipped) return report;
 
   // First pass: how long the track is, and its mean and deviation.
@@ -542,28 +528,25 @@ Result<TrackReport> SeparatorImpl::Separate(const std::string& input, Observer& 
 
   // Second pass, into files that get their names when all of them are complete.
   const int channels = std::min(report.channels, info().channels);
-  MadeFolders folders;
-  const auto separate = [&]() -> Status {
-    std::vector<std::unique_ptr<StemFile>> files;
-    for (StemOutput& output : report.outputs) {
-      output.channels = channels;
-      output.sample_rate = report.sample_rate;
-      TIMBRE_CHECK(folders.Make(fs::path(output.path).parent_path()));
-      TIMBRE_TRY(files.emplace_back(), StemFile::Create(output.path, write_, info().sample_rate, info().channels,
-                                                        report.sample_rate, channels));
-    }
-    return SeparateInto(reader, files, observer, moments, report);
-  };
-  std::vector<bool> existed(paths.size());
-  std::transform(paths.begin(), paths.end(), existed.begin(), exists);
-  if (const Status status = separate(); !status) {
-    for (size_t o = 0; o < paths.size(); ++o) {
-      std::error_code error;
-      if (!existed[o]) fs::remove(paths[o], error);
-    }
-    folders.RemoveEmpty();
-    return tl::unexpected<Error>(status.error());
+  AudioTags tags;
+  if (options_.tags && track.original.empty()) tags = reader.info().tags;
+  if (options_.tags && !track.original.empty()) {
+    TIMBRE_TRY(const auto original, AudioReader::Open(track.original));
+    tags = original->info().tags;
   }
+  OutputSet outputs;
+  std::vector<std::unique_ptr<StemFile>> files;
+  for (StemOutput& output : report.outputs) {
+    output.channels = channels;
+    output.sample_rate = report.sample_rate;
+    WriteOptions write = write_;
+    write.tags = tags.ForPart(output.stem);
+    TIMBRE_TRY(files.emplace_back(), StemFile::Create(output.path, write, info().sample_rate, info().channels,
+                                                      report.sample_rate, channels, outputs));
+  }
+  TIMBRE_CHECK(SeparateInto(reader, files, observer, moments, report));
+  files.clear();
+  TIMBRE_CHECK(outputs.Commit());
   report.times.total = watch.seconds();
   report.real_time_factor = report.times.total / report.seconds;
   return report;
@@ -633,13 +616,17 @@ Result<std::unique_ptr<Separator>> Separator::Create(LoadedModel model, const Se
   return separator;
 }
 
-Result<std::string> OutputPath(const SeparateOptions& options, const std::string& model, const std::string& input,
+Result<std::string> OutputPath(const SeparateOptions& options, const std::string& model, const TrackInput& input,
                                const std::string& stem) {
   TIMBRE_TRY(const FileFormat format, ParseFileFormat(options.format));
-  const std::pair<std::string_view, std::string> fields[] = {{"track", fs::path(input).stem().string()},
+  const std::pair<std::string_view, std::string> fields[] = {{"folder", input.folder},
+                                                             {"track", fs::path(input.path).stem().string()},
                                                              {"stem", stem},
                                                              {"model", model},
                                                              {"ext", std::string(FileExtension(format))}};
+  const auto bad = [&](const std::string& why) {
+    return Fail(ErrorCode::kInvalidArgument, "--name '" + Printable(options.name) + "' " + why);
+  };
   std::string name;
   for (size_t i = 0; i < options.name.size();) {
     if (options.name[i] != '{') {
@@ -653,16 +640,78 @@ Result<std::string> OutputPath(const SeparateOptions& options, const std::string
     if (end == std::string::npos || found == std::end(fields)) {
       return Fail(ErrorCode::kInvalidArgument, "--name holds '{" + Printable(field) +
                                                    (end == std::string::npos ? "" : "}") +
-                                                   "'; it can hold {track}, {stem}, {model} and {ext}");
+                                                   "'; it can hold {folder}, {track}, {stem}, {model} and {ext}");
     }
     // A file called "...wav" must not lead out of the folder.
     name += found->second == "." || found->second == ".." ? "_" : found->second;
     i = end + 1;
+    // A track that lies in no folder below the one named has none in its outputs' paths either.
+    if (found->second.empty() && (name.empty() || name.back() == '/') && i < options.name.size() &&
+        options.name[i] == '/') {
+      ++i;
+    }
   }
-  if (name.empty() || name.back() == '/') {
-    return Fail(ErrorCode::kInvalidArgument, "--name '" + Printable(options.name) + "' gives no name for a file");
+  if (name.empty() || name.back() == '/') return bad("gives no name for a file");
+  if (name.front() == '/') return bad("leaves the output folder; --output chooses another one");
+  const fs::path path = fs::path(options.output_dir) / name;
+  for (const fs::path& part : fs::path(name)) {
+    if (part == "..") return bad("leaves the output folder; --output chooses another one");
+    if (part.native().size() <= NAME_MAX && path.native().size() < PATH_MAX) continue;
+    return Fail(ErrorCode::kUnsupported,
+                "'" + Printable(path.string()) + "' would be too long a name for a file; choose a shorter --name");
   }
-  return (fs::path(options.output_dir) / name).string();
+  return path.string();
+}
+
+bool IsDone(const std::string& input, const std::vector<std::string>& paths) {
+  if (FileBytes(input) <= 0) return false;  // a pipe can be read but once
+  std::error_code error;
+  const auto made = fs::last_write_time(input, error);
+  for (const std::string& path : paths) {
+    if (error || FileBytes(path) <= 0 || fs::last_write_time(path, error) < made || error) return false;
+  }
+  const auto seconds = [](const std::string& path, int* rate, int64_t* frames) {
+    const auto reader = AudioReader::Open(path);
+    if (!reader) return false;
+    *rate = (*reader)->info().sample_rate;
+    std::vector<float> block(static_cast<size_t>(kDoneBlock) * (*reader)->info().channels);
+    while (true) {
+      const Result<int64_t> got = (*reader)->Read(block.data(), kDoneBlock);
+      if (!got || *got == 0) break;
+    }
+    *frames = (*reader)->position();
+    return true;
+  };
+  int rate = 0, own_rate = 0;
+  int64_t frames = 0, own_frames = 0;
+  if (!seconds(input, &rate, &frames)) return false;
+  return std::all_of(paths.begin(), paths.end(), [&](const std::string& path) {
+    if (!seconds(path, &own_rate, &own_frames) || own_rate <= 0) return false;
+    // Some formats are at rates of their own.
+    return own_frames == static_cast<int64_t>(std::floor(static_cast<double>(frames) * own_rate / rate + 0.5));
+  });
+}
+
+Result<WriteOptions> ParseWriteOptions(const std::string& format, const std::string& sample_format,
+                                       const std::string& clip, int bitrate, const std::string& temp_dir) {
+  WriteOptions options{.temp_dir = temp_dir, .bitrate = bitrate};
+  TIMBRE_TRY(options.format, ParseFileFormat(format));
+  TIMBRE_TRY(options.sample_format, ParseSampleFormat(sample_format));
+  TIMBRE_TRY(options.clip, ParseClipMode(clip));
+  const bool lossless = IsLossless(options.format);
+  if (lossless && bitrate != 0) {
+    return Fail(ErrorCode::kInvalidArgument, "--bitrate is for lossy formats, and " + format +
+                                                 " is not one; leave it out or choose another --format.");
+  }
+  if (!lossless && options.sample_format != SampleFormat::kS16) {
+    return Fail(ErrorCode::kInvalidArgument, "--sample-format is for formats that lose nothing, and " + format +
+                                                 " is not one; leave it out or choose another --format.");
+  }
+  std::error_code error;
+  if (!temp_dir.empty() && !fs::is_directory(temp_dir, error)) {
+    return Fail(ErrorCode::kInvalidArgument, "--temp '" + temp_dir + "' is no folder.");
+  }
+  return options;
 }
 
 }  // namespace timbre

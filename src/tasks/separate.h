@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "audio/encode.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "models/model.h"
@@ -29,14 +31,26 @@ struct SeparateOptions {
   int batch = 1;          // 0: as many as a GPU has memory for
 
   std::string output_dir = "separated";
-  std::string name = "{model}/{track}/{stem}.{ext}";  // {track}, {stem}, {model}, {ext}
-  std::string format = "wav";                         // wav, flac, mp3, ogg, opus
+  std::string name = "{model}/{track}/{stem}.{ext}";  // {folder}, {track}, {stem}, {model}, {ext}
+  std::string format = "wav";                         // wav, flac, mp3, ogg, opus, m4a, alac
   std::string sample_format = "s16";                  // s16, s24, f32, where the format has a choice
   std::string clip = "rescale";                       // rescale, clamp, none
   int bitrate = 0;                                    // kbit/s of a lossy format; 0: its default
-  bool skip_existing = false;
+  std::string temp_dir;                               // for what lies on disk meanwhile; empty: beside the outputs
+  bool tags = true;            // copy title, artist, cover and the like, with the stem's name behind the title
+  bool skip_existing = false;  // leave tracks alone whose outputs are there, as long as the track and no older than it
 
   SessionOptions session;
+};
+
+// A track, and where it was found: both go into the names of its outputs.
+struct TrackInput {
+  TrackInput(std::string file, std::string below = "") : path(std::move(file)), folder(std::move(below)) {}
+  TrackInput(const char* file) : path(file) {}
+  TrackInput(const std::filesystem::path& file) : path(file.string()) {}
+  std::string path;
+  std::string folder;    // from the folder that was named to the file's own; empty: the file was named, or lies there
+  std::string original;  // the file that its tags are taken from; empty: itself
 };
 
 struct StageTimes {
@@ -77,8 +91,9 @@ class Separator {
                                                    Stats& stats);
   virtual ~Separator() = default;
 
-  // Separates the file `input` into files. On failure or cancellation no output file is left behind, whole or partial.
-  virtual Result<TrackReport> Separate(const std::string& input, Observer& observer) = 0;
+  // Separates a file into files, which replace old ones of their names together (base/output_set.h). On failure or
+  // cancellation nothing is left behind, and old files are as they were.
+  virtual Result<TrackReport> Separate(const TrackInput& input, Observer& observer) = 0;
 
   // The same for samples in memory at the model's rate, without files: mix [samples, channels] -> one [samples,
   // channels] for each of `output_names()`.
@@ -95,8 +110,17 @@ class Separator {
   virtual int64_t weight_bytes() const = 0;
 };
 
-// The path that an output of `input` is written to under the options' template.
-Result<std::string> OutputPath(const SeparateOptions& options, const std::string& model, const std::string& input,
+// The path that an output of `input` is written to under the options' template: below the output folder, always.
+// kInvalidArgument where the template is wrong, kUnsupported where this track's name is too long.
+Result<std::string> OutputPath(const SeparateOptions& options, const std::string& model, const TrackInput& input,
                                const std::string& stem);
+
+// Whether an earlier run has left nothing to do: each of `paths` can be read to its end, is as long as `input` to the
+// sample, at the same time, and not older.
+bool IsDone(const std::string& input, const std::vector<std::string>& paths);
+
+// What files are written as. kInvalidArgument where a name is none, or the format has no use for an option.
+Result<WriteOptions> ParseWriteOptions(const std::string& format, const std::string& sample_format,
+                                       const std::string& clip, int bitrate, const std::string& temp_dir);
 
 }  // namespace timbre

@@ -15,7 +15,7 @@ FieldList FileFields(std::string& format, std::string& sample_format, std::strin
       {.name = "format",
        .value = &format,
        .help = "of the files written",
-       .choices = {"wav", "flac", "mp3", "ogg", "opus"}},
+       .choices = {"wav", "flac", "mp3", "ogg", "opus", "m4a", "alac"}},
       {.name = "sample-format",
        .value = &sample_format,
        .help = "where the format has a choice",
@@ -27,11 +27,22 @@ FieldList FileFields(std::string& format, std::string& sample_format, std::strin
        .choices = {"rescale", "clamp", "none"}},
       {.name = "bitrate",
        .value = &bitrate,
-       .help = "kbit/s of mp3, ogg and opus (default: the format's)",
+       .help = "kbit/s of mp3, ogg, opus and m4a (default: the format's)",
        .min = 8,
        .max = 512,
        .idle = unless({"mp3", "ogg", "opus"}, "bitrate to choose")},
   };
+}
+
+Field TempField(std::string& temp_dir) {
+  return {.name = "temp",
+          .value = &temp_dir,
+          .help = "where data lies meanwhile (default: beside the output)",
+          .placeholder = "DIR"};
+}
+
+Field TagsField(bool& tags) {
+  return {.name = "tags", .value = &tags, .help = "do not copy title, artist, cover and the like"};
 }
 
 FieldList SeparateFields(SeparateOptions& options) {
@@ -86,11 +97,13 @@ FieldList SeparateFields(SeparateOptions& options) {
   return Append(fields, {
                             {.name = "name",
                              .value = &options.name,
-                             .help = "path of a stem below DIR, of {track}, {stem}, {model} and {ext}",
+                             .help = "path of a stem below DIR, of {folder}, {track}, {stem}, {model} and {ext}",
                              .placeholder = "TEMPLATE"},
+                            TagsField(options.tags),
+                            TempField(options.temp_dir),
                             {.name = "skip-existing",
                              .value = &options.skip_existing,
-                             .help = "leave tracks alone whose files are all there"},
+                             .help = "leave tracks alone whose files are there, whole and no older than the track"},
                         });
 }
 

@@ -6,9 +6,11 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 #include "audio/decode.h"
 #include "audio/encode.h"
+#include "base/file_faults.h"
 #include "models/hpss.h"
 
 namespace timbre {
@@ -298,6 +300,125 @@ TEST_F(SeparateTest, PathsFollowTheTemplate) {
   options.format = "flac";
   options.name = "{stem}-{track}";
   EXPECT_EQ(OutputPath(options, "m", "a.mp3", "bass").value_or(""), "o/bass-a");
+  options.name = "{model}/{folder}/{track}/{stem}.{ext}";
+  EXPECT_EQ(OutputPath(options, "m", {"/x/1/2/a.mp3", "1/2"}, "bass").value_or(""), "o/m/1/2/a/bass.flac");
+  EXPECT_EQ(OutputPath(options, "m", "/x/1/2/a.mp3", "bass").value_or(""), "o/m/a/bass.flac");
+}
+
+TEST_F(SeparateTest, PathsStayInTheFolderAndAreNamesOfFiles) {
+  SeparateOptions options;
+  for (const char* name : {"../x", "a/../../x", "/tmp/x", "{track}/..", "..", "{folder}/../{stem}"}) {
+    options.name = name;
+    const auto path = OutputPath(options, "m", {"a.wav", "b"}, "bass");
+    ASSERT_FALSE(path) << name;
+    EXPECT_EQ(path.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_NE(path.error().message.find("leaves the output folder"), std::string::npos) << path.error().message;
+  }
+  options.name = "{track}.{ext}";
+  EXPECT_TRUE(OutputPath(options, "m", std::string(251, 'x') + ".wav", "bass"));
+  const auto longer = OutputPath(options, "m", std::string(252, 'x') + ".wav", "bass");
+  ASSERT_FALSE(longer);
+  EXPECT_NE(longer.error().message.find("too long"), std::string::npos) << longer.error().message;
+}
+
+TEST_F(SeparateTest, OptionsThatTheFormatHasNoUseForAreRefused) {
+  for (const char* format : {"wav", "flac", "alac"}) {
+    EXPECT_TRUE(ParseWriteOptions(format, "s24", "rescale", 0, ""));
+    const auto refused = ParseWriteOptions(format, "s16", "rescale", 128, "");
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("--bitrate"), std::string::npos) << refused.error().message;
+  }
+  for (const char* format : {"mp3", "opus", "ogg", "m4a"}) {
+    EXPECT_TRUE(ParseWriteOptions(format, "s16", "rescale", 128, ""));
+    const auto refused = ParseWriteOptions(format, "s24", "rescale", 0, "");
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("--sample-format"), std::string::npos) << refused.error().message;
+  }
+  EXPECT_FALSE(ParseWriteOptions("wav", "s16", "rescale", 0, "/no/such"));
+}
+
+TEST_F(SeparateTest, AStemThatIsNamedTwiceSaysSo) {
+  const auto twice = Single(std::make_shared<Factors>(std::vector<std::string>{"a", "a"}, std::vector{1.0f, 2.0f}));
+  const auto made = Separator::Create(twice, Options(), pool_, stats_);
+  ASSERT_FALSE(made);
+  EXPECT_NE(made.error().message.find("'a' twice"), std::string::npos) << made.error().message;
+}
+
+// Whatever step of the file system fails: the stems of the last run are all there, and nothing else is.
+TEST_F(SeparateTest, AFaultOfTheFileSystemLeavesTheOldStems) {
+  const std::string input = WriteInput(Tone(8000, 2, 8000), 8000, 2);
+  SeparateOptions options = Options();
+  options.name = "{stem}/{stem}.{ext}";
+  const auto all = [&] {
+    std::map<std::string, std::string> found;
+    for (const auto& entry : fs::recursive_directory_iterator(folder_ / "out")) {
+      found[entry.path()] = "a folder";
+      if (entry.is_directory()) continue;
+      std::ifstream file(entry.path());
+      found[entry.path()] = {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    }
+    return found;
+  };
+  for (const char* before : {"a", "ab", ""}) {
+    fs::remove_all(folder_ / "out");
+    for (const char* stem = before; *stem != 0; ++stem) {
+      fs::create_directories(folder_ / "out" / std::string(1, *stem));
+      std::ofstream(folder_ / "out" / std::string(1, *stem) / (std::string(1, *stem) + ".wav")) << "old";
+    }
+    if (*before == 0) fs::create_directories(folder_ / "out");
+    const auto old = all();
+    auto separator = Separator::Create(TwoStems(), options, pool_, stats_);
+    ASSERT_TRUE(separator) << separator.error().message;
+    int nth = 0;
+    for (;; ++nth) {
+      int count = 0;
+      SetFileFault([&](FileStep, const std::string&) { return count++ == nth ? ENOSPC : 0; });
+      const auto report = (*separator)->Separate(input, observer_);
+      SetFileFault({});
+      if (count <= nth) break;
+      ASSERT_FALSE(report) << nth;
+      EXPECT_EQ(report.error().code, ErrorCode::kIo);
+      EXPECT_NE(report.error().message.find("No space left"), std::string::npos) << report.error().message;
+      EXPECT_EQ(all(), old) << "step " << nth;
+    }
+    EXPECT_GT(nth, 12);
+  }
+}
+
+TEST_F(SeparateTest, TagsAreCopiedWithTheStemsName) {
+  const std::string input = (folder_ / "tagged.flac").string();
+  WriteOptions tagged{.format = FileFormat::kFlac};
+  tagged.tags.text = {{"title", "Song"}, {"artist", "Somebody"}};
+  const std::vector<float> x = Tone(3000, 2, 8000);
+  auto writer = AudioWriter::Create(input, tagged, 8000, 2);
+  ASSERT_TRUE(writer && (*writer)->Write(x.data(), 3000) && (*writer)->Finish());
+  SeparateOptions options = Options();
+  for (const bool tags : {true, false}) {
+    options.tags = tags;
+    const auto report = Separate(TwoStems(), options, input);
+    ASSERT_TRUE(report) << report.error().message;
+    const auto reader = AudioReader::Open(report->outputs[1].path);
+    ASSERT_TRUE(reader);
+    const std::vector<std::pair<std::string, std::string>> want = {{"title", "Song (b)"}, {"artist", "Somebody"}};
+    EXPECT_EQ((*reader)->info().tags.text, tags ? want : decltype(want)());
+  }
+}
+
+TEST_F(SeparateTest, SkipsOnlyWhatIsWhole) {
+  const std::string input = WriteInput(Tone(3000, 2, 8000), 8000, 2);
+  SeparateOptions options = Options();
+  options.skip_existing = true;
+  const auto first = Separate(TwoStems(), options, input);
+  ASSERT_TRUE(first);
+  const std::string stem = first->outputs[1].path;
+  for (const uintmax_t size : {uintmax_t{0}, uintmax_t{44}, fs::file_size(stem) - 8}) {
+    fs::resize_file(stem, size);
+    EXPECT_FALSE(Separate(TwoStems(), options, input)->skipped) << size;
+    EXPECT_TRUE(Separate(TwoStems(), options, input)->skipped) << size;
+  }
+  // A track that has changed since.
+  fs::last_write_time(input, fs::last_write_time(stem) + std::chrono::seconds(5));
+  EXPECT_FALSE(Separate(TwoStems(), options, input)->skipped);
 }
 
 TEST_F(SeparateTest, SkipsWhatExists) {

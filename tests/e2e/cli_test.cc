@@ -2,9 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "tests/e2e/program.h"
+#include "tests/support/places.h"
 #include "tests/vulkan/usable_device.h"
 
 namespace timbre::testing {
@@ -35,6 +37,19 @@ TEST(Cli, HelpAndVersionGoToStdout) {
     EXPECT_EQ(ran.code, 0);
     EXPECT_EQ(ran.err, "");
     EXPECT_NE(ran.out.find("timbre"), std::string::npos) << ran.out;
+  }
+}
+
+// What was asked for and cannot be written is a failure; nothing else would tell a script.
+TEST(Cli, AFullDiskUnderAListOrTheHelpIsAFailure) {
+  for (const char* words :
+       {"--help", "help", "--version", "devices", "devices --help", "models list", "models list --json -"}) {
+    const TempFolder folder;
+    const std::string errors = (folder / "errors").string();
+    const std::string line = "'" + ProgramPath() + "' " + words + " > /dev/full 2> '" + errors + "'";
+    const int status = std::system(line.c_str());
+    EXPECT_EQ(WEXITSTATUS(status), 1) << words;
+    EXPECT_NE(ReadAll(errors).find("timbre: "), std::string::npos) << words << ReadAll(errors);
   }
 }
 

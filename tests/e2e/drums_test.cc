@@ -73,6 +73,26 @@ TEST(DrumsCommand, StemsBecomeMidiAPictureAndAReport) {
   EXPECT_GE(MatchTimes(wanted, kicks, 0.03).Value(), 0.95);
 }
 
+TEST(DrumsCommand, TheFolderHereHasItsRealName) {
+  TempFolder folder;
+  WriteStems(folder / "take", 2);
+  const Ran ran = RunTimbre({"drums", "--separated", ".", "-o", "../out"}, folder / "take");
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(FilesIn(folder / "out"), std::vector<std::string>{"take.mid"});
+}
+
+// A picture that cannot be written: the MIDI file of the last run is as it was.
+TEST(DrumsCommand, OutputsAreReplacedTogether) {
+  TempFolder folder;
+  WriteStems(folder / "take", 2);
+  fs::create_directories(folder / "out");
+  WriteAll(folder / "out/take.mid", "old");
+  const Ran ran =
+      RunTimbre({"drums", "--separated", "take", "-o", "out", "--plot", "take/kick.wav/x.png"}, folder.path());
+  EXPECT_EQ(ran.code, 1) << ran.err;
+  EXPECT_EQ(ReadAll(folder / "out/take.mid"), "old");
+}
+
 TEST(DrumsCommand, LearnedThresholdsAreTakenBackWithConfig) {
   TempFolder folder;
   WriteStems(folder / "take", 13);

@@ -1,14 +1,17 @@
 // `timbre separate` from outside, with the model that needs no file.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "audio/decode.h"
 #include "tests/e2e/program.h"
 
 namespace timbre::testing {
@@ -96,20 +99,33 @@ TEST(SeparateCommand, StemsTwoStemsAndFormats) {
             (Names{"harmonic-of-song.wav", "hpss/song/percussive.flac", "no_harmonic-of-song.wav"}));
 }
 
+TEST(SeparateCommand, FormatsDecodeToTheLengthOfTheTrack) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 1);
+  for (const auto& [format, file] :
+       {std::pair("ogg", "harmonic.ogg"), {"m4a", "harmonic.m4a"}, {"alac", "harmonic.m4a"}}) {
+    const Ran ran = Separate(folder, {"song.wav", "--stems", "harmonic", "--format", format});
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    const auto decoded = ReadAudioFile((folder / "out/hpss/song" / file).string(), 1 << 20);
+    ASSERT_TRUE(decoded) << decoded.error().message;
+    EXPECT_EQ(decoded->frames(), 44100) << format;
+  }
+}
+
 TEST(SeparateCommand, SkipsWhatIsThereAndDoesTheRest) {
   TempFolder folder;
   WriteTestWav(folder / "song.wav", 1);
   ASSERT_EQ(Separate(folder, {"song.wav"}).code, 0);
   const fs::path stem = folder.path() / "out/hpss/song/harmonic.wav";
-  WriteAll(stem, "kept");
+  const std::string kept = ReadAll(stem);
   const Ran skipped = Separate(folder, {"song.wav", "--skip-existing", "--json", "report.json"});
   EXPECT_EQ(skipped.code, 0) << skipped.err;
   EXPECT_NE(skipped.out.find("skipped"), std::string::npos) << skipped.out;
   EXPECT_EQ(Json::parse(ReadAll(folder / "report.json"))["tracks"][0]["skipped"], true);
-  EXPECT_EQ(ReadAll(stem), "kept");
   fs::remove(folder.path() / "out/hpss/song/percussive.wav");
+  WriteAll(stem, "");
   EXPECT_EQ(Separate(folder, {"song.wav", "--skip-existing"}).code, 0);
-  EXPECT_NE(ReadAll(stem), "kept");
+  EXPECT_EQ(ReadAll(stem), kept);
   EXPECT_EQ(FilesIn(folder / "out").size(), 2);
 }
 
@@ -130,6 +146,46 @@ TEST(SeparateCommand, FoldersStandForTheirAudio) {
   const Ran again = RunTimbre({"separate", "--model", "hpss", "-o", "out", "-r", ".", "--json", "-"}, folder.path());
   ASSERT_EQ(again.code, 0) << again.err;
   EXPECT_EQ(Json::parse(again.out)["tracks"].size(), 2);
+}
+
+// A music library: two folders with files of the same names, and the same file by several names.
+TEST(SeparateCommand, RecursionKeepsTheTreeAndDoesEachFileOnce) {
+  TempFolder folder;
+  for (const char* album : {"music/a/1", "music/b"}) {
+    fs::create_directories(folder / album);
+    WriteTestWav(folder.path() / album / "01.wav", 0.5);
+  }
+  WriteTestWav(folder / "music/top.wav", 0.5);
+  fs::create_symlink("top.wav", folder / "music/link.wav");
+  const Ran ran =
+      Separate(folder, {"-r", "music", "./music/b/01.wav", "music/b", "--stems", "harmonic", "--json", "-"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(Json::parse(ran.out)["tracks"].size(), 3u);
+  EXPECT_EQ(FilesIn(folder / "out"),
+            (Names{"hpss/a/1/01/harmonic.wav", "hpss/b/01/harmonic.wav", "hpss/link/harmonic.wav"}));
+}
+
+TEST(SeparateCommand, ANameThatIsTakenStopsOneTrack) {
+  TempFolder folder;
+  fs::create_directory(folder / "other");
+  for (const char* name : {"song.wav", "other/song.wav", "z.wav"}) WriteTestWav(folder / name, 0.5);
+  const Ran ran = Separate(folder, {"song.wav", "other", "z.wav", "--json", "report.json"});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_NE(ran.err.find("would both be written"), std::string::npos) << ran.err;
+  EXPECT_NE(ran.err.find("1 of 3 tracks"), std::string::npos) << ran.err;
+  EXPECT_EQ(FilesIn(folder / "out").size(), 4u);
+  EXPECT_TRUE(Json::parse(ReadAll(folder / "report.json"))["tracks"][1].contains("error"));
+}
+
+TEST(SeparateCommand, SaysWhatWasLowered) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 1);
+  std::string loud = ReadAll(folder / "song.wav");
+  for (size_t i = 44; i + 1 < loud.size(); i += 2) loud.replace(i, 2, i / 200 % 2 == 0 ? "\xff\x7f" : "\x01\x80");
+  WriteAll(folder / "song.wav", loud);
+  const Ran ran = Separate(folder, {"song.wav"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_NE(ran.out.find("harmonic: lowered by "), std::string::npos) << ran.out;
 }
 
 TEST(SeparateCommand, BadInputIsRefusedInOneSentence) {
@@ -194,7 +250,12 @@ TEST(SeparateCommand, NameTemplatesStayInTheFolderAndGiveEachStemAFile) {
   ExpectRefused(folder, Separate(folder, {"song.wav", "--name", "{title}.{ext}"}), 2, "{title}");
   ExpectRefused(folder, Separate(folder, {"song.wav", "--name", "{stem"}), 2, "{stem");
   ExpectRefused(folder, Separate(folder, {"song.wav", "--name", "{track}.{ext}"}), 2, "put {stem} into --name");
-  ExpectRefused(folder, Separate(folder, {"song.wav", "other"}), 2, "would both be written");
+  ExpectRefused(folder, Separate(folder, {"song.wav", "other", "--strict"}), 2, "would both be written");
+  ExpectRefused(folder, Separate(folder, {"song.wav", "--name", "../{stem}.{ext}"}), 2, "leaves the output folder");
+  ExpectRefused(folder, Separate(folder, {"song.wav", "--json", "./song.wav"}), 2, "over the input");
+  ExpectRefused(folder, Separate(folder, {"song.wav", "--bitrate", "128"}), 2, "--bitrate");
+  ExpectRefused(folder, Separate(folder, {"song.wav", "--name", std::string(250, 'x') + "{stem}.{ext}"}), 2,
+                "too long");
   ExpectRefused(folder, Separate(folder, {"song.wav", "--stems", "harmonic", "-o", ".", "--name", "{track}.{ext}"}), 2,
                 "over an input");
   // The track's name is "..": it must not lead out of the output folder.
@@ -256,6 +317,64 @@ TEST(SeparateCommand, MemoryDoesNotGrowWithTheLengthOfTheTrack) {
   const double small = peak("short.wav"), large = peak("long.wav");
   EXPECT_GT(small, 0);
   EXPECT_LE(large, 1.1 * small);
+}
+
+// Hidden ones too.
+size_t EntriesIn(const fs::path& folder) {
+  std::error_code none;
+  return static_cast<size_t>(std::distance(fs::recursive_directory_iterator(folder, none), {}));
+}
+
+// However it is ended, nothing of it stays: files that are being written have no names, and what has one is put away;
+// of a killed process by the next.
+TEST(SeparateCommand, NoSignalLeavesAnythingBehind) {
+  TempFolder songs;
+  WriteTestWav(songs / "song.wav", 60);
+  WriteTestWav(songs / "short.wav", 0.5);
+  const std::vector<std::string> chain = {"--from", "harmonic", "--from-model", "hpss"};
+  const std::pair<std::vector<int>, std::vector<std::string>> ends[] = {
+      {{SIGHUP}, {}}, {{SIGTERM, SIGHUP}, {}}, {{SIGINT, SIGINT}, chain}, {{SIGKILL}, {}}, {{SIGKILL}, chain}};
+  for (const auto& [signals, more] : ends) {
+    TempFolder folder;
+    fs::create_hard_link(songs / "song.wav", folder / "song.wav");
+    std::vector<std::string> words = {"separate", "--model", "hpss", "-o", "out", "song.wav", "--threads", "1"};
+    words.insert(words.end(), more.begin(), more.end());
+    Child child(words, folder.path());
+    for (int i = 0; i < 6000 && child.ErrorsSoFar().find("separating song.wav: ") == std::string::npos; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    for (const int signal : signals) child.Signal(signal);
+    const Ran ran = child.Wait();
+    const bool killed = signals.front() == SIGKILL;
+    EXPECT_TRUE(killed ? ran.code == 128 + SIGKILL : ran.code == 130 || ran.code == 128 + signals.back())
+        << ran.code << ran.err;
+    EXPECT_EQ(FilesIn(folder.path()), (Names{"song.wav"})) << ran.err;
+    if (!killed) {
+      EXPECT_EQ(EntriesIn(folder.path()), 1u) << ran.err;
+      continue;
+    }
+    fs::create_hard_link(songs / "short.wav", folder / "short.wav");
+    ASSERT_EQ(Separate(folder, {"short.wav"}).code, 0);
+    for (const auto& entry : fs::recursive_directory_iterator(folder / "out")) {
+      EXPECT_FALSE(entry.path().filename().string().starts_with(".")) << entry.path();
+    }
+  }
+}
+
+// A limit on the size of files is an error in a sentence, not a death.
+TEST(SeparateCommand, AFileThatMayNotGrowIsOneSentence) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 3);
+  rlimit before = {};
+  getrlimit(RLIMIT_FSIZE, &before);
+  rlimit limit = before;
+  limit.rlim_cur = 100000;
+  setrlimit(RLIMIT_FSIZE, &limit);
+  const auto ignored = std::signal(SIGXFSZ, SIG_DFL);
+  const Ran ran = Separate(folder, {"-q", "song.wav"});
+  setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, ignored);
+  ExpectRefused(folder, ran, 1, "File too large");
 }
 
 TEST(SeparateCommand, CtrlCLeavesNothingBehind) {
