@@ -300,6 +300,10 @@ LstmResult Lstm(Value x, Value w_ih, Value w_hh, Value b_ih, Value b_hh, Value h
   return {out[0], out[1], out[2]};
 }
 
+Value AliasFreeSnake(Value x, Value alpha, Value scale, Value up, Value down) {
+  return Make(Op::kAliasFreeSnake, NoAttrs{}, {x, alpha, scale, up, down});
+}
+
 CumulativeMeanResult CumulativeMean(Value x, Value state, float alpha) {
   if (!x.valid()) return {};
   auto out = x.builder()->Add(Op::kCumulativeMean, CumulativeMeanAttrs{alpha}, {x, state});

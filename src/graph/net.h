@@ -170,5 +170,6 @@ struct CumulativeMeanResult {
   Value y, state;
 };
 CumulativeMeanResult CumulativeMean(Value x, Value state, float alpha);
+Value AliasFreeSnake(Value x, Value alpha, Value scale, Value up, Value down);
 
 }  // namespace timbre

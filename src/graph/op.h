@@ -37,6 +37,7 @@ enum class Op : uint8_t {
   kGru,             // x, w_ih, w_hh, b_ih, b_hh, h0 -> y, h
   kLstm,            // x, w_ih, w_hh, b_ih, b_hh, h0, c0 -> y, h, c
   kCumulativeMean,  // x [N, T, C], state [N, C] -> y, state'
+  kAliasFreeSnake,  // x [N, T, C], alpha [C], scale [C], up [taps], down [taps]
   kCount
 };
 
@@ -189,6 +190,11 @@ struct RnnAttrs {
 struct CumulativeMeanAttrs {
   float alpha = 0.99f;
 };
+
+// kAliasFreeSnake (no attributes): Snake at twice the rate, so that its overtones do not fold back. Zeros are put
+// between the samples of each channel, the filter 2 up makes y of them, y + scale sin^2(alpha y) follows, the filter
+// `down`, and every second sample is kept: as many as there were. Both filters have an even number of taps; a signal
+// goes on beyond its ends with its first and last sample, before either of them.
 
 using Attrs =
     std::variant<NoAttrs, ConvAttrs, ConvTransposeAttrs, LinearAttrs, MatMulAttrs, AttentionAttrs, NormAttrs,

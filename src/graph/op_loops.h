@@ -575,6 +575,32 @@ void CumulativeMean(const CumulativeMeanAttrs& a, Ins<T> in, Outs<T> out) {
     }
 }
 
+// With K taps, padded by K/2 - 1 and cropped by 3 (K/2 - 1): y[2t] and y[2t + 1] lie around x[t].
+template <typename T>
+void AliasFreeSnake(Ins<T> in, Outs<T> out) {
+  const int64_t batch = in[0].shape[0], t = in[0].shape[1], c = in[0].shape[2], taps = in[3].shape.elements();
+  const int64_t pad = taps / 2 - 1;
+  std::vector<T> y(static_cast<size_t>(2 * t));
+  for (int64_t n = 0; n < batch; ++n)
+    for (int64_t f = 0; f < c; ++f) {
+      const T alpha = in[1].data[f], scale = in[2].data[f];
+      for (int64_t j = 0; j < 2 * t; ++j) {
+        T sum = 0;
+        for (int64_t k = (j + 3 * pad) % 2; k < taps; k += 2) {
+          const int64_t i = (j + 3 * pad - k) / 2;
+          sum += in[3].data[k] * in[0].data[(n * t + std::clamp<int64_t>(i - pad, 0, t - 1)) * c + f];
+        }
+        const T s = std::sin(alpha * 2 * sum);
+        y[j] = 2 * sum + scale * s * s;
+      }
+      for (int64_t j = 0; j < t; ++j) {
+        T sum = 0;
+        for (int64_t k = 0; k < taps; ++k) sum += in[4].data[k] * y[std::clamp<int64_t>(2 * j + k - pad, 0, 2 * t - 1)];
+        out[0].data[(n * t + j) * c + f] = sum;
+      }
+    }
+}
+
 // Runs `op`: the one dispatch over all of them.
 template <typename T>
 void Run(Op op, const Attrs& attrs, Ins<T> in, Outs<T> out) {
@@ -603,6 +629,7 @@ void Run(Op op, const Attrs& attrs, Ins<T> in, Outs<T> out) {
     case Op::kGru: return Gru<T>(std::get<RnnAttrs>(attrs), in, out);
     case Op::kLstm: return Lstm<T>(std::get<RnnAttrs>(attrs), in, out);
     case Op::kCumulativeMean: return CumulativeMean<T>(std::get<CumulativeMeanAttrs>(attrs), in, out);
+    case Op::kAliasFreeSnake: return AliasFreeSnake<T>(in, out);
     case Op::kCount: return;
   }
 }

@@ -355,6 +355,19 @@ double CumulativeMeanTerms(const Attrs& attrs, Shapes) {
   return 1 / (1 - std::get<CumulativeMeanAttrs>(attrs).alpha + 1e-3);
 }
 
+bool IsFilter(const Shape& s) { return s.rank() == 1 && s[0] >= 2 && s[0] % 2 == 0; }
+ShapesOr InferAliasFreeSnake(const Attrs&, Shapes in) {
+  TIMBRE_RULE(Present(in, 0, 5) && in[0]->rank() == 3 && (*in[0])[1] > 0 && IsVector(in, 1, (*in[0])[2]) &&
+                  IsVector(in, 2, (*in[0])[2]) && IsFilter(*in[3]) && *in[3] == *in[4],
+              "an alias-free Snake of " + Text(in));
+  return std::vector<Shape>{*in[0]};
+}
+// A multiply-add for each tap of the three filters that make one sample, and a handful for each of two sines.
+double AliasFreeSnakeFlops(const Attrs&, Shapes in, std::span<const Shape> out) {
+  return Elements(out) * (4.0 * static_cast<double>(in[3]->elements()) + 2 * 10);
+}
+double AliasFreeSnakeTerms(const Attrs&, Shapes in) { return static_cast<double>(in[3]->elements()); }
+
 template <Op op>
 void Oracle(const Attrs& attrs, std::span<const Tensor64* const> in, std::span<Tensor64> out) {
   std::vector<loops::In<double>> ins;
@@ -704,6 +717,22 @@ Cases CumulativeMeanCases() {
   return {{"features", CumulativeMeanAttrs{0.99f}, {X({2, 30, 33}, 0, 1), X({2, 33})}},
           Extent("many_steps", CumulativeMeanAttrs{0.99f}, {X({1, 70000, 3}, 0, 1), X({1, 3})})};
 }
+OpCase::Input Filter() { return {Shape{12}, true, -0.1f, 0.3f}; }
+OpCase SnakeCase(std::string name, int64_t n, int64_t t, int64_t c) {
+  return {std::move(name), NoAttrs{}, {X({n, t, c}), V(c, 0.5f, 3), V(c, 0.2f, 1), Filter(), Filter()}};
+}
+Cases AliasFreeSnakeCases() {
+  Cases cases{SnakeCase("one_sample", 1, 1, 3),    SnakeCase("short", 2, 5, 16),  SnakeCase("odd", 1, 70, 7),
+              SnakeCase("two_blocks", 2, 131, 24), SnakeCase("wide", 1, 33, 100), SnakeCase("bench_24", 1, 48000, 24)};
+  cases.back().benchmark = true;
+  cases.push_back(
+      {"other_taps",
+       NoAttrs{},
+       {X({1, 9, 8}), V(8, 0.5f, 3), V(8, 0.2f, 1), {Shape{6}, true, -0.1f, 0.3f}, {Shape{6}, true, -0.1f, 0.3f}}});
+  // Phases of many turns: the sine's argument is reduced.
+  cases.push_back({"fast_phase", NoAttrs{}, {X({1, 40, 16}, -9, 9), V(16, 5, 20), V(16, 0.2f, 1), Filter(), Filter()}});
+  return cases;
+}
 
 constexpr double kProduct = 8, kElement = 8, kCopy = 0;
 
@@ -735,6 +764,8 @@ const OpRow kTable[] = {
     {Op::kLstm, "lstm", InferLstm, Oracle<Op::kLstm>, RnnFlops, kProduct, RnnTerms, LstmCases},
     {Op::kCumulativeMean, "cumulative_mean", InferCumulativeMean, Oracle<Op::kCumulativeMean>, CumulativeMeanFlops,
      kElement, CumulativeMeanTerms, CumulativeMeanCases},
+    {Op::kAliasFreeSnake, "alias_free_snake", InferAliasFreeSnake, Oracle<Op::kAliasFreeSnake>, AliasFreeSnakeFlops,
+     kProduct, AliasFreeSnakeTerms, AliasFreeSnakeCases},
 };
 static_assert(std::size(kTable) == static_cast<size_t>(Op::kCount));
 

@@ -390,6 +390,17 @@ Status RecordCumulativeMean(const VulkanCall& call) {
   });
 }
 
+bool AliasFreeSnakeFits(const NodeRef& ref, const DeviceCaps&) {
+  const int64_t taps = ref.in(3).elements();
+  return ref.node.epilogue.empty() && taps * (taps / 2 + 3) <= kMostTurns;
+}
+Status RecordAliasFreeSnake(const VulkanCall& call) {
+  const Shape& x = call.ref.in(0);
+  return Dispatch(call, "reference/alias_free_snake",
+                  {call.in[0], call.in[1], call.in[2], call.in[3], call.in[4], call.out[0]},
+                  Push().I(x.elements()).I(x[1]).I(x[2]).I(call.ref.in(3).elements()), Threads(x.elements()));
+}
+
 constexpr KernelRow Row(Op op, std::string_view name, VulkanRecord record,
                         bool (*supports)(const NodeRef&, const DeviceCaps&) = nullptr, int version = 1) {
   return {op, DeviceKind::kVulkan, Tier::kReference, name, version, supports, record};
@@ -422,6 +433,7 @@ const KernelRow kRows[] = {
     Row(Op::kGru, "vulkan.reference.gru", RecordRnn, RnnFits, 2),
     Row(Op::kLstm, "vulkan.reference.lstm", RecordRnn, RnnFits, 2),
     Row(Op::kCumulativeMean, "vulkan.reference.cumulative_mean", RecordCumulativeMean, nullptr, 2),
+    Row(Op::kAliasFreeSnake, "vulkan.reference.alias_free_snake", RecordAliasFreeSnake, AliasFreeSnakeFits),
 };
 
 }  // namespace
