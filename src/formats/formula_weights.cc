@@ -2,7 +2,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/aligned.h"
 #include "base/bytes.h"
 #include "base/mapped_file.h"
 #include "base/text.h"
@@ -13,7 +12,7 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kMaxFile = size_t{4} << 20;
-constexpr int64_t kMaxElements = int64_t{1} << 30;
+constexpr int64_t kMaxElements = int64_t{1} << 36;  // they take no memory before they are wanted
 
 tl::unexpected<Error> Corrupt(const std::string& what) {
   return Fail(ErrorCode::kCorrupt, "the list of weights is broken: " + what + ".");
@@ -27,7 +26,7 @@ Status AddWeight(const json& entry, int64_t& total, TensorMap& tensors) {
   }
   const auto& name = entry["name"].get_ref<const std::string&>();
   const std::string quoted = "'" + Printable(name) + "'";
-  HostTensor tensor;
+  Shape shape;
   if (entry["shape"].size() > Shape::kMaxRank) return Corrupt(quoted + " has too many dimensions");
   int64_t elements = 1;
   for (const json& dim : entry["shape"]) {
@@ -37,17 +36,16 @@ Status AddWeight(const json& entry, int64_t& total, TensorMap& tensors) {
     const auto size = dim.get<int64_t>();
     if (__builtin_mul_overflow(elements, size, &elements) || elements > kMaxElements)
       return Corrupt(quoted + " is too large");
-    tensor.shape.push_back(size);
+    shape.push_back(size);
   }
   total += elements;
   if (total > kMaxElements) return Corrupt("the weights are too large together");
-  TIMBRE_TRY(AlignedBytes bytes, AlignedBytes::Allocate(static_cast<size_t>(elements) * sizeof(float)));
   const double lo = entry["lo"].get<double>(), hi = entry["hi"].get<double>();
-  const uint64_t hash = Fnv1a64(name);
-  for (int64_t i = 0; i < elements; ++i) {
-    bytes.f32()[i] = FormulaValue(hash, static_cast<uint64_t>(i), static_cast<float>(lo), static_cast<float>(hi - lo));
-  }
-  tensor.data = SharedBytes::Own(std::move(bytes)).shared();
+  const auto made = [hash = Fnv1a64(name), elements, lo = static_cast<float>(lo),
+                     span = static_cast<float>(hi - lo)](float* out) {
+    for (int64_t i = 0; i < elements; ++i) out[i] = FormulaValue(hash, static_cast<uint64_t>(i), lo, span);
+  };
+  HostTensor tensor = HostTensor::Made(shape, made);
   if (!tensors.emplace(name, std::move(tensor)).second) return Corrupt("it names " + quoted + " twice");
   return {};
 }

@@ -10,7 +10,7 @@
 namespace timbre {
 
 // Reads NAME.weights.json: a list of {"name", "shape", "lo", "hi"}, or an object of such lists, which are put together.
-// Gives float32 tensors made by FormulaValue. At most 4 GiB of them.
+// Gives float32 tensors by FormulaValue, which take no memory before they are read. At most 2^36 values.
 Result<std::shared_ptr<const TensorMap>> ReadFormulaWeights(const std::string& path);
 
 }  // namespace timbre
