@@ -25,6 +25,7 @@ constexpr std::string_view kNoLicence = "not stated";
 // Fixed at the commits read, so that the bytes behind an address can't change.
 #define DEEPFILTERNET_URL(file) \
   "https://github.com/Rikorose/DeepFilterNet/raw/d375b2d8309e0935d165700c91da9de862a99c31/models/" file
+#define HUGGINGFACE_URL(repository, file) "https://huggingface.co/" repository "/resolve/main/" file
 #define GTCRN_URL(file) \
   "https://github.com/Xiaobin-Rong/gtcrn/raw/3862c44808dca492ea5a8a145d2dc2a1028d08c8/checkpoints/" file
 
@@ -154,12 +155,56 @@ std::vector<ModelEntry> MakeCatalogue() {
                   .url = GTCRN_URL("model_trained_on_vctk.tar"),
                   .bytes = 737323,
                   .sha256 = "a0f0e04421d9fc1efe734d44191f5dc4b973ce59d6546af8d64ad9167e2a9944"}}},
+      {.name = "diffrhythm2",
+       .summary = "DiffRhythm 2, songs from lyrics and a style; 1.1 billion parameters, a decoder of 131 million",
+       .task = ModelTask::kSong,
+       .architecture = "diffrhythm2",
+       .stems = {"song"},
+       .licence = "Apache-2.0",
+       .page = "https://huggingface.co/ASLP-lab/DiffRhythm2",
+       .files = {{.name = "model.safetensors", .url = HUGGINGFACE_URL("ASLP-lab/DiffRhythm2", "model.safetensors")},
+                 {.name = "config.json",
+                  .url = HUGGINGFACE_URL("ASLP-lab/DiffRhythm2", "config.json"),
+                  .role = ModelFileRole::kConfig},
+                 {.name = "decoder.bin", .url = HUGGINGFACE_URL("ASLP-lab/DiffRhythm2", "decoder.bin")},
+                 {.name = "decoder.json",
+                  .url = HUGGINGFACE_URL("ASLP-lab/DiffRhythm2", "decoder.json"),
+                  .role = ModelFileRole::kConfig}}},
+      // What timbre song makes a style of: the towers' weights are in one file, their shapes in three more.
+      {.name = "muq-mulan",
+       .summary = "MuQ-MuLan, the style of a song from sound or words; 709 million parameters",
+       .task = ModelTask::kStyle,
+       .architecture = "muq-mulan",
+       .stems = {"style"},
+       .licence = "CC BY-NC 4.0 (no commercial use); the text tower's tokenizer MIT",
+       .page = "https://huggingface.co/OpenMuQ/MuQ-MuLan-large",
+       .files = {{.name = "pytorch_model.bin", .url = HUGGINGFACE_URL("OpenMuQ/MuQ-MuLan-large", "pytorch_model.bin")},
+                 {.name = "config.json",
+                  .url = HUGGINGFACE_URL("OpenMuQ/MuQ-MuLan-large", "config.json"),
+                  .role = ModelFileRole::kConfig},
+                 {.name = "muq/config.json",
+                  .url = HUGGINGFACE_URL("OpenMuQ/MuQ-large-msd-iter", "config.json"),
+                  .role = ModelFileRole::kConfig},
+                 {.name = "xlm-roberta-base/config.json",
+                  .url = HUGGINGFACE_URL("FacebookAI/xlm-roberta-base", "config.json"),
+                  .role = ModelFileRole::kConfig},
+                 {.name = "xlm-roberta-base/sentencepiece.bpe.model",
+                  .url = HUGGINGFACE_URL("FacebookAI/xlm-roberta-base", "sentencepiece.bpe.model"),
+                  .role = ModelFileRole::kConfig}}},
   };
 }
 
 }  // namespace
 
-std::string_view ModelTaskName(ModelTask task) { return task == ModelTask::kSeparate ? "separate" : "denoise"; }
+std::string_view ModelTaskName(ModelTask task) {
+  switch (task) {
+    case ModelTask::kSeparate: return "separate";
+    case ModelTask::kDenoise: return "denoise";
+    case ModelTask::kSong:
+    case ModelTask::kStyle: return "song";
+  }
+  return "";
+}
 
 std::span<const ModelEntry> ModelCatalogue() {
   static const std::vector<ModelEntry> catalogue = MakeCatalogue();

@@ -13,9 +13,9 @@
 
 namespace timbre {
 
-enum class ModelTask { kSeparate, kDenoise };
+enum class ModelTask { kSeparate, kDenoise, kSong, kStyle };
 
-std::string_view ModelTaskName(ModelTask task);  // "separate", "denoise": the command that runs it
+std::string_view ModelTaskName(ModelTask task);  // "separate", "denoise", "song": the command that runs it
 
 enum class ModelFileRole {
   kWeights,  // a checkpoint, or an archive that holds one

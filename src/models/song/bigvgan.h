@@ -32,10 +32,10 @@ struct BigvganConfig {
 // Errors say which number makes no sense, or what kind of network is not computed.
 Result<BigvganConfig> ParseBigvganConfig(std::string_view json);
 
-// Input "latent" [1, frames, in_channels], output "audio" [1, frames * hop, 1], or a few samples more where the hops are
-// not whole. The filters of the activations are
-// read from the checkpoint; where it lacks them they are made as the network's definition says. With `taps` every
-// stage's and residual block's result is an output too, by its name in the checkpoint.
+// Input "latent" [1, frames, in_channels], output "audio" [1, frames * hop, 1], or a few samples more where the hops
+// are not whole. The filters of the activations are read from the checkpoint; where it lacks them they are made as the
+// network's definition says. With `taps` every stage's and residual block's result is an output too, by its name in the
+// checkpoint.
 Result<Graph> BuildBigvgan(const BigvganConfig& config, Weights& weights, int64_t frames, bool taps = false);
 
 }  // namespace timbre
