@@ -5,6 +5,7 @@
 
 #include "graph/net.h"
 #include "models/song/json_config.h"
+#include "models/song/table_rows.h"
 
 namespace timbre {
 namespace {
@@ -189,20 +190,7 @@ Result<Graph> BuildDitText(const DitConfig& config, Weights& weights, const DitS
 Result<std::vector<float>> EmbedText(const DitConfig& config, Weights& weights, std::span<const int32_t> tokens) {
   const int32_t rows = config.text_num_embeds + 1;
   TIMBRE_TRY(const HostTensor table, weights.Get(kEmbedding, {rows, kStyleFeatures}));
-  for (const int32_t token : tokens) {
-    if (token < 0 || token >= rows) {
-      return Fail(ErrorCode::kInvalidArgument,
-                  "the token " + std::to_string(token) + " is none of the model's " + std::to_string(rows));
-    }
-  }
-  const std::vector<float> values = table.ToF32();
-  std::vector<float> text;
-  text.reserve(tokens.size() * kStyleFeatures);
-  for (const int32_t token : tokens) {
-    const auto row = values.begin() + int64_t{token} * kStyleFeatures;
-    text.insert(text.end(), row, row + kStyleFeatures);
-  }
-  return text;
+  return RowsOf(table, tokens);
 }
 
 std::vector<float> TimeFeatures(float time) {
