@@ -128,12 +128,17 @@ class ModelsCommand final : public Command {
   Status Random(Terminal& terminal, Report& report) const {
     if (names_.size() != 2) {
       return Fail(ErrorCode::kInvalidArgument,
-                  "'timbre models random' needs the name of a network and a .safetensors file to write.");
+                  "'timbre models random' needs the name of a network and a .safetensors file to write, or for "
+                  "diffrhythm2 a folder.");
     }
     TIMBRE_TRY(const NetworkRow* network, FindNetwork(names_[0]));
-    if (!names_[1].ends_with(".safetensors"))
+    if (network->write_folder != nullptr) {
+      TIMBRE_CHECK(network->write_folder(1, names_[1]));
+    } else if (!names_[1].ends_with(".safetensors")) {
       return Fail(ErrorCode::kInvalidArgument, "'" + Printable(names_[1]) + "' must end in .safetensors.");
-    TIMBRE_CHECK(WriteRandomModel(*network, 1, names_[1]));
+    } else {
+      TIMBRE_CHECK(WriteRandomModel(*network, 1, names_[1]));
+    }
     report["network"] = network->name;
     report["path"] = names_[1];
     terminal.Say(fmt::format("{} holds {} with random weights.", names_[1], network->name));

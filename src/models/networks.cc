@@ -1,7 +1,9 @@
 #include "models/networks.h"
 
+#include <filesystem>
 #include <vector>
 
+#include "base/atomic_file.h"
 #include "base/suggest.h"
 #include "formats/safetensors.h"
 #include "models/deepfilternet.h"
@@ -9,6 +11,7 @@
 #include "models/htdemucs.h"
 #include "models/larsnet.h"
 #include "models/mdx23c.h"
+#include "models/song/song_model.h"
 
 namespace timbre {
 namespace {
@@ -68,7 +71,7 @@ Result<Graph> Gtcrn(Weights& weights, int batch) { return BuildGtcrn(weights, ba
 class Recorder : public Weights {
  public:
   Recorder(Weights& inner, bool half) : inner_(inner), half_(half) {}
-  bool Has(const std::string& name) const override { return inner_.Has(name); }
+  bool Has(const std::string& name) const override { return !name.ends_with("filter") && inner_.Has(name); }
   Result<HostTensor> Get(const std::string& name, const Shape& shape) override {
     TIMBRE_TRY(HostTensor tensor, inner_.Get(name, shape));
     if (half_) tensor = HostTensor::Half(tensor);
@@ -83,12 +86,53 @@ class Recorder : public Weights {
   TensorMap tensors_;
 };
 
+// One evaluation of both branches of DiffRhythm 2 in the middle of a song; a block takes sixteen.
+constexpr int kSongPast = 400;
+constexpr double kSongStep = 10.0 / kLatentsPerSecond / 16;
+Result<Graph> SongStep(Weights& weights, int) {
+  const DitConfig config = ReleasedDit();
+  return BuildDitStep(config, weights, {.branches = 2, .rows = config.block_size, .past = kSongPast});
+}
+
+// A chunk of its decoder: twenty latents, of which fifteen are new.
+constexpr int64_t kSongChunk = 20;
+constexpr double kSongChunkSeconds = 15.0 / kLatentsPerSecond;
+Result<Graph> SongDecoderChunk(Weights& weights, int) {
+  return BuildBigvgan(ReleasedSongDecoder(), weights, kSongChunk);
+}
+
+Status WriteText(const std::filesystem::path& path, const std::string& text) {
+  TIMBRE_TRY(AtomicFile file, AtomicFile::Create(path.string()));
+  TIMBRE_CHECK(file.Write(text));
+  return file.Commit();
+}
+
+Status WriteSongFolder(uint64_t seed, const std::string& folder) {
+  const std::filesystem::path path(folder);
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) return Fail(ErrorCode::kIo, "the folder '" + folder + "' can't be made: " + error.message());
+  TIMBRE_CHECK(WriteText(path / "config.json", ToJson(ReleasedDit())));
+  TIMBRE_CHECK(WriteText(path / "decoder.json", ToJson(ReleasedSongDecoder())));
+  TIMBRE_TRY(const TensorMap decoder, RandomTensors(seed, false, [](Weights& weights) {
+               return SongDecoderChunk(weights, 1).map([](const Graph&) {});
+             }));
+  TIMBRE_CHECK(WriteSafetensors((path / "decoder.safetensors").string(), decoder));
+  TIMBRE_TRY(const TensorMap dit, RandomTensors(seed, true, [](Weights& weights) -> Status {
+               TIMBRE_CHECK(SongStep(weights, 1).map([](const Graph&) {}));
+               return EmbedText(ReleasedDit(), weights, {}).map([](const std::vector<float>&) {});
+             }));
+  return WriteSafetensors((path / "model.safetensors").string(), dit);
+}
+
 constexpr NetworkRow kNetworks[] = {
     {"htdemucs", 7.8 * 0.75, Htdemucs, MakeReleasedHtdemucs, true},
     {"htdemucs-small", 1 * 0.75, SmallHtdemucs, MakeSmallHtdemucs, true},
     {"mdx23c-drumsep", 523776 / 44100.0 / 4, Mdx23cDrumsep, MakeDrumsep},
     {"larsnet", 512 * 1024 / 44100.0, Larsnet, MakeReleasedLarsnet},
     {"deepfilternet3", kSpeechFrames * 480 / 48000.0, DeepFilterNet3},
+    {"diffrhythm2", kSongStep, SongStep, nullptr, true, WriteSongFolder},
+    {"diffrhythm2-decoder", kSongChunkSeconds, SongDecoderChunk},
     {"gtcrn", kSpeechFrames* kGtcrnHop / double{kGtcrnRate}, Gtcrn},
 };
 
@@ -112,6 +156,13 @@ Status WriteRandomModel(const NetworkRow& network, uint64_t seed, const std::str
   Recorder weights(*random, network.half);
   TIMBRE_CHECK(network.build(weights, 1).map([](const Graph&) {}));
   return WriteSafetensors(path, weights.tensors(), {{std::string(kNetworkKey), std::string(network.name)}});
+}
+
+Result<TensorMap> RandomTensors(uint64_t seed, bool half, const std::function<Status(Weights&)>& build) {
+  const std::unique_ptr<Weights> random = RandomWeights(seed);
+  Recorder weights(*random, half);
+  TIMBRE_CHECK(build(weights));
+  return weights.tensors();
 }
 
 std::span<const NetworkRow> Networks() { return kNetworks; }

@@ -2,6 +2,7 @@
 // and tests that need no checkpoint.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -21,6 +22,8 @@ struct NetworkRow {
   // The same network over a checkpoint's weights; null for those that clean speech.
   Result<std::shared_ptr<const SeparationModel>> (*make)(std::shared_ptr<const TensorMap> weights) = nullptr;
   bool half = false;  // its checkpoints hold half precision
+  // Writes a model's folder of random weights, where its files are several; null where they are one.
+  Status (*write_folder)(uint64_t seed, const std::string& folder) = nullptr;
 };
 
 std::span<const NetworkRow> Networks();
@@ -36,5 +39,9 @@ DeepFilterNetConfig ReleasedDeepFilterNet3();
 // the network's name.
 inline constexpr std::string_view kNetworkKey = "timbre.network";
 Status WriteRandomModel(const NetworkRow& network, uint64_t seed, const std::string& path);
+
+// Every weight that `build` asks for, random and of the shape wanted; but none whose name ends in "filter", which
+// networks compute for themselves.
+Result<TensorMap> RandomTensors(uint64_t seed, bool half, const std::function<Status(Weights&)>& build);
 
 }  // namespace timbre

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <initializer_list>
 #include <iterator>
+#include <nlohmann/json.hpp>
 
 #include "base/files.h"
 #include "base/paths.h"
@@ -114,6 +115,33 @@ BigvganConfig ReleasedSongDecoder() {
   config.resblock_dilation_sizes = {{1, 3, 5}, {1, 3, 5}, {1, 3, 5}};
   config.use_tanh_at_final = config.use_bias_at_final = false;
   return config;
+}
+
+std::string ToJson(const DitConfig& config) {
+  return nlohmann::ordered_json{{"dim", config.dim},
+                                {"depth", config.depth},
+                                {"heads", config.heads},
+                                {"ff_mult", config.ff_mult},
+                                {"mel_dim", config.mel_dim},
+                                {"text_num_embeds", config.text_num_embeds},
+                                {"block_size", config.block_size}}
+      .dump(2);
+}
+
+std::string ToJson(const BigvganConfig& config) {
+  return nlohmann::ordered_json{{"resblock", "1"},
+                                {"in_channels", config.in_channels},
+                                {"upsample_initial_channel", config.upsample_initial_channel},
+                                {"upsample_rates", config.upsample_rates},
+                                {"upsample_kernel_sizes", config.upsample_kernel_sizes},
+                                {"resblock_kernel_sizes", config.resblock_kernel_sizes},
+                                {"resblock_dilation_sizes", config.resblock_dilation_sizes},
+                                {"activation", config.snake_beta ? "snakebeta" : "snake"},
+                                {"snake_logscale", config.snake_logscale},
+                                {"use_tanh_at_final", config.use_tanh_at_final},
+                                {"use_bias_at_final", config.use_bias_at_final},
+                                {"sampling_rate", config.sampling_rate}}
+      .dump(2);
 }
 
 }  // namespace timbre

@@ -34,4 +34,8 @@ Result<std::string> ReadSmallText(const std::string& path);
 DitConfig ReleasedDit();
 BigvganConfig ReleasedSongDecoder();
 
+// As the files beside the weights state them.
+std::string ToJson(const DitConfig& config);
+std::string ToJson(const BigvganConfig& config);
+
 }  // namespace timbre
