@@ -10,6 +10,7 @@
 #include "apps/cli/inputs.h"
 #include "apps/cli/model_choice.h"
 #include "apps/cli/runtime_options.h"
+#include "audio/byte_source.h"
 #include "base/output_set.h"
 #include "base/temporary_file.h"
 #include "models/catalogue.h"
@@ -150,6 +151,7 @@ class DrumsCommand final : public Command {
 
  private:
   static std::string NameOf(const std::string& input) {
+    if (IsStandardInput(input)) return "stdin";
     std::error_code error;
     if (!fs::is_directory(input, error)) return fs::path(input).stem().string();
     // By its real name: "stems/" has none at its end, "." and ".." would lead elsewhere.

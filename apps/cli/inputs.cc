@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <string_view>
 
+#include "audio/byte_source.h"
+
 namespace timbre::cli {
 namespace {
 
@@ -70,6 +72,14 @@ Result<std::vector<TrackInput>> ExpandInputs(const std::vector<std::string>& inp
                                              const std::string& except) {
   std::vector<TrackInput> files;
   for (const std::string& input : inputs) {
+    if (IsStandardInput(input)) {
+      const auto standard = [](const TrackInput& file) { return IsStandardInput(file.path); };
+      if (std::any_of(files.begin(), files.end(), standard)) {
+        return Fail(ErrorCode::kInvalidArgument, "the standard input is given twice; it can be read once.");
+      }
+      files.emplace_back(input);
+      continue;
+    }
     std::error_code error;
     const fs::file_status status = fs::status(input, error);
     if (status.type() == fs::file_type::not_found) {
@@ -77,6 +87,10 @@ Result<std::vector<TrackInput>> ExpandInputs(const std::vector<std::string>& inp
     }
     if (fs::is_directory(status)) {
       TIMBRE_CHECK(ListFolder(input, recursive, Normal(except), files));
+      continue;
+    }
+    if (fs::is_fifo(status)) {
+      files.emplace_back(input);
       continue;
     }
     if (!fs::is_regular_file(status)) {
@@ -91,7 +105,9 @@ Result<std::vector<TrackInput>> ExpandInputs(const std::vector<std::string>& inp
     files.emplace_back(input);
   }
   std::set<std::string> seen;
-  std::erase_if(files, [&](const TrackInput& file) { return !seen.insert(Normal(file.path).string()).second; });
+  std::erase_if(files, [&](const TrackInput& file) {
+    return !IsStandardInput(file.path) && !seen.insert(Normal(file.path).string()).second;
+  });
   return files;
 }
 

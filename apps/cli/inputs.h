@@ -12,9 +12,9 @@
 namespace timbre::cli {
 
 // Files stay as they are named; a folder stands for the audio files in it (by extension, sorted; with `recursive` also
-// in folders below), without those in `except`, where earlier results lie. A file that is reached twice, by whatever
-// names, is there once. Errors: what does not exist, what is neither a file nor a folder, an empty file, a folder
-// without audio.
+// in folders below), without those in `except`, where earlier results lie. "-" (the standard input) and FIFOs stay too.
+// A file that is reached twice, by whatever names, is there once. Errors: what does not exist, what is neither a file
+// nor a folder, an empty file, a folder without audio, the standard input twice.
 Result<std::vector<TrackInput>> ExpandInputs(const std::vector<std::string>& inputs, bool recursive,
                                              const std::string& except);
 

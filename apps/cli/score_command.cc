@@ -34,7 +34,7 @@ class ScoreCommand final : public Command {
   Status Run(Terminal& terminal, Report& report) override {
     report["reference"] = reference_;
     report["estimate"] = estimate_;
-    TIMBRE_TRY(const Score score, ScoreFiles(reference_, estimate_, shorter_));
+    TIMBRE_TRY(const Score score, ScoreFiles(reference_, estimate_, shorter_, terminal));
     report["sample_rate"] = score.sample_rate;
     report["channels"] = score.channels;
     report["frames"] = score.frames;

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 #include <vector>
 
@@ -16,16 +17,6 @@ namespace timbre {
 namespace {
 
 constexpr int kPollMilliseconds = 50;  // how long a pipe without bytes delays a cancellation
-
-// A file without a name in `folder`, gone with the descriptor; -1 where there is none.
-int OpenNameless(const std::string& folder) {
-  int fd = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-  if (fd >= 0) return fd;
-  std::string name = folder + "/.timbre-XXXXXX";  // not every file system can
-  fd = mkostemp(name.data(), O_CLOEXEC);
-  if (fd >= 0) unlink(name.c_str());
-  return fd;
-}
 
 // /tmp may lie in memory; /var/tmp is for what is large.
 std::string LargeTemporaryFolder() {
@@ -40,6 +31,13 @@ Status Cancelled() { return Fail(ErrorCode::kCancelled, "cancelled"); }
 
 bool IsStandardInput(const std::string& path) {
   return path == "-" || path == "/dev/stdin" || path == "/dev/fd/0" || path == "/proc/self/fd/0";
+}
+
+std::string NearestFolder(const std::string& path) {
+  std::error_code error;
+  std::filesystem::path folder = std::filesystem::absolute(path, error);
+  while (!std::filesystem::is_directory(folder, error) && folder.has_relative_path()) folder = folder.parent_path();
+  return folder.string();
 }
 
 ByteSource::~ByteSource() {
@@ -102,11 +100,14 @@ Result<std::unique_ptr<ByteSource>> ByteSource::Open(const std::string& path, co
 // Copies all that `pipe` gives into a file of our own.
 Status ByteSource::Keep(int pipe, const std::string& temporary_folder) {
   const std::string folder = temporary_folder.empty() ? LargeTemporaryFolder() : temporary_folder;
-  fd_ = OpenNameless(folder);
-  if (fd_ < 0) {
-    return Fail(ErrorCode::kIo, "'" + name_ + "' is a pipe, and what it gives cannot be kept in '" + folder +
-                                    "': " + std::strerror(errno) + ".");
+  Result<TemporaryFile> file = TemporaryFile::Nameless(folder);
+  if (!file) {
+    return Fail(file.error().code, "'" + name_ + "' is a pipe, and what it gives cannot be kept in '" + folder +
+                                       "': " + file.error().message);
   }
+  kept_ = *std::move(file);
+  fd_ = kept_->fd();
+  owned_ = false;
   std::vector<char> block(size_t{1} << 16);
   for (;;) {
     if (Cancelled()) return timbre::Cancelled();

@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
 #include "base/result.h"
+#include "base/temporary_file.h"
 
 namespace timbre {
 
@@ -17,6 +19,10 @@ using CancelCheck = std::function<bool()>;
 
 // Whether `path` stands for the standard input: "-", /dev/stdin and its other names.
 bool IsStandardInput(const std::string& path);
+
+// `path` where it is a folder, else the nearest one above it that exists: where what belongs to outputs in `path` can
+// be kept before any folder is made for them.
+std::string NearestFolder(const std::string& path);
 
 class ByteSource {
  public:
@@ -64,7 +70,8 @@ class ByteSource {
   std::string name_;
   CancelCheck check_;
   int fd_ = -1;
-  bool owned_ = true;  // fd_ is closed at the end
+  bool owned_ = true;                  // fd_ is closed at the end
+  std::optional<TemporaryFile> kept_;  // of a pipe; fd_ is then its
   std::span<const std::byte> bytes_;
   int64_t position_ = 0, size_ = 0;
   int failed_ = 0;

@@ -667,8 +667,8 @@ Status AudioReader::Rewind() {
   return Start();
 }
 
-Result<AudioBuffer> ReadAudioFile(const std::string& path, int64_t max_frames) {
-  TIMBRE_TRY(const std::unique_ptr<AudioReader> reader, AudioReader::Open(path));
+Result<AudioBuffer> ReadAudioFile(const std::string& path, int64_t max_frames, const ReadOptions& options) {
+  TIMBRE_TRY(const std::unique_ptr<AudioReader> reader, AudioReader::Open(path, options));
   AudioBuffer buffer{.sample_rate = reader->info().sample_rate, .channels = reader->info().channels};
   constexpr int64_t kBlock = 1 << 16;
   std::vector<float> block(kBlock * buffer.channels);

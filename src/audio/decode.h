@@ -109,6 +109,6 @@ class AudioReader {
 };
 
 // All of a file, at most `max_frames` of it: more is kUnsupported.
-Result<AudioBuffer> ReadAudioFile(const std::string& path, int64_t max_frames);
+Result<AudioBuffer> ReadAudioFile(const std::string& path, int64_t max_frames, const ReadOptions& options = {});
 
 }  // namespace timbre

@@ -43,7 +43,7 @@ class Chain : public Separator {
     folder_.Holds(between);
     TIMBRE_TRY(const TrackReport before, first_->Separate(track, observer));
     TrackInput stem(between, track.folder);
-    stem.original = input;
+    stem.tags = before.tags;  // of a pipe they could not be read again
     Result<TrackReport> after = second_->Separate(stem, observer);
     std::error_code error;
     fs::remove(between, error);

@@ -174,7 +174,11 @@ Result<DenoiseReport> DenoiserImpl::Denoise(const TrackInput& track, Observer& o
   if (report.skipped) return report;
   {
     const Timer timer(&report.total);
-    TIMBRE_TRY(const std::unique_ptr<AudioReader> reader, AudioReader::Open(input));
+    TIMBRE_TRY(
+        const std::unique_ptr<AudioReader> reader,
+        AudioReader::Open(input, {.cancelled = [&] { return observer.Cancelled(); },
+                                  .temporary_folder = options_.temp_dir.empty() ? NearestFolder(options_.output_dir)
+                                                                                : options_.temp_dir}));
     report.input_format = reader->info().format;
     report.sample_rate = reader->info().sample_rate;
     report.channels = reader->info().channels;

@@ -124,9 +124,10 @@ Result<Score> ScoreSignals(const AudioBuffer& reference, const AudioBuffer& esti
   return score;
 }
 
-Result<Score> ScoreFiles(const std::string& reference, const std::string& estimate, bool shorter) {
-  TIMBRE_TRY(const AudioBuffer first, ReadAudioFile(reference, kMostFrames));
-  TIMBRE_TRY(const AudioBuffer second, ReadAudioFile(estimate, kMostFrames));
+Result<Score> ScoreFiles(const std::string& reference, const std::string& estimate, bool shorter, Observer& observer) {
+  const ReadOptions options{.cancelled = [&] { return observer.Cancelled(); }, .temporary_folder = {}};
+  TIMBRE_TRY(const AudioBuffer first, ReadAudioFile(reference, kMostFrames, options));
+  TIMBRE_TRY(const AudioBuffer second, ReadAudioFile(estimate, kMostFrames, options));
   return ScoreSignals(first, second, shorter);
 }
 

@@ -8,6 +8,7 @@
 
 #include "audio/buffer.h"
 #include "base/result.h"
+#include "tasks/observer.h"
 
 namespace timbre {
 
@@ -33,6 +34,6 @@ struct Score {
 Result<Score> ScoreSignals(const AudioBuffer& reference, const AudioBuffer& estimate, bool shorter = false);
 
 // Of two audio files, of at most 500 million frames each; they are held in memory.
-Result<Score> ScoreFiles(const std::string& reference, const std::string& estimate, bool shorter = false);
+Result<Score> ScoreFiles(const std::string& reference, const std::string& estimate, bool shorter, Observer& observer);
 
 }  // namespace timbre

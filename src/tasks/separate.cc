@@ -5,10 +5,12 @@
 #include <climits>
 #include <cmath>
 #include <filesystem>
+#include <mutex>
 #include <optional>
 #include <random>
 #include <thread>
 
+#include "audio/byte_source.h"
 #include "audio/decode.h"
 #include "audio/encode.h"
 #include "audio/mix.h"
@@ -90,6 +92,24 @@ Scaling ScalingOf(const SeparationInfo& info, const SeparateOptions& options, co
   if (!info.normalise || !options.normalise) return {};
   return {static_cast<float>(moments.mean()), static_cast<float>(moments.deviation() + 1e-8)};
 }
+
+// The decoder's thread asks whether to stop while others report progress; an observer gets one call at a time.
+class OneAtATime final : public Observer {
+ public:
+  explicit OneAtATime(Observer& observer) : observer_(observer) {}
+  void OnProgress(const Progress& progress) override {
+    std::lock_guard lock(mutex_);
+    observer_.OnProgress(progress);
+  }
+  bool Cancelled() override {
+    std::lock_guard lock(mutex_);
+    return observer_.Cancelled();
+  }
+
+ private:
+  std::mutex mutex_;
+  Observer& observer_;
+};
 
 // Names from checkpoints become names of files.
 Status CheckStemNames(const std::vector<std::string>& stems) {
@@ -493,7 +513,8 @@ Result<std::vector<std::string>> SeparatorImpl::Paths(const TrackInput& input) c
   return paths;
 }
 
-Result<TrackReport> SeparatorImpl::Separate(const TrackInput& track, Observer& observer) {
+Result<TrackReport> SeparatorImpl::Separate(const TrackInput& track, Observer& given) {
+  OneAtATime observer(given);
   const Stopwatch watch;
   const std::string& input = track.path;
   TrackReport report;
@@ -505,7 +526,10 @@ Result<TrackReport> SeparatorImpl::Separate(const TrackInput& track, Observer& o
   if (report.skipped) return report;
 
   // First pass: how long the track is, and its mean and deviation.
-  Result<std::unique_ptr<TrackReader>> opened = TrackReader::Open(input, info().sample_rate, info().channels);
+  Result<std::unique_ptr<TrackReader>> opened = TrackReader::Open(
+      input, info().sample_rate, info().channels,
+      {.cancelled = [&] { return observer.Cancelled(); },
+       .temporary_folder = options_.temp_dir.empty() ? NearestFolder(options_.output_dir) : options_.temp_dir});
   if (!opened) return tl::unexpected<Error>(opened.error());
   TrackReader& reader = **opened;
   Moments moments;
@@ -529,11 +553,8 @@ Result<TrackReport> SeparatorImpl::Separate(const TrackInput& track, Observer& o
   // Second pass, into files that get their names when all of them are complete.
   const int channels = std::min(report.channels, info().channels);
   AudioTags tags;
-  if (options_.tags && track.original.empty()) tags = reader.info().tags;
-  if (options_.tags && !track.original.empty()) {
-    TIMBRE_TRY(const auto original, AudioReader::Open(track.original));
-    tags = original->info().tags;
-  }
+  report.tags = track.tags ? *track.tags : reader.info().tags;
+  if (options_.tags) tags = report.tags;
   OutputSet outputs;
   std::vector<std::unique_ptr<StemFile>> files;
   for (StemOutput& output : report.outputs) {
@@ -619,11 +640,12 @@ Result<std::unique_ptr<Separator>> Separator::Create(LoadedModel model, const Se
 Result<std::string> OutputPath(const SeparateOptions& options, const std::string& model, const TrackInput& input,
                                const std::string& stem) {
   TIMBRE_TRY(const FileFormat format, ParseFileFormat(options.format));
-  const std::pair<std::string_view, std::string> fields[] = {{"folder", input.folder},
-                                                             {"track", fs::path(input.path).stem().string()},
-                                                             {"stem", stem},
-                                                             {"model", model},
-                                                             {"ext", std::string(FileExtension(format))}};
+  const std::pair<std::string_view, std::string> fields[] = {
+      {"folder", input.folder},
+      {"track", IsStandardInput(input.path) ? "stdin" : fs::path(input.path).stem().string()},
+      {"stem", stem},
+      {"model", model},
+      {"ext", std::string(FileExtension(format))}};
   const auto bad = [&](const std::string& why) {
     return Fail(ErrorCode::kInvalidArgument, "--name '" + Printable(options.name) + "' " + why);
   };
@@ -664,7 +686,7 @@ Result<std::string> OutputPath(const SeparateOptions& options, const std::string
 }
 
 bool IsDone(const std::string& input, const std::vector<std::string>& paths) {
-  if (FileBytes(input) <= 0) return false;  // a pipe can be read but once
+  if (IsStandardInput(input) || FileBytes(input) <= 0) return false;  // a pipe can be read but once
   std::error_code error;
   const auto made = fs::last_write_time(input, error);
   for (const std::string& path : paths) {

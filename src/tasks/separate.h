@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -49,8 +50,8 @@ struct TrackInput {
   TrackInput(const char* file) : path(file) {}
   TrackInput(const std::filesystem::path& file) : path(file.string()) {}
   std::string path;
-  std::string folder;    // from the folder that was named to the file's own; empty: the file was named, or lies there
-  std::string original;  // the file that its tags are taken from; empty: itself
+  std::string folder;  // from the folder that was named to the file's own; empty: the file was named, or lies there
+  std::optional<AudioTags> tags;  // that its outputs get; none: its own
 };
 
 struct StageTimes {
@@ -80,6 +81,7 @@ struct TrackReport {
   StageTimes times;
   double real_time_factor = 0;  // times.total / seconds
   std::string warning;          // what was wrong with the input although it could be read; empty where nothing was
+  AudioTags tags;               // the input's
 };
 
 // A model made ready for any number of tracks.

@@ -7,8 +7,9 @@ constexpr int64_t kBlockFrames = 16384;
 
 }  // namespace
 
-Result<std::unique_ptr<TrackReader>> TrackReader::Open(const std::string& path, int sample_rate, int channels) {
-  TIMBRE_TRY(std::unique_ptr<AudioReader> reader, AudioReader::Open(path));
+Result<std::unique_ptr<TrackReader>> TrackReader::Open(const std::string& path, int sample_rate, int channels,
+                                                       const ReadOptions& options) {
+  TIMBRE_TRY(std::unique_ptr<AudioReader> reader, AudioReader::Open(path, options));
   TIMBRE_TRY(StereoMix mix, StereoMix::Create(reader->info().speakers));
   TIMBRE_TRY(Resampler resampler, Resampler::Create(reader->info().sample_rate, sample_rate, channels));
   return std::unique_ptr<TrackReader>(

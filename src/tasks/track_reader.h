@@ -16,7 +16,8 @@ namespace timbre {
 class TrackReader {
  public:
   // `channels` is 1 or 2: what a model takes.
-  static Result<std::unique_ptr<TrackReader>> Open(const std::string& path, int sample_rate, int channels);
+  static Result<std::unique_ptr<TrackReader>> Open(const std::string& path, int sample_rate, int channels,
+                                                   const ReadOptions& options = {});
 
   // Appends the next samples, interleaved: about a third of a second. None at the end.
   Status Read(std::vector<float>* samples);

@@ -61,6 +61,8 @@ void Child::Signal(int signal) { kill(pid_, signal); }
 
 std::string Child::ErrorsSoFar() const { return ReadAll(err_); }
 
+std::string Child::OutputSoFar() const { return ReadAll(out_); }
+
 Ran Child::Wait() {
   int status = 0;
   waitpid(pid_, &status, 0);

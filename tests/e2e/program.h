@@ -23,6 +23,8 @@ class Child {
   void Signal(int signal);
   // What it has written to stderr so far.
   std::string ErrorsSoFar() const;
+  // And to stdout.
+  std::string OutputSoFar() const;
   Ran Wait();
 
  private:

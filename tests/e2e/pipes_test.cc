@@ -1,0 +1,88 @@
+// Audio from pipes and FIFOs: the same results as from files.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "tests/e2e/program.h"
+#include "tests/parity/speech_support.h"
+#include "tests/support/places.h"
+
+namespace timbre::testing {
+namespace {
+
+using Names = std::vector<std::string>;
+
+// `producer | timbre WORDS` in `folder`; its exit code, its stderr in "err".
+int Piped(const TempFolder& folder, const std::string& producer, const std::string& words) {
+  const int status = std::system(("cd '" + folder.path().string() + "' && " + producer + " | '" + ProgramPath() + "' " +
+                                  words + " >/dev/null 2>err")
+                                     .c_str());
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(Pipes, SeparateReadsTheStandardInputAndFifos) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 2);
+  ASSERT_EQ(RunTimbre({"separate", "--model", "hpss", "-o", "file", "song.wav"}, folder.path()).code, 0);
+  const std::string expected = ReadAll(folder / "file/hpss/song/percussive.wav");
+  ASSERT_GT(expected.size(), 1000);
+  ASSERT_EQ(Piped(folder, "cat song.wav", "separate --model hpss -o pipe -"), 0) << ReadAll(folder / "err");
+  EXPECT_TRUE(ReadAll(folder / "pipe/hpss/stdin/percussive.wav") == expected);
+  ASSERT_EQ(Piped(folder, "cat song.wav", "separate --model hpss -o dev /dev/stdin"), 0) << ReadAll(folder / "err");
+  EXPECT_TRUE(ReadAll(folder / "dev/hpss/stdin/percussive.wav") == expected);
+
+  const std::string fifo = folder / "fifo.wav";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  std::thread writer([&] { WriteAll(fifo, ReadAll(folder / "song.wav")); });
+  const Ran ran = RunTimbre({"separate", "--model", "hpss", "-o", "named", "fifo.wav"}, folder.path());
+  writer.join();
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_TRUE(ReadAll(folder / "named/hpss/fifo/percussive.wav") == expected);
+}
+
+TEST(Pipes, DenoiseAndScoreReadTheStandardInput) {
+  TempFolder folder;
+  const std::string model = MakeSmallModelFolder(folder / "model");
+  WriteTestWav(folder / "call.wav", 1, 48000);
+  ASSERT_EQ(RunTimbre({"denoise", "-m", model, "-o", "file", "call.wav"}, folder.path()).code, 0);
+  ASSERT_EQ(Piped(folder, "cat call.wav", "denoise -m '" + model + "' -o pipe -"), 0) << ReadAll(folder / "err");
+  EXPECT_TRUE(ReadAll(folder / "pipe/stdin.wav") == ReadAll(folder / "file/call.wav"));
+  EXPECT_EQ(Piped(folder, "cat call.wav", "score file/call.wav - --json score.json"), 0) << ReadAll(folder / "err");
+  EXPECT_EQ(nlohmann::json::parse(ReadAll(folder / "score.json"))["frames"], 48000);
+}
+
+TEST(Pipes, WhatCannotBeReadIsOneSentence) {
+  TempFolder folder;
+  const auto refused = [&](const std::string& producer, const std::string& words, const std::string& part) {
+    EXPECT_NE(Piped(folder, producer, words), 0);
+    const std::string error = ReadAll(folder / "err");
+    EXPECT_NE(error.find("timbre: "), std::string::npos) << error;
+    EXPECT_NE(error.find(part), std::string::npos) << error;
+    EXPECT_EQ(FilesIn(folder.path()), (Names{"err"}));
+  };
+  refused("true", "separate --model hpss -o out -", "'stdin' is empty");
+  refused("echo no audio", "separate --model hpss -o out -", "'stdin' ");
+  refused("true", "separate --model hpss -o out - -", "given twice");
+}
+
+TEST(Pipes, CtrlCEndsTheWaitForAFifo) {
+  TempFolder folder;
+  ASSERT_EQ(mkfifo((folder / "fifo.wav").c_str(), 0600), 0);
+  Child child({"separate", "--model", "hpss", "-o", "out", "fifo.wav"}, folder.path());
+  // It catches signals from before it opens its input, which it does once it has said what it runs on.
+  for (int i = 0; i < 600 && child.OutputSoFar().find(" on ") == std::string::npos; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  child.Signal(SIGINT);
+  const Ran ran = child.Wait();
+  EXPECT_EQ(ran.code, 130) << ran.err;
+  EXPECT_EQ(FilesIn(folder.path()), (Names{"fifo.wav"}));
+}
+
+}  // namespace
+}  // namespace timbre::testing
