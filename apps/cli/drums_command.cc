@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -25,6 +27,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int kLeastTempo = 30, kMostTempo = 400;  // as docs/drums.yaml allows
+
 // Splits lists of YAML back together: the command line parts values at commas, which YAML has within one.
 std::vector<std::string> JoinSettings(const std::vector<std::string>& pieces) {
   std::vector<std::string> settings;
@@ -37,6 +41,26 @@ std::vector<std::string> JoinSettings(const std::vector<std::string>& pieces) {
     }
   }
   return settings;
+}
+
+// "80-160", in beats a minute. What the tempo is nearer to lies within: in the middle where it did not.
+Status SetTempoRange(const std::string& text, TempoOptions& tempo) {
+  if (text.empty()) return {};
+  const char* end = text.data() + text.size();
+  const auto [dash, low_error] = std::from_chars(text.data(), end, tempo.min_bpm);
+  const bool low = low_error == std::errc() && dash != end && *dash == '-';
+  const auto [last, high_error] = std::from_chars(low ? dash + 1 : end, end, tempo.max_bpm);
+  if (!low || high_error != std::errc() || last != end || !(tempo.min_bpm >= kLeastTempo) ||
+      !(tempo.max_bpm <= kMostTempo) || !(tempo.min_bpm < tempo.max_bpm)) {
+    return Fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("--tempo-range takes two tempi from {} to {}, the lower one first, such as 80-160, not '{}'.",
+                    kLeastTempo, kMostTempo, text));
+  }
+  if (tempo.prior_bpm < tempo.min_bpm || tempo.prior_bpm > tempo.max_bpm) {
+    tempo.prior_bpm = std::sqrt(tempo.min_bpm * tempo.max_bpm);
+  }
+  return {};
 }
 
 class DrumsCommand final : public Command {
@@ -59,6 +83,10 @@ class DrumsCommand final : public Command {
           .value = &settings_,
           .help = "one value of it: stems.kick.voices.kick.note=35",
           .placeholder = "PATH=VALUE"},
+         {.name = "tempo-range",
+          .value = &tempo_range_,
+          .help = "look for the tempo there, where it is taken for half or twice what it is",
+          .placeholder = "LO-HI"},
          {.name = "output",
           .value = &output_dir_,
           .help = "where the MIDI files go",
@@ -109,7 +137,8 @@ class DrumsCommand final : public Command {
     TIMBRE_CHECK(runtime_.Check());
     report["options"] = FieldsToJson(Fields());
     report["tracks"] = Report::array();
-    TIMBRE_TRY(const DrumsConfig config, LoadDrumsConfig(config_, JoinSettings(settings_)));
+    TIMBRE_TRY(DrumsConfig config, LoadDrumsConfig(config_, JoinSettings(settings_)));
+    TIMBRE_CHECK(SetTempoRange(tempo_range_, config.tempo));
     TIMBRE_TRY(const std::vector<TrackInput> inputs,
                separated_ ? Folders() : ExpandInputs(inputs_, recursive_, output_dir_));
     if (inputs.size() > 1 && (!plot_.empty() || !learn_.empty())) {
@@ -322,7 +351,7 @@ class DrumsCommand final : public Command {
   }
 
   std::vector<std::string> inputs_, settings_;
-  std::string config_, output_dir_ = "drums", temp_dir_, plot_, learn_, learned_ = "drums-learned.yaml";
+  std::string config_, tempo_range_, output_dir_ = "drums", temp_dir_, plot_, learn_, learned_ = "drums-learned.yaml";
   bool separated_ = false, keep_stems_ = false, recursive_ = false;
   ModelChoice choice_{.model = "mdx23c-drumsep"};
   RuntimeOptions runtime_;

@@ -115,6 +115,18 @@ TEST(DrumsCommand, LearnedThresholdsAreTakenBackWithConfig) {
   EXPECT_GT(static_cast<double>(kicks("again")), 0.97 * static_cast<double>(kicks("right")));
 }
 
+TEST(DrumsCommand, TheTempoIsLookedForInTheRangeThatIsGiven) {
+  TempFolder folder;
+  WriteStems(folder / "take", 12);
+  for (const auto& [range, wanted] : {std::pair{"40-80", 59.0}, {"150-300", 236.0}}) {
+    const Ran ran = RunTimbre({"drums", "--separated", "take", "-o", "out", "--tempo-range", range, "--json", "r.json"},
+                              folder.path());
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    const Json report = Json::parse(ReadAll(folder / "r.json"));
+    EXPECT_NEAR(report["tracks"][0]["drums"]["tempo_bpm"].get<double>(), wanted, 0.01 * wanted) << range;
+  }
+}
+
 TEST(DrumsCommand, SilenceGivesMidiWithoutNotes) {
   TempFolder folder;
   fs::create_directories(folder / "still");
@@ -159,6 +171,9 @@ TEST(DrumsCommand, WhatMakesNoSenseIsRefusedInOneSentence) {
   ExpectRefused(folder, run({"song.wav", "--set", "stems.kik.offset_ms=3"}), 2, "Did you mean 'kick'?");
   ExpectRefused(folder, run({"song.wav", "--set", "stems.kick.offset_ms=soon"}), 2, "must be a number");
   ExpectRefused(folder, run({"song.wav", "--plot", "song.gif"}), 2, ".svg");
+  for (const char* range : {"80", "80-", "160-80", "80-80", "10-80", "80-1000", "80-nan", "80-160x"}) {
+    ExpectRefused(folder, run({"song.wav", "--tempo-range", range}), 2, "--tempo-range takes");
+  }
   ExpectRefused(folder, run({"song.wav", "--learn", "text.mid"}), 1, "MThd");
   ExpectRefused(folder, run({"song.wav", "--separated"}), 2, "no folder");
   WriteAll(folder / "two" / "kick.wav", "no audio at all");
