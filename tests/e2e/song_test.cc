@@ -1,6 +1,9 @@
 // timbre song, as a user runs it: a folder laid out as the official one, with weights by formula.
 #include <gtest/gtest.h>
+#include <sentencepiece_processor.h>
+#include <sentencepiece_trainer.h>
 
+#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -8,6 +11,8 @@
 #include "audio/decode.h"
 #include "formats/formula_weights.h"
 #include "formats/safetensors.h"
+#include "models/networks.h"
+#include "tasks/style_model.h"
 #include "tests/e2e/program.h"
 #include "tests/parity/song_support.h"
 
@@ -180,6 +185,93 @@ TEST(SongProgram, CancelledItLeavesNothingOrWhatWasFinished) {
   EXPECT_EQ(Interrupt(folder, model, {"--keep-partial"}).code, 130);
   EXPECT_FALSE(Samples(folder / "song.wav", 2).empty());
   EXPECT_EQ(testing::FilesIn(folder.path()).size(), before + 1);
+}
+
+// A folder laid out as MuQ-MuLan's, of small towers with random weights and a tokenizer trained on the spot.
+std::string MakeStyleFolder(const TempFolder& folder) {
+  const auto file = ReadSafetensors(SongCase("mulan-tiny.safetensors"));
+  EXPECT_TRUE(file);
+  json config = json::parse(file->metadata.at("config"));
+  config["mulan"]["mulan"]["dim_latent"] = 512;
+  const auto path = folder / "style";
+  for (const char* inner : {"muq", "xlm-roberta-base"}) std::filesystem::create_directories(path / inner);
+  WriteAll(path / "config.json", config["mulan"].dump());
+  WriteAll(path / "muq" / "config.json", config["muq"].dump());
+  WriteAll(path / "xlm-roberta-base" / "config.json", config["xlmr"].dump());
+  const auto parsed = ParseMulanConfig(config["mulan"].dump(), config["muq"].dump(), config["xlmr"].dump());
+  EXPECT_TRUE(parsed) << parsed.error().message;
+  const auto weights = RandomTensors(3, false, [&](Weights& random) -> Status {
+    TIMBRE_CHECK(BuildMulanAudio(*parsed, random, parsed->clip_samples()).map([](const Graph&) {}));
+    TIMBRE_CHECK(BuildMulanText(*parsed, random, 4).map([](const Graph&) {}));
+    return EmbedMulanText(*parsed, random, std::vector<int32_t>{0, 2}).map([](const Floats&) {});
+  });
+  EXPECT_TRUE(weights);
+  EXPECT_TRUE(WriteSafetensors((path / "model.safetensors").string(), *weights));
+
+  std::string text;
+  for (const char* line : {"slow piano ballad", "loud guitars and drums", "a quiet song at night", "female voice"}) {
+    for (int i = 0; i < 20; ++i) text += std::string(line) + "\n";
+  }
+  WriteAll(folder / "sentences.txt", text);
+  const std::string prefix = (path / "xlm-roberta-base" / "sentencepiece.bpe").string();
+  const auto trained = sentencepiece::SentencePieceTrainer::Train(
+      "--input=" + (folder / "sentences.txt").string() + " --model_prefix=" + prefix +
+      " --vocab_size=40 --hard_vocab_limit=false --minloglevel=3");
+  EXPECT_TRUE(trained.ok()) << trained.ToString();
+  return path.string();
+}
+
+TEST(SongProgram, TakesAStyleOfSoundAndOfWords) {
+  TempFolder folder;
+  const std::string model = MakeFolder(folder), style = MakeStyleFolder(folder),
+                    path = SongCase("e2e-tiny.safetensors");
+  testing::WriteTestWav(folder / "like.wav", 1.5);
+  const auto sing = [&](const std::string& name, const std::vector<std::string>& more) {
+    std::vector<std::string> words{"song",    "-m", model,           "--tokens", path, "--seconds", "1",
+                                   "--steps", "3",  "--style-model", style,      "-o", name};
+    words.insert(words.end(), more.begin(), more.end());
+    const Ran ran = RunTimbre(words, folder.path());
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    return testing::ReadAll(folder / name);
+  };
+  const std::vector<std::string> sound{"--style-audio", "like.wav"}, words{"--style-text", "slow piano ballad"};
+  std::vector<std::string> both = sound;
+  both.insert(both.end(), words.begin(), words.end());
+  const std::string of_sound = sing("sound.wav", sound), of_words = sing("words.wav", words),
+                    of_both = sing("both.wav", both);
+  EXPECT_NE(of_sound, of_words);
+  EXPECT_NE(of_both, of_sound);
+  EXPECT_NE(of_both, of_words);
+  both.insert(both.end(), {"--style-blend", "1"});
+  EXPECT_EQ(sing("all-sound.wav", both).size(), of_sound.size());
+  const Ran late = RunTimbre({"song", "-m", model, "--tokens", path, "--style-model", style, "--style-audio",
+                              "like.wav", "--style-offset", "60"},
+                             folder.path());
+  EXPECT_EQ(late.code, 2);
+  EXPECT_NE(late.err.find("--style-offset"), std::string::npos) << late.err;
+}
+
+TEST(SongProgram, WordsOfAStyleAreTheTowersTokens) {
+  TempFolder folder;
+  const std::string tokenizer = MakeStyleFolder(folder) + "/xlm-roberta-base/sentencepiece.bpe.model";
+  const auto tokens = TokensOfWords(tokenizer, "slow piano ballad");
+  ASSERT_TRUE(tokens) << tokens.error().message;
+  ASSERT_GT(tokens->size(), 2u);
+  EXPECT_EQ(tokens->front(), 0);
+  EXPECT_EQ(tokens->back(), 2);
+  // Pieces of the library are one less; put together again they are the words.
+  sentencepiece::SentencePieceProcessor processor;
+  ASSERT_TRUE(processor.Load(tokenizer).ok());
+  std::vector<int> pieces;
+  for (size_t i = 1; i + 1 < tokens->size(); ++i) pieces.push_back((*tokens)[i] - 1);
+  std::string text;
+  ASSERT_TRUE(processor.Decode(pieces, &text).ok());
+  EXPECT_EQ(text, "slow piano ballad");
+  const auto unknown = TokensOfWords(tokenizer, "\xE2\x98\x83");
+  ASSERT_TRUE(unknown);
+  EXPECT_NE(std::find(unknown->begin(), unknown->end(), 3), unknown->end());
+  EXPECT_FALSE(TokensOfWords((folder / "sentences.txt").string(), "words"));
+  EXPECT_FALSE(TokensOfWords((folder / "none").string(), "words"));
 }
 
 }  // namespace

@@ -1,0 +1,90 @@
+// The networks of songs on a Vulkan device, held against the references as on the CPU.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "formats/formula_weights.h"
+#include "models/song/bigvgan.h"
+#include "models/song/mulan.h"
+#include "tasks/song_sampler.h"
+#include "tests/parity/song_support.h"
+#include "tests/vulkan/usable_device.h"
+
+namespace timbre {
+namespace {
+
+using testing::RatioDb;
+using testing::SongCase;
+using testing::Values;
+using Floats = std::vector<float>;
+
+constexpr double kFloorDb = 90;
+
+struct Case {
+  Safetensors file;
+  std::shared_ptr<const TensorMap> weights;
+};
+
+Case ReadCase(const std::string& name, const std::string& weights_name) {
+  const auto file = ReadSafetensors(SongCase(name));
+  const auto weights = ReadFormulaWeights(SongCase(weights_name));
+  EXPECT_TRUE(file && weights);
+  return {*file, *weights};
+}
+
+TEST(VulkanSong, DecodesLatents) {
+  TIMBRE_NEED_VULKAN();
+  const Case c = ReadCase("bigvgan-tiny.safetensors", "bigvgan-tiny.weights.json");
+  const auto config = ParseBigvganConfig(c.file.metadata.at("config"));
+  ASSERT_TRUE(config) << config.error().message;
+  const int64_t frames = c.file.tensors->at("latent").shape[1];
+  const auto weights = WeightsFromMap(c.weights);
+  const auto out =
+      testing::RunOnce(BuildBigvgan(*config, *weights, frames).value(),
+                       {{"latent", testing::Transposed(Values(c.file, "latent"), config->in_channels, frames)}},
+                       {.device = UsableDeviceName(), .strict = true});
+  ASSERT_FALSE(out.empty());
+  EXPECT_GE(RatioDb(Values(c.file, "audio"), out.at("audio")), kFloorDb);
+}
+
+TEST(VulkanSong, MakesLatents) {
+  TIMBRE_NEED_VULKAN();
+  const Case c = ReadCase("song-tiny.safetensors", "tiny.weights.json");
+  std::vector<int32_t> tokens;
+  for (const float token : Values(c.file, "text")) tokens.push_back(static_cast<int32_t>(token));
+  const Floats noise = Values(c.file, "noise");
+  ThreadPool pool;
+  auto sampler = SongSampler::Create(ParseDitConfig(c.file.metadata.at("config")).value(), c.weights, tokens,
+                                     Values(c.file, "style"), {.steps = 4, .guidance = 2, .frames = 11},
+                                     {.device = UsableDeviceName(), .strict = true}, pool, nullptr);
+  ASSERT_TRUE(sampler) << sampler.error().message;
+  while (!(*sampler)->done()) {
+    const Status next = (*sampler)->Next(
+        [&](int64_t block, std::span<float> values) -> Status {
+          std::copy_n(noise.begin() + block * static_cast<int64_t>(values.size()), values.size(), values.begin());
+          return {};
+        },
+        []() -> Status { return {}; });
+    ASSERT_TRUE(next) << next.error().message;
+  }
+  EXPECT_GE(RatioDb(Values(c.file, "latent"), (*sampler)->latents()), kFloorDb);
+}
+
+TEST(VulkanSong, HearsAStyle) {
+  TIMBRE_NEED_VULKAN();
+  const Case c = ReadCase("mulan-tiny.safetensors", "mulan-tiny.weights.json");
+  const auto json = nlohmann::json::parse(c.file.metadata.at("config"));
+  const auto config = ParseMulanConfig(json["mulan"].dump(), json["muq"].dump(), json["xlmr"].dump());
+  ASSERT_TRUE(config) << config.error().message;
+  const auto weights = WeightsFromMap(c.weights);
+  const Floats wav = Values(c.file, "wav"), clips = Values(c.file, "audio.latent_per_clip");
+  const int64_t clip = config->clip_samples();
+  const auto out = testing::RunOnce(BuildMulanAudio(*config, *weights, clip).value(),
+                                    {{"wav", Floats(wav.begin(), wav.begin() + clip)}},
+                                    {.device = UsableDeviceName(), .strict = true});
+  ASSERT_FALSE(out.empty());
+  EXPECT_GE(RatioDb(Floats(clips.begin(), clips.begin() + config->latent), out.at("latent")), kFloorDb);
+}
+
+}  // namespace
+}  // namespace timbre
