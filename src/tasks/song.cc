@@ -156,9 +156,9 @@ class SongFile {
   int64_t samples_ = 0;
 };
 
-Status WriteLatents(const std::string& path, const std::vector<float>& latents, int64_t frames, int features) {
+Status WriteLatents(const std::string& path, const std::vector<float>& latents, int features) {
   TensorMap tensors;
-  tensors.emplace("latent", HostTensor::FromF32({frames, features}, std::span(latents).first(frames * features)));
+  tensors.emplace("latent", HostTensor::FromF32({static_cast<int64_t>(latents.size()) / features, features}, latents));
   return WriteSafetensors(path, tensors);
 }
 
@@ -242,10 +242,8 @@ class Song {
       return Fail(ErrorCode::kUnsupported,
                   "the model ended the song before it began; give other lyrics, another style or another --seed");
     }
-    if (!options_.latents.empty()) {
-      TIMBRE_CHECK(WriteLatents(options_.latents, sampler->latents(), decoded, model_.dit.mel_dim));
-      report_.latents = options_.latents;
-    }
+    kept_ = sampler->latents();
+    kept_.resize(static_cast<size_t>(decoded * model_.dit.mel_dim));
     return {};
   }
 
@@ -277,6 +275,11 @@ class Song {
       report_.device_reason = decoder_->session()->device_reason();
     }
     for (const auto& [kernel, count] : CountKernels(*decoder_->session())) report_.kernels[kernel] += count;
+    // Last, and right after each other: whatever fails before leaves neither.
+    if (!options_.latents.empty() && !kept_.empty()) {
+      TIMBRE_CHECK(WriteLatents(options_.latents, kept_, model_.dit.mel_dim));
+      report_.latents = options_.latents;
+    }
     TIMBRE_CHECK(file_->Finish().map([](const WriteReport&) {}));
     report_.output = options_.output;
     report_.frames = decoder_->frames();
@@ -325,6 +328,7 @@ class Song {
   SongReport& report_;
   std::unique_ptr<SongFile> file_;
   std::optional<SongDecoder> decoder_;
+  std::vector<float> kept_;  // latents
 };
 
 }  // namespace
