@@ -191,6 +191,20 @@ TEST(DitParity, CachedBlocksOfBothBranches) {
   }
 }
 
+TEST(DitParity, BothBranchesInOneProductAreTwo) {
+  Network net(SongCase("dit-tiny.safetensors"), SongCase("tiny.weights.json"));
+  const int64_t rows = net.config.block_size, width = net.config.mel_dim;
+  const std::vector<int32_t> filler(net.text.size());
+  const Floats noise = Rows(Values(net.file, "noise"), 0, rows, width), none(net.style.size());
+  const Floats styles = BothStyles(net.style);
+  const Named both = net.Step(noise, 0.25f, 0, styles, net.Text({net.text, filler}, styles));
+  const Named one = net.Step(noise, 0.25f, 0, net.style, net.Text({net.text}, net.style));
+  const Named null = net.Step(noise, 0.25f, 0, none, net.Text({filler}, none));
+  ASSERT_FALSE(both.empty() || one.empty() || null.empty());
+  Check("first", one.at("velocity"), Rows(both.at("velocity"), 0, 1, rows * width), 120);
+  Check("second", null.at("velocity"), Rows(both.at("velocity"), 1, 1, rows * width), 120);
+}
+
 TEST(DitParity, WithoutLyricsAndFarAlong) {
   Network net(SongCase("dit-tiny.safetensors"), SongCase("tiny.weights.json"));
   const int64_t rows = net.config.block_size, width = net.config.mel_dim;
