@@ -491,13 +491,17 @@ Status AudioReader::EndFormat() {
   return {};
 }
 
-Status AudioReader::CheckFinite(const std::vector<float>& samples, int channels) const {
-  const auto bad = std::find_if(samples.begin(), samples.end(), [](float v) { return !std::isfinite(v); });
+Status AudioReader::CheckSamples(const std::vector<float>& samples, int channels) const {
+  const auto bad = std::find_if(samples.begin(), samples.end(), [](float v) { return !(std::abs(v) <= kMostSample); });
   if (bad == samples.end()) return {};
   const int64_t at = decoded_ + (bad - samples.begin()) / channels;
-  return Fail(ErrorCode::kCorrupt, "'" + source_->name() + "' holds a sample that is not a finite number, sample " +
+  char value[32];
+  std::snprintf(value, sizeof value, "of %.3g", static_cast<double>(*bad));
+  return Fail(ErrorCode::kCorrupt, "'" + source_->name() + "' holds a sample " +
+                                       (std::isfinite(*bad) ? value : "that is not a finite number") + ", sample " +
                                        std::to_string(at) + " (" + At(static_cast<double>(at) / info_.sample_rate) +
-                                       "); repair or re-export it.");
+                                       (std::isfinite(*bad) ? "), where full scale is 1" : ")") +
+                                       "; repair or re-export it.");
 }
 
 // Time stamps that leap ahead: samples that were lost before they came here, or were never coded.
@@ -537,7 +541,7 @@ Status AudioReader::Append(const AVFrame& frame) {
     case AV_SAMPLE_FMT_DBL: Convert<double>(frame, planar, channels, first, count, out); break;
     default: return Fail(ErrorCode::kUnsupported, "'" + source_->name() + "' decodes to an unknown kind of sample.");
   }
-  TIMBRE_CHECK(CheckFinite(d.samples, channels));
+  TIMBRE_CHECK(CheckSamples(d.samples, channels));
   const size_t before = pending_.size();
   if (d.converter) {
     TIMBRE_CHECK(d.converter->Push(out, count, &pending_));
@@ -598,9 +602,9 @@ Status AudioReader::FillFromPcm() {
   const int64_t count = decoder_->pcm->Read(pending_.data(), kPcmBlock);
   pending_.resize(static_cast<size_t>(count) * info_.channels);
   if (source_->Cancelled()) return source_->Check();
-  if (const Status finite = CheckFinite(pending_, info_.channels); !finite) {
+  if (const Status sound = CheckSamples(pending_, info_.channels); !sound) {
     pending_.clear();
-    return finite;
+    return sound;
   }
   decoded_ += count;
   return count < kPcmBlock ? End() : Status();

@@ -26,6 +26,10 @@ struct AudioInfo {
   int64_t expected_frames = 0;  // by the container's header or the file's size, for progress only; 0: not known
 };
 
+// What is larger is no sound: full scale is 1, and integers of 32 bits that were stored as floats as they were reach
+// 2^31. Far beyond that, powers leave float32.
+inline constexpr float kMostSample = 1e10f;
+
 struct ReadOptions {
   // Asked before each piece of the input is read, by the thread that opens, reads or rewinds; true ends that call with
   // kCancelled.
@@ -52,8 +56,8 @@ class AudioReader {
   const AudioInfo& info() const { return info_; }
 
   // Reads up to `frames` interleaved frames into `out`, and returns how many: fewer only at the end, then 0. Fails with
-  // kCorrupt at a sample that is NaN or infinite, with kIo where the file system fails. Samples beyond full scale are
-  // passed on as they are.
+  // kCorrupt at a sample that is NaN, infinite or beyond kMostSample, with kIo where the file system fails. Samples
+  // beyond full scale are passed on as they are.
   Result<int64_t> Read(float* out, int64_t frames);
 
   // Frames read so far.
@@ -87,7 +91,7 @@ class AudioReader {
   Status Append(const AVFrame& frame);
   Status ChangeFormat(const AVFrame& frame);
   Status EndFormat();
-  Status CheckFinite(const std::vector<float>& samples, int channels) const;
+  Status CheckSamples(const std::vector<float>& samples, int channels) const;
   void NoteGap(const AVFrame& frame);
   void NoteDamage();
   Status End();

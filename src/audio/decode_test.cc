@@ -121,6 +121,26 @@ TEST(Decode, NotANumberIsOneSentenceWithItsPlace) {
   }
 }
 
+TEST(Decode, SamplesBeyondAllSoundAreTheFilesFault) {
+  std::vector<float> x = NoiseFrames(20000, 2);
+  x[3] = 2147483648.0f;  // integers stored as floats as they were
+  std::vector<float> y(x.size());
+  std::string bytes = Wav(3, 32, 2, 10000, Bytes(x));
+  auto reader = AudioReader::OpenMemory(AsBytes(bytes), "song.wav");
+  ASSERT_TRUE(reader && (*reader)->Read(y.data(), 20000));
+  EXPECT_EQ(y, x);
+  x[2 * 12345 + 1] = -1e30f;
+  bytes = Wav(3, 32, 2, 10000, Bytes(x));
+  reader = AudioReader::OpenMemory(AsBytes(bytes), "song.wav");
+  ASSERT_TRUE(reader) << reader.error().message;
+  const auto count = (*reader)->Read(y.data(), 20000);
+  ASSERT_FALSE(count);
+  EXPECT_EQ(count.error().code, ErrorCode::kCorrupt);
+  EXPECT_EQ(count.error().message,
+            "'song.wav' holds a sample of -1e+30, sample 12345 (1.23 s), where full scale is 1; repair or re-export "
+            "it.");
+}
+
 TEST(Decode, FilesThatAreNoAudioAreOneSentence) {
   TestFolder folder;
   WriteBytes(folder / "empty.mp3", "");

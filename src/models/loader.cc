@@ -11,6 +11,7 @@
 #include "base/sha256.h"
 #include "base/text.h"
 #include "formats/checkpoint.h"
+#include "formats/weight_values.h"
 #include "models/cache.h"
 #include "models/catalogue.h"
 #include "models/hpss.h"
@@ -29,6 +30,7 @@ constexpr uintmax_t kMaxYamlBytes = 1 << 20;
 
 Result<Model> FromDemucs(const Checkpoint& checkpoint) {
   TIMBRE_TRY(const DemucsPackage package, ToDemucsPackage(checkpoint));
+  TIMBRE_CHECK(CheckValues(*package.state));
   TIMBRE_TRY(HtdemucsOptions options, ReadHtdemucsOptions(package));
   return MakeHtdemucs(std::move(options), package.state);
 }
@@ -38,6 +40,7 @@ Result<Model> FromNetwork(const Checkpoint& checkpoint, const std::string& name)
   TIMBRE_TRY(const NetworkRow* network, FindNetwork(name));
   if (network->make == nullptr)
     return Fail(ErrorCode::kInvalidArgument, "this network does not separate; use timbre denoise");
+  TIMBRE_CHECK(CheckValues(*checkpoint.tensors));
   return network->make(checkpoint.tensors);
 }
 
@@ -78,6 +81,7 @@ Result<Model> FromConfig(const Checkpoint& checkpoint, const std::string& config
                     "checkpoint under the same name");
   }
   TIMBRE_TRY(const std::string text, ReadConfig(config));
+  TIMBRE_CHECK(CheckValues(*weights));
   if (htdemucs) {
     auto read = ParseHtdemucsConfig(text, *weights);
     if (!read) return Prefix(read.error(), config);
@@ -156,8 +160,10 @@ Result<Model> LoadLarsnet(const fs::path& folder, double wiener) {
                       "'; a folder is read as LarsNet's, with a checkpoint for each of its stems");
     }
     TIMBRE_TRY(const Checkpoint checkpoint, ReadCheckpoint(file.string()));
+    const TensorMap state = checkpoint.State();
+    if (const Status sane = CheckValues(state); !sane) return Prefix(sane.error(), file.string());
     const std::string scope = stem + ".";
-    for (const auto& [name, tensor] : checkpoint.State()) weights->emplace(scope + name, tensor);
+    for (const auto& [name, tensor] : state) weights->emplace(scope + name, tensor);
   }
   return MakeLarsnet(std::move(options), std::move(weights));
 }
@@ -249,6 +255,8 @@ Result<LoadedModel> LoadPath(const fs::path& path, const std::string& config, do
   std::error_code error;
   if (fs::is_directory(path, error)) {
     auto model = LoadLarsnet(path, wiener);
+    // An error of one of its files names that, and so the folder.
+    if (!model && model.error().message.starts_with(path.string())) return tl::unexpected<Error>(model.error());
     if (!model) return Prefix(model.error(), path.string());
     return Single(*std::move(model));
   }

@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 
 #include "base/sha256.h"
+#include "models/speech.h"
+#include "tests/parity/speech_support.h"
 #include "tests/support/golden.h"
 #include "tests/support/official_files.h"
 
@@ -132,6 +135,46 @@ TEST_F(LoaderTest, ReadsThePackageThatDemucsWouldWrite) {
   const auto twice = LoadModel(folder_ / "small.th", Write("small.yaml", testing::kSmallHtdemucsYaml));
   ASSERT_FALSE(twice);
   EXPECT_NE(twice.error().message.find("leave --config out"), std::string::npos) << twice.error().message;
+}
+
+// In whatever container a weight lies: the file and the weight are named.
+TEST_F(LoaderTest, WeightsThatNoNetworkComputesWithAreNamed) {
+  const auto damaged = [](TensorMap weights, const std::string& name, float value) {
+    std::vector<float> values = weights.at(name).ToF32();
+    values[5] = value;
+    weights.at(name) = HostTensor::FromF32(weights.at(name).shape, values);
+    return weights;
+  };
+  const auto expect = [&](const std::string& name, const std::string& weight) {
+    ExpectError(folder_ / name, ErrorCode::kCorrupt, name + ": the weight '" + weight + "'");
+  };
+  const std::string conv = "encoder.0.conv.weight", yaml = testing::kSmallHtdemucsYaml;
+  const TensorMap demucs = testing::FormulaWeights("htdemucs-small.weights.json");
+  testing::WriteAll(folder_ / "package.th", testing::SmallHtdemucsPackage(damaged(demucs, conv, NAN)));
+  expect("package.th", conv);
+  Write("trained.yaml", yaml);
+  testing::WriteAll(folder_ / "trained.ckpt", testing::TorchFile(damaged(demucs, conv, 1e30f), {"state_dict"}));
+  expect("trained.ckpt", conv);
+  Write("plain.yaml", yaml);
+  ASSERT_TRUE(WriteSafetensors(folder_ / "plain.safetensors", damaged(demucs, conv, -INFINITY)));
+  expect("plain.safetensors", conv);
+
+  const std::string erb = "enc.erb_conv0.1.weight", file = "DeepFilterNet3/checkpoints/model_120.ckpt.best";
+  const std::string speech =
+      testing::TorchFile(damaged(testing::FormulaWeights("deepfilternet/deepfilternet3-small.weights.json"), erb, NAN));
+  testing::WriteAll(
+      folder_ / "speech.zip",
+      testing::BuildZip({{"DeepFilterNet3/config.ini", testing::kDeepFilterNetConfig, true}, {file, speech, true}}));
+  fs::create_directories(folder_ / "DeepFilterNet3/checkpoints");
+  Write("DeepFilterNet3/config.ini", testing::kDeepFilterNetConfig);
+  testing::WriteAll(folder_ / file, speech);
+  for (const std::string name : {"speech.zip", "DeepFilterNet3"}) {
+    const auto model = LoadSpeechModel(folder_ / name);
+    ASSERT_FALSE(model);
+    EXPECT_EQ(model.error().code, ErrorCode::kCorrupt);
+    const std::string where = folder_ / (name == "speech.zip" ? name : file);
+    EXPECT_TRUE(model.error().message.starts_with(where + ": the weight '" + erb + "'")) << model.error().message;
+  }
 }
 
 TEST_F(LoaderTest, ConfigurationsOfHtdemucsAreChecked) {

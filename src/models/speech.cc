@@ -7,6 +7,7 @@
 #include "base/mapped_file.h"
 #include "base/paths.h"
 #include "formats/checkpoint.h"
+#include "formats/weight_values.h"
 #include "models/cache.h"
 #include "models/catalogue.h"
 #include "models/gtcrn.h"
@@ -57,15 +58,19 @@ Result<SpeechModel> LoadFolder(const std::string& path) {
   TIMBRE_TRY(const SharedBytes ini, MapFile((fs::path(path) / "config.ini").string()));
   TIMBRE_TRY(const std::string file, NewestCheckpoint((fs::path(path) / "checkpoints").string()));
   TIMBRE_TRY(Checkpoint checkpoint, ReadCheckpoint(file));
-  return FromConfig(ini.text(), checkpoint.State());
+  TensorMap weights = checkpoint.State();
+  if (const Status sane = CheckValues(weights); !sane) return Prefix(sane.error(), file);
+  return FromConfig(ini.text(), std::move(weights));
 }
 
 Result<SpeechModel> LoadFile(const std::string& path) {
   TIMBRE_TRY(Checkpoint checkpoint, ReadCheckpoint(path));
   const auto ini = checkpoint.files.find("config.ini");
-  if (ini != checkpoint.files.end()) return FromConfig(ini->second, checkpoint.State());
+  TensorMap weights = checkpoint.State();
+  TIMBRE_CHECK(CheckValues(weights));
+  if (ini != checkpoint.files.end()) return FromConfig(ini->second, std::move(weights));
   SpeechModel model;
-  model.weights = std::make_shared<const TensorMap>(checkpoint.State());
+  model.weights = std::make_shared<const TensorMap>(std::move(weights));
   const auto network = checkpoint.metadata.find(std::string(kNetworkKey));
   if (network != checkpoint.metadata.end() && network->second == "deepfilternet3") {
     model.deepfilternet = ReleasedDeepFilterNet3();

@@ -137,7 +137,7 @@ Status ApplyModels(std::span<const ApplyMember> members, const SampleSource& sou
     if (!std::all_of(block.begin(), block.end(), finite)) {
       return Fail(ErrorCode::kKernelFailed,
                   "the network's result is not finite near " + std::to_string(position / info.sample_rate) +
-                      " s of the track; its weights are damaged, or a kernel is wrong here (timbre doctor)");
+                      " s of the track, which is either far too loud there, or a kernel is wrong here (timbre doctor)");
     }
     TIMBRE_CHECK(sink(block.data(), frames));
     position += frames;

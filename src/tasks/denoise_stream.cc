@@ -117,7 +117,7 @@ Status DenoiseStream::TakeCore(const SpeechControls& controls) {
     for (int c = 0; c < channels_; ++c) {
       if (!AllFinite(from_core_rows_[c], count)) {
         return Fail(ErrorCode::kKernelFailed,
-                    "the network gave a number that is not finite; the model file may be damaged");
+                    "the network gave a number that is not finite; a kernel is wrong here (timbre doctor)");
       }
     }
     if (converts_) TakeShareOut(count, NoisyShare(controls.attenuation_limit));

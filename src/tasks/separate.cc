@@ -582,7 +582,9 @@ Result<std::vector<Samples>> SeparatorImpl::SeparateSamples(std::span<const floa
   }
   Samples track;
   for (size_t i = 0; i < mix.size(); ++i) {
-    if (!std::isfinite(mix[i])) return Fail(ErrorCode::kInvalidArgument, "the samples hold a NaN or an infinity");
+    if (!(std::abs(mix[i]) <= kMostSample)) {
+      return Fail(ErrorCode::kInvalidArgument, "the samples hold a NaN, an infinity or a number beyond all sound");
+    }
     track.insert(track.end(), channels == model_channels ? 1 : model_channels, mix[i]);
   }
   Moments moments;
