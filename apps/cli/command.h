@@ -22,6 +22,8 @@ class Command {
   virtual FieldList Fields() = 0;
   // Lines for the end of the help: examples.
   virtual std::string Examples() const { return ""; }
+  // Whether the options have what it makes written to the standard output, which words then keep away from.
+  virtual bool TakesStdout() const { return false; }
   // The options are set and each is valid in itself. An error's message becomes the one line on stderr.
   virtual Status Run(Terminal& terminal, Report& report) = 0;
 };

@@ -1,5 +1,6 @@
 // timbre denoise: speech without the noise around it, in files or live.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -9,6 +10,7 @@
 #include "apps/cli/inputs.h"
 #include "apps/cli/live_audio.h"
 #include "apps/cli/runtime_options.h"
+#include "apps/cli/streaming.h"
 #include "tasks/denoise.h"
 #include "tasks/live_denoiser.h"
 
@@ -36,7 +38,10 @@ class DenoiseCommand final : public Command {
  public:
   FieldList Fields() override {
     FieldList fields = {
-        {.name = "input", .value = &inputs_, .help = "audio files, or folders of them", .positional = true},
+        {.name = "input",
+         .value = &inputs_,
+         .help = "audio files, or folders of them; - is the standard input",
+         .positional = true},
         {.name = "model",
          .value = &model_,
          .help = "a model's name, or the path of its file or folder",
@@ -45,6 +50,11 @@ class DenoiseCommand final : public Command {
         {.name = "live", .value = &live_, .help = "from the default microphone to the default output, until Ctrl-C"},
         {.name = "recursive", .value = &recursive_, .help = "look into the folders of folders", .letter = 'r'}};
     Append(fields, DenoiseFields(options_));
+    IdleWhere([this] { return TakesStdout(); }, {"output", "name", "skip-existing"}, fields);
+    Append(fields, {{.name = "stdout",
+                     .value = &options_.stream_out,
+                     .help = "write to the standard output, and no file: wav, flac, ogg or opus; as it is made with "
+                             "--clip clamp or none, at the end with rescale"}});
     Append(fields, runtime_.Fields());
     // What live sound hears of; all else is about files, or about devices.
     const std::vector<std::string_view> live = {
@@ -65,8 +75,11 @@ class DenoiseCommand final : public Command {
            "  timbre denoise call.wav\n"
            "  timbre denoise --atten-lim 12 --format flac -o clean interviews/\n"
            "  timbre denoise --model gtcrn-dns3 phone.mp3\n"
-           "  timbre denoise --live\n";
+           "  timbre denoise --live\n"
+           "  timbre denoise --stdout --format flac call.wav > clean.flac\n";
   }
+
+  bool TakesStdout() const override { return options_.stream_out; }
 
   Status Run(Terminal& terminal, Report& report) override {
     TIMBRE_CHECK(runtime_.Check());
@@ -93,7 +106,12 @@ class DenoiseCommand final : public Command {
     report["tracks"] = Report::array();
     options_.name = NameFor(options_.name, DenoiseOptions().name, recursive_);
     TIMBRE_TRY(const std::vector<TrackInput> files, ExpandInputs(inputs_, recursive_, options_.output_dir));
-    TIMBRE_CHECK(CheckOutputFolder(options_.output_dir));
+    if (options_.stream_out) {
+      TIMBRE_CHECK(CheckStream(options_.format, files.size()));
+      options_.stream_to = STDOUT_FILENO;
+    } else {
+      TIMBRE_CHECK(CheckOutputFolder(options_.output_dir));
+    }
     TIMBRE_CHECK(CheckSpeechModelName(model_));
     TIMBRE_CHECK(FetchIfNamed(model_, terminal));
     TIMBRE_TRY(SpeechModel model, OpenSpeechModel(model_));
@@ -105,6 +123,10 @@ class DenoiseCommand final : public Command {
     OutputPlan plan(files);
     std::vector<std::string> refused;  // why a file must not be cleaned, or nothing
     for (const TrackInput& file : files) {
+      if (options_.stream_out) {
+        refused.emplace_back();
+        continue;
+      }
       const Result<std::string> path = denoiser->PathFor(file);
       if (!path && path.error().code == ErrorCode::kInvalidArgument) return tl::unexpected<Error>(path.error());
       std::string why;

@@ -66,11 +66,12 @@ Status SetTempoRange(const std::string& text, TempoOptions& tempo) {
 class DrumsCommand final : public Command {
  public:
   FieldList Fields() override {
-    FieldList fields = {{.name = "input",
-                         .value = &inputs_,
-                         .help = "audio files, or folders of them; with --separated, folders of stems",
-                         .positional = true,
-                         .required = true}};
+    FieldList fields = {
+        {.name = "input",
+         .value = &inputs_,
+         .help = "audio files, or folders of them, - for the standard input; with --separated, folders of stems",
+         .positional = true,
+         .required = true}};
     Append(fields, choice_.Fields("model-config"));
     Append(
         fields,

@@ -1,5 +1,7 @@
 // timbre: the program. Finds the command, gives it its options, runs it, writes its report, and says what went wrong.
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -89,6 +91,20 @@ class ReportFile {
   std::optional<AtomicFile> file_;
 };
 
+// Whether sound can go to the standard output, and the report to `json`.
+Status CheckStandardOutput(const std::string& json) {
+  if (isatty(STDOUT_FILENO) != 0) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "--stdout writes sound, and the standard output is a terminal; redirect it to a file or a program.");
+  }
+  struct stat out = {}, report = {};
+  if (fstat(STDOUT_FILENO, &out) != 0) return Fail(ErrorCode::kIo, "--stdout: the standard output is closed.");
+  const bool same = stat(json.c_str(), &report) == 0 && report.st_dev == out.st_dev && report.st_ino == out.st_ino;
+  if (json != "-" && (!same || S_ISCHR(out.st_mode))) return {};
+  return Fail(ErrorCode::kInvalidArgument,
+              "--json and --stdout would both write to the standard output; give the report a file of its own.");
+}
+
 ExitCode RunCommand(const CommandRow& row, std::vector<std::string> words) {
   const std::unique_ptr<Command> command = row.make();
   TerminalOptions terminal_options;
@@ -105,7 +121,10 @@ ExitCode RunCommand(const CommandRow& row, std::vector<std::string> words) {
     std::fputs(parsed->text.c_str(), stdout);
     return kExitOk;
   }
-  terminal_options.stdout_is_json = json == "-";
+  if (const Status free = command->TakesStdout() ? CheckStandardOutput(json) : Status(); !free) {
+    return Complain(free.error());
+  }
+  terminal_options.stdout_is_taken = json == "-" || command->TakesStdout();
   for (const Field& field : fields) {
     const auto* const inputs = std::get_if<std::vector<std::string>*>(&field.value);
     if (!field.positional || inputs == nullptr) continue;

@@ -1,5 +1,6 @@
 // timbre separate: tracks into stems.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -7,6 +8,7 @@
 #include "apps/cli/inputs.h"
 #include "apps/cli/model_choice.h"
 #include "apps/cli/runtime_options.h"
+#include "apps/cli/streaming.h"
 #include "tasks/separate.h"
 #include "tasks/separate_fields.h"
 
@@ -49,13 +51,19 @@ class SeparateCommand final : public Command {
   FieldList Fields() override {
     FieldList fields = {{.name = "input",
                          .value = &inputs_,
-                         .help = "audio files, or folders of them",
+                         .help = "audio files, or folders of them; - is the standard input",
                          .positional = true,
                          .required = true}};
     Append(fields, choice_.Fields("config"));
     Append(fields,
            {{.name = "recursive", .value = &recursive_, .help = "look into the folders of folders", .letter = 'r'}});
     Append(fields, SeparateFields(options_));
+    IdleWhere([this] { return TakesStdout(); }, {"output", "stems", "name", "skip-existing"}, fields);
+    Append(fields, {{.name = "stdout",
+                     .value = &options_.stream,
+                     .help = "write this stem alone, and no file, to the standard output: wav, flac, ogg or opus; as "
+                             "it is made with --clip clamp or none, at the end with rescale",
+                     .placeholder = "STEM"}});
     return Append(fields, runtime_.Fields());
   }
 
@@ -63,8 +71,11 @@ class SeparateCommand final : public Command {
     return "Examples:\n"
            "  timbre separate song.mp3\n"
            "  timbre separate --two-stems vocals --format flac -o karaoke album/\n"
-           "  timbre separate --model hpss song.mp3        (needs no download)\n";
+           "  timbre separate --model hpss song.mp3        (needs no download)\n"
+           "  ffmpeg -i film.mkv -f wav - | timbre separate --stdout vocals - | ffplay -i -\n";
   }
+
+  bool TakesStdout() const override { return !options_.stream.empty(); }
 
   Status Run(Terminal& terminal, Report& report) override {
     TIMBRE_CHECK(runtime_.Check());
@@ -75,14 +86,22 @@ class SeparateCommand final : public Command {
     report["options"] = FieldsToJson(reported);
     report["tracks"] = Report::array();
     TIMBRE_TRY(const std::vector<TrackInput> files, ExpandInputs(inputs_, recursive_, options_.output_dir));
-    TIMBRE_CHECK(CheckOutputFolder(options_.output_dir));
+    if (TakesStdout()) {
+      TIMBRE_CHECK(CheckStream(options_.format, files.size()));
+      options_.stream_to = STDOUT_FILENO;
+    } else {
+      TIMBRE_CHECK(CheckOutputFolder(options_.output_dir));
+    }
     TIMBRE_TRY(LoadedModel model, choice_.Load(terminal));
     const std::string name = model.name;
     ThreadPool pool(runtime_.threads());
     Stats stats;
     TIMBRE_TRY(const std::unique_ptr<Separator> separator,
                choice_.MakeSeparator(std::move(model), options_, pool, stats, terminal));
-    TIMBRE_TRY(const std::vector<std::string> refused, Plan(*separator, name, files));
+    std::vector<std::string> refused(files.size());
+    if (!TakesStdout()) {
+      TIMBRE_TRY(refused, Plan(*separator, name, files));
+    }
     const SeparationInfo& info = separator->model().info();
     report["model"] = {{"name", name},
                        {"path", separator->model().path},
@@ -156,11 +175,12 @@ class SeparateCommand final : public Command {
         terminal.Say(fmt::format("{}: skipped, its files are there", file));
         continue;
       }
-      const std::string folder =
-          track->outputs.empty() ? "" : std::filesystem::path(track->outputs.front().path).parent_path().string();
-      terminal.Say(fmt::format("{}: {} in {}, real-time factor {:.3f}, {} files in {}", file,
-                               DurationText(track->seconds), DurationText(track->times.total), track->real_time_factor,
-                               track->outputs.size(), folder));
+      const std::filesystem::path first = track->outputs.empty() ? "" : track->outputs.front().path;
+      const std::string where = first.has_parent_path()
+                                    ? fmt::format("{} files in {}", track->outputs.size(), first.parent_path().string())
+                                    : "to " + first.string();
+      terminal.Say(fmt::format("{}: {} in {}, real-time factor {:.3f}, {}", file, DurationText(track->seconds),
+                               DurationText(track->times.total), track->real_time_factor, where));
       for (const StemOutput& output : track->outputs) {
         if (output.gain < 1) terminal.Say("  " + output.stem + ": " + LoweredText(output.gain));
       }

@@ -110,7 +110,7 @@ void Terminal::Write(FILE* stream, std::string_view text) {
   std::fflush(stream);
 }
 
-void Terminal::Print(std::string_view text) { Write(options_.stdout_is_json ? stderr : stdout, text); }
+void Terminal::Print(std::string_view text) { Write(options_.stdout_is_taken ? stderr : stdout, text); }
 
 void Terminal::Say(std::string_view text) {
   if (!options_.quiet) Print(text);

@@ -1,5 +1,5 @@
-// Where the program's words go. Answers go to stdout, everything else to stderr; with `--json -` stdout is the report's
-// alone.
+// Where the program's words go. Answers go to stdout, everything else to stderr; with `--json -` or `--stdout` stdout
+// is the report's or the sound's alone.
 #pragma once
 
 #include <chrono>
@@ -13,9 +13,9 @@
 namespace timbre::cli {
 
 struct TerminalOptions {
-  bool quiet = false;           // only errors, warnings and what was asked for
-  bool verbose = false;         // details too
-  bool stdout_is_json = false;  // the report goes to stdout, so words go to stderr
+  bool quiet = false;            // only errors, warnings and what was asked for
+  bool verbose = false;          // details too
+  bool stdout_is_taken = false;  // the report or sound goes to stdout, so words go to stderr
 };
 
 // Thread-safe.

@@ -18,19 +18,19 @@ namespace {
 
 constexpr int kPollMilliseconds = 50;  // how long a pipe without bytes delays a cancellation
 
-// /tmp may lie in memory; /var/tmp is for what is large.
-std::string LargeTemporaryFolder() {
-  const char* named = std::getenv("TMPDIR");
-  if (named != nullptr && named[0] != 0) return named;
-  return access("/var/tmp", W_OK | X_OK) == 0 ? "/var/tmp" : "/tmp";
-}
-
 Status Cancelled() { return Fail(ErrorCode::kCancelled, "cancelled"); }
 
 }  // namespace
 
 bool IsStandardInput(const std::string& path) {
   return path == "-" || path == "/dev/stdin" || path == "/dev/fd/0" || path == "/proc/self/fd/0";
+}
+
+// /tmp may lie in memory; /var/tmp is for what is large.
+std::string LargeTemporaryFolder() {
+  const char* named = std::getenv("TMPDIR");
+  if (named != nullptr && named[0] != 0) return named;
+  return access("/var/tmp", W_OK | X_OK) == 0 ? "/var/tmp" : "/tmp";
 }
 
 std::string NearestFolder(const std::string& path) {

@@ -24,6 +24,9 @@ bool IsStandardInput(const std::string& path);
 // be kept before any folder is made for them.
 std::string NearestFolder(const std::string& path);
 
+// $TMPDIR, or a folder for what is large: where what belongs to no output is kept.
+std::string LargeTemporaryFolder();
+
 class ByteSource {
  public:
   // A regular file is read where it lies. What a pipe, a FIFO, a socket or the standard input gives is first kept, to

@@ -1,5 +1,6 @@
 #include "audio/encode.h"
 
+#include <poll.h>
 #include <sndfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <array>
 #include <bit>
 #include <cerrno>
+#include <climits>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -17,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "audio/byte_source.h"
 #include "audio/resample.h"
 #include "base/atomic_file.h"
 #include "base/file_faults.h"
@@ -40,6 +43,7 @@ namespace {
 constexpr int64_t kBlock = 8192;       // frames converted at once
 constexpr size_t kMostHeld = 1 << 16;  // samples that are written together
 constexpr int kMaxChannels = 8;
+constexpr int kPollMilliseconds = 50;  // how long a reader who takes nothing delays a cancellation
 
 template <typename Enum>
 Result<Enum> Parse(std::string_view what, std::string_view name,
@@ -69,14 +73,31 @@ float LargestMagnitude(const float* x, int64_t count) {
 // A file descriptor, another's, that remembers why it failed: the libraries on top of it don't say.
 struct Sink {
   int fd = -1;
-  std::string path;  // of the output
-  int failed = 0;    // errno
+  std::string path;     // of the output
+  bool stream = false;  // may be a pipe
+  std::function<bool()> cancelled = {};
+  int failed = 0;  // errno; ECANCELED
+
+  // Waits until a stream takes some bytes: so many of them as it then takes at once. 0: not yet.
+  size_t Room() {
+    if (cancelled && cancelled()) {
+      errno = ECANCELED;
+      return 0;
+    }
+    struct pollfd wait = {.fd = fd, .events = POLLOUT, .revents = 0};
+    const int ready = poll(&wait, 1, kPollMilliseconds);
+    if (ready > 0) return PIPE_BUF;
+    if (ready == 0) errno = EINTR;
+    return 0;
+  }
 
   bool Write(const void* bytes, size_t count) {
     const char* from = static_cast<const char*>(bytes);
     while (count > 0) {
-      const ssize_t written = FileStepFails(FileStep::kWrite, path) ? -1 : write(fd, from, count);
-      if (written < 0 && errno == EINTR) continue;
+      const size_t room = stream ? Room() : count;
+      const bool fails = room == 0 || FileStepFails(FileStep::kWrite, path);
+      const ssize_t written = fails ? -1 : write(fd, from, std::min(room, count));
+      if (written < 0 && (errno == EINTR || (stream && errno == EAGAIN))) continue;
       if (written < 0) {
         failed = errno;
         return false;
@@ -100,6 +121,10 @@ struct Sink {
 };
 
 Status NotWritten(const std::string& path, int error, const std::string& otherwise) {
+  if (error == ECANCELED) return Fail(ErrorCode::kCancelled, "cancelled");
+  if (error == EPIPE) {
+    return Fail(ErrorCode::kIo, "'" + path + "' could not be written to its end: whoever read it has stopped.");
+  }
   return Fail(ErrorCode::kIo,
               "'" + path + "' could not be written: " + (error != 0 ? std::strerror(error) : otherwise) + ".");
 }
@@ -240,6 +265,7 @@ constexpr int kMp3Rates[] = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 441
 constexpr int kAacRates[] = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000};
 constexpr int kOpusRates[] = {48000};
 constexpr Codec kCodecs[] = {
+    {FileFormat::kWav, "WAV", "pcm_s16le", "wav", 0, 0, 0, {}, kMaxChannels},  // streams alone
     {FileFormat::kFlac, "FLAC", "flac", "flac", 0, 0, 0, {}, kMaxChannels},
     {FileFormat::kMp3, "MP3", "libmp3lame", "mp3", 32, 320, 320, kMp3Rates},
     {FileFormat::kOpus, "Opus", "libopus", "opus", 6, 510, 160, kOpusRates},
@@ -295,7 +321,9 @@ class AvEncoder : public Encoder {
                   name + " files of " + std::to_string(channels) + " channels are not written; choose WAV or FLAC.");
     }
     const bool lossless = IsLossless(options.format);
-    if (lossless && options.sample_format == SampleFormat::kF32) {
+    const bool floats = options.format == FileFormat::kWav && options.sample_format == SampleFormat::kF32;
+    const bool wide = lossless && options.sample_format == SampleFormat::kS24;
+    if (lossless && options.sample_format == SampleFormat::kF32 && !floats) {
       return Fail(ErrorCode::kInvalidArgument, name + " holds no floating-point samples; choose s16 or s24, or WAV.");
     }
     if (!lossless && options.bitrate != 0 && (options.bitrate < row->least || options.bitrate > row->most)) {
@@ -303,7 +331,8 @@ class AvEncoder : public Encoder {
                   "A bit rate of " + std::to_string(options.bitrate) + " kbit/s was asked for; " + name + " takes " +
                       std::to_string(row->least) + " to " + std::to_string(row->most) + ".");
     }
-    const AVCodec* codec = avcodec_find_encoder_by_name(row->encoder);
+    const char* const wav = floats ? "pcm_f32le" : wide ? "pcm_s24le" : row->encoder;
+    const AVCodec* codec = avcodec_find_encoder_by_name(options.format == FileFormat::kWav ? wav : row->encoder);
     if (codec == nullptr) {
       return Fail(ErrorCode::kUnsupported, "FFmpeg's libraries here cannot encode " + name + "; choose WAV or FLAC.");
     }
@@ -318,7 +347,8 @@ class AvEncoder : public Encoder {
     e.packet_ = av_packet_alloc();
     e.frame_ = av_frame_alloc();
     auto* buffer = static_cast<unsigned char*>(av_malloc(kIoBuffer));
-    if (buffer != nullptr) e.io_ = avio_alloc_context(buffer, kIoBuffer, 1, sink, nullptr, &WriteBytes, &SeekBytes);
+    if (buffer != nullptr)
+      e.io_ = avio_alloc_context(buffer, kIoBuffer, 1, sink, nullptr, &WriteBytes, sink->stream ? nullptr : &SeekBytes);
     if (e.io_ == nullptr) av_free(buffer);
     int error = avformat_alloc_output_context2(&e.format_, nullptr, row->muxer, nullptr);
     if (error < 0 || e.codec_ == nullptr || e.packet_ == nullptr || e.frame_ == nullptr || e.io_ == nullptr) {
@@ -328,9 +358,8 @@ class AvEncoder : public Encoder {
     e.format_->flags |= AVFMT_FLAG_BITEXACT;  // no random serial number, no version: equal input gives equal files
     e.codec_->flags |= AV_CODEC_FLAG_BITEXACT;
     if ((e.format_->oformat->flags & AVFMT_GLOBALHEADER) != 0) e.codec_->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
-    const bool wide = lossless && options.sample_format == SampleFormat::kS24;
-    e.codec_->sample_fmt =
-        SampleFormatOf(*codec, lossless ? (wide ? AV_SAMPLE_FMT_S32 : AV_SAMPLE_FMT_S16) : AV_SAMPLE_FMT_FLT);
+    e.codec_->sample_fmt = SampleFormatOf(
+        *codec, lossless && !floats ? (wide ? AV_SAMPLE_FMT_S32 : AV_SAMPLE_FMT_S16) : AV_SAMPLE_FMT_FLT);
     if (wide) e.codec_->bits_per_raw_sample = 24;
     e.codec_->sample_rate = rate;
     e.codec_->time_base = {1, rate};
@@ -418,7 +447,8 @@ class AvEncoder : public Encoder {
     const bool ogg =
         std::string_view(format_->oformat->name) == "ogg" || std::string_view(format_->oformat->name) == "opus";
     AVStream* picture = nullptr;
-    if (error >= 0 && !tags.cover.empty()) {
+    const bool pictures = ogg || format_->oformat->video_codec != AV_CODEC_ID_NONE;
+    if (error >= 0 && pictures && !tags.cover.empty()) {
       if (ogg) {
         error = av_dict_set(&format_->metadata, "METADATA_BLOCK_PICTURE", PictureBlock(tags).c_str(), 0);
       } else {
@@ -475,7 +505,7 @@ class AvEncoder : public Encoder {
 
   // Gives the encoder whole frames of what waits, and at the end the rest.
   Status Send(bool all) {
-    const int64_t size = codec_->frame_size;
+    const int64_t size = codec_->frame_size > 0 ? codec_->frame_size : kBlock;
     int64_t at = 0;
     const int64_t total = static_cast<int64_t>(waiting_.size()) / channels_;
     while (total - at >= size || (all && at < total)) {
@@ -535,15 +565,16 @@ class AvEncoder : public Encoder {
 
 class FileWriter : public AudioWriter {
  public:
-  FileWriter(AtomicFile file, ClipMode clip, int channels)
-      : file_(std::move(file)), clip_(clip), channels_(channels), block_(kBlock * channels) {}
+  // Into `file`, which `sink` is the descriptor of; none: a stream.
+  FileWriter(std::optional<AtomicFile> file, Sink sink, ClipMode clip, int channels)
+      : file_(std::move(file)), clip_(clip), channels_(channels), sink_(std::move(sink)), block_(kBlock * channels) {}
 
   Status Open(const WriteOptions& options, int sample_rate) {
-    sink_ = {.fd = file_.fd(), .path = path()};
-    auto create = options.format == FileFormat::kWav ? PcmEncoder::Create : AvEncoder::Create;
+    auto create = options.format == FileFormat::kWav && !sink_.stream ? PcmEncoder::Create : AvEncoder::Create;
     TIMBRE_TRY(encoder_, create(&sink_, path(), options, sample_rate, channels_));
     if (clip_ != ClipMode::kRescale) return {};
-    auto spilled = TemporaryFile::Nameless(options.temp_dir.empty() ? FolderOf(path()) : options.temp_dir);
+    const std::string beside = sink_.stream ? LargeTemporaryFolder() : FolderOf(path());
+    auto spilled = TemporaryFile::Nameless(options.temp_dir.empty() ? beside : options.temp_dir);
     if (!spilled) return Prefix(spilled.error(), "'" + path() + "' could not be written");
     spilled_ = *std::move(spilled);
     samples_ = {.fd = spilled_->fd(), .path = path()};
@@ -582,12 +613,12 @@ class FileWriter : public AudioWriter {
     if (clip_ == ClipMode::kRescale) TIMBRE_CHECK(Rescale());
     TIMBRE_CHECK(encoder_->Finish());
     encoder_.reset();
-    TIMBRE_CHECK(file_.Commit());
+    if (file_) TIMBRE_CHECK(file_->Commit());
     return report_;
   }
 
  private:
-  const std::string& path() const { return file_.final_path(); }
+  const std::string& path() const { return sink_.path; }
 
   Status Spill() {
     if (!samples_.Write(held_.data(), held_.size() * sizeof(float))) return NotWritten(path(), samples_.failed, "");
@@ -617,10 +648,10 @@ class FileWriter : public AudioWriter {
     return {};
   }
 
-  AtomicFile file_;
+  std::optional<AtomicFile> file_;
   ClipMode clip_;
   int channels_;
-  Sink sink_;                             // file_'s, for the encoder; outlives it
+  Sink sink_;                             // file_'s, or the stream's, for the encoder; outlives it
   std::optional<TemporaryFile> spilled_;  // with kRescale: all samples, raw
   Sink samples_;                          // spilled_'s
   std::unique_ptr<Encoder> encoder_;
@@ -651,6 +682,11 @@ bool IsLossless(FileFormat format) {
   return format == FileFormat::kWav || format == FileFormat::kFlac || format == FileFormat::kAlac;
 }
 
+bool CanStream(FileFormat format) {
+  return format == FileFormat::kWav || format == FileFormat::kFlac || format == FileFormat::kVorbis ||
+         format == FileFormat::kOpus;
+}
+
 std::string_view FileExtension(FileFormat format) {
   switch (format) {
     case FileFormat::kWav: return "wav";
@@ -664,15 +700,38 @@ std::string_view FileExtension(FileFormat format) {
   return "";
 }
 
+namespace {
+
+Status CheckAudio(const std::string& path, int sample_rate, int channels) {
+  if (channels >= 1 && channels <= kMaxChannels && sample_rate >= 1000 && sample_rate <= 655350) return {};
+  return Fail(ErrorCode::kInvalidArgument, "Audio of " + std::to_string(channels) + " channels at " +
+                                               std::to_string(sample_rate) + " Hz cannot be written to '" + path +
+                                               "'.");
+}
+
+}  // namespace
+
 Result<std::unique_ptr<AudioWriter>> AudioWriter::Create(const std::string& path, const WriteOptions& options,
                                                          int sample_rate, int channels, OutputSet* outputs) {
-  if (channels < 1 || channels > kMaxChannels || sample_rate < 1000 || sample_rate > 655350) {
-    return Fail(ErrorCode::kInvalidArgument, "Audio of " + std::to_string(channels) + " channels at " +
-                                                 std::to_string(sample_rate) + " Hz cannot be written to '" + path +
-                                                 "'.");
-  }
+  TIMBRE_CHECK(CheckAudio(path, sample_rate, channels));
   TIMBRE_TRY(AtomicFile file, AtomicFile::Create(path, outputs));
-  auto writer = std::make_unique<FileWriter>(std::move(file), options.clip, channels);
+  Sink sink = {.fd = file.fd(), .path = path};
+  auto writer = std::make_unique<FileWriter>(std::move(file), std::move(sink), options.clip, channels);
+  TIMBRE_CHECK(writer->Open(options, sample_rate));
+  return writer;
+}
+
+Result<std::unique_ptr<AudioWriter>> AudioWriter::Stream(int fd, const std::string& name, const WriteOptions& options,
+                                                         int sample_rate, int channels,
+                                                         std::function<bool()> cancelled) {
+  TIMBRE_CHECK(CheckAudio(name, sample_rate, channels));
+  if (!CanStream(options.format)) {
+    return Fail(ErrorCode::kInvalidArgument, "'" + name + "' is a stream, and " +
+                                                 std::string(FileExtension(options.format)) +
+                                                 " files are not written from front to end; choose WAV or FLAC.");
+  }
+  Sink sink = {.fd = fd, .path = name, .stream = true, .cancelled = std::move(cancelled)};
+  auto writer = std::make_unique<FileWriter>(std::nullopt, std::move(sink), options.clip, channels);
   TIMBRE_CHECK(writer->Open(options, sample_rate));
   return writer;
 }

@@ -1,7 +1,8 @@
-// Writes audio files, under their final name only once they are complete.
+// Writes audio files, under their final name only once they are complete; or streams, as they are made.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -35,7 +36,7 @@ struct WriteOptions {
   FileFormat format = FileFormat::kWav;
   SampleFormat sample_format = SampleFormat::kS16;  // of WAV (any), FLAC and ALAC (s16, s24)
   ClipMode clip = ClipMode::kRescale;
-  std::string temp_dir;  // for samples that wait to be rescaled; empty: beside the file
+  std::string temp_dir;  // for samples that wait to be rescaled; empty: beside the file, or where large files may lie
   // kbit/s, of MP3 (32 to 320, default 320), Opus (6 to 510, default 160), Vorbis (32 to 500, default: by quality) and
   // AAC (16 to 512, default 256).
   int bitrate = 0;
@@ -49,6 +50,9 @@ Result<SampleFormat> ParseSampleFormat(std::string_view name);
 Result<ClipMode> ParseClipMode(std::string_view name);
 // Whether every sample comes back as it was rounded.
 bool IsLossless(FileFormat format);
+// Whether it is written from front to end, as into a pipe, and decodes to the same samples: the others tell lengths at
+// their begin, once they are known.
+bool CanStream(FileFormat format);
 // Without a dot: "wav", "flac", "mp3", "opus", "ogg", "m4a".
 std::string_view FileExtension(FileFormat format);
 
@@ -68,6 +72,12 @@ class AudioWriter {
   // Finish() completes the file and the set names it; the set must outlive the writer.
   static Result<std::unique_ptr<AudioWriter>> Create(const std::string& path, const WriteOptions& options,
                                                      int sample_rate, int channels, OutputSet* outputs = nullptr);
+  // The same into an open descriptor, which stays the caller's and need not know how to seek; `name` is for messages.
+  // What has been written stays when the rest fails. WAV states no lengths then (0xFFFFFFFF), as FFmpeg does in a pipe.
+  // kInvalidArgument for formats that cannot. Once `cancelled`, asked on the writing thread, returns true, a call
+  // ends with kCancelled, whether or not anybody takes the bytes.
+  static Result<std::unique_ptr<AudioWriter>> Stream(int fd, const std::string& name, const WriteOptions& options,
+                                                     int sample_rate, int channels, std::function<bool()> cancelled);
   virtual ~AudioWriter() = default;
 
   // Samples must be finite; kInternal otherwise.

@@ -39,6 +39,25 @@ std::vector<float> Exact(SampleFormat format, int64_t frames, int channels) {
   return x;
 }
 
+// The reader of a pipe who takes nothing must not keep a run from being cancelled.
+TEST(Encode, AStreamThatNobodyReadsCanBeCancelled) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  int asked = 0;
+  auto writer =
+      AudioWriter::Stream(ends[1], "stdout", {.clip = ClipMode::kNone}, 44100, 2, [&] { return ++asked > 40; });
+  ASSERT_TRUE(writer) << writer.error().message;
+  const std::vector<float> x = NoiseFrames(100000, 2);
+  const Status status = (*writer)->Write(x.data(), 100000);
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().code, ErrorCode::kCancelled);
+  close(ends[0]);
+  close(ends[1]);
+  const auto refused = AudioWriter::Stream(1, "stdout", {.format = FileFormat::kMp3}, 44100, 2, {});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+}
+
 TEST(Encode, LosslessFormatsGiveEverySampleBack) {
   TestFolder folder;
   for (FileFormat format : {FileFormat::kWav, FileFormat::kFlac, FileFormat::kAlac}) {

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "audio/byte_source.h"
 #include "base/output_set.h"
 #include "base/temporary_file.h"
 
@@ -24,7 +25,7 @@ class Chain : public Separator {
   Result<TrackReport> Separate(const TrackInput& track, Observer& observer) override {
     const std::string& input = track.path;
     std::vector<std::string> paths;
-    for (const std::string& stem : output_names()) {
+    for (const std::string& stem : options_.stream.empty() ? output_names() : std::vector<std::string>()) {
       TIMBRE_TRY(paths.emplace_back(), OutputPath(options_, model().name, track, stem));
       std::error_code error;
       if (fs::equivalent(paths.back(), input, error)) {
@@ -32,7 +33,7 @@ class Chain : public Separator {
                     "'" + paths.back() + "' would be written over the input; change --output or --name");
       }
     }
-    if (options_.skip_existing && IsDone(input, paths)) {
+    if (options_.skip_existing && options_.stream.empty() && IsDone(input, paths)) {
       TrackReport report;
       report.input = input;
       report.skipped = true;
@@ -102,7 +103,9 @@ class Chain : public Separator {
 Result<std::unique_ptr<Separator>> CreateChain(LoadedModel first, const std::string& stem, LoadedModel second,
                                                const SeparateOptions& options, ThreadPool& pool, Stats& stats) {
   auto made = std::make_unique<OutputSet>();
-  const std::string beside = options.temp_dir.empty() ? options.output_dir : options.temp_dir;
+  const std::string beside = !options.temp_dir.empty() ? options.temp_dir
+                             : options.stream.empty()  ? options.output_dir
+                                                       : LargeTemporaryFolder();
   TIMBRE_CHECK(made->MakeFolderOf(beside + "/"));
   TIMBRE_TRY(TemporaryFolder folder, TemporaryFolder::Create(beside));
   SeparateOptions before;

@@ -50,7 +50,7 @@ class DenoiserImpl final : public Denoiser {
       : model_(std::move(model)), options_(options), pool_(pool), stats_(stats) {}
 
   Status Prepare() {
-    RemoveLeftovers(options_.output_dir);
+    if (!options_.stream_out) RemoveLeftovers(options_.output_dir);
     TIMBRE_TRY(write_, ParseWriteOptions(options_.format, options_.sample_format, options_.clip, options_.bitrate,
                                          options_.temp_dir));
     controls_.mix = static_cast<float>(options_.mix);
@@ -71,6 +71,7 @@ class DenoiserImpl final : public Denoiser {
 
   Result<DenoiseReport> Denoise(const TrackInput& input, Observer& observer) override;
   Result<std::string> PathFor(const TrackInput& input) const override {
+    if (options_.stream_out) return kStreamName;
     SeparateOptions naming;
     naming.output_dir = options_.output_dir;
     naming.name = options_.name;
@@ -166,19 +167,18 @@ Result<DenoiseReport> DenoiserImpl::Denoise(const TrackInput& track, Observer& o
   report.input = input;
   TIMBRE_TRY(report.output, PathFor(track));
   std::error_code error;
-  if (fs::equivalent(report.output, input, error)) {
+  if (!options_.stream_out && fs::equivalent(report.output, input, error)) {
     return Fail(ErrorCode::kInvalidArgument,
                 "'" + report.output + "' would be written over the input; change --output or --name");
   }
-  report.skipped = options_.skip_existing && IsDone(input, {report.output});
+  report.skipped = !options_.stream_out && options_.skip_existing && IsDone(input, {report.output});
   if (report.skipped) return report;
   {
     const Timer timer(&report.total);
-    TIMBRE_TRY(
-        const std::unique_ptr<AudioReader> reader,
-        AudioReader::Open(input, {.cancelled = [&] { return observer.Cancelled(); },
-                                  .temporary_folder = options_.temp_dir.empty() ? NearestFolder(options_.output_dir)
-                                                                                : options_.temp_dir}));
+    TIMBRE_TRY(const std::unique_ptr<AudioReader> reader,
+               AudioReader::Open(input, {.cancelled = [&] { return observer.Cancelled(); },
+                                         .temporary_folder = TemporaryFolderFor(options_.temp_dir, options_.output_dir,
+                                                                                options_.stream_out)}));
     report.input_format = reader->info().format;
     report.sample_rate = reader->info().sample_rate;
     report.channels = reader->info().channels;
@@ -186,11 +186,14 @@ Result<DenoiseReport> DenoiserImpl::Denoise(const TrackInput& track, Observer& o
     OutputSet outputs;
     WriteOptions write = write_;
     if (options_.tags) write.tags = reader->info().tags;
-    TIMBRE_TRY(std::unique_ptr<AudioWriter> writer,
-               AudioWriter::Create(report.output, write, report.sample_rate, report.channels, &outputs));
-    TIMBRE_CHECK(Run(*reader, *writer, observer, &report));
+    Result<std::unique_ptr<AudioWriter>> writer =
+        options_.stream_out ? AudioWriter::Stream(options_.stream_to, report.output, write, report.sample_rate,
+                                                  report.channels, [&] { return observer.Cancelled(); })
+                            : AudioWriter::Create(report.output, write, report.sample_rate, report.channels, &outputs);
+    if (!writer) return tl::unexpected<Error>(writer.error());
+    TIMBRE_CHECK(Run(*reader, **writer, observer, &report));
     const Timer encode(&report.encode);
-    TIMBRE_TRY(const WriteReport written, writer->Finish());
+    TIMBRE_TRY(const WriteReport written, (*writer)->Finish());
     TIMBRE_CHECK(outputs.Commit());
     report.peak = written.peak;
     report.gain = written.gain;

@@ -31,8 +31,10 @@ struct DenoiseOptions {
   std::string sample_format = "s16";
   std::string clip = "rescale";
   int bitrate = 0;
-  std::string temp_dir;  // for what lies on disk meanwhile; empty: beside the outputs
-  bool tags = true;      // copy title, artist, cover and the like
+  std::string temp_dir;     // for what lies on disk meanwhile; empty: beside the outputs
+  bool stream_out = false;  // not to a file but into `stream_to` as it is made (AudioWriter::Stream)
+  int stream_to = -1;
+  bool tags = true;  // copy title, artist, cover and the like
   bool skip_existing = false;
 
   SessionOptions session;

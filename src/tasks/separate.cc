@@ -134,7 +134,7 @@ Result<size_t> FindStem(const std::vector<std::string>& stems, const std::string
   return Fail(ErrorCode::kNotFound, "the model has no stem '" + Printable(name) + "'." + SuggestionFor(name, stems));
 }
 
-Result<std::vector<Output>> ChooseOutputs(const std::vector<std::string>& stems, const SeparateOptions& options) {
+Result<std::vector<Output>> ChooseFiles(const std::vector<std::string>& stems, const SeparateOptions& options) {
   TIMBRE_CHECK(CheckStemNames(stems));
   std::vector<Output> outputs;
   if (!options.two_stems.empty()) {
@@ -159,13 +159,22 @@ Result<std::vector<Output>> ChooseOutputs(const std::vector<std::string>& stems,
   return outputs;
 }
 
-// An output on its way into its file: back to the track's own channels and rate.
+Result<std::vector<Output>> ChooseOutputs(const std::vector<std::string>& stems, const SeparateOptions& options) {
+  TIMBRE_TRY(std::vector<Output> outputs, ChooseFiles(stems, options));
+  if (options.stream.empty()) return outputs;
+  std::vector<std::string> names;
+  for (const Output& output : outputs) names.push_back(output.name);
+  TIMBRE_TRY(const size_t chosen, FindStem(names, options.stream));
+  return std::vector<Output>{outputs[chosen]};
+}
+
+// An output on its way into its file, or a stream: back to the track's own channels and rate.
 class StemFile {
  public:
-  static Result<std::unique_ptr<StemFile>> Create(const std::string& path, const WriteOptions& options, int model_rate,
-                                                  int model_channels, int rate, int channels, OutputSet& outputs) {
+  // Into `writer`, of `rate` and `channels`.
+  static Result<std::unique_ptr<StemFile>> Create(std::unique_ptr<AudioWriter> writer, int model_rate,
+                                                  int model_channels, int rate, int channels) {
     TIMBRE_TRY(Resampler resampler, Resampler::Create(model_rate, rate, channels));
-    TIMBRE_TRY(std::unique_ptr<AudioWriter> writer, AudioWriter::Create(path, options, rate, channels, &outputs));
     return std::unique_ptr<StemFile>(new StemFile(std::move(resampler), std::move(writer), model_channels, channels));
   }
 
@@ -312,7 +321,7 @@ Status SeparatorImpl::Prepare() {
   if (options_.shifts < 0 || options_.shifts > 1000) {
     return Fail(ErrorCode::kInvalidArgument, "shifts can be 0 to 1000");
   }
-  RemoveLeftovers(options_.output_dir);
+  if (options_.stream.empty()) RemoveLeftovers(options_.output_dir);
   TIMBRE_TRY(write_, ParseWriteOptions(options_.format, options_.sample_format, options_.clip, options_.bitrate,
                                        options_.temp_dir));
   TIMBRE_TRY(outputs_, ChooseOutputs(info().stems, options_));
@@ -497,6 +506,7 @@ Status SeparatorImpl::SeparateInto(TrackReader& reader, std::vector<std::unique_
 }
 
 Result<std::vector<std::string>> SeparatorImpl::Paths(const TrackInput& input) const {
+  if (!options_.stream.empty()) return std::vector<std::string>{kStreamName};
   std::vector<std::string> paths;
   for (const std::string& name : names_) {
     TIMBRE_TRY(std::string path, OutputPath(options_, model_.name, input, name));
@@ -522,14 +532,14 @@ Result<TrackReport> SeparatorImpl::Separate(const TrackInput& track, Observer& g
   report.times.load = load_seconds_;
   TIMBRE_TRY(const std::vector<std::string> paths, Paths(track));
   for (size_t o = 0; o < outputs_.size(); ++o) report.outputs.push_back({.stem = names_[o], .path = paths[o]});
-  report.skipped = options_.skip_existing && IsDone(input, paths);
+  report.skipped = options_.stream.empty() && options_.skip_existing && IsDone(input, paths);
   if (report.skipped) return report;
 
   // First pass: how long the track is, and its mean and deviation.
   Result<std::unique_ptr<TrackReader>> opened = TrackReader::Open(
       input, info().sample_rate, info().channels,
       {.cancelled = [&] { return observer.Cancelled(); },
-       .temporary_folder = options_.temp_dir.empty() ? NearestFolder(options_.output_dir) : options_.temp_dir});
+       .temporary_folder = TemporaryFolderFor(options_.temp_dir, options_.output_dir, !options_.stream.empty())});
   if (!opened) return tl::unexpected<Error>(opened.error());
   TrackReader& reader = **opened;
   Moments moments;
@@ -562,8 +572,14 @@ Result<TrackReport> SeparatorImpl::Separate(const TrackInput& track, Observer& g
     output.sample_rate = report.sample_rate;
     WriteOptions write = write_;
     write.tags = tags.ForPart(output.stem);
-    TIMBRE_TRY(files.emplace_back(), StemFile::Create(output.path, write, info().sample_rate, info().channels,
-                                                      report.sample_rate, channels, outputs));
+    const auto cancelled = [&] { return observer.Cancelled(); };
+    Result<std::unique_ptr<AudioWriter>> writer =
+        options_.stream.empty()
+            ? AudioWriter::Create(output.path, write, report.sample_rate, channels, &outputs)
+            : AudioWriter::Stream(options_.stream_to, kStreamName, write, report.sample_rate, channels, cancelled);
+    if (!writer) return tl::unexpected<Error>(writer.error());
+    TIMBRE_TRY(files.emplace_back(),
+               StemFile::Create(*std::move(writer), info().sample_rate, info().channels, report.sample_rate, channels));
   }
   TIMBRE_CHECK(SeparateInto(reader, files, observer, moments, report));
   files.clear();
@@ -714,6 +730,11 @@ bool IsDone(const std::string& input, const std::vector<std::string>& paths) {
     // Some formats are at rates of their own.
     return own_frames == static_cast<int64_t>(std::floor(static_cast<double>(frames) * own_rate / rate + 0.5));
   });
+}
+
+std::string TemporaryFolderFor(const std::string& temp_dir, const std::string& output_dir, bool stream) {
+  if (!temp_dir.empty()) return temp_dir;
+  return stream ? LargeTemporaryFolder() : NearestFolder(output_dir);
 }
 
 Result<WriteOptions> ParseWriteOptions(const std::string& format, const std::string& sample_format,

@@ -38,11 +38,17 @@ struct SeparateOptions {
   std::string clip = "rescale";                       // rescale, clamp, none
   int bitrate = 0;                                    // kbit/s of a lossy format; 0: its default
   std::string temp_dir;                               // for what lies on disk meanwhile; empty: beside the outputs
+  // This output alone, and not to a file but into `stream_to` as it is made (AudioWriter::Stream). Empty: files.
+  std::string stream;
+  int stream_to = -1;
   bool tags = true;            // copy title, artist, cover and the like, with the stem's name behind the title
   bool skip_existing = false;  // leave tracks alone whose outputs are there, as long as the track and no older than it
 
   SessionOptions session;
 };
+
+// What stands for a stream in reports and messages.
+inline constexpr char kStreamName[] = "stdout";
 
 // A track, and where it was found: both go into the names of its outputs.
 struct TrackInput {
@@ -93,8 +99,8 @@ class Separator {
                                                    Stats& stats);
   virtual ~Separator() = default;
 
-  // Separates a file into files, which replace old ones of their names together (base/output_set.h). On failure or
-  // cancellation nothing is left behind, and old files are as they were.
+  // Separates a file into files (or a stream, see SeparateOptions), which replace old ones of their names together
+  // (base/output_set.h). On failure or cancellation nothing is left behind, and old files are as they were.
   virtual Result<TrackReport> Separate(const TrackInput& input, Observer& observer) = 0;
 
   // The same for samples in memory at the model's rate, without files: mix [samples, channels] -> one [samples,
@@ -120,6 +126,9 @@ Result<std::string> OutputPath(const SeparateOptions& options, const std::string
 // Whether an earlier run has left nothing to do: each of `paths` can be read to its end, is as long as `input` to the
 // sample, at the same time, and not older.
 bool IsDone(const std::string& input, const std::vector<std::string>& paths);
+
+// Where what a pipe gives is kept meanwhile, of a task that writes to `output_dir` or into a stream.
+std::string TemporaryFolderFor(const std::string& temp_dir, const std::string& output_dir, bool stream);
 
 // What files are written as. kInvalidArgument where a name is none, or the format has no use for an option.
 Result<WriteOptions> ParseWriteOptions(const std::string& format, const std::string& sample_format,

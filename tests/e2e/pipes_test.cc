@@ -11,6 +11,7 @@
 
 #include "tests/e2e/program.h"
 #include "tests/parity/speech_support.h"
+#include "tests/support/golden.h"
 #include "tests/support/places.h"
 
 namespace timbre::testing {
@@ -55,6 +56,21 @@ TEST(Pipes, DenoiseAndScoreReadTheStandardInput) {
   EXPECT_TRUE(ReadAll(folder / "pipe/stdin.wav") == ReadAll(folder / "file/call.wav"));
   EXPECT_EQ(Piped(folder, "cat call.wav", "score file/call.wav - --json score.json"), 0) << ReadAll(folder / "err");
   EXPECT_EQ(nlohmann::json::parse(ReadAll(folder / "score.json"))["frames"], 48000);
+}
+
+// In two steps, and with tags asked for: nothing of a pipe can be read again.
+TEST(Pipes, DrumsReadTheStandardInput) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 2);
+  const std::string words =
+      "drums -m '" + DataPath("official/mdx23c-tiny.ckpt") + "' --from percussive --from-model hpss --keep-stems -o ";
+  ASSERT_EQ(Piped(folder, "true", words + "file song.wav"), 0) << ReadAll(folder / "err");
+  ASSERT_EQ(Piped(folder, "cat song.wav", words + "pipe -"), 0) << ReadAll(folder / "err");
+  EXPECT_EQ(FilesIn(folder / "pipe").size(), 6u);
+  EXPECT_GT(ReadAll(folder / "pipe/stdin.mid").size(), 20u);
+  const std::string kick = ReadAll(folder / "pipe/stdin/kick.wav");
+  EXPECT_GT(kick.size(), 1000u);
+  EXPECT_TRUE(kick == ReadAll(folder / "file/song/kick.wav"));
 }
 
 TEST(Pipes, WhatCannotBeReadIsOneSentence) {
