@@ -1,6 +1,9 @@
 #include "graph/graph.h"
 
+#include <bit>
+
 #include "graph/op_table.h"
+#include "graph/state.h"
 
 namespace timbre {
 
@@ -18,8 +21,22 @@ TensorId Graph::FindOutput(std::string_view port) const {
   return kNoTensor;
 }
 
-TensorId Graph::AddTensor(std::string tensor_name, Shape shape, TensorKind kind) {
-  tensors.push_back(TensorInfo{std::move(tensor_name), shape, kind, {}});
+TensorId Graph::FindState(std::string_view state) const {
+  for (size_t id = 0; id < tensors.size(); ++id) {
+    if (tensors[id].kind == TensorKind::kState && tensors[id].name == state) return static_cast<TensorId>(id);
+  }
+  return kNoTensor;
+}
+
+ScalarId Graph::FindScalar(std::string_view scalar) const {
+  for (size_t id = 0; id < scalars.size(); ++id) {
+    if (scalars[id].name == scalar) return static_cast<ScalarId>(id);
+  }
+  return kNoScalar;
+}
+
+TensorId Graph::AddTensor(std::string tensor_name, Shape shape, TensorKind kind, DType dtype) {
+  tensors.push_back(TensorInfo{std::move(tensor_name), shape, kind, {}, dtype});
   return static_cast<TensorId>(tensors.size() - 1);
 }
 
@@ -27,6 +44,36 @@ TensorId Graph::AddConstant(std::string tensor_name, HostTensor value) {
   const TensorId id = AddTensor(std::move(tensor_name), value.shape, TensorKind::kConstant);
   tensors[id].constant = std::move(value);
   return id;
+}
+
+ScalarId Graph::AddScalar(std::string scalar_name, int32_t value) {
+  scalars.push_back({std::move(scalar_name), DType::kI32, static_cast<uint32_t>(value)});
+  return static_cast<ScalarId>(scalars.size() - 1);
+}
+
+ScalarId Graph::AddScalar(std::string scalar_name, float value) {
+  scalars.push_back({std::move(scalar_name), DType::kF32, std::bit_cast<uint32_t>(value)});
+  return static_cast<ScalarId>(scalars.size() - 1);
+}
+
+std::vector<uint32_t> ScalarDefaults(const Graph& graph) {
+  std::vector<uint32_t> values;
+  values.reserve(graph.scalars.size());
+  for (const ScalarInfo& scalar : graph.scalars) values.push_back(scalar.value);
+  return values;
+}
+
+DType OutputDType(const Graph& graph, const Node& node) {
+  switch (node.op) {
+    case Op::kReshape:
+    case Op::kTranspose:
+    case Op::kSlice:
+    case Op::kConcat:
+    case Op::kStateWrite:
+      if (node.inputs[0] != kNoTensor && !graph.IsConstant(node.inputs[0])) return graph.tensors[node.inputs[0]].dtype;
+      return DType::kF32;
+    default: return DType::kF32;
+  }
 }
 
 namespace {
@@ -103,7 +150,7 @@ Status Validate(const Graph& graph) {
       return Fail(ErrorCode::kInternal, "the graph's output '" + port.name + "' is never made");
     }
   }
-  return {};
+  return CheckStates(graph);
 }
 
 }  // namespace timbre

@@ -28,6 +28,10 @@ void GraphBuilder::Output(std::string name, Value value) {
   graph_.outputs.push_back({std::move(name), value.id()});
 }
 
+Value GraphBuilder::State(std::string name, Shape shape, DType dtype) {
+  return {this, graph_.AddTensor(std::move(name), shape, TensorKind::kState, dtype)};
+}
+
 Value GraphBuilder::Constant(std::string name, Shape shape, std::span<const float> values) {
   if (shape.elements() != static_cast<int64_t>(values.size())) {
     SetError(
@@ -64,7 +68,8 @@ std::vector<Value> GraphBuilder::Add(Op op, const Attrs& attrs, const std::vecto
   std::vector<Value> values;
   for (size_t i = 0; i < outputs->size(); ++i) {
     const std::string output_name = outputs->size() == 1 ? name : name + "." + std::to_string(i);
-    node.outputs.push_back(graph_.AddTensor(output_name, (*outputs)[i], TensorKind::kActivation));
+    node.outputs.push_back(
+        graph_.AddTensor(output_name, (*outputs)[i], TensorKind::kActivation, OutputDType(graph_, node)));
     values.emplace_back(this, node.outputs.back());
   }
   graph_.nodes.push_back(std::move(node));
@@ -308,6 +313,11 @@ CumulativeMeanResult CumulativeMean(Value x, Value state, float alpha) {
   if (!x.valid()) return {};
   auto out = x.builder()->Add(Op::kCumulativeMean, CumulativeMeanAttrs{alpha}, {x, state});
   return {out[0], out[1]};
+}
+
+Value WriteState(Value state, Value x) { return Make(Op::kStateWrite, StateWriteAttrs{}, {state, x}); }
+Value WriteState(Value state, Value x, int axis, ScalarId at) {
+  return Make(Op::kStateWrite, StateWriteAttrs{Axis(state, axis), at}, {state, x});
 }
 
 }  // namespace timbre

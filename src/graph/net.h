@@ -75,6 +75,11 @@ class GraphBuilder {
 
   Value Input(std::string name, Shape shape);
   void Output(std::string name, Value value);
+  // What is kept between runs: zero at first, `shape` its capacity (graph/state.h).
+  Value State(std::string name, Shape shape, DType dtype = DType::kF32);
+  // Numbers set before a run (Session::SetScalar), with what they are until then.
+  ScalarId IntScalar(std::string name, int32_t value = 0) { return graph_.AddScalar(std::move(name), value); }
+  ScalarId FloatScalar(std::string name, float value = 0) { return graph_.AddScalar(std::move(name), value); }
   Value Constant(std::string name, Shape shape, std::span<const float> values);
   Value Weight(const std::string& name, const Shape& shape);
   bool HasWeight(const std::string& name) const { return weights_->Has(name); }
@@ -171,5 +176,9 @@ struct CumulativeMeanResult {
 };
 CumulativeMeanResult CumulativeMean(Value x, Value state, float alpha);
 Value AliasFreeSnake(Value x, Value alpha, Value scale, Value up, Value down);
+// The state after x was written into it: whole, or from place `at` along `axis` on. Whatever reads the state as it was
+// before comes first.
+Value WriteState(Value state, Value x);
+Value WriteState(Value state, Value x, int axis, ScalarId at);
 
 }  // namespace timbre

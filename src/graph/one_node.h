@@ -40,6 +40,14 @@ inline TensorId AddFilled(OneNode& one, const std::string& name, const Shape& sh
   return id;
 }
 
+// What the state holds before the run is in one.inputs; a session is to be given it.
+inline TensorId AddState(OneNode& one, const std::string& name, const OpCase::Input& input) {
+  const TensorId id = one.graph.AddTensor(name, input.shape, TensorKind::kState);
+  one.inputs.resize(one.graph.tensors.size());
+  one.inputs[id] = Noise(name, input.shape.elements(), input.lo, input.hi);
+  return id;
+}
+
 inline TensorId Append(OneNode& one, Op op, const Attrs& attrs, std::vector<TensorId> in, const std::string& name) {
   std::vector<const Shape*> shapes;
   shapes.reserve(in.size());
@@ -56,9 +64,14 @@ inline TensorId Append(OneNode& one, Op op, const Attrs& attrs, std::vector<Tens
 inline OneNode MakeOneNode(Op op, const OpCase& c, const EpilogueNames& epilogue = {}) {
   OneNode one;
   if (c.extent && !epilogue.empty()) return one;
+  one.graph.scalars = c.scalars;
   std::vector<TensorId> in;
   for (size_t i = 0; i < c.inputs.size(); ++i) {
     const OpCase::Input& input = c.inputs[i];
+    if (op == Op::kStateWrite && i == 0) {
+      in.push_back(AddState(one, c.name + "/state", input));
+      continue;
+    }
     in.push_back(input.absent ? kNoTensor
                               : AddFilled(one, c.name + "/" + std::to_string(i), input.shape, input.constant, input.lo,
                                           input.hi));

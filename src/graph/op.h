@@ -3,7 +3,9 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -38,7 +40,23 @@ enum class Op : uint8_t {
   kLstm,            // x, w_ih, w_hh, b_ih, b_hh, h0, c0 -> y, h, c
   kCumulativeMean,  // x [N, T, C], state [N, C] -> y, state'
   kAliasFreeSnake,  // x [N, T, C], alpha [C], scale [C], up [taps], down [taps]
+  kStateWrite,      // state, x -> the state after the write, in the same memory (graph/state.h)
   kCount
+};
+
+// A number that a graph reads anew in every run: an index into Graph::scalars.
+using ScalarId = int32_t;
+inline constexpr ScalarId kNoScalar = -1;
+
+// What the scalars of a graph are during a run: four bytes each, an int32 or a float32 as Graph::scalars says.
+struct Scalars {
+  std::span<const uint32_t> bits;
+  int32_t I32(ScalarId id, int32_t otherwise = 0) const {
+    return id == kNoScalar ? otherwise : static_cast<int32_t>(bits[static_cast<size_t>(id)]);
+  }
+  float F32(ScalarId id, float otherwise = 0) const {
+    return id == kNoScalar ? otherwise : std::bit_cast<float>(bits[static_cast<size_t>(id)]);
+  }
 };
 
 // Sizes along depth, height and width; lower-dimensional operators use the last entries and have 1 (or 0) in the first.
@@ -196,10 +214,16 @@ struct CumulativeMeanAttrs {
 // `down`, and every second sample is kept: as many as there were. Both filters have an even number of taps; a signal
 // goes on beyond its ends with its first and last sample, before either of them.
 
-using Attrs =
-    std::variant<NoAttrs, ConvAttrs, ConvTransposeAttrs, LinearAttrs, MatMulAttrs, AttentionAttrs, NormAttrs,
-                 BatchNormAttrs, UnaryAttrs, BinaryAttrs, ReduceAttrs, ReshapeAttrs, TransposeAttrs, SliceAttrs,
-                 ConcatAttrs, PadAttrs, UpsampleAttrs, StftAttrs, IstftAttrs, RnnAttrs, CumulativeMeanAttrs>;
+// x takes the places [at, at + x's size along `axis`) of the state; the rest stays. Without `at`, x is the whole state.
+struct StateWriteAttrs {
+  int axis = 0;
+  ScalarId at = kNoScalar;  // int32; places beyond the state's size are the run's error
+};
+
+using Attrs = std::variant<NoAttrs, ConvAttrs, ConvTransposeAttrs, LinearAttrs, MatMulAttrs, AttentionAttrs, NormAttrs,
+                           BatchNormAttrs, UnaryAttrs, BinaryAttrs, ReduceAttrs, ReshapeAttrs, TransposeAttrs,
+                           SliceAttrs, ConcatAttrs, PadAttrs, UpsampleAttrs, StftAttrs, IstftAttrs, RnnAttrs,
+                           CumulativeMeanAttrs, StateWriteAttrs>;
 
 std::string_view NameOf(Op op);
 std::string_view NameOf(UnaryFn fn);

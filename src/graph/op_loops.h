@@ -601,9 +601,23 @@ void AliasFreeSnake(Ins<T> in, Outs<T> out) {
     }
 }
 
+// The result may lie where the state does; places that it does not have are left out.
+template <typename T>
+void StateWrite(const StateWriteAttrs& a, Ins<T> in, Outs<T> out, const Scalars& scalars) {
+  if (out[0].data != in[0].data) std::copy_n(in[0].data, in[0].shape.elements(), out[0].data);
+  const int64_t outer = in[0].shape.Product(0, a.axis), inner = in[0].shape.stride(a.axis);
+  const int64_t places = in[0].shape[a.axis], taken = in[1].shape[a.axis], at = scalars.I32(a.at);
+  for (int64_t o = 0; o < outer; ++o)
+    for (int64_t t = 0; t < taken; ++t) {
+      if (at + t < 0 || at + t >= places) continue;
+      for (int64_t i = 0; i < inner; ++i)
+        out[0].data[(o * places + at + t) * inner + i] = in[1].data[(o * taken + t) * inner + i];
+    }
+}
+
 // Runs `op`: the one dispatch over all of them.
 template <typename T>
-void Run(Op op, const Attrs& attrs, Ins<T> in, Outs<T> out) {
+void Run(Op op, const Attrs& attrs, Ins<T> in, Outs<T> out, const Scalars& scalars = {}) {
   switch (op) {
     case Op::kConv: return Conv<T>(std::get<ConvAttrs>(attrs), in, out);
     case Op::kConvTranspose: return ConvTranspose<T>(std::get<ConvTransposeAttrs>(attrs), in, out);
@@ -630,6 +644,7 @@ void Run(Op op, const Attrs& attrs, Ins<T> in, Outs<T> out) {
     case Op::kLstm: return Lstm<T>(std::get<RnnAttrs>(attrs), in, out);
     case Op::kCumulativeMean: return CumulativeMean<T>(std::get<CumulativeMeanAttrs>(attrs), in, out);
     case Op::kAliasFreeSnake: return AliasFreeSnake<T>(in, out);
+    case Op::kStateWrite: return StateWrite<T>(std::get<StateWriteAttrs>(attrs), in, out, scalars);
     case Op::kCount: return;
   }
 }

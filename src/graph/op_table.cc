@@ -367,14 +367,23 @@ double AliasFreeSnakeFlops(const Attrs&, Shapes in, std::span<const Shape> out) 
   return Elements(out) * (4.0 * static_cast<double>(in[3]->elements()) + 2 * 10);
 }
 double AliasFreeSnakeTerms(const Attrs&, Shapes in) { return static_cast<double>(in[3]->elements()); }
+ShapesOr InferStateWrite(const Attrs& attrs, Shapes in) {
+  const auto& a = std::get<StateWriteAttrs>(attrs);
+  TIMBRE_RULE(HasAxis(in, a.axis) && Present(in, 1, 1) && in[1]->rank() == in[0]->rank(),
+              "a write into a state of " + Text(in));
+  Shape fits = *in[0];
+  if (a.at != kNoScalar) fits[a.axis] = std::min(fits[a.axis], (*in[1])[a.axis]);
+  TIMBRE_RULE(fits == *in[1], "a write into a state of " + Text(in));
+  return std::vector<Shape>{*in[0]};
+}
 
 template <Op op>
-void Oracle(const Attrs& attrs, std::span<const Tensor64* const> in, std::span<Tensor64> out) {
+void Oracle(const Attrs& attrs, std::span<const Tensor64* const> in, std::span<Tensor64> out, const Scalars& scalars) {
   std::vector<loops::In<double>> ins;
   for (const Tensor64* t : in) ins.push_back(t ? loops::In<double>{t->data.data(), t->shape} : loops::In<double>{});
   std::vector<loops::Out<double>> outs;
   for (Tensor64& t : out) outs.push_back({t.data.data(), t.shape});
-  loops::Run<double>(op, attrs, ins, outs);
+  loops::Run<double>(op, attrs, ins, outs, scalars);
 }
 
 // ---- cases: small shapes around every edge, what is as long along one axis as in the real networks, and a few of
@@ -734,6 +743,29 @@ Cases AliasFreeSnakeCases() {
   return cases;
 }
 
+OpCase StateWriteCase(std::string name, Shape state, Shape x, int axis, int32_t at) {
+  OpCase c{std::move(name), StateWriteAttrs{axis, 0}, {X(state), X(x)}};
+  c.scalars = {{"at", DType::kI32, static_cast<uint32_t>(at)}};
+  return c;
+}
+Cases StateWriteCases() {
+  Cases cases{
+      {"whole", StateWriteAttrs{}, {X({2, 5, 7}), X({2, 5, 7})}},
+      StateWriteCase("first_place", {1, 16, 9}, {1, 1, 9}, 1, 0),
+      StateWriteCase("last_place", {1, 16, 9}, {1, 1, 9}, 1, 15),
+      StateWriteCase("several_places", {1, 16, 9}, {1, 5, 9}, 1, 6),
+      StateWriteCase("every_place", {1, 16, 9}, {1, 16, 9}, 1, 0),
+      StateWriteCase("batch", {3, 8, 2, 5}, {3, 2, 2, 5}, 1, 3),
+      StateWriteCase("along_features", {2, 3, 8}, {2, 3, 2}, 2, 5),
+      StateWriteCase("vector", {10}, {3}, 0, 4),
+      StateWriteCase("keys", {1, 1024, 1024}, {1, 4, 1024}, 1, 700),
+  };
+  cases.back().benchmark = true;
+  cases.push_back(Extent("many_places", StateWriteAttrs{1, 0}, {X({1, 70000, 3}), X({1, 66000, 3})}));
+  cases.back().scalars = {{"at", DType::kI32, 4000}};
+  return cases;
+}
+
 constexpr double kProduct = 8, kElement = 8, kCopy = 0;
 
 const OpRow kTable[] = {
@@ -766,6 +798,8 @@ const OpRow kTable[] = {
      kElement, CumulativeMeanTerms, CumulativeMeanCases},
     {Op::kAliasFreeSnake, "alias_free_snake", InferAliasFreeSnake, Oracle<Op::kAliasFreeSnake>, AliasFreeSnakeFlops,
      kProduct, AliasFreeSnakeTerms, AliasFreeSnakeCases},
+    {Op::kStateWrite, "state_write", InferStateWrite, Oracle<Op::kStateWrite>, NoFlops, kCopy, OneTerm,
+     StateWriteCases},
 };
 static_assert(std::size(kTable) == static_cast<size_t>(Op::kCount));
 

@@ -27,8 +27,9 @@ struct OpCase {
     bool absent = false;
   };
   std::vector<Input> inputs;
-  bool benchmark = false;  // large enough to time
-  bool extent = false;     // as long along one axis as a real network's: checked without epilogues
+  bool benchmark = false;             // large enough to time
+  bool extent = false;                // as long along one axis as a real network's: checked without epilogues
+  std::vector<ScalarInfo> scalars{};  // that the attributes name
 };
 
 struct OpRow {
@@ -37,7 +38,8 @@ struct OpRow {
   // Output shapes, or an error that says which input does not fit. Absent optional inputs are null.
   Result<std::vector<Shape>> (*infer)(const Attrs& attrs, std::span<const Shape* const> inputs);
   // Plain loops in float64. Absent optional inputs are null; outputs come with their shapes set and zeroed.
-  void (*oracle)(const Attrs& attrs, std::span<const Tensor64* const> inputs, std::span<Tensor64> outputs);
+  void (*oracle)(const Attrs& attrs, std::span<const Tensor64* const> inputs, std::span<Tensor64> outputs,
+                 const Scalars& scalars);
   // Floating-point operations, from shapes.
   double (*flops)(const Attrs& attrs, std::span<const Shape* const> inputs, std::span<const Shape> outputs);
   // A float32 kernel's result must lie within tolerance * eps * (1 + sqrt(terms)) * rms(reference) + tiny of the

@@ -57,6 +57,9 @@ struct HostTensor {
   bool mapped = false;  // data lies in a mapped file
   // Without data: writes all elements as float32, the same ones every time, from whatever thread.
   std::shared_ptr<const std::function<void(float* out)>> make;
+  // What `make` computes the values from, held for as long as this is: of equal sources come equal values, so that two
+  // graphs can tell that they have the same weight. Empty: values of its own.
+  std::vector<std::shared_ptr<const void>> sources;
 
   size_t bytes() const { return static_cast<size_t>(shape.elements()) * SizeOf(dtype); }
   // Writes shape.elements() values, converted, to `out`.

@@ -91,7 +91,8 @@ bool Conforms(const KernelRow& row, const OneNode& plain, ThreadPool& pool, cons
     out_buffers.emplace_back(graph.shape(id).elements());
     out.push_back(out_buffers.back().data());
   }
-  const Status status = std::get<CpuRun>(row.run)(CpuCall{ref, in, out, &packed, scratch.f32(), pool});
+  const std::vector<uint32_t> scalars = ScalarDefaults(graph);
+  const Status status = std::get<CpuRun>(row.run)(CpuCall{ref, in, out, &packed, scratch.f32(), pool, {scalars}});
   EXPECT_TRUE(status.has_value()) << label << ": " << status.error().message;
   const auto expected = OracleOf(graph, node, oracle_in);
   const std::vector<const float*> results(out.begin(), out.end());

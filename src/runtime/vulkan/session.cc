@@ -571,7 +571,9 @@ class VulkanSession : public Session {
         chooser_(std::make_unique<Chooser>(*device_, options_)),
         reason_(std::move(reason)),
         inputs_(std::max(1, options.in_flight)),
-        under_way_(inputs_.size(), false) {}
+        under_way_(inputs_.size(), false) {
+    scalars_ = ScalarDefaults(source_);
+  }
 
   ~VulkanSession() override {
     plan_.reset();
@@ -584,7 +586,17 @@ class VulkanSession : public Session {
     if (options_.heed_doctor)
       banned_.wrong = ReadVerdict(VerdictKey(info.name, info.driver, info.driver_version)).wrong;
     TIMBRE_CHECK(RecordWrong());
+    for (const TensorInfo& tensor : source_.tensors) {
+      if (tensor.kind == TensorKind::kState)
+        return Retire(Error{ErrorCode::kUnsupported, "states are kept on the CPU alone"});
+    }
     return MakePlan();
+  }
+
+  Status UseState(std::shared_ptr<SessionState> state) override {
+    if (cpu_) TIMBRE_CHECK(cpu_->UseState(state));
+    state_ = std::move(state);
+    return {};
   }
 
   Status MakePlan() {
@@ -616,7 +628,7 @@ class VulkanSession : public Session {
   }
 
   Status Run(std::span<const float* const> inputs, std::span<float* const> outputs) override {
-    if (cpu_) return cpu_->Run(inputs, outputs);
+    if (cpu_) return RunOnCpu(inputs, outputs);
     if (inputs.size() != source_.inputs.size() || outputs.size() != source_.outputs.size()) {
       return Fail(ErrorCode::kInternal, source_.name + ": run with a wrong number of inputs or outputs");
     }
@@ -647,7 +659,7 @@ class VulkanSession : public Session {
       }
       TIMBRE_CHECK(AfterFailure(status.error()));
     }
-    return cpu_->Run(inputs_[slot], outputs);
+    return RunOnCpu(inputs_[slot], outputs);
   }
 
   const Graph& graph() const override { return cpu_ ? cpu_->graph() : plan_ ? plan_->graph() : source_; }
@@ -776,7 +788,12 @@ class VulkanSession : public Session {
     device_->set_faults(nullptr);
     chooser_.reset();
     device_.reset();
-    return {};
+    return cpu_->UseState(state_);
+  }
+
+  Status RunOnCpu(std::span<const float* const> inputs, std::span<float* const> outputs) {
+    TIMBRE_CHECK(cpu_->SetScalars(scalars_));
+    return cpu_->Run(inputs, outputs);
   }
 
   Graph source_;  // before the passes: to plan again, here or on the CPU
