@@ -22,8 +22,8 @@ struct TensorInfo {
   std::string name;
   Shape shape;
   TensorKind kind = TensorKind::kActivation;
-  HostTensor constant;        // for kConstant; its dtype may be any, kernels see float32
-  DType dtype = DType::kF32;  // as it lies in the arena or in the session, where it is no constant
+  HostTensor constant;        // for kConstant; its dtype may be any, kernels see float32 or read what is stored
+  DType dtype = DType::kF32;  // as it lies in the arena or in the session; of a constant, as kernels see it
 };
 
 // One step that a fused node applies to its result before it is stored, in order.
@@ -94,6 +94,7 @@ struct Graph {
   }
 
   TensorId AddTensor(std::string name, Shape shape, TensorKind kind, DType dtype = DType::kF32);
+  // An int32 tensor where `value` is one; float32 otherwise.
   TensorId AddConstant(std::string name, HostTensor value);
   ScalarId AddScalar(std::string name, int32_t value);
   ScalarId AddScalar(std::string name, float value);
@@ -110,8 +111,15 @@ DType OutputDType(const Graph& graph, const Node& node);
 double FlopsOf(const Graph& graph, const Node& node);
 double FlopsOf(const Graph& graph);
 
-// Every node's shapes follow from the op table's rule, every input is made before it is used, every output exists, and
-// states are written as graph/state.h says.
+// Whether int32 tensors are where the node's operator wants them, and nowhere else, and its scalars exist; says which
+// input is not.
+Status CheckTypes(const Graph& graph, const Node& node);
+
+// Every node's shapes and types follow from the op table's rule, every input is made before it is used, every output
+// exists, and states are written as graph/state.h says.
 Status Validate(const Graph& graph);
+
+// Writes a constant's elements as kernels see them.
+void ReadForKernels(const HostTensor& constant, float* out);
 
 }  // namespace timbre

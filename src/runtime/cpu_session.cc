@@ -81,7 +81,7 @@ Result<const float*> CpuLadder::ConstantF32(TensorId id) {
   if (here != nullptr) return here;
   if (shared_->faults) TIMBRE_CHECK(shared_->faults->Pass(FaultPoint::kAllocation, shared_->graph->tensors[id].name));
   TIMBRE_TRY(AlignedBytes expanded, AlignedBytes::Allocate(static_cast<size_t>(value.shape.elements()) * 4));
-  value.ReadF32(expanded.f32());
+  ReadForKernels(value, expanded.f32());
   value.Rest();
   return shared_->constants.emplace(id, std::move(expanded)).first->second.f32();
 }
@@ -366,7 +366,7 @@ class CpuSession : public Session {
     for (size_t i = 0; i < outputs.size(); ++i) {
       const TensorId id = graph_.outputs[i].tensor;
       if (graph_.IsConstant(id)) {
-        graph_.tensors[id].constant.ReadF32(outputs[i]);
+        ReadForKernels(graph_.tensors[id].constant, outputs[i]);
       } else {
         std::memcpy(outputs[i], Address(id), BytesOf(id));
       }

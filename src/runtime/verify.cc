@@ -1,5 +1,6 @@
 #include "runtime/verify.h"
 
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -86,7 +87,9 @@ std::vector<Tensor64> OracleOf(const Graph& graph, const Node& node, std::span<c
     const TensorId id = node.inputs[i];
     if (id == kNoTensor || in[i] == nullptr) continue;
     const Shape& shape = graph.shape(id);
-    values[id] = {shape, std::vector<double>(in[i], in[i] + shape.elements())};
+    Tensor64& value = values[id] = {shape, std::vector<double>(in[i], in[i] + shape.elements())};
+    if (graph.tensors[id].dtype != DType::kI32) continue;
+    for (size_t k = 0; k < value.data.size(); ++k) value.data[k] = std::bit_cast<int32_t>(in[i][k]);
   }
   if (node.composition.empty()) {
     RunOracle(graph, node, used, values);
@@ -149,7 +152,8 @@ Status VerifyNode(const Graph& graph, const Node& node, std::span<const float* c
   std::vector<std::vector<float>> constants;
   for (size_t i = 0; i < all.size(); ++i) {
     if (all[i] != nullptr || node.inputs[i] == kNoTensor) continue;
-    constants.push_back(graph.tensors[node.inputs[i]].constant.ToF32());
+    constants.emplace_back(static_cast<size_t>(graph.shape(node.inputs[i]).elements()));
+    ReadForKernels(graph.tensors[node.inputs[i]].constant, constants.back().data());
     all[i] = constants.back().data();
   }
   const Deviation deviation = Compare(graph, node, out, OracleOf(graph, node, all, scalars), precision, all);

@@ -193,7 +193,7 @@ class Plan {
     for (size_t i = 0; i < outputs.size(); ++i) {
       const TensorId id = graph_.outputs[i].tensor;
       if (graph_.IsConstant(id)) {
-        graph_.tensors[id].constant.ReadF32(outputs[i]);
+        ReadForKernels(graph_.tensors[id].constant, outputs[i]);
       } else {
         std::memcpy(outputs[i], slot.out.mapped() + slot.out_offsets[i], static_cast<size_t>(Bytes(id)));
       }
@@ -331,7 +331,8 @@ class Plan {
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const TensorId id = node.inputs[i];
       if (!ref.constant(static_cast<int>(i)) || (step.row->packed_inputs >> i & 1) || constants_.contains(id)) continue;
-      const std::vector<float> values = graph_.tensors[id].constant.ToF32();
+      std::vector<float> values(static_cast<size_t>(graph_.shape(id).elements()));
+      ReadForKernels(graph_.tensors[id].constant, values.data());
       TIMBRE_TRY(VulkanBuffer buffer, MakeFilled(values.data(), values.size() * 4));
       constants_.emplace(id, std::move(buffer));
     }
