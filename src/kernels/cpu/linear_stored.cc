@@ -124,7 +124,7 @@ Status Run(const CpuCall& call) {
           if (there) WidenStored(w + (o + s + q) * row_bytes, p.dtype, p.k, to);
           std::fill(to + (there ? p.k : 0), to + p.padded, 0.0f);
         }
-        DotFour(wide, p.padded, x, p.padded, rows, tile + s, kStrip);
+        DotFour(wide, p.padded, p.padded, x, p.padded, rows, tile + s, kStrip);
       }
       for (int64_t r = 0; r < rows && bias != nullptr; ++r) {
         for (int64_t j = 0; j < width; ++j) tile[r * kStrip + j] += bias[o + j];

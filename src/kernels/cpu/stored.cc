@@ -115,7 +115,7 @@ HWY_INLINE void SumFour(Vec a, Vec b, Vec c, Vec e, float* to) {
 }
 
 template <int kRows>
-HWY_INLINE void FourOutputs(const float* w, int64_t k, const float* x, int64_t ldx, float* y, int64_t ld) {
+HWY_INLINE void FourOutputs(const float* w, int64_t ldw, int64_t k, const float* x, int64_t ldx, float* y, int64_t ld) {
   const Tag d;
   Vec acc[kRows][4];
 #pragma GCC unroll 6
@@ -126,7 +126,7 @@ HWY_INLINE void FourOutputs(const float* w, int64_t k, const float* x, int64_t l
   for (int64_t i = 0; i < k; i += kLanes) {
     Vec wide[4];
 #pragma GCC unroll 4
-    for (int o = 0; o < 4; ++o) wide[o] = hn::LoadU(d, w + o * k + i);
+    for (int o = 0; o < 4; ++o) wide[o] = hn::LoadU(d, w + o * ldw + i);
 #pragma GCC unroll 6
     for (int r = 0; r < kRows; ++r) {
       const Vec v = hn::LoadU(d, x + r * ldx + i);
@@ -186,18 +186,18 @@ void DotStoredT(const std::byte* w, DType dtype, const float* x, const float* su
       });
 }
 
-void DotFourT(const float* w, int64_t k, const float* x, int64_t ldx, int64_t rows, float* y, int64_t ld) {
+void DotFourT(const float* w, int64_t ldw, int64_t k, const float* x, int64_t ldx, int64_t rows, float* y, int64_t ld) {
 #if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
-  for (; rows >= 6; rows -= 6, x += 6 * ldx, y += 6 * ld) FourOutputs<6>(w, k, x, ldx, y, ld);
+  for (; rows >= 6; rows -= 6, x += 6 * ldx, y += 6 * ld) FourOutputs<6>(w, ldw, k, x, ldx, y, ld);
   switch (rows) {
-    case 5: return FourOutputs<5>(w, k, x, ldx, y, ld);
-    case 4: return FourOutputs<4>(w, k, x, ldx, y, ld);
-    case 3: return FourOutputs<3>(w, k, x, ldx, y, ld);
+    case 5: return FourOutputs<5>(w, ldw, k, x, ldx, y, ld);
+    case 4: return FourOutputs<4>(w, ldw, k, x, ldx, y, ld);
+    case 3: return FourOutputs<3>(w, ldw, k, x, ldx, y, ld);
     default: break;
   }
 #endif
-  for (; rows >= 2; rows -= 2, x += 2 * ldx, y += 2 * ld) FourOutputs<2>(w, k, x, ldx, y, ld);
-  if (rows == 1) FourOutputs<1>(w, k, x, ldx, y, ld);
+  for (; rows >= 2; rows -= 2, x += 2 * ldx, y += 2 * ld) FourOutputs<2>(w, ldw, k, x, ldx, y, ld);
+  if (rows == 1) FourOutputs<1>(w, ldw, k, x, ldx, y, ld);
 }
 
 void SumsOf32T(const float* x, int64_t k, float* sums) {
@@ -240,8 +240,8 @@ void DotStored(const std::byte* w, DType dtype, const float* x, const float* sum
   HWY_DYNAMIC_DISPATCH(DotStoredT)(w, dtype, x, sums, k, outputs, y);
 }
 void SumsOf32(const float* x, int64_t k, float* sums) { HWY_DYNAMIC_DISPATCH(SumsOf32T)(x, k, sums); }
-void DotFour(const float* w, int64_t k, const float* x, int64_t ldx, int64_t rows, float* y, int64_t ld) {
-  HWY_DYNAMIC_DISPATCH(DotFourT)(w, k, x, ldx, rows, y, ld);
+void DotFour(const float* w, int64_t ldw, int64_t k, const float* x, int64_t ldx, int64_t rows, float* y, int64_t ld) {
+  HWY_DYNAMIC_DISPATCH(DotFourT)(w, ldw, k, x, ldx, rows, y, ld);
 }
 
 }  // namespace timbre

@@ -19,7 +19,7 @@ void DotStored(const std::byte* w, DType dtype, const float* x, const float* sum
                float* y);
 void SumsOf32(const float* x, int64_t k, float* sums);
 
-// y[r * ld + o] = sum over i of w[o * k + i] x[r * ldx + i] for four outputs o. k is a multiple of sixteen.
-void DotFour(const float* w, int64_t k, const float* x, int64_t ldx, int64_t rows, float* y, int64_t ld);
+// y[r * ld + o] = sum over i of w[o * ldw + i] x[r * ldx + i] for four outputs o. k is a multiple of sixteen.
+void DotFour(const float* w, int64_t ldw, int64_t k, const float* x, int64_t ldx, int64_t rows, float* y, int64_t ld);
 
 }  // namespace timbre
