@@ -32,8 +32,6 @@ class StateStream {
     if (ok_) *value = copy;
   }
 
-  void Bytes(std::span<std::byte> bytes) { Bytes(bytes.data(), bytes.size()); }
-
   // What must hold between restored values.
   void Require(bool holds) {
     if (restoring() && !holds) ok_ = false;

@@ -193,7 +193,7 @@ class Plan {
     for (size_t i = 0; i < outputs.size(); ++i) {
       const TensorId id = graph_.outputs[i].tensor;
       if (graph_.IsConstant(id)) {
-        ReadForKernels(graph_.tensors[id].constant, outputs[i]);
+        graph_.tensors[id].constant.ReadF32(outputs[i]);
       } else {
         std::memcpy(outputs[i], slot.out.mapped() + slot.out_offsets[i], static_cast<size_t>(Bytes(id)));
       }
@@ -331,8 +331,7 @@ class Plan {
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const TensorId id = node.inputs[i];
       if (!ref.constant(static_cast<int>(i)) || (step.row->packed_inputs >> i & 1) || constants_.contains(id)) continue;
-      std::vector<float> values(static_cast<size_t>(graph_.shape(id).elements()));
-      ReadForKernels(graph_.tensors[id].constant, values.data());
+      const std::vector<float> values = graph_.tensors[id].constant.ToF32();
       TIMBRE_TRY(VulkanBuffer buffer, MakeFilled(values.data(), values.size() * 4));
       constants_.emplace(id, std::move(buffer));
     }
@@ -572,9 +571,7 @@ class VulkanSession : public Session {
         chooser_(std::make_unique<Chooser>(*device_, options_)),
         reason_(std::move(reason)),
         inputs_(std::max(1, options.in_flight)),
-        under_way_(inputs_.size(), false) {
-    scalars_ = ScalarDefaults(source_);
-  }
+        under_way_(inputs_.size(), false) {}
 
   ~VulkanSession() override {
     plan_.reset();
@@ -587,17 +584,7 @@ class VulkanSession : public Session {
     if (options_.heed_doctor)
       banned_.wrong = ReadVerdict(VerdictKey(info.name, info.driver, info.driver_version)).wrong;
     TIMBRE_CHECK(RecordWrong());
-    for (const TensorInfo& tensor : source_.tensors) {
-      if (tensor.kind == TensorKind::kState)
-        return Retire(Error{ErrorCode::kUnsupported, "states are kept on the CPU alone"});
-    }
     return MakePlan();
-  }
-
-  Status UseState(std::shared_ptr<SessionState> state) override {
-    if (cpu_) TIMBRE_CHECK(cpu_->UseState(state));
-    state_ = std::move(state);
-    return {};
   }
 
   Status MakePlan() {
@@ -629,7 +616,7 @@ class VulkanSession : public Session {
   }
 
   Status Run(std::span<const float* const> inputs, std::span<float* const> outputs) override {
-    if (cpu_) return RunOnCpu(inputs, outputs);
+    if (cpu_) return cpu_->Run(inputs, outputs);
     if (inputs.size() != source_.inputs.size() || outputs.size() != source_.outputs.size()) {
       return Fail(ErrorCode::kInternal, source_.name + ": run with a wrong number of inputs or outputs");
     }
@@ -660,7 +647,7 @@ class VulkanSession : public Session {
       }
       TIMBRE_CHECK(AfterFailure(status.error()));
     }
-    return RunOnCpu(inputs_[slot], outputs);
+    return cpu_->Run(inputs_[slot], outputs);
   }
 
   const Graph& graph() const override { return cpu_ ? cpu_->graph() : plan_ ? plan_->graph() : source_; }
@@ -789,12 +776,7 @@ class VulkanSession : public Session {
     device_->set_faults(nullptr);
     chooser_.reset();
     device_.reset();
-    return cpu_->UseState(state_);
-  }
-
-  Status RunOnCpu(std::span<const float* const> inputs, std::span<float* const> outputs) {
-    TIMBRE_CHECK(cpu_->SetScalars(scalars_));
-    return cpu_->Run(inputs, outputs);
+    return {};
   }
 
   Graph source_;  // before the passes: to plan again, here or on the CPU
