@@ -29,6 +29,7 @@ class CpuLadder {
     std::map<TensorId, AlignedBytes> constants;  // float32 forms of constants that kernels read as they are
     DeviceVerdict verdict;                       // what doctor found wrong is left out
     Scalars scalars{};                           // of the run; of tuning before
+    std::string prefer = {};                     // the kernel that comes first wherever it can serve the node
   };
 
   CpuLadder(Shared& shared, const Node& node);
