@@ -94,7 +94,12 @@ class Plan {
                {},
                {},
                options.heed_doctor ? ReadVerdict(CpuVerdictKey()) : DeviceVerdict()};
+    scalars_ = ScalarDefaults(graph_);
+    shared_.scalars = {scalars_};
   }
+
+  // What nodes on the CPU read in the runs that are started from now on.
+  void SetScalars(std::span<const uint32_t> values) { std::copy(values.begin(), values.end(), scalars_.begin()); }
 
   // What is destroyed may still be in use, where a run failed half-way or its result is not wanted.
   ~Plan() { device_.Settle(); }
@@ -544,6 +549,7 @@ class Plan {
   ThreadPool& pool_;
   Stats* stats_;
   CpuLadder::Shared shared_;
+  std::vector<uint32_t> scalars_;  // of the graph, which shared_ points at
   MemoryPlan plan_;
   VulkanBuffer arena_, staging_, scratch_;
   std::map<TensorId, VulkanBuffer> constants_;
@@ -721,6 +727,7 @@ class VulkanSession : public Session {
  private:
   Status StartOnPlan(int slot) {
     TIMBRE_CHECK(plan_->RecordAgain(profile_ || options_.verify));
+    plan_->SetScalars(scalars_);
     TIMBRE_CHECK(plan_->Start(slot, inputs_[slot]));
     under_way_[slot] = true;
     return {};
