@@ -597,8 +597,8 @@ class VulkanSession : public Session {
         plan_ = std::move(plan);
         return {};
       }
+      plan.reset();  // before its device may go
       if (status.error().code != ErrorCode::kKernelFailed) {
-        plan.reset();
         // No room for one tile, or the device went while it was prepared. A larger batch is the caller's to halve.
         if (status.error().code == ErrorCode::kOutOfMemory && options_.tiles > 1) return status;
         return Retire(status.error());
