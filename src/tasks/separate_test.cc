@@ -459,7 +459,7 @@ TEST_F(SeparateTest, CancellationLeavesNothing) {
     if (report) break;
     EXPECT_EQ(report.error().code, ErrorCode::kCancelled);
     EXPECT_FALSE(fs::exists(folder_ / "out")) << calls;
-    ASSERT_LT(calls, 100);
+    ASSERT_LT(calls, 10'000);
   }
   EXPECT_GT(calls, 10);
   EXPECT_TRUE(fs::exists(folder_ / "out/fake/mix/a.wav"));

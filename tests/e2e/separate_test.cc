@@ -196,7 +196,7 @@ TEST(SeparateCommand, BadInputIsRefusedInOneSentence) {
   WriteAll(folder / "headless.wav", ReadAll(folder / "song.wav").substr(0, 20));
   WriteAll(folder / "headonly.wav", ReadAll(folder / "song.wav").substr(0, 44));
   fs::create_directory(folder / "nothing");
-  ASSERT_EQ(mkfifo((folder / "pipe").c_str(), 0600), 0);
+  ASSERT_EQ(mknod((folder / "socket").c_str(), S_IFSOCK | 0600, 0), 0);
   ExpectRefused(folder, Separate(folder, {}), 2, "INPUT is missing");
   ExpectRefused(folder, Separate(folder, {"missing.wav"}), 1, "missing.wav");
   ExpectRefused(folder, Separate(folder, {"song.wav", "missing.wav"}), 1, "missing.wav");
@@ -205,7 +205,7 @@ TEST(SeparateCommand, BadInputIsRefusedInOneSentence) {
   ExpectRefused(folder, Separate(folder, {"-q", "headless.wav"}), 1, "headless.wav");
   ExpectRefused(folder, Separate(folder, {"-q", "headonly.wav"}), 1, "headonly.wav");
   ExpectRefused(folder, Separate(folder, {"nothing"}), 1, "no audio file");
-  ExpectRefused(folder, Separate(folder, {"pipe"}), 1, "neither a file nor a folder");
+  ExpectRefused(folder, Separate(folder, {"socket"}), 1, "neither a file nor a folder");
 }
 
 TEST(SeparateCommand, OneBadTrackDoesNotStopTheOthers) {
