@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "graph/net.h"
+#include "graph/one_node.h"
 #include "graph/op_table.h"
 #include "runtime/cpu_session.h"
 
@@ -15,32 +15,14 @@ namespace {
 struct Timed {
   double median = 0;  // seconds
   double gflop = 0;
+  double gbytes = 0;  // inputs, as they are stored, and outputs
 };
-
-std::vector<float> Noise(uint64_t seed, const OpCase::Input& input) {
-  std::vector<float> values(static_cast<size_t>(input.shape.elements()));
-  for (size_t i = 0; i < values.size(); ++i) values[i] = FormulaValue(seed, i, input.lo, input.hi - input.lo);
-  return values;
-}
 
 // The median time of `runs` runs; nothing where the kernel does not take the case.
 Result<std::optional<Timed>> Time(const KernelRow& row, const OpCase& c, int runs, Precision precision,
                                   ThreadPool& pool) {
-  const std::unique_ptr<Weights> none = RandomWeights(0);
-  GraphBuilder builder("case", *none);
-  std::vector<Value> inputs;
-  std::vector<std::vector<float>> values;
-  for (size_t i = 0; i < c.inputs.size(); ++i) {
-    const OpCase::Input& input = c.inputs[i];
-    values.push_back(input.absent ? std::vector<float>() : Noise(i + 1, input));
-    const std::string name = std::to_string(i);
-    inputs.push_back(input.absent     ? Value()
-                     : input.constant ? builder.Constant(name, input.shape, values.back())
-                                      : builder.Input(name, input.shape));
-  }
-  const std::vector<Value> outputs = builder.Add(row.op, c.attrs, inputs);
-  for (size_t i = 0; i < outputs.size(); ++i) builder.Output("y" + std::to_string(i), outputs[i]);
-  TIMBRE_TRY(const Graph graph, builder.Finish());
+  const OneNode one = MakeOneNode(row.op, c);
+  const Graph& graph = one.graph;
   const Node& node = graph.nodes.front();
   const NodeRef ref{graph, node};
   const DeviceCaps caps = CpuCaps(pool, precision);
@@ -56,19 +38,26 @@ Result<std::optional<Timed>> Time(const KernelRow& row, const OpCase& c, int run
   std::vector<AlignedBytes> blocks;
   std::vector<const float*> in;
   std::vector<float*> out;
-  for (const std::vector<float>& v : values) {
+  double bytes = 0;
+  for (const TensorId id : node.inputs) {
+    const std::vector<float> none;
+    const std::vector<float>& v = id == kNoTensor ? none : one.inputs[id];
     TIMBRE_TRY(AlignedBytes block, AlignedBytes::Allocate(v.size() * sizeof(float)));
     std::copy(v.begin(), v.end(), block.f32());
-    const bool read = !v.empty() && (row.packed_inputs >> in.size() & 1) == 0;
+    const bool constant = graph.IsConstant(id);
+    const bool read = !v.empty() && (!constant || (row.packed_inputs >> in.size() & 1) == 0);
+    bytes += static_cast<double>(constant ? graph.tensors[id].constant.bytes() : v.size() * sizeof(float));
     in.push_back(read ? block.f32() : nullptr);
     blocks.push_back(std::move(block));
   }
   for (const TensorId id : node.outputs) {
     TIMBRE_TRY(AlignedBytes block, AlignedBytes::Allocate(graph.shape(id).elements() * sizeof(float)));
+    bytes += static_cast<double>(graph.shape(id).elements()) * sizeof(float);
     out.push_back(block.f32());
     blocks.push_back(std::move(block));
   }
-  const CpuCall call{ref, in, out, &packed, scratch.f32(), pool};
+  const std::vector<uint32_t> scalars = ScalarDefaults(graph);
+  const CpuCall call{ref, in, out, &packed, scratch.f32(), pool, {scalars}};
   const CpuRun run = std::get<CpuRun>(row.run);
   std::vector<double> seconds;
   for (int i = 0; i <= runs; ++i) {
@@ -78,7 +67,7 @@ Result<std::optional<Timed>> Time(const KernelRow& row, const OpCase& c, int run
     if (i > 0) seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   std::nth_element(seconds.begin(), seconds.begin() + seconds.size() / 2, seconds.end());
-  return Timed{seconds[seconds.size() / 2], FlopsOf(graph, node) / 1e9};
+  return Timed{seconds[seconds.size() / 2], FlopsOf(graph, node) / 1e9, bytes / 1e9};
 }
 
 }  // namespace
@@ -86,8 +75,8 @@ Result<std::optional<Timed>> Time(const KernelRow& row, const OpCase& c, int run
 Status BenchKernels(const std::string& only, int runs, Precision precision, double peak_gflops, ThreadPool& pool,
                     Terminal& terminal, Report& report) {
   report["kernels"] = Report::array();
-  terminal.Print(fmt::format("{:<16} {:<28} {:<24} {:>10} {:>10} {:>8}", "operator", "case", "kernel", "ms", "GFLOP/s",
-                             "of peak"));
+  terminal.Print(fmt::format("{:<16} {:<28} {:<24} {:>10} {:>10} {:>8} {:>8}", "operator", "case", "kernel", "ms",
+                             "GFLOP/s", "of peak", "GB/s"));
   for (const OpRow& op : OpTable()) {
     for (const OpCase& c : op.cases()) {
       if (!c.benchmark) continue;
@@ -98,8 +87,9 @@ Status BenchKernels(const std::string& only, int runs, Precision precision, doub
         TIMBRE_TRY(const std::optional<Timed> timed, Time(*row, c, runs, precision, pool));
         if (!timed) continue;
         const double gflops = timed->gflop / timed->median;
-        terminal.Print(fmt::format("{:<16} {:<28} {:<24} {:>10.3f} {:>10.1f} {:>7.1f}%", op.name, c.name, row->name,
-                                   timed->median * 1e3, gflops, 100 * gflops / peak_gflops));
+        terminal.Print(fmt::format("{:<16} {:<28} {:<24} {:>10.3f} {:>10.1f} {:>7.1f}% {:>8.1f}", op.name, c.name,
+                                   row->name, timed->median * 1e3, gflops, 100 * gflops / peak_gflops,
+                                   timed->gbytes / timed->median));
         report["kernels"].push_back({{"operator", op.name},
                                      {"case", c.name},
                                      {"kernel", row->name},
@@ -107,6 +97,7 @@ Status BenchKernels(const std::string& only, int runs, Precision precision, doub
                                      {"seconds", timed->median},
                                      {"gflop", timed->gflop},
                                      {"gflops", gflops},
+                                     {"gbytes", timed->gbytes},
                                      {"fraction_of_peak", gflops / peak_gflops}});
       }
     }

@@ -32,6 +32,8 @@ class StateStream {
     if (ok_) *value = copy;
   }
 
+  void Bytes(std::span<std::byte> bytes) { Bytes(bytes.data(), bytes.size()); }
+
   // What must hold between restored values.
   void Require(bool holds) {
     if (restoring() && !holds) ok_ = false;

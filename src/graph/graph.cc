@@ -1,6 +1,11 @@
 #include "graph/graph.h"
 
+#include <array>
+#include <bit>
+#include <cstring>
+
 #include "graph/op_table.h"
+#include "graph/state.h"
 
 namespace timbre {
 
@@ -18,15 +23,47 @@ TensorId Graph::FindOutput(std::string_view port) const {
   return kNoTensor;
 }
 
-TensorId Graph::AddTensor(std::string tensor_name, Shape shape, TensorKind kind) {
-  tensors.push_back(TensorInfo{std::move(tensor_name), shape, kind, {}});
+TensorId Graph::FindState(std::string_view state) const {
+  for (size_t id = 0; id < tensors.size(); ++id) {
+    if (tensors[id].kind == TensorKind::kState && tensors[id].name == state) return static_cast<TensorId>(id);
+  }
+  return kNoTensor;
+}
+
+ScalarId Graph::FindScalar(std::string_view scalar) const {
+  for (size_t id = 0; id < scalars.size(); ++id) {
+    if (scalars[id].name == scalar) return static_cast<ScalarId>(id);
+  }
+  return kNoScalar;
+}
+
+TensorId Graph::AddTensor(std::string tensor_name, Shape shape, TensorKind kind, DType dtype) {
+  tensors.push_back(TensorInfo{std::move(tensor_name), shape, kind, {}, dtype});
   return static_cast<TensorId>(tensors.size() - 1);
 }
 
 TensorId Graph::AddConstant(std::string tensor_name, HostTensor value) {
-  const TensorId id = AddTensor(std::move(tensor_name), value.shape, TensorKind::kConstant);
+  const DType dtype = value.dtype == DType::kI32 ? DType::kI32 : DType::kF32;
+  const TensorId id = AddTensor(std::move(tensor_name), value.shape, TensorKind::kConstant, dtype);
   tensors[id].constant = std::move(value);
   return id;
+}
+
+ScalarId Graph::AddScalar(std::string scalar_name, int32_t value) {
+  scalars.push_back({std::move(scalar_name), DType::kI32, static_cast<uint32_t>(value)});
+  return static_cast<ScalarId>(scalars.size() - 1);
+}
+
+ScalarId Graph::AddScalar(std::string scalar_name, float value) {
+  scalars.push_back({std::move(scalar_name), DType::kF32, std::bit_cast<uint32_t>(value)});
+  return static_cast<ScalarId>(scalars.size() - 1);
+}
+
+std::vector<uint32_t> ScalarDefaults(const Graph& graph) {
+  std::vector<uint32_t> values;
+  values.reserve(graph.scalars.size());
+  for (const ScalarInfo& scalar : graph.scalars) values.push_back(scalar.value);
+  return values;
 }
 
 namespace {
@@ -44,7 +81,8 @@ double PlainFlops(const Graph& graph, const Node& node) {
   return RowOf(node.op).flops(node.attrs, in, out);
 }
 
-Status CheckShapes(const Graph& graph, const Node& node) {
+Status CheckRules(const Graph& graph, const Node& node) {
+  TIMBRE_CHECK(CheckTypes(graph, node));
   auto shapes = RowOf(node.op).infer(node.attrs, ShapesOf(graph, node.inputs));
   if (!shapes) return Prefix(shapes.error(), node.name);
   if (shapes->size() != node.outputs.size()) {
@@ -75,6 +113,58 @@ double FlopsOf(const Graph& graph) {
   return sum;
 }
 
+namespace {
+
+// What only moves values moves those of any type.
+bool Moves(Op op) {
+  switch (op) {
+    case Op::kReshape:
+    case Op::kTranspose:
+    case Op::kSlice:
+    case Op::kConcat:
+    case Op::kStateWrite: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+DType OutputDType(const Graph& graph, const Node& node) {
+  if (!Moves(node.op) || node.inputs[0] == kNoTensor) return DType::kF32;
+  return graph.tensors[node.inputs[0]].dtype;
+}
+
+Status CheckTypes(const Graph& graph, const Node& node) {
+  const OpRow& row = RowOf(node.op);
+  std::array<ScalarId, 2> named{kNoScalar, kNoScalar};
+  if (node.op == Op::kRotary) named[0] = node.As<RotaryAttrs>().at;
+  if (node.op == Op::kAttention) named = {node.As<AttentionAttrs>().valid, node.As<AttentionAttrs>().older};
+  for (const ScalarId id : named) {
+    if (id == kNoScalar) continue;
+    if (id < 0 || id >= static_cast<ScalarId>(graph.scalars.size()) || graph.scalars[id].dtype != DType::kI32)
+      return Fail(ErrorCode::kInvalidArgument,
+                  node.name + ": " + std::string(row.name) + " names a scalar that is no int32 one of the graph");
+  }
+  if (Moves(node.op)) return {};
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    if (node.inputs[i] == kNoTensor) continue;
+    const bool wanted = i < 32 && (row.integers >> i & 1) != 0;
+    const TensorInfo& tensor = graph.tensors[node.inputs[i]];
+    if ((tensor.dtype == DType::kI32) != wanted) {
+      return Fail(ErrorCode::kInvalidArgument, node.name + ": input " + std::to_string(i) + " of " +
+                                                   std::string(row.name) + " is " + std::string(NameOf(tensor.dtype)) +
+                                                   " ('" + tensor.name + "') where " + (wanted ? "int32" : "float32") +
+                                                   " is wanted");
+    }
+  }
+  return {};
+}
+
+void ReadForKernels(const HostTensor& constant, float* out) {
+  if (constant.dtype != DType::kI32) return constant.ReadF32(out);
+  if (constant.shape.elements() > 0) std::memcpy(out, constant.data.get(), constant.bytes());
+}
+
 Status Validate(const Graph& graph) {
   const auto count = static_cast<TensorId>(graph.tensors.size());
   std::vector<bool> made(graph.tensors.size());
@@ -87,9 +177,9 @@ Status Validate(const Graph& graph) {
       }
     }
     if (node.composition.empty()) {
-      TIMBRE_CHECK(CheckShapes(graph, node));
+      TIMBRE_CHECK(CheckRules(graph, node));
     } else {
-      for (const Node& part : node.composition) TIMBRE_CHECK(CheckShapes(graph, part));
+      for (const Node& part : node.composition) TIMBRE_CHECK(CheckRules(graph, part));
     }
     for (const TensorId id : node.outputs) {
       if (id < 0 || id >= count || made[id]) {
@@ -103,7 +193,7 @@ Status Validate(const Graph& graph) {
       return Fail(ErrorCode::kInternal, "the graph's output '" + port.name + "' is never made");
     }
   }
-  return {};
+  return CheckStates(graph);
 }
 
 }  // namespace timbre

@@ -16,8 +16,8 @@ int Sizes::At(int axis, int dims) const {
 
 GraphBuilder::GraphBuilder(std::string name, Weights& weights) : weights_(&weights) { graph_.name = std::move(name); }
 
-Value GraphBuilder::Input(std::string name, Shape shape) {
-  const TensorId id = graph_.AddTensor(name, shape, TensorKind::kInput);
+Value GraphBuilder::Input(std::string name, Shape shape, DType dtype) {
+  const TensorId id = graph_.AddTensor(name, shape, TensorKind::kInput, dtype);
   graph_.inputs.push_back({std::move(name), id});
   return {this, id};
 }
@@ -26,6 +26,10 @@ void GraphBuilder::Output(std::string name, Value value) {
   if (failed_) return;
   if (!value.valid()) return SetError({ErrorCode::kInternal, "the output '" + name + "' was never computed"});
   graph_.outputs.push_back({std::move(name), value.id()});
+}
+
+Value GraphBuilder::State(std::string name, Shape shape, DType dtype) {
+  return {this, graph_.AddTensor(std::move(name), shape, TensorKind::kState, dtype)};
 }
 
 Value GraphBuilder::Constant(std::string name, Shape shape, std::span<const float> values) {
@@ -37,6 +41,15 @@ Value GraphBuilder::Constant(std::string name, Shape shape, std::span<const floa
   return {this, graph_.AddConstant(std::move(name), HostTensor::FromF32(shape, values))};
 }
 
+Value GraphBuilder::Integers(std::string name, Shape shape, std::span<const int32_t> values) {
+  if (shape.elements() != static_cast<int64_t>(values.size())) {
+    SetError(
+        {ErrorCode::kInternal, "the constant '" + name + "' has values for another shape than " + shape.ToString()});
+    return {};
+  }
+  return {this, graph_.AddConstant(std::move(name), HostTensor::FromI32(shape, values))};
+}
+
 Value GraphBuilder::Weight(const std::string& name, const Shape& shape) {
   if (failed_) return {};
   auto tensor = weights_->Get(name, shape);
@@ -44,6 +57,8 @@ Value GraphBuilder::Weight(const std::string& name, const Shape& shape) {
     SetError(tensor.error());
     return {};
   }
+  // Weights are numbers, whatever a checkpoint stores them as.
+  if (tensor->dtype == DType::kI32) *tensor = HostTensor::FromF32(tensor->shape, tensor->ToF32());
   return {this, graph_.AddConstant(name, *std::move(tensor))};
 }
 
@@ -56,6 +71,10 @@ std::vector<Value> GraphBuilder::Add(Op op, const Attrs& attrs, const std::vecto
     shapes.push_back(input.valid() ? &input.shape() : nullptr);
   }
   if (failed_) return std::vector<Value>(3);
+  if (const Status types = CheckTypes(graph_, node); !types) {
+    SetError(types.error());
+    return std::vector<Value>(3);
+  }
   auto outputs = RowOf(op).infer(node.attrs, shapes);
   if (!outputs) {
     SetError({outputs.error().code, name + ": " + outputs.error().message});
@@ -64,7 +83,8 @@ std::vector<Value> GraphBuilder::Add(Op op, const Attrs& attrs, const std::vecto
   std::vector<Value> values;
   for (size_t i = 0; i < outputs->size(); ++i) {
     const std::string output_name = outputs->size() == 1 ? name : name + "." + std::to_string(i);
-    node.outputs.push_back(graph_.AddTensor(output_name, (*outputs)[i], TensorKind::kActivation));
+    node.outputs.push_back(
+        graph_.AddTensor(output_name, (*outputs)[i], TensorKind::kActivation, OutputDType(graph_, node)));
     values.emplace_back(this, node.outputs.back());
   }
   graph_.nodes.push_back(std::move(node));
@@ -184,6 +204,19 @@ Value Net::LayerNorm(std::string_view name, Value x, float eps) const {
   return builder_->Add1(Op::kNorm, a, {x, here.Weight("weight", {c}), here.Weight("bias", {c})}, Name(name));
 }
 
+Value Net::RmsNorm(std::string_view name, Value x, float eps) const {
+  if (!x.valid()) return {};
+  NormAttrs a{.groups = 1, .keep = 0, .eps = eps, .subtract_mean = false};
+  for (int i = 1; i < x.shape().rank() - 1; ++i) a.keep |= 1u << i;
+  return builder_->Add1(Op::kNorm, a, {x, (*this / name).Weight("weight", {x.shape().back()}), Value()}, Name(name));
+}
+
+Value Net::Embedding(std::string_view name, Value ids, int rows, int features) const {
+  if (!ids.valid()) return {};
+  return builder_->Add1(Op::kEmbedding, NoAttrs{}, {ids, (*this / name).Weight("weight", {rows, features})},
+                        Name(name));
+}
+
 Value Net::GroupNorm(std::string_view name, Value x, int groups, float eps, uint32_t keep) const {
   if (!x.valid()) return {};
   const Net here = *this / name;
@@ -234,6 +267,7 @@ Value Relu(Value x) { return Unary(UnaryFn::kRelu, x); }
 Value LeakyRelu(Value x, float slope) { return Unary(UnaryFn::kLeakyRelu, x, slope); }
 Value Elu(Value x, float alpha) { return Unary(UnaryFn::kElu, x, alpha); }
 Value Gelu(Value x) { return Unary(UnaryFn::kGelu, x); }
+Value GeluTanh(Value x) { return Unary(UnaryFn::kGeluTanh, x); }
 Value Silu(Value x) { return Unary(UnaryFn::kSilu, x); }
 Value Sigmoid(Value x) { return Unary(UnaryFn::kSigmoid, x); }
 Value Tanh(Value x) { return Unary(UnaryFn::kTanh, x); }
@@ -245,6 +279,10 @@ Value operator*(Value a, Value b) { return Binary(BinaryFn::kMul, a, b); }
 Value operator/(Value a, Value b) { return Binary(BinaryFn::kDiv, a, b); }
 Value Glu(Value x) { return Make(Op::kGlu, NoAttrs{}, {x}); }
 Value Softmax(Value x) { return Make(Op::kSoftmax, NoAttrs{}, {x}); }
+Value Rotary(Value x, Value frequencies, Value positions, const RotaryAttrs& attrs) {
+  return Make(Op::kRotary, attrs, {x, frequencies, positions});
+}
+Value Embedding(Value ids, Value table) { return Make(Op::kEmbedding, NoAttrs{}, {ids, table}); }
 Value Attention(Value q, Value k, Value v, const AttentionAttrs& attrs) {
   return Make(Op::kAttention, attrs, {q, k, v});
 }
@@ -308,6 +346,11 @@ CumulativeMeanResult CumulativeMean(Value x, Value state, float alpha) {
   if (!x.valid()) return {};
   auto out = x.builder()->Add(Op::kCumulativeMean, CumulativeMeanAttrs{alpha}, {x, state});
   return {out[0], out[1]};
+}
+
+Value WriteState(Value state, Value x) { return Make(Op::kStateWrite, StateWriteAttrs{}, {state, x}); }
+Value WriteState(Value state, Value x, int axis, ScalarId at) {
+  return Make(Op::kStateWrite, StateWriteAttrs{Axis(state, axis), at}, {state, x});
 }
 
 }  // namespace timbre

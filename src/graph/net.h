@@ -73,9 +73,15 @@ class GraphBuilder {
   // `weights` must outlive the builder.
   GraphBuilder(std::string name, Weights& weights);
 
-  Value Input(std::string name, Shape shape);
+  Value Input(std::string name, Shape shape, DType dtype = DType::kF32);  // float32 or int32
   void Output(std::string name, Value value);
+  // What is kept between runs: zero at first, `shape` its capacity (graph/state.h).
+  Value State(std::string name, Shape shape, DType dtype = DType::kF32);
+  // Numbers set before a run (Session::SetScalar), with what they are until then.
+  ScalarId IntScalar(std::string name, int32_t value = 0) { return graph_.AddScalar(std::move(name), value); }
+  ScalarId FloatScalar(std::string name, float value = 0) { return graph_.AddScalar(std::move(name), value); }
   Value Constant(std::string name, Shape shape, std::span<const float> values);
+  Value Integers(std::string name, Shape shape, std::span<const int32_t> values);
   Value Weight(const std::string& name, const Shape& shape);
   bool HasWeight(const std::string& name) const { return weights_->Has(name); }
 
@@ -110,6 +116,10 @@ class Net {
   // The same along the axis before the features: x [..., in, C] -> [..., out, C].
   Value LinearAxis2(std::string_view name, Value x, int out, bool bias = true) const;
   Value LayerNorm(std::string_view name, Value x, float eps = 1e-5f) const;
+  // x / sqrt(mean(x^2) + eps) times the weight, along the last axis.
+  Value RmsNorm(std::string_view name, Value x, float eps = 1e-6f) const;
+  // The rows of "<name>.weight" [rows, features] that int32 ids name: ids [...] -> [..., features].
+  Value Embedding(std::string_view name, Value ids, int rows, int features) const;
   Value GroupNorm(std::string_view name, Value x, int groups, float eps = 1e-5f, uint32_t keep = 0) const;
   Value InstanceNorm(std::string_view name, Value x, bool affine, float eps = 1e-5f) const;
   Value BatchNorm(std::string_view name, Value x, float eps = 1e-5f) const;
@@ -145,6 +155,10 @@ Value operator*(Value a, Value b);
 Value operator/(Value a, Value b);
 Value Glu(Value x);
 Value Softmax(Value x);
+Value GeluTanh(Value x);  // the approximation by tanh ("gelu_new")
+// frequencies: [attrs.dims / 2]; positions, int32 [T] or [N, T], may be Value().
+Value Rotary(Value x, Value frequencies, Value positions, const RotaryAttrs& attrs);
+Value Embedding(Value ids, Value table);
 Value Attention(Value q, Value k, Value v, const AttentionAttrs& attrs);
 Value MatMul(Value a, Value b, const MatMulAttrs& attrs = {});
 Value Reduce(ReduceFn fn, Value x, std::initializer_list<int> axes, int ddof = 0);
@@ -171,5 +185,9 @@ struct CumulativeMeanResult {
 };
 CumulativeMeanResult CumulativeMean(Value x, Value state, float alpha);
 Value AliasFreeSnake(Value x, Value alpha, Value scale, Value up, Value down);
+// The state after x was written into it: whole, or from place `at` along `axis` on. Whatever reads the state as it was
+// before comes first.
+Value WriteState(Value state, Value x);
+Value WriteState(Value state, Value x, int axis, ScalarId at);
 
 }  // namespace timbre

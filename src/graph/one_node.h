@@ -25,18 +25,37 @@ inline std::vector<float> Noise(const std::string& name, int64_t n, float lo, fl
   return values;
 }
 
-inline TensorId AddFilled(OneNode& one, const std::string& name, const Shape& shape, bool constant, float lo,
-                          float hi) {
-  auto values = Noise(name, shape.elements(), lo, hi);
+// A constant of a type that checkpoints hold; blocks are random bytes with scales that bring the values to about
+// [lo, hi).
+HostTensor NoiseAs(DType dtype, const std::string& name, const Shape& shape, float lo, float hi);
+
+// An input of the graph, or a constant. What kernels see of it is kept in `inputs`.
+inline TensorId AddFilled(OneNode& one, const std::string& name, const OpCase::Input& input) {
+  const bool integers = input.dtype == DType::kI32;
   TensorId id;
-  if (constant) {
-    id = one.graph.AddConstant(name, HostTensor::FromF32(shape, values));
+  std::vector<float> values(static_cast<size_t>(input.shape.elements()));
+  const HostTensor tensor = NoiseAs(input.dtype, name, input.shape, input.lo, input.hi);
+  ReadForKernels(tensor, values.data());
+  if (input.constant) {
+    id = one.graph.AddConstant(name, tensor);
   } else {
-    id = one.graph.AddTensor(name, shape, TensorKind::kInput);
+    id = one.graph.AddTensor(name, input.shape, TensorKind::kInput, integers ? DType::kI32 : DType::kF32);
     one.graph.inputs.push_back({name, id});
   }
   one.inputs.resize(one.graph.tensors.size());
   one.inputs[id] = std::move(values);
+  return id;
+}
+inline TensorId AddFilled(OneNode& one, const std::string& name, const Shape& shape, bool constant, float lo,
+                          float hi) {
+  return AddFilled(one, name, OpCase::Input{shape, constant, lo, hi});
+}
+
+// What the state holds before the run is in one.inputs; a session is to be given it.
+inline TensorId AddState(OneNode& one, const std::string& name, const OpCase::Input& input) {
+  const TensorId id = one.graph.AddTensor(name, input.shape, TensorKind::kState);
+  one.inputs.resize(one.graph.tensors.size());
+  one.inputs[id] = Noise(name, input.shape.elements(), input.lo, input.hi);
   return id;
 }
 
@@ -56,12 +75,15 @@ inline TensorId Append(OneNode& one, Op op, const Attrs& attrs, std::vector<Tens
 inline OneNode MakeOneNode(Op op, const OpCase& c, const EpilogueNames& epilogue = {}) {
   OneNode one;
   if (c.extent && !epilogue.empty()) return one;
+  one.graph.scalars = c.scalars;
   std::vector<TensorId> in;
   for (size_t i = 0; i < c.inputs.size(); ++i) {
     const OpCase::Input& input = c.inputs[i];
-    in.push_back(input.absent ? kNoTensor
-                              : AddFilled(one, c.name + "/" + std::to_string(i), input.shape, input.constant, input.lo,
-                                          input.hi));
+    if (op == Op::kStateWrite && i == 0) {
+      in.push_back(AddState(one, c.name + "/state", input));
+      continue;
+    }
+    in.push_back(input.absent ? kNoTensor : AddFilled(one, c.name + "/" + std::to_string(i), input));
   }
   std::vector<std::pair<std::string, TensorId>> ready;
   Append(one, op, c.attrs, in, "node");
@@ -91,7 +113,7 @@ inline OneNode MakeOneNode(Op op, const OpCase& c, const EpilogueNames& epilogue
       y = Append(one, Op::kPRelu, NoAttrs{}, {y, AddFilled(one, "slope", {1}, true, 0.1f, 0.3f)}, step);
     } else {
       UnaryAttrs attrs;
-      for (int fn = 0; fn <= static_cast<int>(UnaryFn::kPow); ++fn) {
+      for (int fn = 0; fn < static_cast<int>(UnaryFn::kCount); ++fn) {
         if (NameOf(static_cast<UnaryFn>(fn)) == step) attrs.fn = static_cast<UnaryFn>(fn);
       }
       attrs.alpha = 1.0f;

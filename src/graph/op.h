@@ -1,9 +1,13 @@
 // The operators and their attributes. Layouts are features last: [N, T, C], [N, H, W, C], [N, D, H, W, C].
 // What an operator means is stated once, in op_table.cc: its shape rule, its float64 oracle, its tolerance, its cases.
+// Those live in op_rules.cc, op_loops.h and op_cases.cc.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -17,7 +21,9 @@ enum class Op : uint8_t {
   kConvTranspose,   // x, weight [in, out/groups, k...], bias? [out]
   kLinear,          // x, weight, bias?
   kMatMul,          // a [..., M, K], b [..., K, N]
-  kAttention,       // q [N, Tq, H*D], k [N, Tk, H*D], v [N, Tk, H*D]
+  kEmbedding,       // ids int32, table [V, C] -> [..., C]
+  kRotary,          // x [N, T, H*D], frequencies [R/2], positions? int32 [T] or [N, T]
+  kAttention,       // q [N, Tq, H*D], k [N, Tk, G*D], v [N, Tk, G*D]
   kNorm,            // x, gamma? [C], beta? [C]
   kBatchNorm,       // x, mean [C], variance [C], gamma? [C], beta? [C]
   kUnary,           // x
@@ -38,7 +44,23 @@ enum class Op : uint8_t {
   kLstm,            // x, w_ih, w_hh, b_ih, b_hh, h0, c0 -> y, h, c
   kCumulativeMean,  // x [N, T, C], state [N, C] -> y, state'
   kAliasFreeSnake,  // x [N, T, C], alpha [C], scale [C], up [taps], down [taps]
+  kStateWrite,      // state, x -> the state after the write, in the same memory (graph/state.h)
   kCount
+};
+
+// A number that a graph reads anew in every run: an index into Graph::scalars.
+using ScalarId = int32_t;
+inline constexpr ScalarId kNoScalar = -1;
+
+// What the scalars of a graph are during a run: four bytes each, an int32 or a float32 as Graph::scalars says.
+struct Scalars {
+  std::span<const uint32_t> bits;
+  int32_t I32(ScalarId id, int32_t otherwise = 0) const {
+    return id == kNoScalar ? otherwise : static_cast<int32_t>(bits[static_cast<size_t>(id)]);
+  }
+  float F32(ScalarId id, float otherwise = 0) const {
+    return id == kNoScalar ? otherwise : std::bit_cast<float>(bits[static_cast<size_t>(id)]);
+  }
 };
 
 // Sizes along depth, height and width; lower-dimensional operators use the last entries and have 1 (or 0) in the first.
@@ -74,11 +96,51 @@ struct MatMulAttrs {
   float scale = 1.0f;
 };
 
-// softmax(scale * q k^T [+ causal mask]) v for each head; head h owns features [h*D, (h+1)*D).
+// Turns pairs of features of every head by an angle that grows with the row's position (RoPE): features a and b become
+// a cos - b sin and b cos + a sin. The first `dims` features of a head are turned, the others pass. Pair i is made of
+// features i and i + dims/2 (as in Llama's and NeoX's checkpoints), or 2i and 2i + 1 where interleaved (as in GPT-J's
+// and in GGUF's "llama"). Its angle is the float32 product of the position and frequencies[i]: references compute it
+// so, and a finer one would be 15 dB from them at two thousand tokens. Row t of x is at positions[t] or, without
+// positions, at first + t, or where a scalar is named at that scalar + t.
+struct RotaryAttrs {
+  int heads = 1;
+  int dims = 0;
+  bool interleaved = false;
+  int64_t first = 0;
+  ScalarId at = kNoScalar;  // int32
+
+  int64_t First(const Scalars& scalars) const { return at == kNoScalar ? first : scalars.I32(at); }
+};
+
+// softmax(scale * q k^T) v for each head; head h owns features [h*D, (h+1)*D) of q and of the result. With fewer heads
+// of keys and values (kv_heads, a divisor of heads; 0: as many), head h uses their head h / (heads / kv_heads).
+// Keys from `length` on are not seen (-1: all are); memory there may hold anything.
+// Causal: row i of the queries sees the `past` keys that are older than row 0 (-1: length - Tq), and the keys of its
+// own block of rows and of those before: keys below past + (i / block + 1) * block.
+// Where scalars are named, the run says both; a length below 1 or above the room is taken for that.
 struct AttentionAttrs {
   int heads = 1;
   float scale = 1.0f;
   bool causal = false;
+  int kv_heads = 0;
+  int block = 1;
+  int64_t length = -1, past = -1;
+  ScalarId valid = kNoScalar, older = kNoScalar;  // int32: length and past of a run
+
+  int key_heads() const { return kv_heads == 0 ? heads : kv_heads; }
+  int64_t LengthOf(int64_t keys) const { return length < 0 ? keys : length; }
+  bool at_run_time() const { return valid != kNoScalar || older != kNoScalar; }
+  // No groups, blocks or lengths: what every kernel takes.
+  bool plain() const { return key_heads() == heads && block == 1 && length < 0 && past < 0 && !at_run_time(); }
+  // With what the scalars say, where there is room for so many keys.
+  AttentionAttrs At(const Scalars& scalars, int64_t queries, int64_t keys) const {
+    AttentionAttrs now = *this;
+    if (valid != kNoScalar) now.length = std::clamp<int64_t>(scalars.I32(valid), 1, keys);
+    if (older != kNoScalar) now.past = scalars.I32(older);
+    if (at_run_time()) now.past = std::max<int64_t>(now.PastOf(queries, keys), 0);
+    return now;
+  }
+  int64_t PastOf(int64_t queries, int64_t keys) const { return past < 0 ? LengthOf(keys) - queries : past; }
 };
 
 // y = (x - mean) / sqrt(var + eps) * gamma + beta with the variance over n (not n - 1).
@@ -117,7 +179,9 @@ enum class UnaryFn : uint8_t {
   kSnake /*x + sin^2(alpha x)/alpha*/,
   kClamp /*[alpha, beta]*/,
   kScale /*alpha x + beta*/,
-  kPow /*x^alpha*/
+  kPow /*x^alpha*/,
+  kGeluTanh /*x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))*/,
+  kCount
 };
 struct UnaryAttrs {
   UnaryFn fn = UnaryFn::kIdentity;
@@ -196,10 +260,16 @@ struct CumulativeMeanAttrs {
 // `down`, and every second sample is kept: as many as there were. Both filters have an even number of taps; a signal
 // goes on beyond its ends with its first and last sample, before either of them.
 
-using Attrs =
-    std::variant<NoAttrs, ConvAttrs, ConvTransposeAttrs, LinearAttrs, MatMulAttrs, AttentionAttrs, NormAttrs,
-                 BatchNormAttrs, UnaryAttrs, BinaryAttrs, ReduceAttrs, ReshapeAttrs, TransposeAttrs, SliceAttrs,
-                 ConcatAttrs, PadAttrs, UpsampleAttrs, StftAttrs, IstftAttrs, RnnAttrs, CumulativeMeanAttrs>;
+// x takes the places [at, at + x's size along `axis`) of the state; the rest stays. Without `at`, x is the whole state.
+struct StateWriteAttrs {
+  int axis = 0;
+  ScalarId at = kNoScalar;  // int32; places beyond the state's size are the run's error
+};
+
+using Attrs = std::variant<NoAttrs, ConvAttrs, ConvTransposeAttrs, LinearAttrs, MatMulAttrs, RotaryAttrs,
+                           AttentionAttrs, NormAttrs, BatchNormAttrs, UnaryAttrs, BinaryAttrs, ReduceAttrs,
+                           ReshapeAttrs, TransposeAttrs, SliceAttrs, ConcatAttrs, PadAttrs, UpsampleAttrs, StftAttrs,
+                           IstftAttrs, RnnAttrs, CumulativeMeanAttrs, StateWriteAttrs>;
 
 std::string_view NameOf(Op op);
 std::string_view NameOf(UnaryFn fn);

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <numbers>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include "graph/op.h"
@@ -144,28 +146,77 @@ void MatMul(const MatMulAttrs& a, Ins<T> in, Outs<T> out) {
       }
 }
 
+// Element i of an int32 tensor. Among float32 ones it lies as its own bits; in float64 it is a number like others.
 template <typename T>
-void Attention(const AttentionAttrs& a, Ins<T> in, Outs<T> out) {
-  const int64_t batch = in[0].shape[0], tq = in[0].shape[1], tk = in[1].shape[1], features = in[0].shape[2];
-  const int64_t d = features / a.heads;
+int64_t Integer(const In<T>& in, int64_t i) {
+  if constexpr (std::is_same_v<T, float>) {
+    int32_t value;
+    std::memcpy(&value, in.data + i, sizeof(value));
+    return value;
+  } else {
+    return static_cast<int64_t>(in.data[i]);
+  }
+}
+
+// Ids that no row has give zeros.
+template <typename T>
+void Embedding(Ins<T> in, Outs<T> out) {
+  const int64_t rows = in[1].shape[0], c = in[1].shape[1];
+  for (int64_t i = 0; i < in[0].shape.elements(); ++i) {
+    const int64_t id = Integer(in[0], i);
+    for (int64_t f = 0; f < c; ++f) out[0].data[i * c + f] = id < 0 || id >= rows ? T(0) : in[1].data[id * c + f];
+  }
+}
+
+template <typename T>
+void Rotary(const RotaryAttrs& a, Ins<T> in, Outs<T> out, const Scalars& scalars) {
+  const Shape& s = in[0].shape;
+  const int64_t t = s[1], width = s[2] / a.heads, pairs = a.dims / 2;
+  for (int64_t r = 0; r < s[0] * t; ++r) {
+    int64_t position = a.First(scalars) + r % t;
+    if (in.size() > 2 && in[2]) position = Integer(in[2], in[2].shape.rank() == 1 ? r % t : r);
+    for (int64_t h = 0; h < a.heads; ++h) {
+      const T* x = in[0].data + r * s[2] + h * width;
+      T* y = out[0].data + r * s[2] + h * width;
+      for (int64_t i = 0; i < pairs; ++i) {
+        const float angle = static_cast<float>(position) * static_cast<float>(in[1].data[i]);
+        const T c = static_cast<T>(std::cos(double{angle})), q = static_cast<T>(std::sin(double{angle}));
+        const int64_t first = a.interleaved ? 2 * i : i, second = a.interleaved ? 2 * i + 1 : i + pairs;
+        const T u = x[first], v = x[second];  // the output may lie where the input does
+        y[first] = u * c - v * q;
+        y[second] = v * c + u * q;
+      }
+      for (int64_t f = a.dims; f < width; ++f) y[f] = x[f];
+    }
+  }
+}
+
+template <typename T>
+void Attention(const AttentionAttrs& attrs, Ins<T> in, Outs<T> out, const Scalars& scalars) {
+  const AttentionAttrs a = attrs.At(scalars, in[0].shape[1], in[1].shape[1]);
+  const int64_t batch = in[0].shape[0], tq = in[0].shape[1], tk = in[1].shape[1];
+  const int64_t features = in[0].shape[2], kv_features = in[1].shape[2], d = features / a.heads;
+  const int64_t length = a.LengthOf(tk), past = a.PastOf(tq, tk);
   std::vector<T> p(static_cast<size_t>(tk));
   for (int64_t n = 0; n < batch; ++n)
     for (int64_t h = 0; h < a.heads; ++h)
       for (int64_t i = 0; i < tq; ++i) {
+        const int64_t group = h / (a.heads / a.key_heads());
         const T* q = in[0].data + (n * tq + i) * features + h * d;
-        const int64_t visible = a.causal ? std::min(tk, i + 1 + (tk - tq)) : tk;
+        const T* keys = in[1].data + n * tk * kv_features + group * d;
+        const T* values = in[2].data + n * tk * kv_features + group * d;
+        const int64_t visible = a.causal ? std::min(length, past + (i / a.block + 1) * a.block) : length;
         T top = -std::numeric_limits<T>::infinity(), sum = 0;
         for (int64_t j = 0; j < visible; ++j) {
-          const T* k = in[1].data + (n * tk + j) * features + h * d;
           T dot = 0;
-          for (int64_t e = 0; e < d; ++e) dot += q[e] * k[e];
+          for (int64_t e = 0; e < d; ++e) dot += q[e] * keys[j * kv_features + e];
           p[j] = dot * T(a.scale);
           top = std::max(top, p[j]);
         }
         for (int64_t j = 0; j < visible; ++j) sum += p[j] = std::exp(p[j] - top);
         for (int64_t e = 0; e < d; ++e) {
           T y = 0;
-          for (int64_t j = 0; j < visible; ++j) y += p[j] * in[2].data[(n * tk + j) * features + h * d + e];
+          for (int64_t j = 0; j < visible; ++j) y += p[j] * values[j * kv_features + e];
           out[0].data[(n * tq + i) * features + h * d + e] = y / sum;
         }
       }
@@ -251,6 +302,11 @@ T Apply(const UnaryAttrs& a, T x) {
     case UnaryFn::kClamp: return std::min(std::max(x, alpha), beta);
     case UnaryFn::kScale: return alpha * x + beta;
     case UnaryFn::kPow: return std::pow(x, alpha);
+    case UnaryFn::kGeluTanh: {
+      const T u = std::sqrt(T(2) / std::numbers::pi_v<T>) * (x + T(0.044715) * x * x * x);
+      return x * T(0.5) * (T(1) + std::tanh(u));
+    }
+    case UnaryFn::kCount: break;
   }
   return x;
 }
@@ -601,15 +657,31 @@ void AliasFreeSnake(Ins<T> in, Outs<T> out) {
     }
 }
 
+// The result may lie where the state does; places that it does not have are left out.
+template <typename T>
+void StateWrite(const StateWriteAttrs& a, Ins<T> in, Outs<T> out, const Scalars& scalars) {
+  if (out[0].data != in[0].data) std::copy_n(in[0].data, in[0].shape.elements(), out[0].data);
+  const int64_t outer = in[0].shape.Product(0, a.axis), inner = in[0].shape.stride(a.axis);
+  const int64_t places = in[0].shape[a.axis], taken = in[1].shape[a.axis], at = scalars.I32(a.at);
+  for (int64_t o = 0; o < outer; ++o)
+    for (int64_t t = 0; t < taken; ++t) {
+      if (at + t < 0 || at + t >= places) continue;
+      for (int64_t i = 0; i < inner; ++i)
+        out[0].data[(o * places + at + t) * inner + i] = in[1].data[(o * taken + t) * inner + i];
+    }
+}
+
 // Runs `op`: the one dispatch over all of them.
 template <typename T>
-void Run(Op op, const Attrs& attrs, Ins<T> in, Outs<T> out) {
+void Run(Op op, const Attrs& attrs, Ins<T> in, Outs<T> out, const Scalars& scalars = {}) {
   switch (op) {
     case Op::kConv: return Conv<T>(std::get<ConvAttrs>(attrs), in, out);
     case Op::kConvTranspose: return ConvTranspose<T>(std::get<ConvTransposeAttrs>(attrs), in, out);
     case Op::kLinear: return Linear<T>(std::get<LinearAttrs>(attrs), in, out);
     case Op::kMatMul: return MatMul<T>(std::get<MatMulAttrs>(attrs), in, out);
-    case Op::kAttention: return Attention<T>(std::get<AttentionAttrs>(attrs), in, out);
+    case Op::kEmbedding: return Embedding<T>(in, out);
+    case Op::kRotary: return Rotary<T>(std::get<RotaryAttrs>(attrs), in, out, scalars);
+    case Op::kAttention: return Attention<T>(std::get<AttentionAttrs>(attrs), in, out, scalars);
     case Op::kNorm: return Norm<T>(std::get<NormAttrs>(attrs), in, out);
     case Op::kBatchNorm: return BatchNorm<T>(std::get<BatchNormAttrs>(attrs), in, out);
     case Op::kUnary: return Unary<T>(std::get<UnaryAttrs>(attrs), in, out);
@@ -630,6 +702,7 @@ void Run(Op op, const Attrs& attrs, Ins<T> in, Outs<T> out) {
     case Op::kLstm: return Lstm<T>(std::get<RnnAttrs>(attrs), in, out);
     case Op::kCumulativeMean: return CumulativeMean<T>(std::get<CumulativeMeanAttrs>(attrs), in, out);
     case Op::kAliasFreeSnake: return AliasFreeSnake<T>(in, out);
+    case Op::kStateWrite: return StateWrite<T>(std::get<StateWriteAttrs>(attrs), in, out, scalars);
     case Op::kCount: return;
   }
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "graph/state.h"
+
 namespace timbre {
 namespace {
 
@@ -91,7 +93,8 @@ void RemoveDeadNodes(Graph& graph) {
   for (const GraphPort& port : graph.outputs) needed[port.tensor] = true;
   for (size_t i = graph.nodes.size(); i-- > 0;) {
     const Node& node = graph.nodes[i];
-    dead[i] = std::none_of(node.outputs.begin(), node.outputs.end(), [&](TensorId id) { return needed[id]; });
+    dead[i] = node.op != Op::kStateWrite &&
+              std::none_of(node.outputs.begin(), node.outputs.end(), [&](TensorId id) { return needed[id]; });
     if (dead[i]) continue;
     for (const TensorId id : node.inputs) {
       if (id != kNoTensor) needed[id] = true;
@@ -165,6 +168,7 @@ int FoldBatchNorm(Graph& graph) {
 
 int FuseEpilogues(Graph& graph, const CanRun& can_run) {
   const Uses uses(graph);
+  const std::vector<StateVersion> versions = StateVersions(graph);
   std::vector<bool> dead(graph.nodes.size());
   // A fused node runs where the last node of its chain stood, so that residuals made in between exist by then.
   std::vector<Node> moved(graph.nodes.size());
@@ -192,6 +196,10 @@ int FuseEpilogues(Graph& graph, const CanRun& can_run) {
       }
       longer.epilogue.push_back(step);
       longer.outputs = graph.nodes[next].outputs;
+      // Later, a state that it reads may have been written over.
+      if (std::any_of(longer.inputs.begin(), longer.inputs.end(),
+                      [&](TensorId id) { return id != kNoTensor && versions[id].until < next; }))
+        break;
       if (!can_run(graph, longer)) break;
       fused = std::move(longer);
       absorbed.push_back(place);

@@ -7,7 +7,7 @@
 
 namespace timbre {
 
-// Drops nodes whose outputs nothing uses.
+// Drops nodes whose outputs nothing uses; what writes a state stays.
 void RemoveDeadNodes(Graph& graph);
 
 // Folds a batch norm with constant statistics into the convolution, transposed convolution or linear layer before it,

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "base/mapped_file.h"
+#include "graph/blocks.h"
 
 namespace timbre {
 
@@ -23,8 +24,31 @@ size_t SizeOf(DType dtype) {
     case DType::kI8:
     case DType::kU8:
     case DType::kBool: return 1;
+    case DType::kQ4_0: return sizeof(BlockQ4_0);
+    case DType::kQ4_1: return sizeof(BlockQ4_1);
+    case DType::kQ5_0: return sizeof(BlockQ5_0);
+    case DType::kQ5_1: return sizeof(BlockQ5_1);
+    case DType::kQ8_0: return sizeof(BlockQ8_0);
+    case DType::kQ4_K: return sizeof(BlockQ4_K);
+    case DType::kQ5_K: return sizeof(BlockQ5_K);
+    case DType::kQ6_K: return sizeof(BlockQ6_K);
+    case DType::kCount: break;
   }
   return 0;
+}
+
+int64_t BlockOf(DType dtype) {
+  switch (dtype) {
+    case DType::kQ4_0:
+    case DType::kQ4_1:
+    case DType::kQ5_0:
+    case DType::kQ5_1:
+    case DType::kQ8_0: return kSmallBlock;
+    case DType::kQ4_K:
+    case DType::kQ5_K:
+    case DType::kQ6_K: return kSuperBlock;
+    default: return 1;
+  }
 }
 
 std::string_view NameOf(DType dtype) {
@@ -39,6 +63,15 @@ std::string_view NameOf(DType dtype) {
     case DType::kI32: return "int32";
     case DType::kI64: return "int64";
     case DType::kBool: return "bool";
+    case DType::kQ4_0: return "Q4_0";
+    case DType::kQ4_1: return "Q4_1";
+    case DType::kQ5_0: return "Q5_0";
+    case DType::kQ5_1: return "Q5_1";
+    case DType::kQ8_0: return "Q8_0";
+    case DType::kQ4_K: return "Q4_K";
+    case DType::kQ5_K: return "Q5_K";
+    case DType::kQ6_K: return "Q6_K";
+    case DType::kCount: break;
   }
   return "unknown";
 }
@@ -122,8 +155,19 @@ float LoadF32(const std::byte* p, DType dtype) {
     case DType::kI16: return Load<int16_t>(p);
     case DType::kI32: return static_cast<float>(Load<int32_t>(p));
     case DType::kI64: return static_cast<float>(Load<int64_t>(p));
+    default: return 0.0f;
   }
-  return 0.0f;
+}
+
+void LoadF32(const std::byte* p, DType dtype, int64_t count, float* out) {
+  if (dtype == DType::kF32) {
+    if (count > 0) std::memcpy(out, p, static_cast<size_t>(count) * 4);
+  } else if (InBlocks(dtype)) {
+    ReadBlocks(p, dtype, count, out);
+  } else {
+    const size_t size = SizeOf(dtype);
+    for (int64_t i = 0; i < count; ++i) out[i] = LoadF32(p + static_cast<size_t>(i) * size, dtype);
+  }
 }
 
 namespace {
@@ -131,9 +175,8 @@ namespace {
 // In parts, from the file and not from where it is mapped, so that nobody who cuts it short meanwhile can hurt. What
 // can't be read any more is not a number, which whoever looks at the result notices.
 void ReadFile(const HostTensor& tensor, float* out) {
-  constexpr int64_t kPart = 4096;
+  constexpr int64_t kPart = 4096;  // whole blocks
   const int64_t n = tensor.shape.elements();
-  const size_t size = SizeOf(tensor.dtype);
   if (tensor.dtype == DType::kF32) {
     if (!ReadMapped(tensor.data, tensor.bytes(), reinterpret_cast<std::byte*>(out)))
       std::fill_n(out, n, std::numeric_limits<float>::quiet_NaN());
@@ -142,29 +185,31 @@ void ReadFile(const HostTensor& tensor, float* out) {
   std::array<std::byte, kPart * sizeof(double)> part;
   for (int64_t begin = 0; begin < n; begin += kPart) {
     const int64_t count = std::min(kPart, n - begin);
-    const std::shared_ptr<const std::byte> at(tensor.data, tensor.data.get() + static_cast<size_t>(begin) * size);
-    if (!ReadMapped(at, static_cast<size_t>(count) * size, part.data())) {
+    if (!tensor.ReadStored(BytesOf(tensor.dtype, begin), BytesOf(tensor.dtype, count), part.data())) {
       std::fill(out + begin, out + n, std::numeric_limits<float>::quiet_NaN());
       return;
     }
-    for (int64_t i = 0; i < count; ++i) {
-      out[begin + i] = LoadF32(part.data() + static_cast<size_t>(i) * size, tensor.dtype);
-    }
+    LoadF32(part.data(), tensor.dtype, count, out + begin);
   }
 }
 
 }  // namespace
 
 void HostTensor::ReadF32(float* out) const {
-  const int64_t n = shape.elements();
   if (make) return (*make)(out);
   if (mapped) return ReadFile(*this, out);
-  if (dtype == DType::kF32) {
-    if (n > 0) std::memcpy(out, data.get(), static_cast<size_t>(n) * 4);
-    return;
+  LoadF32(data.get(), dtype, shape.elements(), out);
+}
+
+Status HostTensor::ReadStored(size_t begin, size_t size, std::byte* out) const {
+  if (!mapped) {
+    if (size > 0) std::memcpy(out, data.get() + begin, size);
+    return {};
   }
-  const size_t size = SizeOf(dtype);
-  for (int64_t i = 0; i < n; ++i) out[i] = LoadF32(data.get() + static_cast<size_t>(i) * size, dtype);
+  const std::shared_ptr<const std::byte> at(data, data.get() + begin);
+  if (ReadMapped(at, size, out)) return {};
+  return Fail(ErrorCode::kCorrupt,
+              "a weight of shape " + shape.ToString() + " can't be read any more; its file was cut short.");
 }
 
 std::vector<float> HostTensor::ToF32() const {
@@ -206,6 +251,20 @@ HostTensor HostTensor::FromF32(Shape shape, std::span<const float> values) {
   tensor.dtype = DType::kF32;
   auto copy = std::make_shared<std::vector<float>>(values.begin(), values.end());
   tensor.data = std::shared_ptr<const std::byte>(copy, reinterpret_cast<const std::byte*>(copy->data()));
+  return tensor;
+}
+
+HostTensor HostTensor::FromI32(Shape shape, std::span<const int32_t> values) {
+  const auto* first = reinterpret_cast<const std::byte*>(values.data());
+  return FromBytes(shape, DType::kI32, {first, first + values.size_bytes()});
+}
+
+HostTensor HostTensor::FromBytes(Shape shape, DType dtype, std::vector<std::byte> bytes) {
+  HostTensor tensor;
+  tensor.shape = shape;
+  tensor.dtype = dtype;
+  auto kept = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
+  tensor.data = std::shared_ptr<const std::byte>(kept, kept->data());
   return tensor;
 }
 

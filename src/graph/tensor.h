@@ -15,9 +15,38 @@
 
 namespace timbre {
 
-enum class DType : uint8_t { kF32, kF16, kBF16, kF64, kI8, kU8, kI16, kI32, kI64, kBool };
+// The last ones are numbers of 4 to 8 bits in blocks with scales of their own: see graph/blocks.h.
+enum class DType : uint8_t {
+  kF32,
+  kF16,
+  kBF16,
+  kF64,
+  kI8,
+  kU8,
+  kI16,
+  kI32,
+  kI64,
+  kBool,
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ8_0,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
+  kCount
+};
 
+// Bytes of an element; of a block, where elements come in those.
 size_t SizeOf(DType dtype);
+// Elements that are stored together: 1, or those of a block. A tensor's rows are whole blocks.
+int64_t BlockOf(DType dtype);
+inline bool InBlocks(DType dtype) { return BlockOf(dtype) > 1; }
+// Bytes of so many elements, a multiple of BlockOf.
+inline size_t BytesOf(DType dtype, int64_t elements) {
+  return static_cast<size_t>(elements / BlockOf(dtype)) * SizeOf(dtype);
+}
 std::string_view NameOf(DType dtype);
 
 // Up to six dimensions, row-major, features last.
@@ -57,11 +86,16 @@ struct HostTensor {
   bool mapped = false;  // data lies in a mapped file
   // Without data: writes all elements as float32, the same ones every time, from whatever thread.
   std::shared_ptr<const std::function<void(float* out)>> make;
+  // What `make` computes the values from, held for as long as this is: of equal sources come equal values, so that two
+  // graphs can tell that they have the same weight. Empty: values of its own.
+  std::vector<std::shared_ptr<const void>> sources;
 
-  size_t bytes() const { return static_cast<size_t>(shape.elements()) * SizeOf(dtype); }
+  size_t bytes() const { return BytesOf(dtype, shape.elements()); }
   // Writes shape.elements() values, converted, to `out`.
   void ReadF32(float* out) const;
   std::vector<float> ToF32() const;
+  // Copies bytes [begin, begin + size) as they are stored. kCorrupt where they lie in a file that was cut short.
+  Status ReadStored(size_t begin, size_t size, std::byte* out) const;
   // The values as they lie in memory, or null where they lie in another type, with another alignment (in bytes), or
   // not at all.
   const float* F32InPlace(size_t alignment = alignof(float)) const;
@@ -69,13 +103,17 @@ struct HostTensor {
   void Rest() const;
 
   static HostTensor FromF32(Shape shape, std::span<const float> values);
+  static HostTensor FromI32(Shape shape, std::span<const int32_t> values);
+  static HostTensor FromBytes(Shape shape, DType dtype, std::vector<std::byte> bytes);
   static HostTensor Half(const HostTensor& tensor);  // its values in half precision, rounded to nearest even
   // Values that take no memory: see `make`.
   static HostTensor Made(Shape shape, std::function<void(float* out)> make);
 };
 
-// One value of any dtype, converted. `p` need not be aligned.
+// One value of any dtype that is not in blocks, converted. `p` need not be aligned.
 float LoadF32(const std::byte* p, DType dtype);
+// `count` values, whole blocks of them. `p` need not be aligned.
+void LoadF32(const std::byte* p, DType dtype, int64_t count, float* out);
 float HalfToFloat(uint16_t bits);
 uint16_t FloatToHalf(float value);  // round to nearest even
 

@@ -63,8 +63,8 @@ struct NodeRef {
   }
 };
 
-// One run of a CPU kernel. Inputs and outputs are contiguous float32, aligned to kAlignment. Absent inputs and packed
-// inputs are null.
+// One run of a CPU kernel. Inputs and outputs are contiguous, aligned to kAlignment, and float32 where their TensorInfo
+// does not say otherwise. Absent inputs and packed inputs are null. A kStateWrite's output lies where its state does.
 struct CpuCall {
   NodeRef ref;
   std::span<const float* const> in;
@@ -72,6 +72,7 @@ struct CpuCall {
   const AlignedBytes* packed = nullptr;  // what pack made, if the row has one
   float* scratch = nullptr;              // scratch_bytes of memory, aligned, uninitialised
   ThreadPool& pool;
+  Scalars scalars{};  // of this run
 };
 using CpuRun = Status (*)(const CpuCall& call);
 

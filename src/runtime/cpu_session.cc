@@ -81,7 +81,7 @@ Result<const float*> CpuLadder::ConstantF32(TensorId id) {
   if (here != nullptr) return here;
   if (shared_->faults) TIMBRE_CHECK(shared_->faults->Pass(FaultPoint::kAllocation, shared_->graph->tensors[id].name));
   TIMBRE_TRY(AlignedBytes expanded, AlignedBytes::Allocate(static_cast<size_t>(value.shape.elements()) * 4));
-  value.ReadF32(expanded.f32());
+  ReadForKernels(value, expanded.f32());
   value.Rest();
   return shared_->constants.emplace(id, std::move(expanded)).first->second.f32();
 }
@@ -223,8 +223,13 @@ Status CpuLadder::RunRung(std::span<const float* const> in, std::span<float* con
       TIMBRE_TRY(inputs[i], ConstantF32(node_->inputs[i]));
     }
   }
-  TIMBRE_CHECK(std::get<CpuRun>(row->run)(
-      CpuCall{{*shared_->graph, *node_}, {inputs, count}, out, &packed_, shared_->scratch.f32(), *shared_->pool}));
+  TIMBRE_CHECK(std::get<CpuRun>(row->run)(CpuCall{{*shared_->graph, *node_},
+                                                  {inputs, count},
+                                                  out,
+                                                  &packed_,
+                                                  shared_->scratch.f32(),
+                                                  *shared_->pool,
+                                                  shared_->scalars}));
   if (shared_->faults && !shared_->faults->Pass(FaultPoint::kResult, node_->name)) out[0][0] = out[0][0] * 2 + 1;
   return {};
 }
@@ -258,6 +263,8 @@ class CpuSession : public Session {
                {},
                {},
                options.heed_doctor ? ReadVerdict(CpuVerdictKey()) : DeviceVerdict()};
+    scalars_ = ScalarDefaults(graph_);
+    shared_.scalars = {scalars_};
   }
 
   Status Prepare() {
@@ -293,6 +300,16 @@ class CpuSession : public Session {
       for (const TensorId id : node.outputs) binding.out.push_back(Address(id));
       bindings_.push_back(std::move(binding));
     }
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      const Node& node = graph_.nodes[i];
+      for (size_t k = 0; k < node.inputs.size(); ++k) {
+        if (InState(node.inputs[k])) bound_states_.push_back({node.inputs[k], &bindings_[i].in[k], nullptr});
+      }
+      for (size_t k = 0; k < node.outputs.size(); ++k) {
+        if (InState(node.outputs[k])) bound_states_.push_back({node.outputs[k], nullptr, &bindings_[i].out[k]});
+      }
+    }
+    TIMBRE_CHECK(UseState(state_));
     const auto cache = CacheDir();
     Tuner tuner(options_.faults ? Tune::kOff : options_.tune, shared_.caps, cache ? *cache + "/tuning.json" : "");
     if (tuner.on())
@@ -310,7 +327,25 @@ class CpuSession : public Session {
       TIMBRE_CHECK(ladders_[i].Prepare());
     }
     tuner.Save();
+    if (tuner.on()) state_->Clear();
     seconds_.assign(graph_.nodes.size(), 0);
+    return {};
+  }
+
+  Status UseState(std::shared_ptr<SessionState> state) override {
+    // One that was used before is taken up again without asking for memory: a real-time thread may do so.
+    auto known = std::find_if(attached_.begin(), attached_.end(),
+                              [&](const auto& attached) { return attached->state.lock() == state; });
+    if (known == attached_.end()) {
+      std::erase_if(attached_, [](const auto& attached) { return attached->state.expired(); });
+      TIMBRE_TRY(std::vector<int> indices, state->Attach(graph_));
+      std::vector<SessionState::Write> writes = SessionState::WritesOf(graph_, indices);
+      attached_.push_back(std::make_unique<Attached>(state, std::move(indices), std::move(writes)));
+      known = attached_.end() - 1;
+    }
+    using_ = known->get();
+    state_ = std::move(state);
+    BindStates();
     return {};
   }
 
@@ -321,27 +356,22 @@ class CpuSession : public Session {
     for (size_t i = 0; i < inputs.size(); ++i) {
       std::memcpy(Address(graph_.inputs[i].tensor), inputs[i], BytesOf(graph_.inputs[i].tensor));
     }
-    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
-      const Binding& binding = bindings_[i];
-      if (plan_.idle[i]) continue;
-      if (profile_) {
-        const auto start = Clock::now();
-        TIMBRE_CHECK(ladders_[i].Run(binding.in, binding.out));
-        seconds_[i] += std::chrono::duration<double>(Clock::now() - start).count();
-      } else {
-        TIMBRE_CHECK(ladders_[i].Run(binding.in, binding.out));
-      }
-      if (options_.verify) TIMBRE_CHECK(Verify(i));
+    TIMBRE_CHECK(state_->Begin(using_->writes, {scalars_}));
+    BindStates();
+    if (Status ran = RunNodes(); !ran) {
+      state_->Abandon();
+      return ran;
     }
     ++runs_;
     for (size_t i = 0; i < outputs.size(); ++i) {
       const TensorId id = graph_.outputs[i].tensor;
       if (graph_.IsConstant(id)) {
-        graph_.tensors[id].constant.ReadF32(outputs[i]);
+        ReadForKernels(graph_.tensors[id].constant, outputs[i]);
       } else {
         std::memcpy(outputs[i], Address(id), BytesOf(id));
       }
     }
+    state_->Commit();
     return {};
   }
 
@@ -376,10 +406,12 @@ class CpuSession : public Session {
       const Node& node = graph_.nodes[i];
       int64_t bytes = 0;
       for (const TensorId id : node.outputs) bytes += plan_.idle[i] ? 0 : static_cast<int64_t>(BytesOf(id));
-      // A slice reads what it writes, of whatever its input holds.
+      // A slice reads what it writes, of whatever its input holds; a state is written with what it is given.
       if (node.op == Op::kSlice) bytes *= 2;
+      if (node.op == Op::kStateWrite) bytes = plan_.idle[i] ? 0 : 2 * static_cast<int64_t>(BytesOf(node.inputs[1]));
+      const bool moves = node.op == Op::kSlice || node.op == Op::kStateWrite;
       for (const TensorId id : node.inputs) {
-        if (id != kNoTensor && node.op != Op::kSlice && !plan_.idle[i]) bytes += static_cast<int64_t>(BytesOf(id));
+        if (id != kNoTensor && !moves && !plan_.idle[i]) bytes += static_cast<int64_t>(BytesOf(id));
       }
       timings.push_back({node.name, std::string(NameOf(node.op)), ladders_[i].kernel_name(), seconds_[i],
                          FlopsOf(graph_, node), bytes, runs_});
@@ -393,6 +425,7 @@ class CpuSession : public Session {
             std::to_string(fused_) + " nodes fused into epilogues, " + std::to_string(plan_.in_place) + " in place\n";
     text += "arena " + std::to_string(plan_.bytes >> 20) + " MiB (no plan can need less than " +
             std::to_string(plan_.lower_bound >> 20) + "), weights " + std::to_string(weight_bytes() >> 20) + " MiB, " +
+            (state_->bytes() > 0 ? "state " + std::to_string(state_->bytes() >> 20) + " MiB, " : "") +
             std::to_string(static_cast<int64_t>(flops_before_ / 1e6)) + " MFLOP\n";
     if (!left_out_.empty()) {
       text += "left out, as timbre doctor found them wrong here:";
@@ -413,11 +446,54 @@ class CpuSession : public Session {
     std::vector<const float*> in;
     std::vector<float*> out;
   };
+  // How the graph's states lie in one that this session was given.
+  struct Attached {
+    std::weak_ptr<SessionState> state;
+    std::vector<int> indices;  // of each tensor that is a state
+    std::vector<SessionState::Write> writes;
+    Attached(std::weak_ptr<SessionState> of, std::vector<int> where, std::vector<SessionState::Write> what)
+        : state(std::move(of)), indices(std::move(where)), writes(std::move(what)) {}
+  };
+  // A place in a binding that follows a state.
+  struct BoundState {
+    TensorId tensor;
+    const float** in;
+    float** out;
+  };
 
   Status AllocateArena() {
     if (options_.faults) TIMBRE_CHECK(options_.faults->Pass(FaultPoint::kAllocation, "arena"));
     TIMBRE_TRY(arena_, AlignedBytes::Allocate(static_cast<size_t>(plan_.bytes)));
     return {};
+  }
+
+  Status RunNodes() {
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      const Binding& binding = bindings_[i];
+      if (plan_.idle[i]) continue;
+      if (options_.cancelled != nullptr && options_.cancelled->load(std::memory_order_relaxed))
+        return Fail(ErrorCode::kCancelled, "cancelled");
+      if (profile_) {
+        const auto start = Clock::now();
+        TIMBRE_CHECK(ladders_[i].Run(binding.in, binding.out));
+        seconds_[i] += std::chrono::duration<double>(Clock::now() - start).count();
+      } else {
+        TIMBRE_CHECK(ladders_[i].Run(binding.in, binding.out));
+      }
+      if (options_.verify) TIMBRE_CHECK(Verify(i));
+    }
+    return {};
+  }
+
+  bool InState(TensorId id) const { return id != kNoTensor && plan_.states[id].state != kNoTensor; }
+
+  // States that are replaced whole lie now here, now there.
+  void BindStates() {
+    for (const BoundState& bound : bound_states_) {
+      float* const address = Address(bound.tensor);
+      if (bound.in != nullptr) *bound.in = address;
+      if (bound.out != nullptr) *bound.out = address;
+    }
   }
 
   // Says which kernel is left out that the node would have taken.
@@ -436,8 +512,8 @@ class CpuSession : public Session {
   Status Verify(size_t i) {
     const Binding& binding = bindings_[i];
     for (size_t tries = 0;; ++tries) {
-      Status right =
-          VerifyNode(graph_, graph_.nodes[i], binding.in, {binding.out.begin(), binding.out.end()}, options_.precision);
+      Status right = VerifyNode(graph_, graph_.nodes[i], binding.in, {binding.out.begin(), binding.out.end()},
+                                options_.precision, {scalars_});
       if (right || tries == ladders_[i].rungs()) return right;
       TIMBRE_CHECK(ladders_[i].StepDown(right.error()));
       TIMBRE_CHECK(ladders_[i].Run(binding.in, binding.out));
@@ -457,10 +533,16 @@ class CpuSession : public Session {
   }
 
   float* Address(TensorId id) {
+    if (InState(id)) {
+      const auto [state, next] = plan_.states[id];
+      if (using_ == nullptr) return nullptr;
+      const int index = using_->indices[state];
+      return reinterpret_cast<float*>(next ? state_->Next(index) : state_->Now(index));
+    }
     if (id == kNoTensor || plan_.offsets[id] < 0) return nullptr;
     return reinterpret_cast<float*>(arena_.data() + plan_.offsets[id]);
   }
-  size_t BytesOf(TensorId id) const { return static_cast<size_t>(graph_.shape(id).elements()) * 4; }
+  size_t BytesOf(TensorId id) const { return static_cast<size_t>(graph_.bytes(id)); }
 
   Graph graph_;
   SessionOptions options_;
@@ -471,6 +553,9 @@ class CpuSession : public Session {
   AlignedBytes arena_;
   std::vector<CpuLadder> ladders_;
   std::vector<Binding> bindings_;
+  std::vector<BoundState> bound_states_;
+  std::vector<std::unique_ptr<Attached>> attached_;
+  const Attached* using_ = nullptr;      // what belongs to state_
   std::set<std::string_view> left_out_;  // kernels that doctor found wrong
   std::vector<double> seconds_;
   bool profile_ = false;

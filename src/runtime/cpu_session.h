@@ -28,6 +28,7 @@ class CpuLadder {
     AlignedBytes scratch;                        // grown to the largest that any node asked for
     std::map<TensorId, AlignedBytes> constants;  // float32 forms of constants that kernels read as they are
     DeviceVerdict verdict;                       // what doctor found wrong is left out
+    Scalars scalars{};                           // of the run; of tuning before
   };
 
   CpuLadder(Shared& shared, const Node& node);

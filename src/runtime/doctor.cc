@@ -66,6 +66,10 @@ Status CheckCase(Op op, const std::string& name, const OneNode& one, const Sessi
   for (const GraphPort& port : one.graph.outputs) results.emplace_back(one.graph.shape(port.tensor).elements());
   out.reserve(results.size());
   for (auto& r : results) out.push_back(r.data());
+  for (const TensorInfo& tensor : one.graph.tensors) {
+    if (tensor.kind != TensorKind::kState) continue;
+    TIMBRE_CHECK(session->state()->Set(tensor.name, one.inputs[one.graph.FindState(tensor.name)]));
+  }
   TIMBRE_CHECK(session->Run(in, out));
   // A kernel that gave up says so; what replaced it has its own cases.
   for (const StepDown& step : stats.steps()) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "graph/state.h"
+
 namespace timbre {
 namespace {
 
@@ -15,14 +17,15 @@ struct Block {
   int64_t offset = -1;
 };
 
-int64_t BytesOf(const Shape& shape, int64_t align) {
-  return (std::max<int64_t>(shape.elements() * 4, 1) + align - 1) / align * align;
+int64_t BytesOf(const Graph& graph, TensorId id, int64_t align) {
+  return (std::max<int64_t>(graph.bytes(id), 1) + align - 1) / align * align;
 }
 
 // Element i of the output depends on element i of the first input alone (and perhaps on other inputs): the output may
 // take the input's place.
 bool ElementWise(const Graph& graph, const Node& node) {
   if (!node.epilogue.empty() || node.outputs.size() != 1) return false;
+  if (graph.tensors[node.inputs[0]].dtype != graph.tensors[node.outputs[0]].dtype) return false;
   switch (node.op) {
     case Op::kUnary:
     case Op::kBatchNorm:
@@ -44,6 +47,35 @@ int64_t StepAlong(const Shape& shape, int axis) {
   return step;
 }
 
+using StatePlace = MemoryPlan::StatePlace;
+
+// Which tensors take the memory of a state. With `reuse`, a node whose result replaces a state writes it there itself.
+std::vector<StatePlace> PlaceStates(const Graph& graph, bool reuse) {
+  std::vector<StatePlace> places(graph.tensors.size());
+  const std::vector<StateVersion> versions = StateVersions(graph);
+  std::vector<const Node*> maker(graph.tensors.size());
+  std::vector<bool> replaced(graph.tensors.size());
+  for (const Node& node : graph.nodes) {
+    for (const TensorId id : node.outputs) maker[id] = &node;
+    if (ReplacesState(node)) replaced[versions[node.inputs[0]].state] = true;
+  }
+  for (size_t id = 0; id < graph.tensors.size(); ++id) {
+    const TensorId state = versions[id].state;
+    const bool copied = !reuse && maker[id] != nullptr && maker[id]->op == Op::kReshape;
+    if (state != kNoTensor && !copied) places[id] = {state, replaced[state] && versions[id].written};
+  }
+  if (!reuse) return places;
+  for (const Node& node : graph.nodes) {
+    if (!ReplacesState(node)) continue;
+    // From what is written back over reshapes to what is computed.
+    for (TensorId x = node.inputs[1]; maker[x] != nullptr && places[x].state == kNoTensor; x = maker[x]->inputs[0]) {
+      places[x] = {versions[node.inputs[0]].state, true};
+      if (maker[x]->op != Op::kReshape) break;
+    }
+  }
+  return places;
+}
+
 }  // namespace
 
 MemoryPlan PlanMemory(const Graph& graph, bool reuse, int64_t alignment, bool views) {
@@ -59,12 +91,17 @@ MemoryPlan PlanMemory(const Graph& graph, bool reuse, int64_t alignment, bool vi
   for (const GraphPort& port : graph.outputs) last[port.tensor] = kUntilEnd;
 
   MemoryPlan plan;
+  plan.states = PlaceStates(graph, reuse);
+  const auto same_state = [&](TensorId a, TensorId b) {
+    const StatePlace &p = plan.states[a], &q = plan.states[b];
+    return p.state != kNoTensor && p.state == q.state && p.next == q.next;
+  };
   std::vector<Block> blocks;
   std::vector<int> block_of(count, -1);
   std::vector<int64_t> within(count, 0);  // bytes from the block's start
   auto new_block = [&](TensorId id) {
     block_of[id] = static_cast<int>(blocks.size());
-    blocks.push_back({BytesOf(graph.shape(id), alignment), first[id], reuse ? last[id] : kUntilEnd, -1});
+    blocks.push_back({BytesOf(graph, id, alignment), first[id], reuse ? last[id] : kUntilEnd, -1});
   };
   for (const GraphPort& port : graph.inputs) {
     if (block_of[port.tensor] < 0) new_block(port.tensor);
@@ -77,7 +114,7 @@ MemoryPlan PlanMemory(const Graph& graph, bool reuse, int64_t alignment, bool vi
     const int64_t step = StepAlong(whole, axis);
     std::vector<int> parts;
     for (const TensorId id : node.inputs) {
-      const int64_t bytes = graph.shape(id).elements() * 4;
+      const int64_t bytes = graph.bytes(id);
       if (step == 0 || block_of[id] < 0 || within[id] != 0 || blocks[block_of[id]].bytes != bytes ||
           bytes % alignment != 0 || std::find(parts.begin(), parts.end(), block_of[id]) != parts.end()) {
         return false;
@@ -105,13 +142,22 @@ MemoryPlan PlanMemory(const Graph& graph, bool reuse, int64_t alignment, bool vi
     const auto& attrs = node.As<SliceAttrs>();
     const TensorId source = node.inputs[0];
     const int64_t step = StepAlong(graph.shape(source), attrs.axis);
-    *at = attrs.begin * step * 4;
+    *at = attrs.begin * step * static_cast<int64_t>(SizeOf(graph.tensors[source].dtype));
     return step != 0 && attrs.step == 1 && block_of[source] >= 0 && *at % alignment == 0 &&
            2 * graph.shape(node.outputs[0]).elements() >= graph.shape(source).elements();
   };
   for (int i = 0; i < static_cast<int>(graph.nodes.size()); ++i) {
     const Node& node = graph.nodes[i];
     int64_t at = 0;
+    if (plan.states[node.outputs[0]].state != kNoTensor) {
+      // A reshape, or the write of what was computed in its place, has nothing left to do.
+      plan.idle[i] = (node.op == Op::kReshape && same_state(node.inputs[0], node.outputs[0])) ||
+                     (ReplacesState(node) && same_state(node.inputs[1], node.outputs[0]));
+      for (const TensorId id : node.outputs) {
+        if (plan.states[id].state == kNoTensor) new_block(id);
+      }
+      continue;
+    }
     if (reuse && views && node.op == Op::kConcat && join(node)) {
       plan.idle[i] = true;
       continue;
@@ -125,6 +171,7 @@ MemoryPlan PlanMemory(const Graph& graph, bool reuse, int64_t alignment, bool vi
       continue;
     }
     for (const TensorId id : node.outputs) {
+      if (plan.states[id].state != kNoTensor) continue;
       const TensorId source = node.inputs.empty() ? kNoTensor : node.inputs[0];
       // The block, not only the tensor, must die here: a reshaped twin may be read later.
       if (reuse && ElementWise(graph, node) && source != kNoTensor && block_of[source] >= 0 &&

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstdio>
 
@@ -94,6 +95,50 @@ Status Session::Start(int, std::span<const float* const> inputs) {
 }
 
 Status Session::Finish(int, std::span<float* const> outputs) { return Run(started_, outputs); }
+
+Status Session::SetBits(ScalarId id, DType dtype, uint32_t bits) {
+  const std::vector<ScalarInfo>& all = graph().scalars;
+  if (id < 0 || id >= static_cast<ScalarId>(all.size()))
+    return Fail(ErrorCode::kInvalidArgument, graph().name + ": it has no such scalar");
+  const ScalarInfo& scalar = all[static_cast<size_t>(id)];
+  if (scalar.dtype != dtype) {
+    return Fail(ErrorCode::kInvalidArgument, graph().name + ": the scalar '" + scalar.name + "' is of type " +
+                                                 std::string(NameOf(scalar.dtype)) + ", not " +
+                                                 std::string(NameOf(dtype)));
+  }
+  scalars_[static_cast<size_t>(id)] = bits;
+  return {};
+}
+
+Status Session::SetScalar(ScalarId id, int32_t value) { return SetBits(id, DType::kI32, static_cast<uint32_t>(value)); }
+Status Session::SetScalar(ScalarId id, float value) { return SetBits(id, DType::kF32, std::bit_cast<uint32_t>(value)); }
+
+namespace {
+
+Result<ScalarId> Named(const Graph& graph, std::string_view name) {
+  const ScalarId id = graph.FindScalar(name);
+  if (id == kNoScalar)
+    return Fail(ErrorCode::kInvalidArgument, graph.name + ": it has no scalar '" + std::string(name) + "'");
+  return id;
+}
+
+}  // namespace
+
+Status Session::SetScalar(std::string_view name, int32_t value) {
+  TIMBRE_TRY(const ScalarId id, Named(graph(), name));
+  return SetScalar(id, value);
+}
+Status Session::SetScalar(std::string_view name, float value) {
+  TIMBRE_TRY(const ScalarId id, Named(graph(), name));
+  return SetScalar(id, value);
+}
+
+Status Session::SetScalars(std::span<const uint32_t> values) {
+  if (values.size() != scalars_.size())
+    return Fail(ErrorCode::kInvalidArgument, graph().name + ": it has " + std::to_string(scalars_.size()) + " scalars");
+  scalars_.assign(values.begin(), values.end());
+  return {};
+}
 
 int LargestBatch(uint64_t free, uint64_t weights, uint64_t tile, int most) {
   // The driver, other programs and the staging of copies want some too.

@@ -1,6 +1,7 @@
 // A graph made ready to run on a device, and run: the interface that tasks see.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <span>
@@ -10,6 +11,7 @@
 #include "graph/graph.h"
 #include "kernels/kernel.h"
 #include "runtime/faults.h"
+#include "runtime/session/state.h"
 #include "runtime/stats.h"
 #include "runtime/tuner.h"
 
@@ -37,7 +39,8 @@ struct SessionOptions {
   std::string prefer;         // a Vulkan kernel that nodes get wherever it gives the right result
   uint64_t memory_limit = 0;  // bytes of a GPU's memory that plans may count on; 0: what is free
   int tiles = 1;              // in the graph's batch; where more than one do not fit, that is the caller's to answer
-  FaultInjector* faults = nullptr;
+  FaultInjector* faults = nullptr;               // of this session alone
+  const std::atomic<bool>* cancelled = nullptr;  // asked between nodes: a run then ends with kCancelled
 };
 
 struct NodeTiming {
@@ -53,8 +56,9 @@ class Session {
  public:
   virtual ~Session() = default;
 
-  // Copies `inputs` in (in the graph's order, float32, contiguous), runs every node, and copies the outputs out. Pure:
-  // the same inputs give the same outputs, whatever ran before.
+  // Copies `inputs` in (in the graph's order, contiguous, of the element types that the graph says), runs every node,
+  // and copies the outputs out. Pure up to its scalars and its state: the same inputs give the same outputs, whatever
+  // ran before. A run that fails leaves the state as it was.
   virtual Status Run(std::span<const float* const> inputs, std::span<float* const> outputs) = 0;
 
   // The same in two halves, so that several runs can be under way: each in a slot of its own, 0 … in_flight() - 1,
@@ -63,6 +67,21 @@ class Session {
   virtual int in_flight() const { return 1; }
   virtual Status Start(int slot, std::span<const float* const> inputs);
   virtual Status Finish(int slot, std::span<float* const> outputs);
+
+  // Sets a number that the graph reads, for all runs that are started from here on. Errors: kInvalidArgument where
+  // there is none of that name, or it is of another type.
+  Status SetScalar(std::string_view name, int32_t value);
+  Status SetScalar(std::string_view name, float value);
+  Status SetScalar(ScalarId id, int32_t value);
+  Status SetScalar(ScalarId id, float value);
+  // All at once, by ScalarId, bit for bit.
+  Status SetScalars(std::span<const uint32_t> values);
+  const std::vector<uint32_t>& scalars() const { return scalars_; }
+
+  // What the graph's states hold; never null. A session has one of its own until it is given another, which may belong
+  // to several sessions, in one thread. No run is under way then. Errors: as SessionState::Attach.
+  const std::shared_ptr<SessionState>& state() const { return state_; }
+  virtual Status UseState(std::shared_ptr<SessionState> state) = 0;
 
   virtual const Graph& graph() const = 0;         // after the passes
   virtual std::string device_name() const = 0;    // "CPU (AVX3, 2 threads)"
@@ -74,7 +93,13 @@ class Session {
   virtual std::vector<NodeTiming> Profile() const = 0;
   virtual std::string Explain() const = 0;  // the plan as text: nodes, kernels, ladder, memory, passes
 
+ protected:
+  std::vector<uint32_t> scalars_;  // set to the graph's defaults by whoever derives
+  std::shared_ptr<SessionState> state_ = std::make_shared<SessionState>();
+
  private:
+  Status SetBits(ScalarId id, DType dtype, uint32_t bits);
+
   std::vector<const float*> started_;  // where there is one slot
 };
 

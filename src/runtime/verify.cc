@@ -1,5 +1,6 @@
 #include "runtime/verify.h"
 
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -9,7 +10,7 @@
 namespace timbre {
 namespace {
 
-void RunOracle(const Graph& graph, const Node& node, std::map<TensorId, Tensor64>& values) {
+void RunOracle(const Graph& graph, const Node& node, const Scalars& scalars, std::map<TensorId, Tensor64>& values) {
   std::vector<const Tensor64*> in;
   for (const TensorId id : node.inputs) in.push_back(id == kNoTensor ? nullptr : &values.at(id));
   std::vector<Tensor64> out;
@@ -17,7 +18,7 @@ void RunOracle(const Graph& graph, const Node& node, std::map<TensorId, Tensor64
     const Shape& shape = graph.shape(id);
     out.push_back({shape, std::vector<double>(static_cast<size_t>(shape.elements()))});
   }
-  RowOf(node.op).oracle(node.attrs, in, out);
+  RowOf(node.op).oracle(node.attrs, in, out, scalars);
   for (size_t i = 0; i < out.size(); ++i) values[node.outputs[i]] = std::move(out[i]);
 }
 
@@ -77,18 +78,23 @@ double HalfAllowance(const Graph& graph, const Node& node, std::span<const float
 
 }  // namespace
 
-std::vector<Tensor64> OracleOf(const Graph& graph, const Node& node, std::span<const float* const> in) {
+std::vector<Tensor64> OracleOf(const Graph& graph, const Node& node, std::span<const float* const> in,
+                               const Scalars& scalars) {
+  const std::vector<uint32_t> defaults = ScalarDefaults(graph);
+  const Scalars used = scalars.bits.empty() ? Scalars{defaults} : scalars;
   std::map<TensorId, Tensor64> values;
   for (size_t i = 0; i < node.inputs.size(); ++i) {
     const TensorId id = node.inputs[i];
     if (id == kNoTensor || in[i] == nullptr) continue;
     const Shape& shape = graph.shape(id);
-    values[id] = {shape, std::vector<double>(in[i], in[i] + shape.elements())};
+    Tensor64& value = values[id] = {shape, std::vector<double>(in[i], in[i] + shape.elements())};
+    if (graph.tensors[id].dtype != DType::kI32) continue;
+    for (size_t k = 0; k < value.data.size(); ++k) value.data[k] = std::bit_cast<int32_t>(in[i][k]);
   }
   if (node.composition.empty()) {
-    RunOracle(graph, node, values);
+    RunOracle(graph, node, used, values);
   } else {
-    for (const Node& part : node.composition) RunOracle(graph, part, values);
+    for (const Node& part : node.composition) RunOracle(graph, part, used, values);
   }
   std::vector<Tensor64> out;
   for (const TensorId id : node.outputs) out.push_back(std::move(values.at(id)));
@@ -141,15 +147,16 @@ double SignalToErrorDb(std::span<const float> reference, std::span<const float> 
 }
 
 Status VerifyNode(const Graph& graph, const Node& node, std::span<const float* const> in,
-                  std::span<const float* const> out, Precision precision) {
+                  std::span<const float* const> out, Precision precision, const Scalars& scalars) {
   std::vector<const float*> all(in.begin(), in.end());
   std::vector<std::vector<float>> constants;
   for (size_t i = 0; i < all.size(); ++i) {
     if (all[i] != nullptr || node.inputs[i] == kNoTensor) continue;
-    constants.push_back(graph.tensors[node.inputs[i]].constant.ToF32());
+    constants.emplace_back(static_cast<size_t>(graph.shape(node.inputs[i]).elements()));
+    ReadForKernels(graph.tensors[node.inputs[i]].constant, constants.back().data());
     all[i] = constants.back().data();
   }
-  const Deviation deviation = Compare(graph, node, out, OracleOf(graph, node, all), precision, all);
+  const Deviation deviation = Compare(graph, node, out, OracleOf(graph, node, all, scalars), precision, all);
   if (deviation.worst <= 1) return {};
   return Fail(ErrorCode::kKernelFailed, node.name + ": the result differs from the oracle by " +
                                             std::to_string(deviation.worst) + " times the tolerance; " +

@@ -12,7 +12,9 @@
 namespace timbre {
 
 // The oracle's outputs of a node, or of a fused node's composition. in[i] is null where the input is absent.
-std::vector<Tensor64> OracleOf(const Graph& graph, const Node& node, std::span<const float* const> in);
+// Scalars are what they are by default where none are given.
+std::vector<Tensor64> OracleOf(const Graph& graph, const Node& node, std::span<const float* const> in,
+                               const Scalars& scalars = {});
 
 struct Deviation {
   double worst = 0;   // the largest error, as a multiple of what the tolerance allows: right if <= 1
@@ -30,7 +32,8 @@ Deviation Compare(const Graph& graph, const Node& node, std::span<const float* c
 // A kKernelFailed that names node, deviation and element where a node's float32 results are not the oracle's. Constant
 // inputs may be null: they are taken from the graph.
 Status VerifyNode(const Graph& graph, const Node& node, std::span<const float* const> in,
-                  std::span<const float* const> out, Precision precision = Precision::kF32);
+                  std::span<const float* const> out, Precision precision = Precision::kF32,
+                  const Scalars& scalars = {});
 
 // 10 log10(sum reference^2 / sum (reference - value)^2).
 double SignalToErrorDb(std::span<const float> reference, std::span<const float> value);

@@ -8,6 +8,7 @@
 #include "kernels/cpu/simd.h"
 #include "runtime/cpu_session.h"
 #include "runtime/verify.h"
+#include "tests/support/kernel_run.h"
 
 namespace timbre {
 namespace {
@@ -32,76 +33,18 @@ const EpilogueNames kEpilogues[] = {{},
                                     {"norm", "glu", "scale", "add"},
                                     {"norm_kept", "glu", "scale", "add"}};
 
-// Guards around a buffer catch writes before its beginning and after its end.
-struct Guarded {
-  static constexpr size_t kGuard = 64;
-  explicit Guarded(int64_t n) : bytes(*AlignedBytes::Allocate((static_cast<size_t>(n) + 2 * kGuard) * 4)), size(n) {
-    for (size_t i = 0; i < static_cast<size_t>(n) + 2 * kGuard; ++i) bytes.f32()[i] = 12345.5f;
-  }
-  float* data() { return bytes.f32() + kGuard; }
-  bool Intact() {
-    for (size_t i = 0; i < kGuard; ++i) {
-      if (bytes.f32()[i] != 12345.5f || bytes.f32()[kGuard + size + i] != 12345.5f) return false;
-    }
-    return true;
-  }
-  AlignedBytes bytes;
-  int64_t size;
-};
-
 // Runs `row` on the one node and holds it against the oracle. False where the row does not take the node.
 bool Conforms(const KernelRow& row, const OneNode& plain, ThreadPool& pool, const std::string& label) {
-  Graph graph = plain.graph;
-  const DeviceCaps caps = CpuCaps(pool, row.precision);
-  const size_t wanted = graph.nodes.size();
-  FuseEpilogues(graph, [&](const Graph& g, const Node& node) {
-    return node.op == row.op && row.Supports({g, node}, caps);
-  });
-  if (wanted > 1 && graph.nodes.size() != 1) return false;
-  const Node& node = graph.nodes[0];
-  const NodeRef ref{graph, node};
-  if (!row.Supports(ref, caps)) return false;
-
-  AlignedBytes packed, scratch;
-  if (row.pack) {
-    auto result = row.pack(ref, caps);
-    EXPECT_TRUE(result.has_value()) << label;
-    if (!result) return true;
-    packed = *std::move(result);
-  }
-  if (row.scratch_bytes) scratch = *AlignedBytes::Allocate(row.scratch_bytes(ref, caps));
-  std::vector<Guarded> in_buffers, out_buffers;
-  std::vector<const float*> in, oracle_in;
-  std::vector<float*> out;
-  in_buffers.reserve(node.inputs.size());
-  for (size_t i = 0; i < node.inputs.size(); ++i) {
-    const TensorId id = node.inputs[i];
-    if (id == kNoTensor) {
-      in.push_back(nullptr);
-      oracle_in.push_back(nullptr);
-      continue;
-    }
-    in_buffers.emplace_back(graph.shape(id).elements());
-    std::copy(plain.inputs[id].begin(), plain.inputs[id].end(), in_buffers.back().data());
-    in.push_back(row.packed_inputs >> i & 1 && graph.IsConstant(id) ? nullptr : in_buffers.back().data());
-    oracle_in.push_back(plain.inputs[id].data());
-  }
-  out_buffers.reserve(node.outputs.size());
-  for (const TensorId id : node.outputs) {
-    out_buffers.emplace_back(graph.shape(id).elements());
-    out.push_back(out_buffers.back().data());
-  }
-  const Status status = std::get<CpuRun>(row.run)(CpuCall{ref, in, out, &packed, scratch.f32(), pool});
-  EXPECT_TRUE(status.has_value()) << label << ": " << status.error().message;
-  const auto expected = OracleOf(graph, node, oracle_in);
-  const std::vector<const float*> results(out.begin(), out.end());
-  const Deviation deviation = Compare(graph, node, results, expected, row.precision, oracle_in);
+  const auto run = testing::RunKernel(row, plain, pool, label);
+  if (!run) return false;
+  const Node& node = run->graph.nodes[0];
+  const auto expected = OracleOf(run->graph, node, run->in);
+  const Deviation deviation = Compare(run->graph, node, run->results(), expected, row.precision, run->in);
   EXPECT_LE(deviation.worst, 1.0) << label << " (" << deviation.db << " dB): " << deviation.where;
-  for (Guarded& buffer : out_buffers) EXPECT_TRUE(buffer.Intact()) << label << " wrote outside of its output";
   return true;
 }
 
-class Conformance : public testing::TestWithParam<int> {};
+class Conformance : public ::testing::TestWithParam<int> {};
 
 TEST_P(Conformance, EveryCpuKernelOnEveryTarget) {
   const Op op = static_cast<Op>(GetParam());
@@ -134,7 +77,7 @@ TEST_P(Conformance, EveryCpuKernelOnEveryTarget) {
   ASSERT_TRUE(SetSimdTarget("").has_value());
 }
 
-INSTANTIATE_TEST_SUITE_P(Ops, Conformance, testing::Range(0, static_cast<int>(Op::kCount)),
+INSTANTIATE_TEST_SUITE_P(Ops, Conformance, ::testing::Range(0, static_cast<int>(Op::kCount)),
                          [](const auto& op) { return std::string(NameOf(static_cast<Op>(op.param))); });
 
 TEST(Conformance, EveryOperatorHasAReferenceKernelAndCases) {

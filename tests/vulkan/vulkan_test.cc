@@ -29,6 +29,10 @@ void ExpectRight(Session& session, const OneNode& one, Precision precision, cons
   std::vector<float*> out;
   for (const GraphPort& port : one.graph.outputs) results.emplace_back(one.graph.shape(port.tensor).elements());
   for (auto& r : results) out.push_back(r.data());
+  for (const TensorInfo& tensor : one.graph.tensors) {
+    if (tensor.kind != TensorKind::kState) continue;
+    ASSERT_TRUE(session.state()->Set(tensor.name, one.inputs[one.graph.FindState(tensor.name)])) << label;
+  }
   const Status ran = session.Run(in, out);
   ASSERT_TRUE(ran) << label << ": " << ran.error().message;
 
@@ -57,6 +61,7 @@ class VulkanConformance : public ::testing::TestWithParam<int> {};
 TEST_P(VulkanConformance, EveryCaseAgreesWithTheOracle) {
   TIMBRE_NEED_VULKAN();
   const Op op = static_cast<Op>(GetParam());
+  if (KernelsFor(op, DeviceKind::kVulkan).empty()) GTEST_SKIP() << NameOf(op) << " runs on the CPU alone";
   const int64_t messages = VulkanValidationMessages();
   ThreadPool pool(1);
   auto device = VulkanDevice::Open(UsableDevice());

@@ -139,27 +139,39 @@ namespace {
 constexpr int64_t kKeyBlock = 256;
 
 struct AttentionShape {
-  int64_t batch, queries, keys, features, heads, head;
+  int64_t batch, queries, features, heads, head;
+  int64_t groups, group_features;  // heads of keys and values, and the features of a row of them
+  int64_t room, keys, past;        // keys that there is room for; those that are valid; those older than the queries
+  bool causal;
+  int64_t block;        // rows of queries that see each other
   int64_t head_padded;  // to whole vectors
-  int64_t keys_padded;  // to whole panels
+  int64_t keys_padded;  // the room, to whole panels
   int64_t query_rows;   // of a task: so many that fetching the keys does not show
   int lanes, panel, block_rows;
 
-  explicit AttentionShape(const NodeRef& ref) {
+  AttentionShape(const NodeRef& ref, const AttentionAttrs& attrs) {
     const MicroKernels micro = CurrentMicro();
     batch = ref.in(0)[0];
     queries = ref.in(0)[1];
-    keys = ref.in(1)[1];
+    room = ref.in(1)[1];
+    keys = attrs.LengthOf(room);
+    past = attrs.PastOf(queries, room);
+    causal = attrs.causal;
+    block = attrs.block;
     features = ref.in(0)[2];
-    heads = ref.attrs<AttentionAttrs>().heads;
+    heads = attrs.heads;
     head = features / heads;
+    groups = attrs.key_heads();
+    group_features = groups * head;
     lanes = micro.lanes;
     panel = micro.panel;
     block_rows = micro.block_rows;
     head_padded = (head + lanes - 1) / lanes * lanes;
-    keys_padded = (keys + panel - 1) / panel * panel;
+    keys_padded = (room + panel - 1) / panel * panel;
     query_rows = std::min<int64_t>((queries + block_rows - 1) / block_rows, 16) * block_rows;
   }
+  // Keys that a row of queries sees.
+  int64_t visible(int64_t row) const { return causal ? std::min(keys, past + (row / block + 1) * block) : keys; }
   int64_t scores_ld() const { return kKeyBlock + 16; }
   // Keys, transposed, in panels [head][panel]; values in panels [keys][panel], the last perhaps half as wide.
   int64_t key_floats() const { return keys_padded * head; }
@@ -175,8 +187,8 @@ struct AttentionShape {
 };
 
 size_t Scratch(const NodeRef& ref, const DeviceCaps& caps) {
-  const AttentionShape s(ref);
-  return (AttentionShape::Whole(s.heads * (s.key_floats() + s.value_floats())) + caps.threads * s.worker_floats()) *
+  const AttentionShape s(ref, ref.attrs<AttentionAttrs>());
+  return (AttentionShape::Whole(s.groups * (s.key_floats() + s.value_floats())) + caps.threads * s.worker_floats()) *
          sizeof(float);
 }
 
@@ -187,42 +199,41 @@ void PackValues(const AttentionShape& s, const float* v, int64_t first, float* o
     const int64_t width = std::min<int64_t>(s.panel, s.head_padded - f), have = std::min(width, s.head - f);
     float* panel = out + f * s.keys_padded + first * width;
     for (int64_t j = 0; j < count; ++j) {
-      std::memcpy(panel + j * width, v + (first + j) * s.features + f, have * sizeof(float));
+      std::memcpy(panel + j * width, v + (first + j) * s.group_features + f, have * sizeof(float));
       std::fill(panel + j * width + have, panel + (j + 1) * width, 0.0f);
     }
   }
 }
 
 Status Run(const CpuCall& call) {
-  const AttentionShape s(call.ref);
-  const auto& attrs = call.ref.attrs<AttentionAttrs>();
+  const AttentionAttrs attrs = call.ref.attrs<AttentionAttrs>().At(call.scalars, call.ref.in(0)[1], call.ref.in(1)[1]);
+  const AttentionShape s(call.ref, attrs);
   const MicroKernels micro = CurrentMicro();
   const auto softmax = HWY_DYNAMIC_DISPATCH(SoftmaxBlockT);
   const auto divide = HWY_DYNAMIC_DISPATCH(DivideByTotalT);
   const auto transpose = HWY_DYNAMIC_DISPATCH(TransposeKeysT);
   float* keys = call.scratch;
-  float* values = keys + s.heads * s.key_floats();
-  float* workers = keys + AttentionShape::Whole(s.heads * (s.key_floats() + s.value_floats()));
-  const int64_t pieces = s.keys_padded / s.panel;
+  float* values = keys + s.groups * s.key_floats();
+  float* workers = keys + AttentionShape::Whole(s.groups * (s.key_floats() + s.value_floats()));
+  const int64_t pieces = (s.keys + s.panel - 1) / s.panel;
   const int64_t tasks = (s.queries + s.query_rows - 1) / s.query_rows;
-  // With a mask, query i sees keys up to i + past.
-  const int64_t past = s.keys - s.queries;
 
   for (int64_t n = 0; n < s.batch; ++n) {
     const float* q = call.in[0] + n * s.queries * s.features;
-    const float* k = call.in[1] + n * s.keys * s.features;
-    const float* v = call.in[2] + n * s.keys * s.features;
+    const float* k = call.in[1] + n * s.room * s.group_features;
+    const float* v = call.in[2] + n * s.room * s.group_features;
     float* y = call.out[0] + n * s.queries * s.features;
-    call.pool.ForRange(s.heads * pieces, 4, [&](int64_t begin, int64_t end, int) {
+    call.pool.ForRange(s.groups * pieces, 4, [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin; i < end; ++i) {
-        const int64_t h = i / pieces, first = i % pieces * s.panel;
-        transpose(k + first * s.features + h * s.head, s.features, std::min<int64_t>(s.panel, s.keys - first), s.head,
-                  attrs.scale, s.panel, keys + h * s.key_floats() + first * s.head);
-        PackValues(s, v + h * s.head, first, values + h * s.value_floats());
+        const int64_t g = i / pieces, first = i % pieces * s.panel;
+        transpose(k + first * s.group_features + g * s.head, s.group_features,
+                  std::min<int64_t>(s.panel, s.keys - first), s.head, attrs.scale, s.panel,
+                  keys + g * s.key_floats() + first * s.head);
+        PackValues(s, v + g * s.head, first, values + g * s.value_floats());
       }
     });
     call.pool.ForEach(s.heads * tasks, [&](int64_t task, int worker) {
-      const int64_t h = task / tasks, row = task % tasks * s.query_rows;
+      const int64_t h = task / tasks, row = task % tasks * s.query_rows, g = h / (s.heads / s.groups);
       const int64_t rows = std::min(s.query_rows, s.queries - row);
       float* query = workers + worker * s.worker_floats();
       float* out = query + s.query_floats();
@@ -236,7 +247,7 @@ Status Run(const CpuCall& call) {
       std::fill_n(most, rows, kNothingYet);
       std::fill_n(total, rows * s.lanes, 0.0f);
 
-      const int64_t last_key = attrs.causal ? std::min(s.keys, row + rows + past) : s.keys;
+      const int64_t last_key = s.visible(row + rows - 1);
       for (int64_t first = 0; first < last_key; first += kKeyBlock) {
         const int64_t count = std::min(kKeyBlock, s.keys - first);
         for (int64_t r = 0; r < rows; r += s.block_rows) {
@@ -244,13 +255,12 @@ Status Run(const CpuCall& call) {
           const GemmTap over_features{.a = 0, .b = 0, .k = s.head};
           for (int64_t j = 0; j < count; j += s.panel) {
             micro.full(block, &over_features, 1, query + r * s.head, s.head,
-                       keys + h * s.key_floats() + (first + j) * s.head, s.panel, GemmStart::kZero, nullptr, scores + j,
+                       keys + g * s.key_floats() + (first + j) * s.head, s.panel, GemmStart::kZero, nullptr, scores + j,
                        s.scores_ld());
           }
           int64_t valid[kMaxBlockRows];
           for (int64_t i = 0; i < block; ++i) {
-            const int64_t seen = attrs.causal ? row + r + i + past + 1 - first : count;
-            valid[i] = std::clamp<int64_t>(seen, 0, count);
+            valid[i] = std::clamp<int64_t>(s.visible(row + r + i) - first, 0, count);
           }
           softmax(scores, s.scores_ld(), block, valid, count, most + r, total + r * s.lanes, out + r * s.head_padded,
                   s.head_padded);
@@ -258,7 +268,7 @@ Status Run(const CpuCall& call) {
           for (int64_t f = 0; f < s.head_padded; f += s.panel) {
             const bool half = s.head_padded - f < s.panel;
             (half ? micro.half : micro.full)(
-                block, &over_keys, 1, scores, s.scores_ld(), values + h * s.value_floats() + f * s.keys_padded,
+                block, &over_keys, 1, scores, s.scores_ld(), values + g * s.value_floats() + f * s.keys_padded,
                 half ? s.lanes : s.panel, GemmStart::kAccumulate, nullptr, out + r * s.head_padded + f, s.head_padded);
           }
         }
@@ -272,7 +282,7 @@ Status Run(const CpuCall& call) {
 }
 
 const KernelRow kRows[] = {
-    {Op::kAttention, DeviceKind::kCpu, Tier::kFast, "attention_online", 2, nullptr, Run, Scratch},
+    {Op::kAttention, DeviceKind::kCpu, Tier::kFast, "attention_online", 3, nullptr, Run, Scratch},
 };
 
 }  // namespace

@@ -47,6 +47,7 @@ HWY_INLINE Vec UnaryVector(const UnaryAttrs& attrs, Vec v) {
       return hn::IfThenElse(hn::Gt(v, zero), v, hn::Mul(Const(attrs.alpha), e));
     }
     case UnaryFn::kGelu: return Gelu(v);
+    case UnaryFn::kGeluTanh: return GeluTanh(v);
     case UnaryFn::kSilu: return hn::Mul(v, Sigmoid(v));
     case UnaryFn::kSigmoid: return Sigmoid(v);
     case UnaryFn::kTanh: return Tanh(v);
@@ -72,6 +73,7 @@ HWY_INLINE Vec UnaryVector(const UnaryAttrs& attrs, Vec v) {
       for (float& x : lanes) x = attrs.fn == UnaryFn::kLog ? std::log(x) : std::pow(x, attrs.alpha);
       return hn::Load(d, lanes);
     }
+    case UnaryFn::kCount: break;
   }
   return v;
 }
@@ -114,6 +116,7 @@ void UnaryArrayT(const UnaryAttrs& attrs, const float* x, float* y, int64_t coun
   // One loop a function for those where the choice would cost more than the work.
   switch (attrs.fn) {
     case UnaryFn::kGelu: return Map(x, y, count, [](Vec v) HWY_ATTR { return Gelu(v); });
+    case UnaryFn::kGeluTanh: return Map(x, y, count, [](Vec v) HWY_ATTR { return GeluTanh(v); });
     case UnaryFn::kSilu: return Map(x, y, count, [](Vec v) HWY_ATTR { return hn::Mul(v, Sigmoid(v)); });
     case UnaryFn::kRelu: return Map(x, y, count, [](Vec v) HWY_ATTR { return AtLeast(hn::Zero(Tag()), v); });
     case UnaryFn::kTanh: return Map(x, y, count, [](Vec v) HWY_ATTR { return Tanh(v); });

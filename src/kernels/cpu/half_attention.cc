@@ -50,7 +50,8 @@ struct AttentionShape {
 };
 
 bool Supports(const NodeRef& ref, const DeviceCaps& caps) {
-  return caps.float16 && ref.node.epilogue.empty() && AttentionShape(ref).head <= kMaxRuns * kHalfRun;
+  return caps.float16 && ref.node.epilogue.empty() && ref.attrs<AttentionAttrs>().plain() &&
+         AttentionShape(ref).head <= kMaxRuns * kHalfRun;
 }
 
 size_t Scratch(const NodeRef& ref, const DeviceCaps& caps) {

@@ -56,7 +56,7 @@ void Check(const Case& c) {
   std::vector<Tensor64> expected{{shape, std::vector<double>(shape.elements())}};
   std::vector<const Tensor64*> oracle_inputs;
   for (const Tensor64& t : wide) oracle_inputs.push_back(&t);
-  op.oracle(c.attrs, oracle_inputs, expected);
+  op.oracle(c.attrs, oracle_inputs, expected, {});
   if (c.glu) {
     const int64_t half = shape.back() / 2;
     Tensor64 gated{shape, {}};

@@ -197,6 +197,12 @@ HWY_INLINE Vec Gelu(Vec x) {
 #endif
 }
 
+// x/2 (1 + tanh(u)) with u = sqrt(2/pi) (x + 0.044715 x^3): x times the sigmoid of 2u, which does not cancel.
+HWY_INLINE Vec GeluTanh(Vec x) {
+  const Vec u = hn::Mul(x, hn::MulAdd(hn::Mul(x, x), Const(0.0713548163f), Const(1.59576912f)));
+  return hn::Mul(x, Sigmoid(u));
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace timbre
 HWY_AFTER_NAMESPACE();

@@ -67,6 +67,8 @@ int64_t PaddedWidth(const NodeRef& ref) {
 }
 template <Variant kVariant>
 bool AttentionFits(const NodeRef& ref, const DeviceCaps& caps) {
+  const auto& a = ref.attrs<AttentionAttrs>();
+  if (a.at_run_time() || (kVariant.cooperative && !a.plain())) return false;
   if (kVariant.cooperative && !caps.any_size && !WorthCooperative(ref.in(0)[1], HeadWidth(ref), ref.in(1)[1], caps))
     return false;
   const int64_t width = PaddedWidth<kVariant>(ref);
@@ -89,8 +91,7 @@ Status RecordAttention(const VulkanCall& call) {
   constants.push_back(static_cast<uint32_t>(PaddedWidth<kVariant>(call.ref)));
   const BufferRange bindings[] = {call.in[0], call.in[1], call.in[2], call.out[0]};
   const Shader& shader = FindShader(kVariant.cooperative ? "cooperative/attention" : "fast/attention");
-  return call.recorder.Dispatch(shader, bindings, constants,
-                                Push().I(q[1]).I(k[1]).I(q[2]).I(a.heads).I(a.causal).F(a.scale),
+  return call.recorder.Dispatch(shader, bindings, constants, AttentionPush(a, q, k, false),
                                 {static_cast<uint32_t>((q[1] + kQueries - 1) / kQueries),
                                  static_cast<uint32_t>(a.heads), static_cast<uint32_t>(q[0])});
 }
@@ -334,7 +335,8 @@ const KernelRow kRows[] = {
     {Op::kAttention, DeviceKind::kVulkan, Tier::kFast, "vulkan.attention_cooperative", 1,
      AttentionFits<kCooperativeTiles>, VulkanRecord(RecordAttention<kCooperativeTiles>), nullptr, nullptr, 0,
      Precision::kF16, true},
-    Fast(Op::kAttention, "vulkan.attention", AttentionFits<kPlainTiles>, RecordAttention<kPlainTiles>),
+    Fast(Op::kAttention, "vulkan.attention", AttentionFits<kPlainTiles>, RecordAttention<kPlainTiles>, nullptr, nullptr,
+         2),
     Fast(Op::kStft, "vulkan.stft", TransformFits, RecordStft, nullptr, PackRoots),
     Fast(Op::kIstft, "vulkan.istft", TransformFits, RecordIstft, FrameBytes, PackRoots),
     BindsParts(Fast(Op::kBinary, "vulkan.binary", BinaryFits, RecordBinary)),

@@ -54,6 +54,14 @@ class Push {
   std::vector<uint32_t> words_;
 };
 
+// What both shaders of attention take, one of them the batch too.
+inline Push AttentionPush(const AttentionAttrs& a, const Shape& q, const Shape& k, bool batch) {
+  Push push;
+  if (batch) push.I(q[0]);
+  push.I(q[1]).I(k[1]).I(q[2]).I(a.heads).I(a.causal).F(a.scale);
+  return push.I(a.key_heads()).I(a.LengthOf(k[1])).I(a.causal ? a.PastOf(q[1], k[1]) : 0).I(a.block);
+}
+
 // A grid of at least that many workgroups; shaders number them row by row.
 inline std::array<uint32_t, 3> Groups(int64_t count) {
   constexpr int64_t kWidest = 65535;  // what every device has

@@ -251,7 +251,7 @@ Status RecordMatMul(const VulkanCall& call) {
 
 bool AttentionFits(const NodeRef& ref, const DeviceCaps&) {
   const int64_t width = ref.in(0)[2] / ref.attrs<AttentionAttrs>().heads;
-  return ref.node.epilogue.empty() && width <= kThreads &&
+  return ref.node.epilogue.empty() && !ref.attrs<AttentionAttrs>().at_run_time() && width <= kThreads &&
          (ref.in(1)[1] / kThreads + 1) * (32 + width + kThreads) <= kMostTurns;
 }
 
@@ -259,8 +259,36 @@ Status RecordAttention(const VulkanCall& call) {
   const auto& a = call.ref.attrs<AttentionAttrs>();
   const Shape &q = call.ref.in(0), &k = call.ref.in(1);
   return Dispatch(call, "reference/attention", {call.in[0], call.in[1], call.in[2], call.out[0]},
-                  Push().I(q[0]).I(q[1]).I(k[1]).I(q[2]).I(a.heads).I(a.causal).F(a.scale),
-                  Groups(q[0] * q[1] * a.heads));
+                  AttentionPush(a, q, k, true), Groups(q[0] * q[1] * a.heads));
+}
+
+// ids may have any number: a thread makes an element of the result.
+Status RecordEmbedding(const VulkanCall& call) {
+  const Shape& table = call.ref.in(1);
+  const int64_t n = call.ref.out().elements();
+  return Dispatch(call, "reference/embedding", {call.in[0], call.in[1], call.out[0]},
+                  Push().I(n).I(table[0]).I(table[1]), Threads(n));
+}
+
+bool RotaryFits(const NodeRef& ref, const DeviceCaps&) {
+  return ref.node.epilogue.empty() && ref.attrs<RotaryAttrs>().at == kNoScalar;
+}
+Status RecordRotary(const VulkanCall& call) {
+  const auto& a = call.ref.attrs<RotaryAttrs>();
+  const Shape& x = call.ref.in(0);
+  const bool each = Has(call, 2) && call.ref.in(2).rank() == 2;
+  const int64_t n = x.elements();
+  return Dispatch(call, "reference/rotary", {call.in[0], call.in[1], Input(call, 2), call.out[0]},
+                  Push()
+                      .I(n)
+                      .I(x[1])
+                      .I(x[2])
+                      .I(x[2] / a.heads)
+                      .I(a.dims)
+                      .I(a.interleaved)
+                      .I(Has(call, 2) ? (each ? 2 : 1) : 0)
+                      .I(a.first),
+                  Threads(n));
 }
 
 Status RecordTranspose(const VulkanCall& call) {
@@ -411,7 +439,9 @@ const KernelRow kRows[] = {
     Row(Op::kConvTranspose, "vulkan.reference.conv_transpose", RecordConvTranspose, ConvFits<ConvTransposeAttrs>),
     Row(Op::kLinear, "vulkan.reference.linear", RecordLinear, LinearFits),
     Row(Op::kMatMul, "vulkan.reference.matmul", RecordMatMul, MatMulFits),
-    Row(Op::kAttention, "vulkan.reference.attention", RecordAttention, AttentionFits),
+    Row(Op::kEmbedding, "vulkan.reference.embedding", RecordEmbedding),
+    Row(Op::kRotary, "vulkan.reference.rotary", RecordRotary, RotaryFits),
+    Row(Op::kAttention, "vulkan.reference.attention", RecordAttention, AttentionFits, 2),
     Row(Op::kNorm, "vulkan.reference.norm", RecordNorm, NormFits, 2),
     BindsParts(Row(Op::kBatchNorm, "vulkan.reference.batch_norm", RecordBatchNorm, FeaturesFit)),
     BindsParts(Row(Op::kUnary, "vulkan.reference.unary", RecordUnary, ElementsFit)),

@@ -193,7 +193,7 @@ class Plan {
     for (size_t i = 0; i < outputs.size(); ++i) {
       const TensorId id = graph_.outputs[i].tensor;
       if (graph_.IsConstant(id)) {
-        graph_.tensors[id].constant.ReadF32(outputs[i]);
+        ReadForKernels(graph_.tensors[id].constant, outputs[i]);
       } else {
         std::memcpy(outputs[i], slot.out.mapped() + slot.out_offsets[i], static_cast<size_t>(Bytes(id)));
       }
@@ -331,7 +331,8 @@ class Plan {
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const TensorId id = node.inputs[i];
       if (!ref.constant(static_cast<int>(i)) || (step.row->packed_inputs >> i & 1) || constants_.contains(id)) continue;
-      const std::vector<float> values = graph_.tensors[id].constant.ToF32();
+      std::vector<float> values(static_cast<size_t>(graph_.shape(id).elements()));
+      ReadForKernels(graph_.tensors[id].constant, values.data());
       TIMBRE_TRY(VulkanBuffer buffer, MakeFilled(values.data(), values.size() * 4));
       constants_.emplace(id, std::move(buffer));
     }
@@ -571,7 +572,9 @@ class VulkanSession : public Session {
         chooser_(std::make_unique<Chooser>(*device_, options_)),
         reason_(std::move(reason)),
         inputs_(std::max(1, options.in_flight)),
-        under_way_(inputs_.size(), false) {}
+        under_way_(inputs_.size(), false) {
+    scalars_ = ScalarDefaults(source_);
+  }
 
   ~VulkanSession() override {
     plan_.reset();
@@ -584,7 +587,17 @@ class VulkanSession : public Session {
     if (options_.heed_doctor)
       banned_.wrong = ReadVerdict(VerdictKey(info.name, info.driver, info.driver_version)).wrong;
     TIMBRE_CHECK(RecordWrong());
+    for (const TensorInfo& tensor : source_.tensors) {
+      if (tensor.kind == TensorKind::kState)
+        return Retire(Error{ErrorCode::kUnsupported, "states are kept on the CPU alone"});
+    }
     return MakePlan();
+  }
+
+  Status UseState(std::shared_ptr<SessionState> state) override {
+    if (cpu_) TIMBRE_CHECK(cpu_->UseState(state));
+    state_ = std::move(state);
+    return {};
   }
 
   Status MakePlan() {
@@ -616,7 +629,7 @@ class VulkanSession : public Session {
   }
 
   Status Run(std::span<const float* const> inputs, std::span<float* const> outputs) override {
-    if (cpu_) return cpu_->Run(inputs, outputs);
+    if (cpu_) return RunOnCpu(inputs, outputs);
     if (inputs.size() != source_.inputs.size() || outputs.size() != source_.outputs.size()) {
       return Fail(ErrorCode::kInternal, source_.name + ": run with a wrong number of inputs or outputs");
     }
@@ -647,7 +660,7 @@ class VulkanSession : public Session {
       }
       TIMBRE_CHECK(AfterFailure(status.error()));
     }
-    return cpu_->Run(inputs_[slot], outputs);
+    return RunOnCpu(inputs_[slot], outputs);
   }
 
   const Graph& graph() const override { return cpu_ ? cpu_->graph() : plan_ ? plan_->graph() : source_; }
@@ -776,7 +789,12 @@ class VulkanSession : public Session {
     device_->set_faults(nullptr);
     chooser_.reset();
     device_.reset();
-    return {};
+    return cpu_->UseState(state_);
+  }
+
+  Status RunOnCpu(std::span<const float* const> inputs, std::span<float* const> outputs) {
+    TIMBRE_CHECK(cpu_->SetScalars(scalars_));
+    return cpu_->Run(inputs, outputs);
   }
 
   Graph source_;  // before the passes: to plan again, here or on the CPU

@@ -18,7 +18,7 @@ Status RunReference(const CpuCall& call) {
     if (node.inputs[i] != kNoTensor) in[i] = {call.in[i], call.ref.in(static_cast<int>(i))};
   }
   for (size_t i = 0; i < node.outputs.size(); ++i) out[i] = {call.out[i], call.ref.out(static_cast<int>(i))};
-  loops::Run<float>(node.op, node.attrs, in, {out, node.outputs.size()});
+  loops::Run<float>(node.op, node.attrs, in, {out, node.outputs.size()}, call.scalars);
   return {};
 }
 

@@ -46,6 +46,7 @@ float Unary(uint fn, float x, float alpha, float beta) {
     case 18u: return min(max(x, alpha), beta);
     case 19u: return alpha * x + beta;
     case 20u: return pow(x, alpha);
+    case 21u: return x * Sigmoid(x * (1.5957691216 + 0.0713548163 * x * x));
     default: return x;
   }
 }

@@ -3,13 +3,14 @@
 #include "common.glsl"
 // One workgroup for 32 queries of a head, 8 threads a query: keys and values pass through shared memory 32 at a time, with the
 // running maximum and sum of the online softmax (Milakov and Gimelshein, arXiv 1805.02867). Scores never reach memory.
+// There is room for `keys` keys, of which the first `valid` count.
 layout(local_size_x = 256) in;
 BUFFER_IN(0, q);
 BUFFER_IN(1, k);
 BUFFER_IN(2, v);
 BUFFER_OUT(3, y);
 layout(constant_id = 0) const uint kWidth = 64u;  // features of a head, rounded up to a multiple of 8
-layout(push_constant) uniform Push { uint queries, keys, features, heads, causal; float scale; };
+layout(push_constant) uniform Push { uint queries, keys, features, heads, causal; float scale; uint groups, valid, past, block; };
 shared float query[32 * (kWidth + 1)];
 shared float key[32 * (kWidth + 1)];
 shared float value[32 * (kWidth + 1)];
@@ -17,14 +18,15 @@ shared float score[32 * 33];
 void main() {
   const uint t = gl_LocalInvocationID.x, i = t / 8u, l = t % 8u;
   const uint first = gl_WorkGroupID.x * 32u, h = gl_WorkGroupID.y, n = gl_WorkGroupID.z, width = features / heads;
-  const uint q_base = n * queries * features + h * width, k_base = n * keys * features + h * width;
+  const uint q_base = n * queries * features + h * width, line = groups * width;
+  const uint k_base = n * keys * line + h / (heads / groups) * width;
   for (uint e = t; e < 32u * kWidth; e += 256u) {
     const uint r = e / kWidth, f = e % kWidth;
     query[r * (kWidth + 1u) + f] = f < width && first + r < queries ? q[q_base + (first + r) * features + f] * scale : 0.0;
   }
   const uint last = min(first + 31u, queries - 1u);
-  const uint visible = causal != 0u ? min(keys, last + 1u + keys - queries) : keys;
-  const uint mine = causal != 0u ? min(keys, min(first + i, queries - 1u) + 1u + keys - queries) : keys;
+  const uint visible = causal != 0u ? min(valid, past + (last / block + 1u) * block) : valid;
+  const uint mine = causal != 0u ? min(valid, past + (min(first + i, last) / block + 1u) * block) : valid;
   float sums[kWidth / 8u];
   [[unroll]] for (uint f = 0u; f < kWidth / 8u; ++f) sums[f] = 0.0;
   float top = -3.0e38, total = 0.0;
@@ -32,9 +34,9 @@ void main() {
     barrier();
     for (uint e = t; e < 32u * kWidth; e += 256u) {
       const uint r = e / kWidth, f = e % kWidth, p = r * (kWidth + 1u) + f;
-      const bool there = f < width && j0 + r < keys;
-      key[p] = there ? k[k_base + (j0 + r) * features + f] : 0.0;
-      value[p] = there ? v[k_base + (j0 + r) * features + f] : 0.0;
+      const bool there = f < width && j0 + r < valid;
+      key[p] = there ? k[k_base + (j0 + r) * line + f] : 0.0;
+      value[p] = there ? v[k_base + (j0 + r) * line + f] : 0.0;
     }
     barrier();
     float s[4];

@@ -1,0 +1,146 @@
+// Linear layers whose weights stay as a checkpoint stores them: packed are their bytes as they are, and not even those
+// where they lie in memory already. One row is as fast as the weights come; of more rows, four outputs' weights at a
+// time are widened into the first-level cache and meet them all.
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/cpu/epilogue.h"
+#include "kernels/cpu/stored.h"
+#include "kernels/kernel.h"
+
+namespace timbre {
+namespace {
+
+// Float32 weights lie as stored in the panels of linear_product too. So few rows want no panels, and weights so large
+// are worth the threads.
+constexpr int64_t kMostRowsF32 = 32, kLeastWeightsF32 = 1 << 18;
+constexpr int64_t kStrip = 16;                    // outputs that go through the epilogue together
+constexpr int64_t kRowBytes = 512 << 10;          // of rows that stay in the second-level cache while weights pass by
+constexpr int64_t kTileRows = 192;                // rows of a task at most: a multiple of DotFour's six
+constexpr int64_t kTaskBytes = 32 << 10;          // of weights worth handing to a thread, for one row
+constexpr int64_t kTaskTerms = int64_t{1} << 22;  // products worth that, for several
+
+struct Plan {
+  int64_t rows, k, outputs;
+  int64_t padded;     // k in whole vectors
+  int64_t row_block;  // rows of a task
+  int64_t out_block;  // and its outputs
+  DType dtype;
+
+  explicit Plan(const NodeRef& ref)
+      : rows(ref.in(0).elements() / ref.in(0).back()),
+        k(ref.in(1)[1]),
+        outputs(ref.in(1)[0]),
+        padded((k + 15) / 16 * 16),
+        dtype(ref.value(1).dtype) {
+    row_block = std::clamp<int64_t>(kRowBytes / (padded * 4) / 6 * 6, 24, kTileRows);
+    if (rows <= 40) row_block = rows;
+    out_block = std::clamp<int64_t>(kTaskTerms / (row_block * padded) / kStrip, 1, 16) * kStrip;
+  }
+  bool in_place() const { return k == padded; }
+  // Of a worker: widened weights, results, and rows that are no whole vectors.
+  int64_t worker_floats() const { return 4 * padded + row_block * kStrip + (in_place() ? 0 : row_block * padded); }
+};
+
+bool Supports(const NodeRef& ref, const DeviceCaps&) {
+  const auto& attrs = ref.attrs<LinearAttrs>();
+  if (attrs.axis != -1 || attrs.groups != 1 || !ref.constant(1) || !EpilogueServable(ref)) return false;
+  for (const EpilogueStep& step : ref.node.epilogue) {
+    if (step.kind == EpilogueStep::Kind::kGlu) return false;
+  }
+  const HostTensor& weight = ref.value(1);
+  if (weight.data == nullptr || !CanRead(weight.dtype) || weight.shape[1] % BlockOf(weight.dtype) != 0) return false;
+  return weight.dtype != DType::kF32 || (Plan(ref).rows <= kMostRowsF32 && weight.shape.elements() >= kLeastWeightsF32);
+}
+
+size_t Scratch(const NodeRef& ref, const DeviceCaps& caps) {
+  const Plan p(ref);
+  return static_cast<size_t>(p.rows == 1 ? p.k / 32 + 1 : caps.threads * p.worker_floats()) * sizeof(float);
+}
+
+// Bytes in a file are read once: where somebody cuts it short later, nothing happens.
+Result<AlignedBytes> Pack(const NodeRef& ref, const DeviceCaps&) {
+  const HostTensor& weight = ref.value(1);
+  if (!weight.mapped) return AlignedBytes();
+  TIMBRE_TRY(AlignedBytes bytes, AlignedBytes::Allocate(weight.bytes()));
+  TIMBRE_CHECK(weight.ReadStored(0, bytes.size(), bytes.data()));
+  return bytes;
+}
+
+const std::byte* Weights(const CpuCall& call) {
+  return call.packed != nullptr && call.packed->size() > 0 ? call.packed->data() : call.ref.value(1).data.get();
+}
+
+void RunOneRow(const CpuCall& call, const Plan& p, const Epilogue& epilogue) {
+  const std::byte* const w = Weights(call);
+  const float *const x = call.in[0], *const bias = call.ref.has(2) ? call.in[2] : nullptr;
+  const auto row_bytes = static_cast<int64_t>(BytesOf(p.dtype, p.k));
+  if (InBlocks(p.dtype)) SumsOf32(x, p.k, call.scratch);
+  const int64_t strips = (p.outputs + kStrip - 1) / kStrip;
+  call.pool.ForRange(strips, std::max<int64_t>(1, kTaskBytes / (kStrip * row_bytes)),
+                     [&](int64_t begin, int64_t end, int) {
+                       float y[kStrip];
+                       for (int64_t o = begin * kStrip; o < std::min(end * kStrip, p.outputs); o += kStrip) {
+                         const int64_t width = std::min(kStrip, p.outputs - o);
+                         DotStored(w + o * row_bytes, p.dtype, x, call.scratch, p.k, width, y);
+                         for (int64_t j = 0; j < width && bias != nullptr; ++j) y[j] += bias[o + j];
+                         ApplyEpilogue(epilogue, y, kStrip, 0, 1, width, o, call.out[0], o, p.outputs);
+                       }
+                     });
+}
+
+Status Run(const CpuCall& call) {
+  const Plan p(call.ref);
+  const Epilogue epilogue = BindEpilogue(call);
+  if (p.rows == 1) {
+    RunOneRow(call, p, epilogue);
+    return {};
+  }
+  const std::byte* const w = Weights(call);
+  const float* const bias = call.ref.has(2) ? call.in[2] : nullptr;
+  const auto row_bytes = static_cast<int64_t>(BytesOf(p.dtype, p.k));
+  const int64_t columns = (p.outputs + p.out_block - 1) / p.out_block;
+  const int64_t blocks = (p.rows + p.row_block - 1) / p.row_block;
+  call.pool.ForEach(blocks * columns, [&](int64_t task, int worker) {
+    const int64_t row = task / columns * p.row_block, rows = std::min(p.row_block, p.rows - row);
+    const int64_t first = task % columns * p.out_block, last = std::min(first + p.out_block, p.outputs);
+    float* const wide = call.scratch + worker * p.worker_floats();
+    float* const tile = wide + 4 * p.padded;
+    const float* x = call.in[0] + row * p.k;
+    if (!p.in_place()) {
+      float* const copy = tile + p.row_block * kStrip;
+      for (int64_t r = 0; r < rows; ++r) {
+        std::memcpy(copy + r * p.padded, x + r * p.k, p.k * sizeof(float));
+        std::fill(copy + r * p.padded + p.k, copy + (r + 1) * p.padded, 0.0f);
+      }
+      x = copy;
+    }
+    for (int64_t o = first; o < last; o += kStrip) {
+      const int64_t width = std::min(kStrip, last - o);
+      for (int64_t s = 0; s < width; s += 4) {
+        for (int64_t q = 0; q < 4; ++q) {
+          float* const to = wide + q * p.padded;
+          const bool there = s + q < width;
+          if (there) WidenStored(w + (o + s + q) * row_bytes, p.dtype, p.k, to);
+          std::fill(to + (there ? p.k : 0), to + p.padded, 0.0f);
+        }
+        DotFour(wide, p.padded, p.padded, x, p.padded, rows, tile + s, kStrip);
+      }
+      for (int64_t r = 0; r < rows && bias != nullptr; ++r) {
+        for (int64_t j = 0; j < width; ++j) tile[r * kStrip + j] += bias[o + j];
+      }
+      ApplyEpilogue(epilogue, tile, kStrip, 0, rows, width, o, call.out[0], row * p.outputs + o, p.outputs);
+    }
+  });
+  return {};
+}
+
+const KernelRow kRows[] = {
+    {Op::kLinear, DeviceKind::kCpu, Tier::kFast, "linear_stored", 1, Supports, Run, Scratch, Pack, 0b010},
+};
+
+}  // namespace
+
+std::span<const KernelRow> CpuLinearStoredKernels() { return kRows; }
+
+}  // namespace timbre

@@ -1,0 +1,248 @@
+#include "kernels/cpu/stored.h"
+
+#include <algorithm>
+
+#include "kernels/cpu/simd.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/stored.cc"
+#include <hwy/foreach_target.h>
+// After foreach_target.h, once for every target.
+#include <hwy/highway.h>
+
+#include "kernels/cpu/stored-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace timbre {
+namespace HWY_NAMESPACE {
+namespace {
+
+// f(Stored) for the type that stores single numbers, g(Stored) for one that stores blocks.
+template <typename F, typename G>
+HWY_INLINE void WithType(DType dtype, const F& f, [[maybe_unused]] const G& g) {
+  switch (dtype) {
+    case DType::kF32: return f(StoredF32());
+    case DType::kF16: return f(StoredF16());
+    case DType::kBF16: return f(StoredBF16());
+#if HWY_TARGET != HWY_SCALAR
+    case DType::kQ4_0: return g(StoredQ4_0());
+    case DType::kQ4_1: return g(StoredQ4_1());
+    case DType::kQ5_0: return g(StoredQ5_0());
+    case DType::kQ5_1: return g(StoredQ5_1());
+    case DType::kQ8_0: return g(StoredQ8_0());
+    case DType::kQ4_K: return g(StoredQ4_K());
+    case DType::kQ5_K: return g(StoredQ5_K());
+    case DType::kQ6_K: return g(StoredQ6_K());
+#endif
+    default: return;
+  }
+}
+
+// Numbers one by one: several sums, so that none waits for the one before.
+template <typename Stored>
+HWY_INLINE float DotNumbers(const uint8_t* w, const float* x, int64_t k) {
+  const Tag d;
+  Vec a = hn::Zero(d), b = a, c = a, e = a;
+  int64_t i = 0;
+  for (; i + 4 * kLanes <= k; i += 4 * kLanes) {
+    a = hn::MulAdd(Stored::Load(w + i * Stored::kBytes), hn::LoadU(d, x + i), a);
+    b = hn::MulAdd(Stored::Load(w + (i + kLanes) * Stored::kBytes), hn::LoadU(d, x + i + kLanes), b);
+    c = hn::MulAdd(Stored::Load(w + (i + 2 * kLanes) * Stored::kBytes), hn::LoadU(d, x + i + 2 * kLanes), c);
+    e = hn::MulAdd(Stored::Load(w + (i + 3 * kLanes) * Stored::kBytes), hn::LoadU(d, x + i + 3 * kLanes), e);
+  }
+  for (; i + kLanes <= k; i += kLanes) a = hn::MulAdd(Stored::Load(w + i * Stored::kBytes), hn::LoadU(d, x + i), a);
+  if (kLanes > 1 && i < k) {
+    HWY_ALIGN uint8_t stored[kLanes * Stored::kBytes] = {};
+    HWY_ALIGN float rest[kLanes] = {};
+    const auto left = std::min<size_t>(k - i, kLanes);
+    std::memcpy(stored, w + i * Stored::kBytes, left * Stored::kBytes);
+    std::memcpy(rest, x + i, left * sizeof(float));
+    b = hn::MulAdd(Stored::Load(stored), hn::Load(d, rest), b);
+  }
+  return hn::GetLane(hn::SumOfLanes(d, hn::Add(hn::Add(a, b), hn::Add(c, e))));
+}
+
+#if HWY_TARGET != HWY_SCALAR
+// Blocks: whole numbers times x are added up first, and scaled once. What all values of a part have in common meets the
+// sum of its x.
+template <typename Stored>
+HWY_INLINE float DotBlocks(const uint8_t* w, const float* x, const float* sums, int64_t k) {
+  const Tag d;
+  Vec a = hn::Zero(d), b = a;
+  float least_sum = 0;
+  for (int64_t i = 0; i < k; i += Stored::kElements, w += sizeof(typename Stored::Block)) {
+    Stored::Parts(w, [&](int part, const int8_t* q, float s0, float s1, float least) HWY_ATTR {
+      const float* from = x + i + part * 32;
+      Vec first = hn::Mul(FromInt8(q), hn::LoadU(d, from));
+      for (int j = kLanes; j < 16; j += kLanes) first = hn::MulAdd(FromInt8(q + j), hn::LoadU(d, from + j), first);
+      if constexpr (Stored::kTwoScales) {
+        Vec second = hn::Mul(FromInt8(q + 16), hn::LoadU(d, from + 16));
+        for (int j = 16 + kLanes; j < 32; j += kLanes) {
+          second = hn::MulAdd(FromInt8(q + j), hn::LoadU(d, from + j), second);
+        }
+        a = hn::MulAdd(first, Const(s0), a);
+        b = hn::MulAdd(second, Const(s1), b);
+      } else {
+        for (int j = 16; j < 32; j += kLanes) first = hn::MulAdd(FromInt8(q + j), hn::LoadU(d, from + j), first);
+        a = hn::MulAdd(first, Const(s0), a);
+      }
+      if constexpr (Stored::kLeast) least_sum += least * sums[i / 32 + part];
+    });
+  }
+  return hn::GetLane(hn::SumOfLanes(d, hn::Add(a, b))) - least_sum;
+}
+#endif
+
+// Sums of the lanes of four vectors.
+HWY_INLINE void SumFour(Vec a, Vec b, Vec c, Vec e, float* to) {
+  const Tag d;
+#if HWY_TARGET == HWY_SCALAR
+  to[0] = hn::GetLane(a), to[1] = hn::GetLane(b), to[2] = hn::GetLane(c), to[3] = hn::GetLane(e);
+  (void)d;
+#else
+  const hn::Repartition<double, Tag> dd;
+  const hn::FixedTag<float, 4> d4;
+  const auto ab = hn::BitCast(dd, hn::Add(hn::InterleaveLower(d, a, b), hn::InterleaveUpper(d, a, b)));
+  const auto ce = hn::BitCast(dd, hn::Add(hn::InterleaveLower(d, c, e), hn::InterleaveUpper(d, c, e)));
+  const Vec sums =
+      hn::Add(hn::BitCast(d, hn::InterleaveLower(dd, ab, ce)), hn::BitCast(d, hn::InterleaveUpper(dd, ab, ce)));
+  HWY_ALIGN float blocks[kLanes];
+  hn::Store(sums, d, blocks);
+  auto sum = hn::Load(d4, blocks);
+  for (int i = 4; i < kLanes; i += 4) sum = hn::Add(sum, hn::Load(d4, blocks + i));
+  hn::StoreU(sum, d4, to);
+#endif
+}
+
+template <int kRows>
+HWY_INLINE void FourOutputs(const float* w, int64_t ldw, int64_t k, const float* x, int64_t ldx, float* y, int64_t ld) {
+  const Tag d;
+  Vec acc[kRows][4];
+#pragma GCC unroll 6
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int o = 0; o < 4; ++o) acc[r][o] = hn::Zero(d);
+  }
+  for (int64_t i = 0; i < k; i += kLanes) {
+    Vec wide[4];
+#pragma GCC unroll 4
+    for (int o = 0; o < 4; ++o) wide[o] = hn::LoadU(d, w + o * ldw + i);
+#pragma GCC unroll 6
+    for (int r = 0; r < kRows; ++r) {
+      const Vec v = hn::LoadU(d, x + r * ldx + i);
+#pragma GCC unroll 4
+      for (int o = 0; o < 4; ++o) acc[r][o] = hn::MulAdd(v, wide[o], acc[r][o]);
+    }
+  }
+#pragma GCC unroll 6
+  for (int r = 0; r < kRows; ++r) SumFour(acc[r][0], acc[r][1], acc[r][2], acc[r][3], y + r * ld);
+}
+
+}  // namespace
+
+void WidenStoredT(const std::byte* p, DType dtype, int64_t count, float* out) {
+  const Tag d;
+  const auto* from = reinterpret_cast<const uint8_t*>(p);
+  WithType(
+      dtype,
+      [&](auto stored) HWY_ATTR {
+        using Stored = decltype(stored);
+        int64_t i = 0;
+        for (; i + kLanes <= count; i += kLanes) hn::StoreU(Stored::Load(from + i * Stored::kBytes), d, out + i);
+        if (kLanes == 1 || i >= count) return;
+        HWY_ALIGN uint8_t rest[kLanes * Stored::kBytes] = {};
+        HWY_ALIGN float wide[kLanes];
+        const auto left = std::min<size_t>(count - i, kLanes);
+        std::memcpy(rest, from + i * Stored::kBytes, left * Stored::kBytes);
+        hn::Store(Stored::Load(rest), d, wide);
+        std::memcpy(out + i, wide, left * sizeof(float));
+      },
+      [&](auto stored) HWY_ATTR {
+        using Stored = decltype(stored);
+        for (int64_t i = 0; i < count; i += Stored::kElements, from += sizeof(typename Stored::Block)) {
+          Stored::Parts(from, [&](int part, const int8_t* q, float s0, float s1, float least) HWY_ATTR {
+            float* to = out + i + part * 32;
+            for (int j = 0; j < 32; j += kLanes) {
+              hn::StoreU(hn::MulSub(FromInt8(q + j), Const(j < 16 ? s0 : s1), Const(least)), d, to + j);
+            }
+          });
+        }
+      });
+}
+
+void DotStoredT(const std::byte* w, DType dtype, const float* x, const float* sums, int64_t k, int64_t outputs,
+                float* y) {
+  const auto* from = reinterpret_cast<const uint8_t*>(w);
+  WithType(
+      dtype,
+      [&](auto stored) HWY_ATTR {
+        using Stored = decltype(stored);
+        for (int64_t o = 0; o < outputs; ++o) y[o] = DotNumbers<Stored>(from + o * k * Stored::kBytes, x, k);
+      },
+      [&](auto stored) HWY_ATTR {
+        using Stored = decltype(stored);
+        const size_t row = k / Stored::kElements * sizeof(typename Stored::Block);
+        for (int64_t o = 0; o < outputs; ++o) y[o] = DotBlocks<Stored>(from + o * row, x, sums, k);
+      });
+}
+
+void DotFourT(const float* w, int64_t ldw, int64_t k, const float* x, int64_t ldx, int64_t rows, float* y, int64_t ld) {
+#if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
+  for (; rows >= 6; rows -= 6, x += 6 * ldx, y += 6 * ld) FourOutputs<6>(w, ldw, k, x, ldx, y, ld);
+  switch (rows) {
+    case 5: return FourOutputs<5>(w, ldw, k, x, ldx, y, ld);
+    case 4: return FourOutputs<4>(w, ldw, k, x, ldx, y, ld);
+    case 3: return FourOutputs<3>(w, ldw, k, x, ldx, y, ld);
+    default: break;
+  }
+#endif
+  for (; rows >= 2; rows -= 2, x += 2 * ldx, y += 2 * ld) FourOutputs<2>(w, ldw, k, x, ldx, y, ld);
+  if (rows == 1) FourOutputs<1>(w, ldw, k, x, ldx, y, ld);
+}
+
+void SumsOf32T(const float* x, int64_t k, float* sums) {
+  const Tag d;
+  for (int64_t i = 0; i + 32 <= k; i += 32) {
+    Vec sum = hn::LoadU(d, x + i);
+    for (int j = kLanes; j < 32; j += kLanes) sum = hn::Add(sum, hn::LoadU(d, x + i + j));
+    sums[i / 32] = hn::GetLane(hn::SumOfLanes(d, sum));
+  }
+}
+
+int64_t LanesT() { return kLanes; }
+
+}  // namespace HWY_NAMESPACE
+}  // namespace timbre
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace timbre {
+HWY_EXPORT(WidenStoredT);
+HWY_EXPORT(DotStoredT);
+HWY_EXPORT(DotFourT);
+HWY_EXPORT(SumsOf32T);
+HWY_EXPORT(LanesT);
+
+bool CanRead(DType dtype) {
+  switch (dtype) {
+    case DType::kF32:
+    case DType::kF16:
+    case DType::kBF16: return true;
+    default: return InBlocks(dtype) && HWY_DYNAMIC_DISPATCH(LanesT)() > 1;
+  }
+}
+
+void WidenStored(const std::byte* p, DType dtype, int64_t count, float* out) {
+  HWY_DYNAMIC_DISPATCH(WidenStoredT)(p, dtype, count, out);
+}
+void DotStored(const std::byte* w, DType dtype, const float* x, const float* sums, int64_t k, int64_t outputs,
+               float* y) {
+  HWY_DYNAMIC_DISPATCH(DotStoredT)(w, dtype, x, sums, k, outputs, y);
+}
+void SumsOf32(const float* x, int64_t k, float* sums) { HWY_DYNAMIC_DISPATCH(SumsOf32T)(x, k, sums); }
+void DotFour(const float* w, int64_t ldw, int64_t k, const float* x, int64_t ldx, int64_t rows, float* y, int64_t ld) {
+  HWY_DYNAMIC_DISPATCH(DotFourT)(w, ldw, k, x, ldx, rows, y, ld);
+}
+
+}  // namespace timbre
+#endif

@@ -1,0 +1,25 @@
+// Arithmetic on weights that stay as a checkpoint stores them: float32, float16, bfloat16 or blocks.
+#pragma once
+
+#include <cstdint>
+
+#include "graph/tensor.h"
+
+namespace timbre {
+
+// Whether the functions below read this type.
+bool CanRead(DType dtype);
+
+// `count` values (whole blocks) as float32.
+void WidenStored(const std::byte* p, DType dtype, int64_t count, float* out);
+
+// y[o] = sum over i of w[o][i] x[i] for `outputs` rows of k values, one after the other in memory. `sums`: of each 32
+// of x, for weights in blocks (see SumsOf32).
+void DotStored(const std::byte* w, DType dtype, const float* x, const float* sums, int64_t k, int64_t outputs,
+               float* y);
+void SumsOf32(const float* x, int64_t k, float* sums);
+
+// y[r * ld + o] = sum over i of w[o * ldw + i] x[r * ldx + i] for four outputs o. k is a multiple of sixteen.
+void DotFour(const float* w, int64_t ldw, int64_t k, const float* x, int64_t ldx, int64_t rows, float* y, int64_t ld);
+
+}  // namespace timbre

@@ -1,0 +1,300 @@
+#include "runtime/session/state.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "graph/state.h"
+#include "graph/weights.h"
+
+namespace timbre {
+
+int SessionState::Find(std::string_view name) const {
+  for (size_t i = 0; i < states_.size(); ++i) {
+    if (states_[i].name == name) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+template <typename F>
+void SessionState::ForPlaces(State& state, int64_t at, int64_t places, const F& f) {
+  const size_t inner = static_cast<size_t>(state.shape.stride(state.axis)) * SizeOf(state.dtype);
+  const int64_t outer = state.shape.Product(0, state.axis), capacity = state.shape[state.axis];
+  for (int64_t o = 0; o < outer && places > 0; ++o) {
+    f(std::span(state.buffers[state.now].data() + static_cast<size_t>(o * capacity + at) * inner,
+                static_cast<size_t>(places) * inner));
+  }
+}
+
+void SessionState::Zero(State& state, int64_t from, int64_t to) {
+  ForPlaces(state, from, to - from, [&](std::span<std::byte> run) { std::memset(run.data(), 0, run.size()); });
+}
+
+void SessionState::Clear() {
+  Unmark();
+  for (State& state : states_) {
+    if (state.axis >= 0) {
+      Zero(state, 0, state.used);
+    } else {
+      std::memset(state.buffers[state.now].data(), 0, state.bytes());
+    }
+    state.used = 0;
+  }
+}
+
+Status SessionState::Mark() {
+  for (State& state : states_) {
+    AlignedBytes& third = state.buffers[2];
+    if (!state.whole || third.size() == state.bytes()) continue;
+    TIMBRE_TRY(third, AlignedBytes::Allocate(state.bytes()));
+  }
+  Unmark();
+  marked_ = true;
+  for (State& state : states_) {
+    state.marked_used = state.used;
+    if (state.whole) state.marked = state.now;
+  }
+  return {};
+}
+
+Status SessionState::Rollback() {
+  if (!marked_) return Fail(ErrorCode::kInvalidArgument, "there is no mark to roll a state back to; call Mark first");
+  BringBack(0);
+  for (State& state : states_) {
+    if (state.axis >= 0) Zero(state, state.marked_used, state.used);
+    state.used = state.marked_used;
+    if (state.whole) state.now = state.marked;
+  }
+  return {};
+}
+
+void SessionState::Unmark() {
+  marked_ = false;
+  kept_.clear();
+  kept_bytes_.clear();
+  for (State& state : states_) state.marked = -1;
+}
+
+void SessionState::Visit(StateStream& stream) {
+  if (stream.restoring()) Unmark();
+  for (State& state : states_) {
+    const auto pass = [&](std::span<std::byte> run) {
+      if (state.dtype == DType::kF32) {
+        stream.Floats({reinterpret_cast<float*>(run.data()), run.size() / sizeof(float)});
+      } else {
+        stream.Bytes(run);
+      }
+    };
+    if (state.axis < 0) {
+      pass({state.buffers[state.now].data(), state.bytes()});
+      continue;
+    }
+    const int64_t before = state.used;
+    stream.Integer(&state.used, 0, state.shape[state.axis]);
+    if (!stream.ok()) return;
+    ForPlaces(state, 0, state.used, pass);
+    if (stream.restoring() && state.used < before) Zero(state, state.used, before);
+  }
+}
+
+uint64_t SessionState::Identity() const {
+  std::string text;
+  for (const State& state : states_)
+    text += state.name + state.shape.ToString() + std::string(NameOf(state.dtype)) + ";";
+  return Fnv1a64(text);
+}
+
+std::vector<std::byte> SessionState::Save() const {
+  const uint64_t id = Identity();
+  // A stream writes to nothing but what it is given when it saves.
+  auto& self = const_cast<SessionState&>(*this);  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+  StateStream measure = StateStream::Measure();
+  self.Visit(measure);
+  std::vector<std::byte> saved(sizeof(id) + measure.size());
+  std::memcpy(saved.data(), &id, sizeof(id));
+  StateStream save = StateStream::Save(std::span(saved).subspan(sizeof(id)));
+  self.Visit(save);
+  return saved;
+}
+
+Status SessionState::Restore(std::span<const std::byte> from) {
+  uint64_t id = 0;
+  if (from.size() >= sizeof(id)) std::memcpy(&id, from.data(), sizeof(id));
+  if (from.size() >= sizeof(id) && id == Identity()) {
+    StateStream stream = StateStream::Restore(from.subspan(sizeof(id)));
+    Visit(stream);
+    if (stream.ok() && stream.size() == from.size() - sizeof(id)) return {};
+  }
+  Clear();
+  return Fail(ErrorCode::kCorrupt, "what should be restored was not saved from this model's states, or is damaged");
+}
+
+Status SessionState::Set(std::string_view name, std::span<const float> values) {
+  const int index = Find(name);
+  if (index < 0) return Fail(ErrorCode::kNotFound, "there is no state '" + std::string(name) + "'");
+  State& state = states_[index];
+  if (state.dtype != DType::kF32 || values.size_bytes() != state.bytes()) {
+    return Fail(ErrorCode::kInvalidArgument, "the state '" + state.name + "' holds " +
+                                                 std::to_string(state.shape.elements()) + " numbers of type " +
+                                                 std::string(NameOf(state.dtype)));
+  }
+  Unmark();
+  std::memcpy(Now(index), values.data(), values.size_bytes());
+  if (state.axis >= 0) state.used = state.shape[state.axis];
+  return {};
+}
+
+Result<std::vector<float>> SessionState::Get(std::string_view name) const {
+  const int index = Find(name);
+  if (index < 0 || states_[index].dtype != DType::kF32)
+    return Fail(ErrorCode::kNotFound, "there is no float32 state '" + std::string(name) + "'");
+  const State& state = states_[index];
+  std::vector<float> values(static_cast<size_t>(state.shape.elements()));
+  std::memcpy(values.data(), state.buffers[state.now].data(), state.bytes());
+  return values;
+}
+
+int64_t SessionState::used(std::string_view name) const {
+  const int index = Find(name);
+  return index < 0 ? 0 : states_[index].used;
+}
+
+int64_t SessionState::bytes() const {
+  size_t sum = kept_bytes_.capacity();
+  for (const State& state : states_) {
+    for (const AlignedBytes& buffer : state.buffers) sum += buffer.size();
+  }
+  return static_cast<int64_t>(sum);
+}
+
+Result<std::vector<int>> SessionState::Attach(const Graph& graph) {
+  std::vector<int> indices(graph.tensors.size(), -1);
+  for (size_t id = 0; id < graph.tensors.size(); ++id) {
+    const TensorInfo& tensor = graph.tensors[id];
+    if (tensor.kind != TensorKind::kState) continue;
+    int index = Find(tensor.name);
+    if (index < 0) {
+      State state;
+      state.name = tensor.name;
+      state.shape = tensor.shape;
+      state.dtype = tensor.dtype;
+      TIMBRE_TRY(state.buffers[0], AlignedBytes::Allocate(state.bytes(), true));
+      index = static_cast<int>(states_.size());
+      states_.push_back(std::move(state));
+    }
+    if (!(states_[index].shape == tensor.shape) || states_[index].dtype != tensor.dtype) {
+      return Fail(ErrorCode::kInvalidArgument, graph.name + ": its state '" + tensor.name + "' is of shape " +
+                                                   tensor.shape.ToString() + ", the one that is there of shape " +
+                                                   states_[index].shape.ToString());
+    }
+    indices[id] = index;
+  }
+  const std::vector<StateVersion> versions = StateVersions(graph);
+  for (const Node& node : graph.nodes) {
+    if (node.op != Op::kStateWrite) continue;
+    State& state = states_[indices[versions[node.inputs[0]].state]];
+    const bool whole = ReplacesState(node);
+    const int axis = whole ? -1 : node.As<StateWriteAttrs>().axis;
+    if (whole ? state.axis >= 0 : state.whole || (state.axis >= 0 && state.axis != axis))
+      return Fail(ErrorCode::kInvalidArgument,
+                  graph.name + ": the state '" + state.name + "' is written in another way elsewhere");
+    if (whole && state.buffers[1].size() != state.bytes()) {
+      TIMBRE_TRY(state.buffers[1], AlignedBytes::Allocate(state.bytes()));
+    }
+    state.whole = whole;
+    state.axis = axis;
+  }
+  return indices;
+}
+
+std::vector<SessionState::Write> SessionState::WritesOf(const Graph& graph, std::span<const int> indices) {
+  std::vector<Write> writes;
+  const std::vector<StateVersion> versions = StateVersions(graph);
+  for (const Node& node : graph.nodes) {
+    if (node.op != Op::kStateWrite) continue;
+    const auto& attrs = node.As<StateWriteAttrs>();
+    writes.push_back({indices[versions[node.inputs[0]].state], ReplacesState(node), attrs.at,
+                      graph.shape(node.inputs[1])[attrs.axis]});
+  }
+  return writes;
+}
+
+void SessionState::KeepAside(int index, int64_t at, int64_t places) {
+  State& state = states_[index];
+  kept_.push_back({index, at, places, kept_bytes_.size()});
+  ForPlaces(state, at, places, [&](std::span<std::byte> run) {
+    kept_bytes_.insert(kept_bytes_.end(), run.begin(), run.end());
+    moved_ += static_cast<int64_t>(run.size());
+  });
+}
+
+void SessionState::BringBack(size_t first) {
+  while (kept_.size() > first) {
+    const Kept& kept = kept_.back();
+    size_t offset = kept.offset;
+    ForPlaces(states_[kept.state], kept.at, kept.places, [&](std::span<std::byte> run) {
+      std::memcpy(run.data(), kept_bytes_.data() + offset, run.size());
+      offset += run.size();
+      moved_ += static_cast<int64_t>(run.size());
+    });
+    kept_bytes_.resize(kept.offset);
+    kept_.pop_back();
+  }
+}
+
+Status SessionState::Begin(std::span<const Write> writes, const Scalars& scalars) {
+  pending_.clear();
+  kept_before_ = kept_.size();
+  for (const Write& write : writes) {
+    State& state = states_[write.state];
+    if (write.whole) continue;
+    const int64_t at = scalars.I32(write.at), capacity = state.shape[state.axis];
+    if (at < 0 || at + write.places > capacity) {
+      return Fail(ErrorCode::kInvalidArgument, "the state '" + state.name + "' has " + std::to_string(capacity) +
+                                                   " places, and this run would write place " +
+                                                   std::to_string(at < 0 ? at : at + write.places - 1) +
+                                                   "; clear it, or make it larger");
+    }
+  }
+  try {
+    for (const Write& write : writes) {
+      const State& state = states_[write.state];
+      const int64_t at = write.whole ? 0 : scalars.I32(write.at);
+      if (!write.whole && at < state.used) KeepAside(write.state, at, std::min(at + write.places, state.used) - at);
+      pending_.push_back({write.state, write.whole, at + write.places});
+      moved_ += static_cast<int64_t>(state.bytes()) / (write.whole ? 1 : state.shape[state.axis]) *
+                (write.whole ? 1 : write.places);
+    }
+  } catch (const std::bad_alloc&) {
+    BringBack(kept_before_);
+    return Fail(ErrorCode::kOutOfMemory, "there was no memory for the places of a state that are written over");
+  }
+  return {};
+}
+
+void SessionState::Commit() {
+  for (const Pending& pending : pending_) {
+    State& state = states_[pending.state];
+    if (pending.whole) {
+      state.now = state.next();
+    } else {
+      state.used = std::max(state.used, pending.end);
+    }
+  }
+  pending_.clear();
+  if (!marked_) {
+    kept_.clear();
+    kept_bytes_.clear();
+  }
+}
+
+void SessionState::Abandon() {
+  BringBack(kept_before_);
+  for (const Pending& pending : pending_) {
+    State& state = states_[pending.state];
+    if (!pending.whole && pending.end > state.used) Zero(state, state.used, pending.end);
+  }
+  pending_.clear();
+}
+
+}  // namespace timbre
