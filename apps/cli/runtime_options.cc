@@ -16,7 +16,7 @@ FieldList RuntimeOptions::Fields() {
   return {
       {.name = "device",
        .value = &options_.device,
-       .help = "what computes; 'timbre devices' lists it",
+       .help = "what computes; 'timbre devices' lists it; several, with commas between: each for when one fails",
        .placeholder = "NAME"},
       {.name = "threads", .value = &options_.threads, .help = "of the CPU (default: all)", .min = 1, .max = 1024},
       ChoiceField<Precision>("precision", &options_.precision, {{"f32", Precision::kF32}, {"f16", Precision::kF16}},

@@ -473,6 +473,7 @@ Cases StateWriteCases() {
       StateWriteCase("batch", {3, 8, 2, 5}, {3, 2, 2, 5}, 1, 3),
       StateWriteCase("along_features", {2, 3, 8}, {2, 3, 2}, 2, 5),
       StateWriteCase("vector", {10}, {3}, 0, 4),
+      StateWriteCase("across_parts", {1, 640, 5}, {1, 9, 5}, 1, 124),
       StateWriteCase("keys", {1, 1024, 1024}, {1, 4, 1024}, 1, 700),
   };
   cases.back().benchmark = true;

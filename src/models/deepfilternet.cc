@@ -252,19 +252,16 @@ class Builder {
     Value e0, e1, e2, e3, c0, emb;
   };
 
-  Value State(const std::string& name, const Shape& shape) { return graph_.Input("state." + name, shape); }
-  void KeepState(const std::string& name, Value value) { graph_.Output("state." + name, value); }
-
   // A causal convolution over frames (x's first axis behind the batch) and bins, [N, T, F, C] -> [N, T, F', out], by
   // depth where channels allow, then mixed by a 1x1 convolution; batch norm.
   Value ConvNorm(const Net& n, Value x, int out, const std::vector<int>& kernel, int stride = 1) {
     if (!x.valid()) return {};
     int layer = 0;
     if (kernel[0] > 1) {
-      const std::string name = n.Name("history");
       const int64_t past = kernel[0] - 1;
-      Value longer = Concat({State(name, {batch_, past, x.dim(2), x.dim(3)}), x}, 1);
-      KeepState(name, Slice(longer, 1, frames_, frames_ + past));
+      const Value history = graph_.State(n.Name("history"), {batch_, past, x.dim(2), x.dim(3)});
+      const Value longer = Concat({history, x}, 1);
+      WriteState(history, Slice(longer, 1, frames_, frames_ + past));
       x = longer;
       ++layer;  // the reference counts its padding as a layer
     }
@@ -387,12 +384,12 @@ class Builder {
     if (!x.valid()) return {};
     for (int layer = 0; layer < layers; ++layer) {
       const std::string suffix = "_l" + std::to_string(layer);
-      const std::string state = n.Name("h" + suffix);
+      const Value state = graph_.State(n.Name("h" + suffix), {batch_, hidden});
       const GruResult r =
           Gru(x, n.Weight("weight_ih" + suffix, {3 * hidden, x.shape().back()}),
               n.Weight("weight_hh" + suffix, {3 * hidden, hidden}), n.Weight("bias_ih" + suffix, {3 * hidden}),
-              n.Weight("bias_hh" + suffix, {3 * hidden}), State(state, {batch_, hidden}));
-      KeepState(state, r.h);
+              n.Weight("bias_hh" + suffix, {3 * hidden}), state);
+      WriteState(state, r.h);
       x = r.y;
     }
     return x;

@@ -67,8 +67,6 @@ class Builder {
     return last ? Tanh(x) : n.PRelu("act", x);
   }
 
-  Value GruState(const std::string& name, const Shape& shape) { return graph_.Input("state." + name, shape); }
-
   // Gates each channel by what its energy has been: [N, T, F, C] -> the same.
   Value TemporalAttention(const Net& n, Value x) {
     if (!x.valid()) return {};
@@ -76,10 +74,11 @@ class Builder {
     Value energy = Reshape(Reduce(ReduceFn::kMean, Unary(UnaryFn::kSquare, x), {2}), {batch_, frames_, channels});
     const Net g = n / "att_gru";
     const int64_t hidden = 2 * channels;
-    const GruResult r = Gru(energy, g.Weight("weight_ih_l0", {3 * hidden, channels}),
-                            g.Weight("weight_hh_l0", {3 * hidden, hidden}), g.Weight("bias_ih_l0", {3 * hidden}),
-                            g.Weight("bias_hh_l0", {3 * hidden}), GruState(g.Name("h"), {batch_, hidden}));
-    graph_.Output("state." + g.Name("h"), r.h);
+    const Value state = graph_.State(g.Name("h"), {batch_, hidden});
+    const GruResult r =
+        Gru(energy, g.Weight("weight_ih_l0", {3 * hidden, channels}), g.Weight("weight_hh_l0", {3 * hidden, hidden}),
+            g.Weight("bias_ih_l0", {3 * hidden}), g.Weight("bias_hh_l0", {3 * hidden}), state);
+    WriteState(state, r.h);
     const Value gate = Sigmoid(n.Linear("att_fc", r.y, static_cast<int>(channels)));
     return x * Reshape(gate, {batch_, frames_, 1, channels});
   }
@@ -104,9 +103,9 @@ class Builder {
 
     const Net depth = n / "depth_conv";
     const int64_t past = (kTimeKernel - 1) * dilation;
-    const std::string history = "state." + n.Name("history");
-    const Value longer = Concat({graph_.Input(history, {batch_, past, kWidth, kChannels}), h}, 1);
-    graph_.Output(history, Slice(longer, 1, frames_, frames_ + past));
+    const Value history = graph_.State(n.Name("history"), {batch_, past, kWidth, kChannels});
+    const Value longer = Concat({history, h}, 1);
+    WriteState(history, Slice(longer, 1, frames_, frames_ + past));
     constexpr int64_t kTaps = kTimeKernel * 3;
     w = Reordered(depth, {kChannels, 1, kTimeKernel, 3}, {kChannels, 1, kTimeKernel, 3},
                   [transposed](int64_t i) { return transposed ? i / kTaps * kTaps + (kTaps - 1 - i % kTaps) : i; });
@@ -138,13 +137,13 @@ class Builder {
       const Value in = Slice(x, 2, half * kHalf, (half + 1) * kHalf);
       for (int way = 0; way < (both_ways ? 2 : 1); ++way) {
         const std::string suffix = way == 0 ? "_l0" : "_l0_reverse";
-        const std::string state = "state." + g.Name("h");
-        const Value h0 = keep_state ? graph_.Input(state, {rows, hidden}) : Zeros(g.Name("zeros"), {rows, hidden});
+        const Value h0 =
+            keep_state ? graph_.State(g.Name("h"), {rows, hidden}) : Zeros(g.Name("zeros"), {rows, hidden});
         const GruResult r =
             Gru(in, g.Weight("weight_ih" + suffix, {3 * hidden, kHalf}),
                 g.Weight("weight_hh" + suffix, {3 * hidden, hidden}), g.Weight("bias_ih" + suffix, {3 * hidden}),
                 g.Weight("bias_hh" + suffix, {3 * hidden}), h0, way == 1);
-        if (keep_state) graph_.Output(state, r.h);
+        if (keep_state) WriteState(h0, r.h);
         parts.push_back(r.y);
       }
     }

@@ -12,17 +12,13 @@
 #include "kernels/cpu/half_micro.h"
 #include "kernels/cpu/simd.h"
 #include "runtime/memory_plan.h"
+#include "runtime/session/steps.h"
 #include "runtime/verify.h"
 
 namespace timbre {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-// The only failures that step down. A caller's mistake, a cancellation or a broken invariant never does.
-bool StepsDown(ErrorCode code) {
-  return code == ErrorCode::kKernelFailed || code == ErrorCode::kOutOfMemory || code == ErrorCode::kUnsupported;
-}
 
 bool Usable(const KernelRow& row, const NodeRef& ref, const DeviceCaps& caps, bool fast, bool fused_attention) {
   if (row.tier == Tier::kFast && (!fast || (ref.node.op == Op::kAttention && !fused_attention))) return false;
@@ -74,7 +70,7 @@ std::string CpuLadder::Describe() const {
 
 Result<const float*> CpuLadder::ConstantF32(TensorId id) {
   const auto found = shared_->constants.find(id);
-  if (found != shared_->constants.end()) return found->second.f32();
+  if (found != shared_->constants.end()) return found->second->f32();
   const HostTensor& value = shared_->graph->tensors[id].constant;
   // Faults fall at counted places, wherever a checkpoint's weights happen to lie.
   const float* here = shared_->faults ? nullptr : value.F32InPlace(kAlignment);
@@ -83,7 +79,7 @@ Result<const float*> CpuLadder::ConstantF32(TensorId id) {
   TIMBRE_TRY(AlignedBytes expanded, AlignedBytes::Allocate(static_cast<size_t>(value.shape.elements()) * 4));
   ReadForKernels(value, expanded.f32());
   value.Rest();
-  return shared_->constants.emplace(id, std::move(expanded)).first->second.f32();
+  return shared_->constants.emplace(id, WeightStore::Get().Share(std::move(expanded))).first->second->f32();
 }
 
 void CpuLadder::PackAhead() {
@@ -91,7 +87,9 @@ void CpuLadder::PackAhead() {
   const KernelRow* row = rung_ < rungs_.size() ? rungs_[rung_] : nullptr;
   if (row == nullptr || row->pack == nullptr) return;
   try {
-    packed_ahead_ = row->pack(ref, shared_->caps);
+    packed_ahead_ = row->pack(ref, shared_->caps).map([](AlignedBytes&& packed) {
+      return WeightStore::Get().Share(std::move(packed));
+    });
   } catch (const std::bad_alloc&) {
     packed_ahead_ = Fail(ErrorCode::kOutOfMemory, "there was no memory for reordering weights");
   }
@@ -120,7 +118,7 @@ Status CpuLadder::PrepareRung() {
   if (row->pack != nullptr) {
     if (shared_->faults) TIMBRE_CHECK(shared_->faults->Pass(FaultPoint::kPack, node_->name));
     if (!packed_ahead_) PackAhead();
-    Result<AlignedBytes> packed = *std::exchange(packed_ahead_, std::nullopt);
+    auto packed = *std::exchange(packed_ahead_, std::nullopt);
     TIMBRE_TRY(packed_, std::move(packed));
   }
   for (size_t i = 0; i < node_->inputs.size(); ++i) {
@@ -139,13 +137,13 @@ Status CpuLadder::PrepareRung() {
 }
 
 Status CpuLadder::StepDown(const Error& error) {
-  if (!StepsDown(error.code) || rung_ >= rungs_.size()) return tl::unexpected<Error>(error);
+  if (!MayStepDown(Rung::kKernel, error.code) || rung_ >= rungs_.size()) return tl::unexpected<Error>(error);
   const std::string from = "cpu " + kernel_name();
   std::string to = from + ", once more";
   if (rung_ + 1 < rungs_.size()) {
     ++rung_;
     prepared_ = false;
-    packed_ = AlignedBytes();
+    packed_.reset();
     to = "cpu " + kernel_name();
   } else if (again_ || rungs_[rung_] == nullptr) {  // the parts of a composition have had their second try
     return tl::unexpected<Error>(error);
@@ -173,7 +171,7 @@ void CpuLadder::Choose(Tuner& tuner, std::span<const float* const> in, std::span
   const auto time = [&](size_t candidate) -> Result<double> {
     if (rung_ != candidate || !prepared_) {
       rung_ = candidate;
-      packed_ = AlignedBytes();
+      packed_.reset();
       TIMBRE_CHECK(PrepareRung());
       prepared_ = true;
     }
@@ -186,7 +184,7 @@ void CpuLadder::Choose(Tuner& tuner, std::span<const float* const> in, std::span
               rungs_.begin() + static_cast<ptrdiff_t>(winner) + (fast > 0));
   rung_ = 0;
   prepared_ = false;
-  packed_ = AlignedBytes();
+  packed_.reset();
 }
 
 Status CpuLadder::RunRung(std::span<const float* const> in, std::span<float* const> out) {
@@ -226,7 +224,7 @@ Status CpuLadder::RunRung(std::span<const float* const> in, std::span<float* con
   TIMBRE_CHECK(std::get<CpuRun>(row->run)(CpuCall{{*shared_->graph, *node_},
                                                   {inputs, count},
                                                   out,
-                                                  &packed_,
+                                                  packed_.get(),
                                                   shared_->scratch.f32(),
                                                   *shared_->pool,
                                                   shared_->scalars}));
@@ -288,7 +286,9 @@ class CpuSession : public Session {
     if (MemoryPlan plain = PlanMemory(graph_, reuse); plan_.bytes > plain.bytes / 4 * 5) plan_ = std::move(plain);
     if (Status allocated = AllocateArena(); !allocated) {
       // Fewer tiles at once are the caller's to try; for one there is nothing smaller.
-      if (allocated.error().code != ErrorCode::kOutOfMemory || options_.tiles > 1) return allocated;
+      if (MayStepDown(Rung::kTiles, allocated.error().code, options_.tiles) ||
+          !MayStepDown(Rung::kKernel, allocated.error().code))
+        return allocated;
       const std::string arena = "cpu arena of " + std::to_string(plan_.bytes >> 20) + " MiB";
       TIMBRE_CHECK(TakeStep(shared_.stats, options_.strict, "arena", arena, arena + ", once more", allocated.error()));
       TIMBRE_CHECK(AllocateArena());
@@ -389,8 +389,7 @@ class CpuSession : public Session {
   int64_t arena_bytes() const override { return plan_.bytes; }
   int64_t weight_bytes() const override {
     int64_t sum = 0;
-    for (const CpuLadder& ladder : ladders_) sum += ladder.packed_bytes();
-    for (const auto& [id, bytes] : shared_.constants) sum += static_cast<int64_t>(bytes.size());
+    ForWeights([&](const auto& bytes) { sum += static_cast<int64_t>(bytes->size()); });
     return sum;
   }
 
@@ -421,10 +420,12 @@ class CpuSession : public Session {
 
   std::string Explain() const override {
     std::string text = graph_.name + " on " + device_name() + ": " + reason_ + "\n";
+    const int64_t shared = shared_weight_bytes();
     text += std::to_string(graph_.nodes.size()) + " nodes; " + std::to_string(folded_) + " batch norms folded, " +
             std::to_string(fused_) + " nodes fused into epilogues, " + std::to_string(plan_.in_place) + " in place\n";
     text += "arena " + std::to_string(plan_.bytes >> 20) + " MiB (no plan can need less than " +
-            std::to_string(plan_.lower_bound >> 20) + "), weights " + std::to_string(weight_bytes() >> 20) + " MiB, " +
+            std::to_string(plan_.lower_bound >> 20) + "), weights " + std::to_string(weight_bytes() >> 20) + " MiB" +
+            (shared > 0 ? " (" + std::to_string(shared >> 20) + " of them shared), " : ", ") +
             (state_->bytes() > 0 ? "state " + std::to_string(state_->bytes() >> 20) + " MiB, " : "") +
             std::to_string(static_cast<int64_t>(flops_before_ / 1e6)) + " MFLOP\n";
     if (!left_out_.empty()) {
@@ -494,6 +495,21 @@ class CpuSession : public Session {
       if (bound.in != nullptr) *bound.in = address;
       if (bound.out != nullptr) *bound.out = address;
     }
+  }
+
+  // Calls f(bytes) for whatever is packed or expanded.
+  template <typename F>
+  void ForWeights(const F& f) const {
+    for (const CpuLadder& ladder : ladders_) {
+      if (ladder.packed()) f(ladder.packed());
+    }
+    for (const auto& [id, bytes] : shared_.constants) f(bytes);
+  }
+  // Of the weights, what others hold as well.
+  int64_t shared_weight_bytes() const {
+    int64_t sum = 0;
+    ForWeights([&](const auto& bytes) { sum += bytes.use_count() > 1 ? static_cast<int64_t>(bytes->size()) : 0; });
+    return sum;
   }
 
   // Says which kernel is left out that the node would have taken.

@@ -6,6 +6,7 @@
 #include "runtime/session.h"
 #include "runtime/tuner.h"
 #include "runtime/verdicts.h"
+#include "runtime/weights/store.h"
 
 namespace timbre {
 
@@ -25,10 +26,11 @@ class CpuLadder {
     Stats* stats;
     FaultInjector* faults;
     bool strict, fast_kernels, fused_attention;
-    AlignedBytes scratch;                        // grown to the largest that any node asked for
-    std::map<TensorId, AlignedBytes> constants;  // float32 forms of constants that kernels read as they are
-    DeviceVerdict verdict;                       // what doctor found wrong is left out
-    Scalars scalars{};                           // of the run; of tuning before
+    AlignedBytes scratch;  // grown to the largest that any node asked for
+    // Float32 forms of constants that kernels read as they are.
+    std::map<TensorId, std::shared_ptr<const AlignedBytes>> constants;
+    DeviceVerdict verdict;  // what doctor found wrong is left out
+    Scalars scalars{};      // of the run; of tuning before
   };
 
   CpuLadder(Shared& shared, const Node& node);
@@ -56,7 +58,8 @@ class CpuLadder {
   // The best kernel that was left out as doctor found it wrong; null where none was.
   const KernelRow* left_out() const { return left_out_; }
   std::string Describe() const;  // every rung, the current one marked
-  int64_t packed_bytes() const { return static_cast<int64_t>(packed_.size()); }
+  // Null where nothing is packed.
+  const std::shared_ptr<const AlignedBytes>& packed() const { return packed_; }
 
  private:
   Status PrepareRung();
@@ -70,8 +73,8 @@ class CpuLadder {
   size_t rung_ = 0;
   bool prepared_ = false;
   bool again_ = false;  // the last rung is being tried a second time
-  AlignedBytes packed_;
-  std::optional<Result<AlignedBytes>> packed_ahead_;
+  std::shared_ptr<const AlignedBytes> packed_;
+  std::optional<Result<std::shared_ptr<const AlignedBytes>>> packed_ahead_;
   std::vector<std::unique_ptr<CpuLadder>> parts_;  // of the composition
   std::map<TensorId, AlignedBytes> between_;       // the composition's own tensors
 };

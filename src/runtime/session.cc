@@ -9,6 +9,7 @@
 #include "base/suggest.h"
 #include "base/text.h"
 #include "runtime/cpu_session.h"
+#include "runtime/session/steps.h"
 #include "runtime/verdicts.h"
 #include "runtime/vulkan/session.h"
 
@@ -44,9 +45,18 @@ std::string Rounded(double value) {
   return text.data();
 }
 
-}  // namespace
+// The GPUs of this machine besides one, then the CPU.
+std::string OtherGpus(std::span<const VulkanDeviceInfo> devices, int but) {
+  std::string others;
+  for (const auto type : {VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU, VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU}) {
+    for (const VulkanDeviceInfo& d : devices) {
+      if (d.type == type && d.unusable.empty() && d.index != but) others += "vulkan:" + std::to_string(d.index) + ",";
+    }
+  }
+  return others + "cpu";
+}
 
-Result<DeviceChoice> ChooseDevice(const std::string& wish) {
+Result<DeviceChoice> ChooseOne(const std::string& wish) {
   if (wish == "cpu") return DeviceChoice{-1, "asked for"};
   auto listed = ListVulkanDevices();
   const std::vector<VulkanDeviceInfo> devices = listed ? *listed : std::vector<VulkanDeviceInfo>();
@@ -60,10 +70,10 @@ Result<DeviceChoice> ChooseDevice(const std::string& wish) {
       const VulkanDeviceInfo& d =
           *std::find_if(devices.begin(), devices.end(), [&](const auto& e) { return e.index == index; });
       const double speed = MeasuredSpeed(d);
-      if (speed == 0) return DeviceChoice{index, name};
+      if (speed == 0) return DeviceChoice{index, name, OtherGpus(devices, index)};
       const std::string measured =
           "timbre doctor measured " + d.name + " at " + Rounded(speed) + " times the CPU's speed";
-      return DeviceChoice{speed >= 1 ? index : -1, measured};
+      return DeviceChoice{speed >= 1 ? index : -1, measured, OtherGpus(devices, index)};
     }
     return DeviceChoice{-1, listed ? "there is no GPU with a Vulkan driver" : listed.error().message};
   }
@@ -87,6 +97,18 @@ Result<DeviceChoice> ChooseDevice(const std::string& wish) {
   if (wish.starts_with("vulkan:") && !listed)
     return Fail(ErrorCode::kNotFound, "--device " + wish + ": " + listed.error().message);
   return Fail(ErrorCode::kNotFound, "there is no device '" + Printable(wish) + "'." + SuggestionFor(wish, names));
+}
+
+}  // namespace
+
+Result<DeviceChoice> ChooseDevice(const std::string& wish) {
+  auto whole = ChooseOne(wish);  // a device's name may have commas in it
+  const size_t comma = wish.find(',');
+  if (whole || comma == std::string::npos) return whole;
+  TIMBRE_TRY(DeviceChoice first, ChooseOne(wish.substr(0, comma)));
+  first.next = wish.substr(comma + 1);
+  TIMBRE_CHECK(ChooseDevice(first.next).map([](const auto&) {}));
+  return first;
 }
 
 Status Session::Start(int, std::span<const float* const> inputs) {
@@ -178,18 +200,21 @@ KernelCounts CountKernels(const Session& session) {
 
 Result<std::unique_ptr<Session>> MakeSession(Graph graph, const SessionOptions& options, ThreadPool& pool,
                                              Stats* stats) {
-  TIMBRE_TRY(const DeviceChoice choice, ChooseDevice(options.device));
-  if (choice.vulkan_index < 0) return MakeCpuSession(std::move(graph), options, pool, stats, choice.reason);
-  auto device = VulkanDevice::Open(choice.vulkan_index);
-  if (device) return MakeVulkanSession(std::move(graph), options, *std::move(device), pool, stats, choice.reason);
-  // A device that fails as it is opened is as good as retired; asking for one that can't be used is the caller's
-  // mistake.
-  const ErrorCode code = device.error().code;
-  if (options.device != "auto" && code != ErrorCode::kDeviceLost && code != ErrorCode::kOutOfMemory)
-    return tl::unexpected<Error>(device.error());
-  TIMBRE_CHECK(TakeStep(stats, options.strict, "device", "vulkan:" + std::to_string(choice.vulkan_index), "cpu",
-                        device.error()));
-  return MakeCpuSession(std::move(graph), options, pool, stats, device.error().message);
+  TIMBRE_TRY(DeviceChoice choice, ChooseDevice(options.device));
+  for (bool asked = options.device != "auto"; choice.vulkan_index >= 0; asked = false) {
+    auto device = VulkanDevice::Open(choice.vulkan_index);
+    if (device) {
+      return MakeVulkanSession(std::move(graph), options, *std::move(device), pool, stats, choice.reason, choice.next);
+    }
+    // A device that fails as it is opened is as good as retired; asking for one that can't be used is the caller's
+    // mistake.
+    if (asked && !MayStepDown(Rung::kOpen, device.error().code)) return tl::unexpected<Error>(device.error());
+    TIMBRE_CHECK(TakeStep(stats, options.strict, "device", "vulkan:" + std::to_string(choice.vulkan_index),
+                          choice.next.substr(0, choice.next.find(',')), device.error()));
+    TIMBRE_TRY(choice, ChooseDevice(choice.next));
+    choice.reason = device.error().message;
+  }
+  return MakeCpuSession(std::move(graph), options, pool, stats, choice.reason);
 }
 
 }  // namespace timbre

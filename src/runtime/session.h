@@ -27,8 +27,10 @@ struct Toggles {
 };
 
 struct SessionOptions {
-  std::string device = "auto";  // auto | cpu | vulkan | vulkan:N | a device's name
-  int threads = 0;              // 0: all this process may use
+  // auto | cpu | vulkan | vulkan:N | a device's name | several, with commas between: each but the first is for when the
+  // one before it fails as a whole. The CPU comes last, named or not.
+  std::string device = "auto";
+  int threads = 0;  // 0: all this process may use
   Precision precision = Precision::kF32;
   Toggles toggles;
   Tune tune = Tune::kOff;     // on the CPU; off keeps results the same, bit for bit, from run to run
@@ -109,11 +111,12 @@ using KernelCounts = std::map<std::string, int>;
 KernelCounts CountKernels(const Session& session);
 
 // Which device a wish means (SessionOptions::device): -1 the CPU, else the index of a Vulkan device; and why. `auto`
-// takes a discrete GPU, else an integrated one, else the CPU; never a software driver. Errors: a device that is not
-// there.
+// takes a discrete GPU, else an integrated one, else the CPU; never a software driver. Of several names it is the
+// first. Errors: a device that is not there, also a later one.
 struct DeviceChoice {
   int vulkan_index = -1;
   std::string reason;
+  std::string next = "cpu";  // the wish for when that one fails as a whole
 };
 Result<DeviceChoice> ChooseDevice(const std::string& wish);
 

@@ -8,16 +8,6 @@ void Stats::Record(const std::string& node, const std::string& from, const std::
   step = {node, from, to, reason, step.count + 1};
 }
 
-Status TakeStep(Stats* stats, bool strict, const std::string& node, const std::string& from, const std::string& to,
-                const Error& reason) {
-  if (strict) {
-    return Fail(reason.code, node + ": would step down from " + from + " to " + to + " (" + reason.message +
-                                 "), which strict mode forbids");
-  }
-  if (stats) stats->Record(node, from, to, reason.message);
-  return {};
-}
-
 std::vector<StepDown> Stats::steps() const {
   std::lock_guard lock(mutex_);
   std::vector<StepDown> list;

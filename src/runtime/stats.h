@@ -7,8 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "base/result.h"
-
 namespace timbre {
 
 // A node that could not run where it was meant to.
@@ -27,10 +25,5 @@ class Stats {
   mutable std::mutex mutex_;
   std::map<std::string, StepDown> steps_;
 };
-
-// A step down that is about to be taken because of `reason`: recorded in `stats` (may be null), or an error with the
-// same facts where `strict`.
-Status TakeStep(Stats* stats, bool strict, const std::string& node, const std::string& from, const std::string& to,
-                const Error& reason);
 
 }  // namespace timbre

@@ -6,37 +6,25 @@ namespace timbre {
 
 Result<StatefulSession> StatefulSession::Create(Graph graph, int signals, const SessionOptions& options,
                                                 ThreadPool& pool, Stats* stats) {
-  constexpr std::string_view kState = "state.";
   StatefulSession s;
   for (const GraphPort& port : graph.outputs) {
     s.output_names_.push_back(port.name);
-    if (port.name.starts_with(kState)) {
-      s.outputs_.push_back(nullptr);
-      continue;
-    }
     s.buffers_.emplace_back(static_cast<size_t>(graph.shape(port.tensor).elements()));
     s.outputs_.push_back(s.buffers_.back().data());
   }
   for (const GraphPort& port : graph.inputs) {
     s.input_names_.push_back(port.name);
-    const int64_t size = graph.shape(port.tensor).elements();
-    if (port.name.starts_with(kState)) {
-      const auto output = std::find(s.output_names_.begin(), s.output_names_.end(), port.name);
-      if (output == s.output_names_.end() || graph.shape(graph.FindOutput(port.name)).elements() != size) {
-        return Fail(ErrorCode::kInternal, graph.name + ": '" + port.name + "' does not come back as an output");
-      }
-      s.ports_.push_back({s.inputs_.size(), static_cast<size_t>(output - s.output_names_.begin()), s.state_size_});
-      s.state_size_ += size;
-      s.inputs_.push_back(nullptr);
-      s.own_inputs_.push_back(nullptr);
-      continue;
-    }
-    s.buffers_.emplace_back(static_cast<size_t>(size));
+    s.buffers_.emplace_back(static_cast<size_t>(graph.shape(port.tensor).elements()));
     s.own_inputs_.push_back(s.buffers_.back().data());
     s.inputs_.push_back(s.buffers_.back().data());
   }
-  s.state_.resize(static_cast<size_t>(s.state_size_ * signals));
   TIMBRE_TRY(s.session_, MakeSession(std::move(graph), options, pool, stats));
+  // Each has been in use once, so that the session knows it.
+  s.states_.push_back(s.session_->state());
+  while (static_cast<int>(s.states_.size()) < signals) {
+    s.states_.push_back(std::make_shared<SessionState>());
+    TIMBRE_CHECK(s.session_->UseState(s.states_.back()));
+  }
   return s;
 }
 
@@ -56,17 +44,16 @@ void StatefulSession::BindInput(std::string_view name, const float* from) {
 }
 
 Status StatefulSession::Run(int signal) {
-  // In and out are the same memory: a session copies its inputs before it runs, and its outputs after.
-  for (const StatePort& port : ports_) {
-    float* state = state_.data() + signal * state_size_ + port.offset;
-    inputs_[port.input] = state;
-    outputs_[port.output] = state;
-  }
+  TIMBRE_CHECK(session_->UseState(states_[static_cast<size_t>(signal)]));
   return session_->Run(inputs_, outputs_);
 }
 
-void StatefulSession::Reset() { std::fill(state_.begin(), state_.end(), 0.0f); }
+void StatefulSession::Reset() {
+  for (const auto& state : states_) state->Clear();
+}
 
-void StatefulSession::Visit(StateStream& stream) { stream.Floats(state_); }
+void StatefulSession::Visit(StateStream& stream) {
+  for (const auto& state : states_) state->Visit(stream);
+}
 
 }  // namespace timbre

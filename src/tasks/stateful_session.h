@@ -1,4 +1,4 @@
-// A session whose graph takes its state as inputs and gives it back as outputs, with the state kept between runs.
+// A session with buffers for its inputs and outputs, and a state for each of a number of signals.
 #pragma once
 
 #include <memory>
@@ -10,8 +10,7 @@
 
 namespace timbre {
 
-// Inputs and outputs named "state.…" belong together and are kept for each of a number of signals; all others are
-// buffers of this object. Running allocates nothing of its own.
+// One network for several signals that don't know of each other. Running allocates nothing of its own.
 class StatefulSession {
  public:
   static Result<StatefulSession> Create(Graph graph, int signals, const SessionOptions& options, ThreadPool& pool,
@@ -31,10 +30,6 @@ class StatefulSession {
   Session& session() { return *session_; }
 
  private:
-  struct StatePort {
-    size_t input = 0, output = 0;
-    int64_t offset = 0;  // within one signal's state
-  };
   StatefulSession() = default;
 
   std::unique_ptr<Session> session_;
@@ -43,9 +38,7 @@ class StatefulSession {
   std::vector<float*> own_inputs_;
   std::vector<const float*> inputs_;
   std::vector<float*> outputs_;
-  std::vector<StatePort> ports_;
-  int64_t state_size_ = 0;
-  std::vector<float> state_;  // [signal][state]
+  std::vector<std::shared_ptr<SessionState>> states_;  // of each signal
 };
 
 }  // namespace timbre

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "runtime/session/steps.h"
+
 namespace timbre {
 
 TileRunner::TileRunner(std::shared_ptr<const SeparationModel> model, int64_t tile, int batch,
@@ -54,7 +56,7 @@ Result<std::unique_ptr<TileRunner>> TileRunner::Create(std::shared_ptr<const Sep
 }
 
 Status TileRunner::Halve(const Error& error) {
-  if (error.code != ErrorCode::kOutOfMemory || session_batch_ == 1) return tl::unexpected<Error>(error);
+  if (!MayStepDown(Rung::kTiles, error.code, session_batch_)) return tl::unexpected<Error>(error);
   const auto text = [](int batch) { return std::to_string(batch) + (batch == 1 ? " tile" : " tiles"); };
   TIMBRE_CHECK(TakeStep(&stats_, options_.strict, model_->info().architecture, text(session_batch_),
                         text(session_batch_ / 2), error));

@@ -167,5 +167,67 @@ TEST(FaultSweep, ThroughTheProgram) {
   }
 }
 
+// Mesa's software driver twice, as two devices; empty where it is not here.
+std::map<std::string, std::string> TwoDevices(const testing::TempFolder& folder) {
+  for (const char* place : {"/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d"}) {
+    std::error_code none;
+    for (const auto& entry : std::filesystem::directory_iterator(place, none)) {
+      if (entry.path().filename().string().find("lvp") == std::string::npos) continue;
+      const std::string first = folder / "first.json", second = folder / "second.json";
+      std::filesystem::copy_file(entry.path(), first);
+      std::filesystem::copy_file(entry.path(), second);
+      const std::string both = first + ":" + second;
+      return {{"VK_DRIVER_FILES", both}, {"VK_ICD_FILENAMES", both}, {"TIMBRE_VULKAN_VALIDATION", "0"}};
+    }
+  }
+  return {};
+}
+
+// A device that is retired hands over to the next, and that one to the CPU.
+TEST(FaultSweep, ARetiredDeviceHandsOverToTheNext) {
+  TIMBRE_NEED_SHARED(TinyHtdemucs());
+  const testing::TempFolder folder;
+  const std::map<std::string, std::string> variables = TwoDevices(folder);
+  if (variables.empty()) {
+    std::cerr << "SKIPPED for want of Mesa's software driver: what a second Vulkan device takes over\n";
+    GTEST_SKIP();
+  }
+  const Environment environment(variables);
+  TinySong song;
+  const auto names = [](const nlohmann::json& report) {
+    std::string text;
+    for (const nlohmann::json& step : report["steps_down"]) text += step["to"].get<std::string>() + " ";
+    return text;
+  };
+  const auto hands_over = [&](const std::string& fault) {
+    const TinySong::Outcome outcome = song.Separate("vulkan:0,vulkan:1", {"--inject", fault});
+    EXPECT_EQ(outcome.ran.code, 0) << fault << ": " << outcome.ran.err;
+    EXPECT_GE(outcome.db, kFloorDb) << fault;
+    if (outcome.report["steps_down"].empty()) return false;
+    EXPECT_EQ(names(outcome.report), "vulkan:1 ") << fault << ": " << outcome.report["steps_down"];
+    EXPECT_EQ(outcome.report["device"]["name"].get<std::string>().find("CPU"), std::string::npos) << fault;
+    return true;
+  };
+  for (const char* fault : {"device:0", "wait:2"}) EXPECT_TRUE(hands_over(fault)) << fault;
+  const char* wish = std::getenv("TIMBRE_SWEEP");
+  for (const char* point : {"device", "submit", "wait", "memory"}) {
+    if (wish == nullptr || std::string_view(wish) != "full") break;
+    int n = 0;
+    while (hands_over(std::string(point) + ":" + std::to_string(n))) ++n;
+    std::printf("  two devices %-10s %d points failed in turn\n", point, n);
+    EXPECT_GT(n, 0);
+  }
+  for (const char* faults : {"device:0,device:0", "wait:1,submit:2"}) {
+    const TinySong::Outcome outcome = song.Separate("vulkan:0,vulkan:1", {"--inject", faults});
+    ASSERT_EQ(outcome.ran.code, 0) << faults << ": " << outcome.ran.err;
+    EXPECT_GE(outcome.db, kFloorDb) << faults;
+    EXPECT_EQ(outcome.report["steps_down"].size(), 2u) << faults << ": " << outcome.report["steps_down"];
+    EXPECT_NE(names(outcome.report).find("cpu"), std::string::npos) << faults;
+  }
+  const TinySong::Outcome nowhere = song.Separate("vulkan:0,vulkan:7", {});
+  EXPECT_EQ(nowhere.ran.code, 1);
+  EXPECT_NE(nowhere.ran.err.find("there is no device 'vulkan:7'"), std::string::npos) << nowhere.ran.err;
+}
+
 }  // namespace
 }  // namespace timbre

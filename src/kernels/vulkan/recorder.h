@@ -44,8 +44,11 @@ class VulkanRecorder {
 
 struct VulkanCall {
   NodeRef ref;
-  std::span<const BufferRange> in, out;  // float32, contiguous; absent inputs are empty
+  // Contiguous, float32 where their TensorInfo does not say otherwise; absent inputs are empty. A kStateWrite's output
+  // lies where its state does.
+  std::span<const BufferRange> in, out;
   BufferRange packed, scratch;
+  BufferRange scalars;  // four bytes each, of the run that the commands are submitted for
   VulkanRecorder& recorder;
   const DeviceCaps& caps;
 };

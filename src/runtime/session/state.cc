@@ -26,13 +26,57 @@ void SessionState::ForPlaces(State& state, int64_t at, int64_t places, const F& 
   }
 }
 
+void SessionState::Touch(int state, int64_t from, int64_t to, const Twin* but) {
+  for (const auto& [device, twin] : twins_) {
+    if (twin.get() == but || static_cast<size_t>(state) >= twin->stale.size() || from >= to) continue;
+    Twin::Range& stale = twin->stale[state];
+    stale = stale.to == 0 ? Twin::Range{from, to} : Twin::Range{std::min(stale.from, from), std::max(stale.to, to)};
+  }
+}
+
+void SessionState::TouchAll() {
+  for (const auto& [device, twin] : twins_) twin->stale.clear();
+}
+
+std::shared_ptr<SessionState::Twin> SessionState::TwinOn(const void* device) const {
+  const auto found = twins_.find(device);
+  return found == twins_.end() ? nullptr : found->second;
+}
+
+void SessionState::SetTwin(const void* device, std::shared_ptr<Twin> twin) {
+  if (twin != nullptr) {
+    twins_[device] = std::move(twin);
+  } else if (const auto found = twins_.find(device); found != twins_.end() && found->second.use_count() == 1) {
+    twins_.erase(found);
+  }
+}
+
+std::vector<std::pair<int64_t, std::span<const std::byte>>> SessionState::RunsOf(int index, Twin::Range range) const {
+  const State& state = states_[index];
+  const std::byte* const data = state.buffers[state.now].data();
+  std::vector<std::pair<int64_t, std::span<const std::byte>>> runs;
+  if (state.axis < 0) {
+    runs.emplace_back(0, std::span(data, state.bytes()));
+    return runs;
+  }
+  const int64_t inner = state.shape.stride(state.axis) * static_cast<int64_t>(SizeOf(state.dtype));
+  const int64_t outer = state.shape.Product(0, state.axis);
+  for (int64_t o = 0; o < outer; ++o) {
+    const int64_t at = (o * state.shape[state.axis] + range.from) * inner;
+    runs.emplace_back(at, std::span(data + at, static_cast<size_t>((range.to - range.from) * inner)));
+  }
+  return runs;
+}
+
 void SessionState::Zero(State& state, int64_t from, int64_t to) {
   ForPlaces(state, from, to - from, [&](std::span<std::byte> run) { std::memset(run.data(), 0, run.size()); });
 }
 
 void SessionState::Clear() {
   Unmark();
-  for (State& state : states_) {
+  for (size_t i = 0; i < states_.size(); ++i) {
+    State& state = states_[i];
+    Touch(static_cast<int>(i), 0, state.axis >= 0 ? state.used : 1);
     if (state.axis >= 0) {
       Zero(state, 0, state.used);
     } else {
@@ -60,10 +104,17 @@ Status SessionState::Mark() {
 Status SessionState::Rollback() {
   if (!marked_) return Fail(ErrorCode::kInvalidArgument, "there is no mark to roll a state back to; call Mark first");
   BringBack(0);
-  for (State& state : states_) {
-    if (state.axis >= 0) Zero(state, state.marked_used, state.used);
+  for (size_t i = 0; i < states_.size(); ++i) {
+    State& state = states_[i];
+    if (state.axis >= 0) {
+      Zero(state, state.marked_used, state.used);
+      Touch(static_cast<int>(i), state.marked_used, state.used);
+    }
+    if (state.whole) {
+      state.now = state.marked;
+      Touch(static_cast<int>(i), 0, 1);
+    }
     state.used = state.marked_used;
-    if (state.whole) state.now = state.marked;
   }
   return {};
 }
@@ -76,7 +127,10 @@ void SessionState::Unmark() {
 }
 
 void SessionState::Visit(StateStream& stream) {
-  if (stream.restoring()) Unmark();
+  if (stream.restoring()) {
+    Unmark();
+    TouchAll();
+  }
   for (State& state : states_) {
     const auto pass = [&](std::span<std::byte> run) {
       if (state.dtype == DType::kF32) {
@@ -139,6 +193,7 @@ Status SessionState::Set(std::string_view name, std::span<const float> values) {
                                                  std::string(NameOf(state.dtype)));
   }
   Unmark();
+  TouchAll();
   std::memcpy(Now(index), values.data(), values.size_bytes());
   if (state.axis >= 0) state.used = state.shape[state.axis];
   return {};
@@ -231,6 +286,7 @@ void SessionState::KeepAside(int index, int64_t at, int64_t places) {
 void SessionState::BringBack(size_t first) {
   while (kept_.size() > first) {
     const Kept& kept = kept_.back();
+    Touch(kept.state, kept.at, kept.at + kept.places);
     size_t offset = kept.offset;
     ForPlaces(states_[kept.state], kept.at, kept.places, [&](std::span<std::byte> run) {
       std::memcpy(run.data(), kept_bytes_.data() + offset, run.size());
@@ -242,11 +298,9 @@ void SessionState::BringBack(size_t first) {
   }
 }
 
-Status SessionState::Begin(std::span<const Write> writes, const Scalars& scalars) {
-  pending_.clear();
-  kept_before_ = kept_.size();
+Status SessionState::Check(std::span<const Write> writes, const Scalars& scalars) const {
   for (const Write& write : writes) {
-    State& state = states_[write.state];
+    const State& state = states_[write.state];
     if (write.whole) continue;
     const int64_t at = scalars.I32(write.at), capacity = state.shape[state.axis];
     if (at < 0 || at + write.places > capacity) {
@@ -256,12 +310,19 @@ Status SessionState::Begin(std::span<const Write> writes, const Scalars& scalars
                                                    "; clear it, or make it larger");
     }
   }
+  return {};
+}
+
+Status SessionState::Begin(std::span<const Write> writes, const Scalars& scalars) {
+  TIMBRE_CHECK(Check(writes, scalars));
+  pending_.clear();
+  kept_before_ = kept_.size();
   try {
     for (const Write& write : writes) {
       const State& state = states_[write.state];
       const int64_t at = write.whole ? 0 : scalars.I32(write.at);
       if (!write.whole && at < state.used) KeepAside(write.state, at, std::min(at + write.places, state.used) - at);
-      pending_.push_back({write.state, write.whole, at + write.places});
+      pending_.push_back({write.state, write.whole, at, at + write.places});
       moved_ += static_cast<int64_t>(state.bytes()) / (write.whole ? 1 : state.shape[state.axis]) *
                 (write.whole ? 1 : write.places);
     }
@@ -272,13 +333,27 @@ Status SessionState::Begin(std::span<const Write> writes, const Scalars& scalars
   return {};
 }
 
-void SessionState::Commit() {
+void SessionState::Put(const Write& write, const Scalars& scalars, const std::byte* x) {
+  State& state = states_[write.state];
+  if (write.whole) {
+    std::memcpy(Next(write.state), x, state.bytes());
+    return;
+  }
+  ForPlaces(state, scalars.I32(write.at), write.places, [&](std::span<std::byte> run) {
+    std::memcpy(run.data(), x, run.size());
+    x += run.size();
+  });
+}
+
+void SessionState::Commit(const Twin* by) {
   for (const Pending& pending : pending_) {
     State& state = states_[pending.state];
     if (pending.whole) {
       state.now = state.next();
+      Touch(pending.state, 0, 1, by);
     } else {
       state.used = std::max(state.used, pending.end);
+      Touch(pending.state, pending.at, pending.end, by);
     }
   }
   pending_.clear();

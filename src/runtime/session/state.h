@@ -1,12 +1,16 @@
 // The resident states of one stream of runs: a key-value cache, a recurrent state, a convolution's history.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/aligned.h"
@@ -72,10 +76,36 @@ class SessionState {
   // A run: Begin, then everything is written to Now (at places) or to Next (whole), then Commit; or Abandon, and all is
   // as before. Begin errors: kInvalidArgument where places are not there; kOutOfMemory.
   Status Begin(std::span<const Write> writes, const Scalars& scalars);
+  // Whether a run could write at these places. Begin asks it too.
+  Status Check(std::span<const Write> writes, const Scalars& scalars) const;
   std::byte* Now(int state) { return states_[state].buffers[states_[state].now].data(); }
   std::byte* Next(int state) { return states_[state].buffers[states_[state].next()].data(); }
-  void Commit();
+  // `by`: where the run was computed and the states are so already; null: here.
+  struct Twin;
+  void Commit(const Twin* by = nullptr);
   void Abandon();
+  // What a run wrote elsewhere, contiguous, between Begin and Commit.
+  void Put(const Write& write, const Scalars& scalars, const std::byte* x);
+
+  // The states as they lie on a device besides: what is here is what counts, and there what changed here has to be
+  // brought first. Owned here, so that sessions of one device share it.
+  struct Twin {
+    // Places of a state, or, of one that has none, everything where `to` > 0.
+    struct Range {
+      int64_t from = 0, to = 0;
+    };
+    virtual ~Twin() = default;
+    std::vector<Range> stale;  // of each state; beyond its end: everything
+  };
+  // The twin that belongs to `device`, or null.
+  std::shared_ptr<Twin> TwinOn(const void* device) const;
+  void SetTwin(const void* device, std::shared_ptr<Twin> twin);  // null: none, where no session has it
+  int count() const { return static_cast<int>(states_.size()); }
+  int64_t bytes(int state) const { return static_cast<int64_t>(states_[state].bytes()); }
+  bool replaced(int state) const { return states_[state].whole; }
+  Twin::Range all(int state) const { return {0, std::max<int64_t>(1, Capacity(states_[state]))}; }
+  // The bytes of a range as contiguous runs, and where in the state each begins.
+  std::vector<std::pair<int64_t, std::span<const std::byte>>> RunsOf(int state, Twin::Range range) const;
 
  private:
   struct State {
@@ -100,9 +130,12 @@ class SessionState {
   struct Pending {
     int state;
     bool whole;
-    int64_t end;
+    int64_t at, end;
   };
 
+  static int64_t Capacity(const State& state) { return state.axis < 0 ? 1 : state.shape[state.axis]; }
+  void Touch(int state, int64_t from, int64_t to, const Twin* but = nullptr);
+  void TouchAll();
   int Find(std::string_view name) const;
   uint64_t Identity() const;  // of names, shapes and types
   // Calls f(bytes) for each contiguous run of the places.
@@ -113,6 +146,7 @@ class SessionState {
   void Zero(State& state, int64_t from, int64_t to);
 
   std::vector<State> states_;
+  std::map<const void*, std::shared_ptr<Twin>> twins_;
   std::vector<Kept> kept_;
   std::vector<std::byte> kept_bytes_;
   std::vector<Pending> pending_;

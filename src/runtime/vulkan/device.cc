@@ -374,8 +374,8 @@ VulkanBuffer::~VulkanBuffer() {
   device_->vk_->FreeMemory(device_->device_, memory_, nullptr);
 }
 
-Result<VulkanBuffer> VulkanDevice::Allocate(uint64_t bytes, Placement placement) {
-  if (faults_) TIMBRE_CHECK(faults_->Pass(FaultPoint::kAllocation, info_.name));
+Result<VulkanBuffer> VulkanDevice::Allocate(uint64_t bytes, Placement placement, FaultInjector* faults) {
+  if (faults) TIMBRE_CHECK(faults->Pass(FaultPoint::kAllocation, info_.name));
   VulkanBuffer buffer;
   VkBufferCreateInfo info{VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO};
   info.size = std::max<uint64_t>(bytes, 256);
@@ -416,18 +416,45 @@ Result<VulkanBuffer> VulkanDevice::Allocate(uint64_t bytes, Placement placement)
               info_.name + " has no " + std::to_string(bytes >> 20) + " MiB free; use a smaller batch or --device cpu");
 }
 
+std::shared_ptr<const VulkanBuffer> VulkanDevice::Holding(const ContentId& content) {
+  std::lock_guard lock(weights_mutex_);
+  std::erase_if(weights_, [](const auto& entry) { return entry.second.expired(); });
+  const auto found = weights_.find(content);
+  return found == weights_.end() ? nullptr : found->second.lock();
+}
+
+std::shared_ptr<const VulkanBuffer> VulkanDevice::Hold(const ContentId& content, VulkanBuffer buffer) {
+  auto held = std::make_shared<const VulkanBuffer>(std::move(buffer));
+  Hold(content, held);
+  return held;
+}
+
+void VulkanDevice::Hold(const ContentId& content, const std::shared_ptr<const VulkanBuffer>& buffer) {
+  std::lock_guard lock(weights_mutex_);
+  weights_[content] = buffer;
+}
+
+int64_t VulkanDevice::held_bytes() {
+  std::lock_guard lock(weights_mutex_);
+  int64_t sum = 0;
+  for (const auto& [content, entry] : weights_) {
+    if (const auto buffer = entry.lock()) sum += static_cast<int64_t>(buffer->bytes());
+  }
+  return sum;
+}
+
 // ---- commands
 
 VulkanCommands::~VulkanCommands() {
   if (device_ == nullptr) return;
   if (device_->hung_) {
     for (VkDescriptorPool pool : pools_) LeaveBehind(pool);
-    LeaveBehind(commands_);
+    for (void* handle : std::initializer_list<void*>{commands_, pool_, clock_}) LeaveBehind(handle);
     return;
   }
   for (VkDescriptorPool pool : pools_) device_->vk_->DestroyDescriptorPool(device_->device_, pool, nullptr);
-  if (commands_ != VK_NULL_HANDLE)
-    device_->vk_->FreeCommandBuffers(device_->device_, device_->commands_, 1, &commands_);
+  if (clock_ != VK_NULL_HANDLE) device_->vk_->DestroyQueryPool(device_->device_, clock_, nullptr);
+  if (pool_ != VK_NULL_HANDLE) device_->vk_->DestroyCommandPool(device_->device_, pool_, nullptr);
 }
 
 Status VulkanCommands::NewPool() {
@@ -457,7 +484,7 @@ Status VulkanCommands::Dispatch(const Shader& shader, std::span<const BufferRang
                                                 " MiB is more than one binding spans on " + device_->info_.name);
     }
   }
-  TIMBRE_TRY(const VkPipeline pipeline, device_->Pipeline(shader, specialization));
+  TIMBRE_TRY(const VkPipeline pipeline, device_->Pipeline(shader, specialization, faults_));
   if (sets_left_ == 0) TIMBRE_CHECK(NewPool());
   const VulkanDevice::Functions& vk = *device_->vk_;
   VkDescriptorSetAllocateInfo allocate{VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO};
@@ -516,13 +543,22 @@ void VulkanCommands::Copy(const VulkanBuffer& from, uint64_t from_offset, const 
 }
 
 void VulkanCommands::BeginTiming() {
-  if (device_->clock_ == VK_NULL_HANDLE) return;
-  device_->vk_->CmdResetQueryPool(commands_, device_->clock_, 0, 2);
-  device_->vk_->CmdWriteTimestamp(commands_, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, device_->clock_, 0);
+  if (device_->clock_mask_ == 0) return;
+  VkQueryPoolCreateInfo clock{VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO};
+  clock.queryType = VK_QUERY_TYPE_TIMESTAMP;
+  clock.queryCount = 2;
+  // Without one the host's clock has to do.
+  if (clock_ == VK_NULL_HANDLE &&
+      device_->vk_->CreateQueryPool(device_->device_, &clock, nullptr, &clock_) != VK_SUCCESS) {
+    clock_ = VK_NULL_HANDLE;
+    return;
+  }
+  device_->vk_->CmdResetQueryPool(commands_, clock_, 0, 2);
+  device_->vk_->CmdWriteTimestamp(commands_, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, clock_, 0);
 }
 void VulkanCommands::EndTiming() {
-  if (device_->clock_ == VK_NULL_HANDLE) return;
-  device_->vk_->CmdWriteTimestamp(commands_, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, device_->clock_, 1);
+  if (clock_ == VK_NULL_HANDLE) return;
+  device_->vk_->CmdWriteTimestamp(commands_, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, clock_, 1);
 }
 
 Status VulkanCommands::End() {
@@ -657,9 +693,6 @@ Status VulkanDevice::Create(int index) {
 #undef TIMBRE_LOAD
   vk_->GetDeviceQueue(device_, family_, 0, &queue_);
 
-  VkCommandPoolCreateInfo pool{VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO};
-  pool.queueFamilyIndex = family_;
-  TIMBRE_CHECK(Check(vk_->CreateCommandPool(device_, &pool, nullptr, &commands_), "make a command pool"));
   std::array<VkDescriptorSetLayoutBinding, kMaxBindings> bindings;
   for (uint32_t i = 0; i < kMaxBindings; ++i) {
     bindings[i] = {i, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1, VK_SHADER_STAGE_COMPUTE_BIT, nullptr};
@@ -683,10 +716,6 @@ Status VulkanDevice::Create(int index) {
   std::vector<VkQueueFamilyProperties> families(count);
   instance.GetPhysicalDeviceQueueFamilyProperties(physical_, &count, families.data());
   if (const uint32_t bits = families[family_].timestampValidBits; bits > 0) {
-    VkQueryPoolCreateInfo clock{VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO};
-    clock.queryType = VK_QUERY_TYPE_TIMESTAMP;
-    clock.queryCount = 2;
-    TIMBRE_CHECK(Check(vk_->CreateQueryPool(device_, &clock, nullptr, &clock_), "make a clock"));
     clock_mask_ = bits >= 64 ? ~uint64_t{0} : (uint64_t{1} << bits) - 1;
     clock_seconds_ = static_cast<double>(limits.timestampPeriod) * 1e-9;
   }
@@ -700,8 +729,7 @@ VulkanDevice::~VulkanDevice() {
   if (hung_) {
     dummy_ = VulkanBuffer();
     for (const auto& [key, pipeline] : pipelines_) LeaveBehind(pipeline);
-    for (void* handle :
-         std::initializer_list<void*>{cache_, clock_, timeline_, layout_, set_layout_, commands_, device_})
+    for (void* handle : std::initializer_list<void*>{cache_, timeline_, layout_, set_layout_, device_})
       LeaveBehind(handle);
     return;
   }
@@ -711,11 +739,9 @@ VulkanDevice::~VulkanDevice() {
     dummy_ = VulkanBuffer();
     for (const auto& [key, pipeline] : pipelines_) vk_->DestroyPipeline(device_, pipeline, nullptr);
     if (cache_) vk_->DestroyPipelineCache(device_, cache_, nullptr);
-    if (clock_) vk_->DestroyQueryPool(device_, clock_, nullptr);
     if (timeline_) vk_->DestroySemaphore(device_, timeline_, nullptr);
     if (layout_) vk_->DestroyPipelineLayout(device_, layout_, nullptr);
     if (set_layout_) vk_->DestroyDescriptorSetLayout(device_, set_layout_, nullptr);
-    if (commands_) vk_->DestroyCommandPool(device_, commands_, nullptr);
     vk_->DestroyDevice(device_, nullptr);
   }
 }
@@ -768,12 +794,13 @@ void VulkanDevice::SavePipelineCache() {
   if (file && file->Write(std::as_bytes(std::span(bytes.data(), size)))) (void)file->Commit();
 }
 
-Result<VkPipeline> VulkanDevice::Pipeline(const Shader& shader, std::span<const uint32_t> specialization) {
-  std::lock_guard lock(mutex_);
+Result<VkPipeline> VulkanDevice::Pipeline(const Shader& shader, std::span<const uint32_t> specialization,
+                                          FaultInjector* faults) {
+  std::lock_guard lock(pipelines_mutex_);
   std::string key(shader.name);
   for (const uint32_t word : specialization) key += "," + std::to_string(word);
   if (const auto found = pipelines_.find(key); found != pipelines_.end()) return found->second;
-  if (faults_) TIMBRE_CHECK(faults_->Pass(FaultPoint::kPipeline, key));
+  if (faults) TIMBRE_CHECK(faults->Pass(FaultPoint::kPipeline, key));
   VkShaderModuleCreateInfo code{VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO};
   code.codeSize = shader.spirv.size_bytes();
   code.pCode = shader.spirv.data();
@@ -813,11 +840,15 @@ Result<VkPipeline> VulkanDevice::Pipeline(const Shader& shader, std::span<const 
   return pipeline;
 }
 
-Result<std::unique_ptr<VulkanCommands>> VulkanDevice::Record() {
+Result<std::unique_ptr<VulkanCommands>> VulkanDevice::Record(FaultInjector* faults) {
   std::unique_ptr<VulkanCommands> commands(new VulkanCommands);
   commands->device_ = this;
+  commands->faults_ = faults;
+  VkCommandPoolCreateInfo pool{VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO};
+  pool.queueFamilyIndex = family_;
+  TIMBRE_CHECK(Check(vk_->CreateCommandPool(device_, &pool, nullptr, &commands->pool_), "make a command pool"));
   VkCommandBufferAllocateInfo allocate{VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO};
-  allocate.commandPool = commands_;
+  allocate.commandPool = commands->pool_;
   allocate.level = VK_COMMAND_BUFFER_LEVEL_PRIMARY;
   allocate.commandBufferCount = 1;
   TIMBRE_CHECK(Check(vk_->AllocateCommandBuffers(device_, &allocate, &commands->commands_), "make a command buffer"));
@@ -828,12 +859,12 @@ Result<std::unique_ptr<VulkanCommands>> VulkanDevice::Record() {
 }
 
 Result<uint64_t> VulkanDevice::Submit(const VulkanCommands& commands) {
-  if (faults_) {
-    TIMBRE_CHECK(faults_->Pass(FaultPoint::kDevice, info_.name));
-    TIMBRE_CHECK(faults_->Pass(FaultPoint::kSubmit, info_.name));
-    TIMBRE_CHECK(faults_->Pass(FaultPoint::kMemory, info_.name));
+  if (commands.faults_) {
+    TIMBRE_CHECK(commands.faults_->Pass(FaultPoint::kDevice, info_.name));
+    TIMBRE_CHECK(commands.faults_->Pass(FaultPoint::kSubmit, info_.name));
+    TIMBRE_CHECK(commands.faults_->Pass(FaultPoint::kMemory, info_.name));
   }
-  std::lock_guard lock(mutex_);
+  std::lock_guard lock(queue_mutex_);
   const uint64_t value = submitted_ + 1;
   VkTimelineSemaphoreSubmitInfo timeline{VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO};
   timeline.signalSemaphoreValueCount = 1;
@@ -848,31 +879,39 @@ Result<uint64_t> VulkanDevice::Submit(const VulkanCommands& commands) {
   return value;
 }
 
-Status VulkanDevice::Wait(uint64_t submission) {
+Status VulkanDevice::Wait(uint64_t submission, FaultInjector* faults) {
+  uint64_t value = 0;
   VkSemaphoreWaitInfo wait{VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO};
   wait.semaphoreCount = 1;
   wait.pSemaphores = &timeline_;
-  wait.pValues = &submission;
-  // A value that nobody will ever signal, which is what a hung device looks like.
-  const uint64_t never = submission + (uint64_t{1} << 20);
-  if (faults_ && !faults_->Pass(FaultPoint::kHang, info_.name)) wait.pValues = &never;
-  const VkResult waited = vk_->WaitSemaphores(device_, &wait, patience_);
-  if (waited == VK_TIMEOUT) {
-    hung_ = true;
-    HungDevices().Add(info_.index);
-  } else if (waited != VK_SUCCESS) {
-    // What was submitted may be at work all the same. On a device that is lost this returns at once, as Vulkan
-    // promises.
-    (void)vk_->DeviceWaitIdle(device_);
+  wait.pValues = &value;
+  // A value that nobody will ever signal is what a hung device looks like.
+  const bool hang = faults && !faults->Pass(FaultPoint::kHang, info_.name);
+  if (hang) submission += uint64_t{1} << 20;
+  // One after the other, those of other sessions too: the time-out is a single submission's.
+  for (value = hang ? submission : std::min(done_ + 1, submission); value <= submission; ++value) {
+    const VkResult waited = vk_->WaitSemaphores(device_, &wait, patience_);
+    if (waited == VK_TIMEOUT) {
+      hung_ = true;
+      HungDevices().Add(info_.index);
+    } else if (waited != VK_SUCCESS) {
+      // What was submitted may be at work all the same. On a device that is lost this returns at once, as Vulkan
+      // promises.
+      std::lock_guard lock(queue_mutex_);
+      (void)vk_->DeviceWaitIdle(device_);
+    }
+    TIMBRE_CHECK(Check(waited, "finish its work"));
+    uint64_t done = done_;
+    while (done < value && !done_.compare_exchange_weak(done, value)) {
+    }
   }
-  TIMBRE_CHECK(Check(waited, "finish its work"));
-  if (faults_) TIMBRE_CHECK(faults_->Pass(FaultPoint::kWait, info_.name));
+  if (faults) TIMBRE_CHECK(faults->Pass(FaultPoint::kWait, info_.name));
   return {};
 }
 
 Status VulkanDevice::Run(const VulkanCommands& commands) {
   TIMBRE_TRY(const uint64_t submission, Submit(commands));
-  return Wait(submission);
+  return Wait(submission, commands.faults_);
 }
 
 Result<double> VulkanDevice::RunTimed(const VulkanCommands& commands) {
@@ -880,17 +919,15 @@ Result<double> VulkanDevice::RunTimed(const VulkanCommands& commands) {
   TIMBRE_CHECK(Run(commands));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   std::array<uint64_t, 2> ticks{};
-  if (clock_ == VK_NULL_HANDLE ||
-      vk_->GetQueryPoolResults(device_, clock_, 0, 2, sizeof(ticks), ticks.data(), sizeof(uint64_t),
+  if (commands.clock_ == VK_NULL_HANDLE ||
+      vk_->GetQueryPoolResults(device_, commands.clock_, 0, 2, sizeof(ticks), ticks.data(), sizeof(uint64_t),
                                VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT) != VK_SUCCESS)
     return seconds;
   return static_cast<double>((ticks[1] - ticks[0]) & clock_mask_) * clock_seconds_;
 }
 
 void VulkanDevice::Settle() {
-  FaultInjector* const faults = std::exchange(faults_, nullptr);
   if (!hung_ && submitted_ > 0) (void)Wait(submitted_);
-  faults_ = faults;
 }
 
 uint64_t VulkanDevice::MemoryFree() const { return Describe(physical_, info_.index).memory_free; }

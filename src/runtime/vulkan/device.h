@@ -2,6 +2,7 @@
 // opened at run time: on a machine without Vulkan everything here says so and the program works on.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -16,6 +17,7 @@
 #include "base/result.h"
 #include "kernels/vulkan/recorder.h"
 #include "runtime/faults.h"
+#include "runtime/weights/store.h"
 
 namespace timbre {
 
@@ -68,7 +70,8 @@ class VulkanBuffer {
   uint64_t bytes_ = 0;
 };
 
-// Commands recorded once and submitted many times. Every command waits for those before it.
+// Commands recorded once and submitted many times. Every command waits for those before it. They belong to one session:
+// its faults are theirs.
 class VulkanCommands : public VulkanRecorder {
  public:
   ~VulkanCommands() override;
@@ -85,11 +88,17 @@ class VulkanCommands : public VulkanRecorder {
   Status NewPool();
 
   VulkanDevice* device_ = nullptr;
+  FaultInjector* faults_ = nullptr;
+  // Of their own: pools may not be used by several threads at a time.
+  VkCommandPool pool_ = VK_NULL_HANDLE;
+  VkQueryPool clock_ = VK_NULL_HANDLE;  // null until they are timed, and where the queue has no timestamps
   VkCommandBuffer commands_ = VK_NULL_HANDLE;
   std::vector<VkDescriptorPool> pools_;
   int sets_left_ = 0;
 };
 
+// Shared by all sessions that use the device, from whatever threads. Faults are those of the session that calls:
+// `faults` may be null.
 class VulkanDevice {
  public:
   // One device object per index and process, as long as somebody holds it. Errors: kDeviceLost, also for the rest of
@@ -103,28 +112,33 @@ class VulkanDevice {
 
   enum class Placement { kDevice, kHost };
   // kHost memory is mapped and coherent. Errors: kOutOfMemory.
-  Result<VulkanBuffer> Allocate(uint64_t bytes, Placement placement);
+  Result<VulkanBuffer> Allocate(uint64_t bytes, Placement placement, FaultInjector* faults = nullptr);
+  // A buffer that holds these bytes already, or null; and one that does from here on, for as long as somebody has it.
+  std::shared_ptr<const VulkanBuffer> Holding(const ContentId& content);
+  std::shared_ptr<const VulkanBuffer> Hold(const ContentId& content, VulkanBuffer buffer);
+  void Hold(const ContentId& content, const std::shared_ptr<const VulkanBuffer>& buffer);
+  int64_t held_bytes();  // of all that is held so
   // Whether kDevice memory can be mapped too: the host then reads and writes it in place.
   bool unified() const { return unified_; }
 
-  Result<std::unique_ptr<VulkanCommands>> Record();
+  Result<std::unique_ptr<VulkanCommands>> Record(FaultInjector* faults = nullptr);
   // Submits; commands run in the order of their submission. What Wait takes. The same commands may be submitted again
   // before they are done.
   Result<uint64_t> Submit(const VulkanCommands& commands);
   // Waits for a submission, and with it for all before. Errors: kOutOfMemory; kDeviceLost, also where the device does
   // not answer in time (VulkanDeviceInfo::patience_seconds).
-  Status Wait(uint64_t submission);
+  Status Wait(uint64_t submission, FaultInjector* faults = nullptr);
   Status Run(const VulkanCommands& commands);
   // The same, and the seconds that the device took from BeginTiming to EndTiming; by the host's clock where the device
-  // has none. One such submission at a time.
+  // has none.
   Result<double> RunTimed(const VulkanCommands& commands);
-  // Waits for everything, unless the device is known not to answer: before what may be in use is destroyed.
+  // Waits for what was submitted so far, unless the device is known not to answer: before what may be in use is
+  // destroyed.
   void Settle();
 
   // Bytes free for this process in the largest device-local heap, as far as the driver says, now.
   uint64_t MemoryFree() const;
 
-  void set_faults(FaultInjector* faults) { faults_ = faults; }
   // As if bindings spanned no more: for tests of what is cut into parts. Sessions made before are not to run any more.
   void set_max_range(uint64_t bytes) { caps_.max_range = bytes; }
 
@@ -135,7 +149,7 @@ class VulkanDevice {
 
   VulkanDevice() = default;
   Status Create(int index);
-  Result<VkPipeline> Pipeline(const Shader& shader, std::span<const uint32_t> specialization);
+  Result<VkPipeline> Pipeline(const Shader& shader, std::span<const uint32_t> specialization, FaultInjector* faults);
   Status Check(VkResult result, const char* what) const;
   void LoadPipelineCache();
   void SavePipelineCache();
@@ -144,28 +158,26 @@ class VulkanDevice {
   DeviceCaps caps_;
   uint64_t alignment_ = 1;
   bool unified_ = false;
-  FaultInjector* faults_ = nullptr;
   VkPhysicalDevice physical_ = VK_NULL_HANDLE;
   VkDevice device_ = VK_NULL_HANDLE;
   VkQueue queue_ = VK_NULL_HANDLE;
   uint32_t family_ = 0;
   VkPhysicalDeviceMemoryProperties memory_{};
-  VkCommandPool commands_ = VK_NULL_HANDLE;
   VkDescriptorSetLayout set_layout_ = VK_NULL_HANDLE;
   VkPipelineLayout layout_ = VK_NULL_HANDLE;
   VkPipelineCache cache_ = VK_NULL_HANDLE;
   VkSemaphore timeline_ = VK_NULL_HANDLE;
-  VkQueryPool clock_ = VK_NULL_HANDLE;  // null where the queue has no timestamps
-  uint64_t clock_mask_ = 0;
+  uint64_t clock_mask_ = 0;   // 0 where the queue has no timestamps
   double clock_seconds_ = 0;  // of a tick
-  uint64_t submitted_ = 0;
-  uint64_t patience_ = 0;  // nanoseconds
-  bool hung_ = false;      // it may be at work still: what it was given must stay
-  VulkanBuffer dummy_;     // bound where a shader's input is absent
+  std::atomic<uint64_t> submitted_ = 0, done_ = 0;
+  uint64_t patience_ = 0;           // nanoseconds
+  std::atomic<bool> hung_ = false;  // it may be at work still: what it was given must stay
+  VulkanBuffer dummy_;              // bound where a shader's input is absent
   std::map<std::string, VkPipeline> pipelines_;
   size_t cached_bytes_ = 0;
   std::unique_ptr<Functions> vk_;
-  std::mutex mutex_;
+  std::map<ContentId, std::weak_ptr<const VulkanBuffer>> weights_;
+  std::mutex queue_mutex_, pipelines_mutex_, weights_mutex_;
 };
 
 }  // namespace timbre

@@ -9,8 +9,10 @@
 #include "graph/passes.h"
 #include "runtime/cpu_session.h"
 #include "runtime/memory_plan.h"
+#include "runtime/session/steps.h"
 #include "runtime/verdicts.h"
 #include "runtime/verify.h"
+#include "runtime/vulkan/states.h"
 
 namespace timbre {
 namespace {
@@ -81,8 +83,15 @@ PassCounts RunPasses(Graph& graph, const Toggles& toggles, const Chooser& choose
 // Everything that one plan holds on the device. Made anew where a kernel has to be left out.
 class Plan {
  public:
-  Plan(const Graph& source, const SessionOptions& options, VulkanDevice& device, ThreadPool& pool, Stats* stats)
-      : graph_(source), options_(options), device_(device), chooser_(device, options), pool_(pool), stats_(stats) {
+  Plan(const Graph& source, const SessionOptions& options, const std::shared_ptr<VulkanDevice>& device,
+       ThreadPool& pool, Stats* stats)
+      : graph_(source),
+        options_(options),
+        shared_device_(device),
+        device_(*device),
+        chooser_(*device, options),
+        pool_(pool),
+        stats_(stats) {
     shared_ = {&graph_,
                CpuCaps(pool, options.precision),
                &pool,
@@ -100,12 +109,16 @@ class Plan {
   ~Plan() { device_.Settle(); }
 
   // On a kernel's failure, the node and kernel are in `failed` and the error is kKernelFailed.
-  Status Prepare(const Banned& banned, std::pair<std::string, std::string_view>& failed) {
+  Status Prepare(const Banned& banned, SessionState& state, std::pair<std::string, std::string_view>& failed) {
     passes_ = RunPasses(graph_, options_.toggles, chooser_, banned);
     TIMBRE_CHECK(Validate(graph_));
     plan_ =
         PlanMemory(graph_, options_.toggles.static_plan && !options_.verify, static_cast<int64_t>(device_.alignment()));
-    TIMBRE_TRY(arena_, device_.Allocate(static_cast<uint64_t>(plan_.bytes), Placement::kDevice));
+    TIMBRE_TRY(arena_, Allocate(static_cast<uint64_t>(plan_.bytes), Placement::kDevice));
+    if (!graph_.scalars.empty()) {
+      TIMBRE_TRY(scalars_, Allocate(graph_.scalars.size() * sizeof(uint32_t), Placement::kDevice));
+    }
+    TIMBRE_CHECK(TakeStates(state));
     const auto cache = CacheDir();
     const VulkanDeviceInfo& info = device_.info();
     DeviceCaps place = chooser_.caps;
@@ -116,10 +129,10 @@ class Plan {
     for (const Node& node : graph_.nodes) {
       steps_.push_back({chooser_.Best({graph_, node}, banned), {}, nullptr});
       Step& step = steps_.back();
-      if (tuner.on() && step.row != nullptr && !InPlaceReshape(node)) {
+      if (tuner.on() && step.row != nullptr && !NothingToDo(steps_.size() - 1)) {
         TIMBRE_TRY(step.row, Fastest(tuner, node, step.row, banned));
       }
-      if (InPlaceReshape(node)) {
+      if (NothingToDo(steps_.size() - 1)) {
         step.skip = true;
       } else if (step.row == nullptr) {
         step.cpu = std::make_unique<CpuLadder>(shared_, node);
@@ -139,14 +152,24 @@ class Plan {
     tuner.Save();
     scratch_ = VulkanBuffer();
     if (scratch > 0) {
-      TIMBRE_TRY(scratch_, device_.Allocate(static_cast<uint64_t>(scratch), Placement::kDevice));
+      TIMBRE_TRY(scratch_, Allocate(static_cast<uint64_t>(scratch), Placement::kDevice));
     }
     if (!arena_.mapped() && widest > 0) {
-      TIMBRE_TRY(staging_, device_.Allocate(static_cast<uint64_t>(widest), Placement::kHost));
+      TIMBRE_TRY(staging_, Allocate(static_cast<uint64_t>(widest), Placement::kHost));
     }
     TIMBRE_CHECK(FlushUploads());
     TIMBRE_CHECK(MakeSlots());
     return RecordAll(options_.verify, options_.faults, failed);
+  }
+
+  // Records again for other states.
+  Status UseState(SessionState& state) {
+    device_.Settle();
+    std::pair<std::string, std::string_view> failed;
+    segments_.clear();
+    TIMBRE_CHECK(TakeStates(state));
+    for (Slot& slot : slots_) TIMBRE_CHECK(RecordSlot(slot));
+    return RecordAll(one_each_, nullptr, failed);
   }
 
   // Each node in a submission of its own, so that it can be timed; or many together again.
@@ -159,9 +182,14 @@ class Plan {
   }
 
   // Brings the inputs to the device and submits everything, without waiting where no node needs the host.
-  Status Start(int index, std::span<const float* const> inputs) {
+  Status Start(int index, std::span<const float* const> inputs, const SessionState& state,
+               std::span<const uint32_t> scalars) {
     Slot& slot = slots_[index];
     TIMBRE_CHECK(WaitFor(slot));  // one that was given up
+    slot.scalars.assign(scalars.begin(), scalars.end());
+    shared_.scalars = {slot.scalars};
+    TIMBRE_CHECK(twin_->BringUp(state, options_.faults));
+    if (!scalars.empty()) std::memcpy(slot.in.mapped() + slot.scalars_offset, scalars.data(), scalars.size_bytes());
     for (size_t i = 0; i < inputs.size(); ++i) {
       const TensorId id = graph_.inputs[i].tensor;
       std::memcpy(slot.in.mapped() + slot.in_offsets[i], inputs[i], static_cast<size_t>(Bytes(id)));
@@ -170,6 +198,8 @@ class Plan {
     const bool wait = one_each_ || nodes_on_cpu() > 0;
     if (wait) TIMBRE_CHECK(WaitFor(slot));
     for (Segment& segment : segments_) {
+      if (options_.cancelled != nullptr && options_.cancelled->load(std::memory_order_relaxed))
+        return Fail(ErrorCode::kCancelled, "cancelled");
       const auto start = std::chrono::steady_clock::now();
       double seconds = 0;
       if (!segment.commands) {
@@ -187,9 +217,21 @@ class Plan {
     return SubmitTo(slot, *slot.download);
   }
 
-  Status Finish(int index, std::span<float* const> outputs) {
+  // What a run that failed may have left in the states on the device is not to be trusted.
+  void Doubt(int index) {
+    const std::vector<uint32_t>& scalars = slots_[index].scalars;
+    if (scalars.size() == graph_.scalars.size()) twin_->Doubt(writes_, {scalars});  // else nothing was started yet
+  }
+  const std::vector<SessionState::Write>& writes() const { return writes_; }
+
+  Status Finish(int index, std::span<float* const> outputs, SessionState& state) {
     Slot& slot = slots_[index];
     TIMBRE_CHECK(WaitFor(slot));
+    // What was written on the device is written here as well: a device may be lost, its states may not.
+    TIMBRE_CHECK(state.Begin(writes_, {slot.scalars}));
+    for (size_t i = 0; i < writes_.size(); ++i)
+      state.Put(writes_[i], {slot.scalars}, slot.out.mapped() + slot.write_offsets[i]);
+    state.Commit(twin_.get());
     for (size_t i = 0; i < outputs.size(); ++i) {
       const TensorId id = graph_.outputs[i].tensor;
       if (graph_.IsConstant(id)) {
@@ -204,6 +246,16 @@ class Plan {
   const Graph& graph() const { return graph_; }
   int64_t arena_bytes() const { return plan_.bytes; }
   int64_t weight_bytes() const { return weight_bytes_; }
+  // Of the weights, what other sessions of the device hold as well.
+  int64_t shared_weight_bytes() const {
+    int64_t sum = 0;
+    const auto add = [&](const std::shared_ptr<const VulkanBuffer>& buffer) {
+      if (buffer && buffer.use_count() > 1) sum += static_cast<int64_t>(buffer->bytes());
+    };
+    for (const Step& step : steps_) add(step.packed);
+    for (const auto& [id, buffer] : constants_) add(buffer);
+    return sum;
+  }
   std::string KernelName(size_t node) const {
     return steps_[node].skip  ? "none"
            : steps_[node].row ? std::string(steps_[node].row->name)
@@ -225,7 +277,7 @@ class Plan {
  private:
   struct Step {
     const KernelRow* row = nullptr;  // null: on the CPU
-    VulkanBuffer packed;
+    std::shared_ptr<const VulkanBuffer> packed;
     std::unique_ptr<CpuLadder> cpu;
     bool skip = false;
   };
@@ -237,7 +289,9 @@ class Plan {
   // the arena; while one computes, the host fills and empties the slots of others.
   struct Slot {
     VulkanBuffer in, out;
-    std::vector<int64_t> in_offsets, out_offsets;
+    std::vector<int64_t> in_offsets, out_offsets, write_offsets;
+    int64_t scalars_offset = 0;
+    std::vector<uint32_t> scalars;
     std::unique_ptr<VulkanCommands> upload, download;
     std::vector<uint64_t> submissions;
   };
@@ -248,26 +302,84 @@ class Plan {
       int64_t in = 0, out = 0;
       for (const GraphPort& port : graph_.inputs) slot.in_offsets.push_back(in), in += Padded(port.tensor);
       for (const GraphPort& port : graph_.outputs) slot.out_offsets.push_back(out), out += Padded(port.tensor);
-      TIMBRE_TRY(slot.in, device_.Allocate(static_cast<uint64_t>(in), Placement::kHost));
-      TIMBRE_TRY(slot.out, device_.Allocate(static_cast<uint64_t>(out), Placement::kHost));
-      TIMBRE_TRY(slot.upload, device_.Record());
-      TIMBRE_TRY(slot.download, device_.Record());
-      for (size_t k = 0; k < graph_.inputs.size(); ++k) {
-        const TensorId id = graph_.inputs[k].tensor;
-        if (plan_.offsets[id] < 0) continue;  // nobody reads it
-        slot.upload->Copy(slot.in, static_cast<uint64_t>(slot.in_offsets[k]), arena_,
-                          static_cast<uint64_t>(plan_.offsets[id]), static_cast<uint64_t>(Bytes(id)));
-      }
-      for (size_t k = 0; k < graph_.outputs.size(); ++k) {
-        const TensorId id = graph_.outputs[k].tensor;
-        if (plan_.offsets[id] < 0) continue;  // a constant
-        slot.download->Copy(arena_, static_cast<uint64_t>(plan_.offsets[id]), slot.out,
-                            static_cast<uint64_t>(slot.out_offsets[k]), static_cast<uint64_t>(Bytes(id)));
-      }
-      TIMBRE_CHECK(slot.upload->End());
-      TIMBRE_CHECK(slot.download->End());
+      for (const TensorId id : written_) slot.write_offsets.push_back(out), out += Padded(id);
+      slot.scalars_offset = in;
+      in += static_cast<int64_t>(graph_.scalars.size() * sizeof(uint32_t));
+      TIMBRE_TRY(slot.in, Allocate(static_cast<uint64_t>(in), Placement::kHost));
+      TIMBRE_TRY(slot.out, Allocate(static_cast<uint64_t>(out), Placement::kHost));
+      TIMBRE_CHECK(RecordSlot(slot));
     }
     return {};
+  }
+
+  Status RecordSlot(Slot& slot) {
+    TIMBRE_TRY(slot.upload, device_.Record(options_.faults));
+    TIMBRE_TRY(slot.download, device_.Record(options_.faults));
+    for (size_t k = 0; k < graph_.inputs.size(); ++k) {
+      const TensorId id = graph_.inputs[k].tensor;
+      if (const Place place = PlaceOf(id); place.buffer != nullptr)
+        slot.upload->Copy(slot.in, static_cast<uint64_t>(slot.in_offsets[k]), *place.buffer, place.offset,
+                          static_cast<uint64_t>(Bytes(id)));
+    }
+    if (!graph_.scalars.empty())
+      slot.upload->Copy(slot.in, static_cast<uint64_t>(slot.scalars_offset), scalars_, 0,
+                        graph_.scalars.size() * sizeof(uint32_t));
+    const auto fetch = [&](TensorId id, int64_t to) {
+      if (const Place place = PlaceOf(id); place.buffer != nullptr)
+        slot.download->Copy(*place.buffer, place.offset, slot.out, static_cast<uint64_t>(to),
+                            static_cast<uint64_t>(Bytes(id)));
+    };
+    for (size_t k = 0; k < graph_.outputs.size(); ++k) fetch(graph_.outputs[k].tensor, slot.out_offsets[k]);
+    for (size_t k = 0; k < writes_.size(); ++k) {
+      if (!writes_[k].whole) continue;  // fetched where it is written, while it is there: see Fetch
+      const VulkanBuffer& next = twin_->next(writes_[k].state);
+      slot.download->Copy(next, 0, slot.out, static_cast<uint64_t>(slot.write_offsets[k]),
+                          static_cast<uint64_t>(Bytes(written_[k])));
+      slot.download->Copy(next, 0, twin_->now(writes_[k].state), 0, next.bytes());
+    }
+    TIMBRE_CHECK(slot.upload->End());
+    return slot.download->End();
+  }
+
+  // The states' place on the device, and what is written into them.
+  Status TakeStates(SessionState& state) {
+    TIMBRE_TRY(indices_, state.Attach(graph_));
+    writes_ = SessionState::WritesOf(graph_, indices_);
+    TIMBRE_TRY(twin_, VulkanStates::Of(state, shared_device_, options_.faults));
+    written_.clear();
+    write_of_.assign(graph_.nodes.size(), -1);
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      if (graph_.nodes[i].op != Op::kStateWrite) continue;
+      write_of_[i] = static_cast<int>(written_.size());
+      written_.push_back(graph_.nodes[i].inputs[1]);
+    }
+    return {};
+  }
+
+  // Brings what a node writes at places of a state to the host, along with the outputs. There is one slot then.
+  void Fetch(size_t node, VulkanCommands& commands) {
+    const int k = write_of_[node];
+    if (k < 0 || writes_[k].whole) return;
+    const auto constant = constants_.find(written_[k]);
+    const Place place = constant != constants_.end() ? Place{constant->second.get(), 0} : PlaceOf(written_[k]);
+    commands.Copy(*place.buffer, place.offset, slots_[0].out, static_cast<uint64_t>(slots_[0].write_offsets[k]),
+                  static_cast<uint64_t>(Bytes(written_[k])));
+  }
+
+  Result<VulkanBuffer> Allocate(uint64_t bytes, Placement placement) {
+    return device_.Allocate(bytes, placement, options_.faults);
+  }
+
+  // Where a tensor lies; no buffer: nowhere, as nobody reads it or it is a constant.
+  struct Place {
+    const VulkanBuffer* buffer = nullptr;
+    uint64_t offset = 0;
+  };
+  Place PlaceOf(TensorId id) const {
+    if (const auto [state, next] = plan_.states[id]; state != kNoTensor)
+      return {next ? &twin_->next(indices_[state]) : &twin_->now(indices_[state]), 0};
+    if (plan_.offsets[id] < 0) return {};
+    return {&arena_, static_cast<uint64_t>(plan_.offsets[id])};
   }
 
   Status SubmitTo(Slot& slot, const VulkanCommands& commands) {
@@ -277,38 +389,40 @@ class Plan {
   }
   // One after the other: the time-out is one submission's.
   Status WaitFor(Slot& slot) {
-    for (const uint64_t submission : slot.submissions) TIMBRE_CHECK(device_.Wait(submission));
+    for (const uint64_t submission : slot.submissions) TIMBRE_CHECK(device_.Wait(submission, options_.faults));
     slot.submissions.clear();
     return {};
   }
 
-  bool InPlaceReshape(const Node& node) const {
-    return node.op == Op::kReshape && plan_.offsets[node.inputs[0]] >= 0 &&
-           plan_.offsets[node.inputs[0]] == plan_.offsets[node.outputs[0]];
-  }
-  int64_t Bytes(TensorId id) const { return graph_.shape(id).elements() * 4; }
+  bool NothingToDo(size_t node) const { return plan_.idle[node]; }
+  int64_t Bytes(TensorId id) const { return graph_.bytes(id); }
   int64_t Padded(TensorId id) const { return (Bytes(id) + 63) / 64 * 64; }
 
   // Memory for weights that is filled once the size of all is known to be there: through staging where it can't be
   // mapped.
-  Result<VulkanBuffer> MakeFilled(const void* data, uint64_t bytes) {
-    TIMBRE_TRY(VulkanBuffer buffer, device_.Allocate(bytes, Placement::kDevice));
+  Result<std::shared_ptr<const VulkanBuffer>> MakeFilled(const void* data, uint64_t bytes) {
     weight_bytes_ += static_cast<int64_t>(bytes);
+    // Other sessions of this device may have it.
+    const ContentId content = IdOf({static_cast<const std::byte*>(data), bytes});
+    if (auto held = device_.Holding(content)) return held;
+    TIMBRE_TRY(VulkanBuffer buffer, Allocate(bytes, Placement::kDevice));
     if (buffer.mapped()) {
       std::memcpy(buffer.mapped(), data, bytes);
-      return buffer;
+      return device_.Hold(content, std::move(buffer));
     }
-    TIMBRE_TRY(VulkanBuffer stage, device_.Allocate(bytes, Placement::kHost));
+    TIMBRE_TRY(VulkanBuffer stage, Allocate(bytes, Placement::kHost));
     std::memcpy(stage.mapped(), data, bytes);
     if (!uploads_) {
-      TIMBRE_TRY(uploads_, device_.Record());
+      TIMBRE_TRY(uploads_, device_.Record(options_.faults));
     }
     uploads_->Copy(stage, 0, buffer, 0, bytes);
     pending_bytes_ += bytes;
     stages_.push_back(std::move(stage));
+    auto filled = std::make_shared<const VulkanBuffer>(std::move(buffer));
+    pending_.emplace_back(content, filled);
     constexpr uint64_t kMostPending = uint64_t{256} << 20;
     if (pending_bytes_ > kMostPending) TIMBRE_CHECK(FlushUploads());
-    return buffer;
+    return filled;
   }
 
   Status FlushUploads() {
@@ -318,6 +432,11 @@ class Plan {
     uploads_.reset();
     stages_.clear();
     pending_bytes_ = 0;
+    // Nobody else may have it before the bytes are there.
+    for (const auto& [content, buffer] : pending_) {
+      if (status) device_.Hold(content, buffer);
+    }
+    pending_.clear();
     return status;
   }
 
@@ -333,8 +452,7 @@ class Plan {
       if (!ref.constant(static_cast<int>(i)) || (step.row->packed_inputs >> i & 1) || constants_.contains(id)) continue;
       std::vector<float> values(static_cast<size_t>(graph_.shape(id).elements()));
       ReadForKernels(graph_.tensors[id].constant, values.data());
-      TIMBRE_TRY(VulkanBuffer buffer, MakeFilled(values.data(), values.size() * 4));
-      constants_.emplace(id, std::move(buffer));
+      TIMBRE_TRY(constants_[id], MakeFilled(values.data(), values.size() * 4));
     }
     // The device has them; only a step down to the CPU reads them again.
     for (size_t i = 0; i < node.inputs.size(); ++i) {
@@ -362,10 +480,10 @@ class Plan {
         const auto bytes = static_cast<uint64_t>(step.row->scratch_bytes(ref, chooser_.caps));
         if (bytes > scratch_.bytes()) {
           scratch_ = VulkanBuffer();
-          TIMBRE_TRY(scratch_, device_.Allocate(bytes, Placement::kDevice));
+          TIMBRE_TRY(scratch_, Allocate(bytes, Placement::kDevice));
         }
       }
-      TIMBRE_TRY(const auto commands, device_.Record());
+      TIMBRE_TRY(const auto commands, device_.Record(options_.faults));
       commands->BeginTiming();
       TIMBRE_CHECK(RecordNode(node, step, *commands));
       commands->EndTiming();
@@ -379,19 +497,22 @@ class Plan {
     std::vector<BufferRange> in, out;
     for (const TensorId id : node.inputs) in.push_back(RangeOf(id));
     for (const TensorId id : node.outputs) out.push_back(RangeOf(id));
-    const BufferRange packed = step.row->pack ? step.packed.Range(0, step.packed.bytes()) : BufferRange{};
+    const BufferRange packed = step.row->pack ? step.packed->Range(0, step.packed->bytes()) : BufferRange{};
     const NodeRef ref{graph_, node};
     const uint64_t bytes = step.row->scratch_bytes ? step.row->scratch_bytes(ref, chooser_.caps) : 0;
     const BufferRange scratch = bytes > 0 ? scratch_.Range(0, bytes) : BufferRange{};
-    return std::get<VulkanRecord>(step.row->run)(VulkanCall{ref, in, out, packed, scratch, commands, chooser_.caps});
+    const BufferRange scalars = scalars_.Range(0, graph_.scalars.size() * sizeof(uint32_t));
+    return std::get<VulkanRecord>(step.row->run)(
+        VulkanCall{ref, in, out, packed, scratch, scalars, commands, chooser_.caps});
   }
 
   BufferRange RangeOf(TensorId id) const {
     if (id == kNoTensor) return {};
     const auto constant = constants_.find(id);
-    if (constant != constants_.end()) return constant->second.Range(0, static_cast<uint64_t>(Bytes(id)));
-    if (plan_.offsets[id] < 0) return {};
-    return arena_.Range(static_cast<uint64_t>(plan_.offsets[id]), static_cast<uint64_t>(Bytes(id)));
+    if (constant != constants_.end()) return constant->second->Range(0, static_cast<uint64_t>(Bytes(id)));
+    const Place place = PlaceOf(id);
+    return place.buffer == nullptr ? BufferRange{}
+                                   : place.buffer->Range(place.offset, static_cast<uint64_t>(Bytes(id)));
   }
 
   Status RecordAll(bool one_each, FaultInjector* faults, std::pair<std::string, std::string_view>& failed) {
@@ -423,13 +544,14 @@ class Plan {
       }
       failed = {node.name, step.row->name};
       if (!open) {
-        TIMBRE_TRY(open, device_.Record());
+        TIMBRE_TRY(open, device_.Record(options_.faults));
         first = i;
       }
       if (faults) TIMBRE_CHECK(faults->Pass(FaultPoint::kKernel, node.name));
       if (one_each) open->BeginTiming();
       TIMBRE_CHECK(RecordNode(node, step, *open));
       if (one_each) open->EndTiming();
+      Fetch(i, *open);
       flops += FlopsOf(graph_, node);
       if (++nodes >= most_nodes || flops > kMostFlops) TIMBRE_CHECK(close());
     }
@@ -441,14 +563,15 @@ class Plan {
   Status ToDevice(std::span<const TensorId> ids, const Fill& fill) {
     if (arena_.mapped()) {
       for (size_t i = 0; i < ids.size(); ++i)
-        fill(i, arena_.mapped() + plan_.offsets[ids[i]], static_cast<size_t>(Bytes(ids[i])));
+        fill(i, PlaceOf(ids[i]).buffer->mapped() + PlaceOf(ids[i]).offset, static_cast<size_t>(Bytes(ids[i])));
       return {};
     }
-    TIMBRE_TRY(auto copy, device_.Record());
+    TIMBRE_TRY(auto copy, device_.Record(options_.faults));
     int64_t at = 0;
     for (size_t i = 0; i < ids.size(); ++i) {
       fill(i, staging_.mapped() + at, static_cast<size_t>(Bytes(ids[i])));
-      copy->Copy(staging_, static_cast<uint64_t>(at), arena_, static_cast<uint64_t>(plan_.offsets[ids[i]]),
+      const Place place = PlaceOf(ids[i]);
+      copy->Copy(staging_, static_cast<uint64_t>(at), *place.buffer, place.offset,
                  static_cast<uint64_t>(Bytes(ids[i])));
       at += Padded(ids[i]);
     }
@@ -460,15 +583,14 @@ class Plan {
   Status FromDevice(std::span<const TensorId> ids, const Take& take) {
     if (arena_.mapped()) {
       for (size_t i = 0; i < ids.size(); ++i)
-        take(i, arena_.mapped() + std::max<int64_t>(plan_.offsets[ids[i]], 0), static_cast<size_t>(Bytes(ids[i])));
+        take(i, PlaceOf(ids[i]).buffer->mapped() + PlaceOf(ids[i]).offset, static_cast<size_t>(Bytes(ids[i])));
       return {};
     }
-    TIMBRE_TRY(auto copy, device_.Record());
+    TIMBRE_TRY(auto copy, device_.Record(options_.faults));
     int64_t at = 0;
     for (const TensorId id : ids) {
-      if (plan_.offsets[id] >= 0)
-        copy->Copy(arena_, static_cast<uint64_t>(plan_.offsets[id]), staging_, static_cast<uint64_t>(at),
-                   static_cast<uint64_t>(Bytes(id)));
+      if (const Place place = PlaceOf(id); place.buffer != nullptr)
+        copy->Copy(*place.buffer, place.offset, staging_, static_cast<uint64_t>(at), static_cast<uint64_t>(Bytes(id)));
       at += Padded(id);
     }
     TIMBRE_CHECK(copy->End());
@@ -510,7 +632,7 @@ class Plan {
     std::vector<const float*> in, out;
     for (const TensorId id : node.inputs) in.push_back(host.contains(id) ? host[id].data() : nullptr);
     for (const TensorId id : node.outputs) out.push_back(host[id].data());
-    return VerifyNode(graph_, node, in, out, options_.precision);
+    return VerifyNode(graph_, node, in, out, options_.precision, shared_.scalars);
   }
 
   Status RunOnCpu(size_t index) {
@@ -534,24 +656,39 @@ class Plan {
       in.push_back(id == kNoTensor || graph_.IsConstant(id) ? nullptr : host[id].f32());
     for (const TensorId id : node.outputs) out.push_back(host[id].f32());
     TIMBRE_CHECK(steps_[index].cpu->Run(in, out));
+    if (const int k = write_of_[index]; k >= 0 && !writes_[k].whole) {
+      auto* const kept = reinterpret_cast<float*>(slots_[0].out.mapped() + slots_[0].write_offsets[k]);
+      if (in[1] != nullptr) {
+        std::memcpy(kept, in[1], static_cast<size_t>(Bytes(written_[k])));
+      } else {
+        graph_.tensors[written_[k]].constant.ReadF32(kept);
+      }
+    }
     return ToDevice(node.outputs, [&](size_t i, std::byte* to, size_t bytes) { std::memcpy(to, out[i], bytes); });
   }
 
   Graph graph_;
   const SessionOptions& options_;
+  const std::shared_ptr<VulkanDevice> shared_device_;
   VulkanDevice& device_;
   const Chooser chooser_;
   ThreadPool& pool_;
   Stats* stats_;
   CpuLadder::Shared shared_;
   MemoryPlan plan_;
-  VulkanBuffer arena_, staging_, scratch_;
-  std::map<TensorId, VulkanBuffer> constants_;
+  VulkanBuffer arena_, staging_, scratch_, scalars_;
+  std::shared_ptr<VulkanStates> twin_;
+  std::vector<int> indices_;  // of each tensor that is a state, in the twin
+  std::vector<SessionState::Write> writes_;
+  std::vector<TensorId> written_;  // what is written, in the same order
+  std::vector<int> write_of_;      // for each node its place among them, or -1
+  std::map<TensorId, std::shared_ptr<const VulkanBuffer>> constants_;
   std::vector<Step> steps_;
   std::vector<Segment> segments_;
   std::vector<Slot> slots_;
   std::unique_ptr<VulkanCommands> uploads_;
   std::vector<VulkanBuffer> stages_;
+  std::vector<std::pair<ContentId, std::shared_ptr<const VulkanBuffer>>> pending_;  // uploads
   uint64_t pending_bytes_ = 0;
   int64_t weight_bytes_ = 0;
   PassCounts passes_;
@@ -560,10 +697,15 @@ class Plan {
   std::vector<double> seconds_;  // of each node
 };
 
+bool HasState(const Graph& graph) {
+  return std::any_of(graph.tensors.begin(), graph.tensors.end(),
+                     [](const TensorInfo& tensor) { return tensor.kind == TensorKind::kState; });
+}
+
 class VulkanSession : public Session {
  public:
   VulkanSession(Graph graph, const SessionOptions& options, std::shared_ptr<VulkanDevice> device, ThreadPool& pool,
-                Stats* stats, std::string reason)
+                Stats* stats, std::string reason, std::string next_device)
       : source_(std::move(graph)),
         options_(options),
         device_(std::move(device)),
@@ -571,41 +713,40 @@ class VulkanSession : public Session {
         stats_(stats),
         chooser_(std::make_unique<Chooser>(*device_, options_)),
         reason_(std::move(reason)),
-        inputs_(std::max(1, options.in_flight)),
-        under_way_(inputs_.size(), false) {
+        // A run goes on from the states that the one before it leaves.
+        inputs_(HasState(source_) ? 1 : std::max(1, options.in_flight)),
+        under_way_(inputs_.size(), false),
+        run_scalars_(inputs_.size()),
+        next_device_(std::move(next_device)) {
     scalars_ = ScalarDefaults(source_);
   }
 
-  ~VulkanSession() override {
-    plan_.reset();
-    if (device_) device_->set_faults(nullptr);
-  }
+  ~VulkanSession() override { plan_.reset(); }
 
   Status Prepare() {
-    device_->set_faults(options_.faults);
     const VulkanDeviceInfo& info = device_->info();
     if (options_.heed_doctor)
       banned_.wrong = ReadVerdict(VerdictKey(info.name, info.driver, info.driver_version)).wrong;
     TIMBRE_CHECK(RecordWrong());
-    for (const TensorInfo& tensor : source_.tensors) {
-      if (tensor.kind == TensorKind::kState)
-        return Retire(Error{ErrorCode::kUnsupported, "states are kept on the CPU alone"});
-    }
     return MakePlan();
   }
 
   Status UseState(std::shared_ptr<SessionState> state) override {
-    if (cpu_) TIMBRE_CHECK(cpu_->UseState(state));
+    if (state == state_) return {};
+    // Refused before anything changes.
+    TIMBRE_CHECK(state->Attach(source_).map([](const auto&) {}));
     state_ = std::move(state);
-    return {};
+    if (successor_) return successor_->UseState(state_);
+    const Status used = plan_ ? plan_->UseState(*state_) : Status();
+    return used ? used : AfterFailure(used.error());
   }
 
   Status MakePlan() {
     plan_.reset();  // what it holds, the next one needs
     for (;;) {
-      auto plan = std::make_unique<Plan>(source_, options_, *device_, pool_, stats_);
+      auto plan = std::make_unique<Plan>(source_, options_, device_, pool_, stats_);
       std::pair<std::string, std::string_view> failed;
-      Status status = plan->Prepare(banned_, failed);
+      Status status = plan->Prepare(banned_, *state_, failed);
       if (status) {
         plan_ = std::move(plan);
         return {};
@@ -613,7 +754,7 @@ class VulkanSession : public Session {
       plan.reset();  // before its device may go
       if (status.error().code != ErrorCode::kKernelFailed) {
         // No room for one tile, or the device went while it was prepared. A larger batch is the caller's to halve.
-        if (status.error().code == ErrorCode::kOutOfMemory && options_.tiles > 1) return status;
+        if (MayStepDown(Rung::kTiles, status.error().code, options_.tiles)) return status;
         return Retire(status.error());
       }
       banned_.failed.insert(failed);
@@ -629,7 +770,10 @@ class VulkanSession : public Session {
   }
 
   Status Run(std::span<const float* const> inputs, std::span<float* const> outputs) override {
-    if (cpu_) return RunOnCpu(inputs, outputs);
+    if (successor_) {
+      TIMBRE_CHECK(successor_->SetScalars(scalars_));
+      return successor_->Run(inputs, outputs);
+    }
     if (inputs.size() != source_.inputs.size() || outputs.size() != source_.outputs.size()) {
       return Fail(ErrorCode::kInternal, source_.name + ": run with a wrong number of inputs or outputs");
     }
@@ -641,8 +785,9 @@ class VulkanSession : public Session {
 
   Status Start(int slot, std::span<const float* const> inputs) override {
     inputs_[slot].assign(inputs.begin(), inputs.end());
+    run_scalars_[slot] = scalars_;
     TIMBRE_CHECK(PlanIfThereIsNone());
-    if (cpu_) return {};
+    if (successor_) return {};
     const Status status = StartOnPlan(slot);
     return status ? status : AfterFailure(status.error());
   }
@@ -652,7 +797,7 @@ class VulkanSession : public Session {
     while (plan_) {
       // Where the plan is another than the run was started on, it starts again: runs are pure.
       Status status = under_way_[slot] ? Status() : StartOnPlan(slot);
-      if (status) status = plan_->Finish(slot, outputs);
+      if (status) status = plan_->Finish(slot, outputs, *state_);
       under_way_[slot] = false;
       if (status) {
         ++runs_;
@@ -660,30 +805,35 @@ class VulkanSession : public Session {
       }
       TIMBRE_CHECK(AfterFailure(status.error()));
     }
-    return RunOnCpu(inputs_[slot], outputs);
+    TIMBRE_CHECK(successor_->SetScalars(run_scalars_[slot]));
+    return successor_->Run(inputs_[slot], outputs);
   }
 
-  const Graph& graph() const override { return cpu_ ? cpu_->graph() : plan_ ? plan_->graph() : source_; }
+  const Graph& graph() const override { return successor_ ? successor_->graph() : plan_ ? plan_->graph() : source_; }
   std::string device_name() const override {
-    if (cpu_) return cpu_->device_name();
+    if (successor_) return successor_->device_name();
     const VulkanDeviceInfo& info = device_->info();
     // Without half arithmetic on the device, weights alone are halves: --precision f16 says which it is.
     const std::string halves = info.float16 ? ", half precision" : ", half-precision weights";
     return info.name + " (Vulkan, " + info.driver + (options_.precision == Precision::kF16 ? halves : "") + ")";
   }
-  std::string device_reason() const override { return cpu_ ? cpu_->device_reason() : reason_; }
-  int64_t arena_bytes() const override { return cpu_ ? cpu_->arena_bytes() : plan_ ? plan_->arena_bytes() : 0; }
-  int64_t weight_bytes() const override { return cpu_ ? cpu_->weight_bytes() : plan_ ? plan_->weight_bytes() : 0; }
+  std::string device_reason() const override { return successor_ ? successor_->device_reason() : reason_; }
+  int64_t arena_bytes() const override {
+    return successor_ ? successor_->arena_bytes() : plan_ ? plan_->arena_bytes() : 0;
+  }
+  int64_t weight_bytes() const override {
+    return successor_ ? successor_->weight_bytes() : plan_ ? plan_->weight_bytes() : 0;
+  }
 
   void EnableProfile(bool on) override {
-    if (cpu_) cpu_->EnableProfile(on);
+    if (successor_) successor_->EnableProfile(on);
     if (plan_) plan_->ClearTimes();
     profile_ = on;
     runs_ = 0;
   }
   // Nodes are timed one submission each, which takes longer than running them together.
   std::vector<NodeTiming> Profile() const override {
-    if (cpu_) return cpu_->Profile();
+    if (successor_) return successor_->Profile();
     std::vector<NodeTiming> rows;
     if (!plan_) return rows;
     for (size_t i = 0; i < graph().nodes.size(); ++i) {
@@ -699,7 +849,7 @@ class VulkanSession : public Session {
   }
 
   std::string Explain() const override {
-    if (cpu_) return cpu_->Explain();
+    if (successor_) return successor_->Explain();
     if (!plan_) return graph().name + ": there was no memory for a plan, on " + device_name() + " or the CPU\n";
     const MemoryPlan& memory = plan_->memory();
     std::string text = graph().name + " on " + device_name() + ": " + reason_ + "\n" +
@@ -708,7 +858,8 @@ class VulkanSession : public Session {
                        std::to_string(plan_->fused()) + " nodes fused into epilogues, " +
                        std::to_string(memory.in_place) + " in place\narena " + std::to_string(memory.bytes >> 20) +
                        " MiB (no plan can need less than " + std::to_string(memory.lower_bound >> 20) + "), weights " +
-                       std::to_string(weight_bytes() >> 20) + " MiB\n";
+                       std::to_string(weight_bytes() >> 20) + " MiB (" +
+                       std::to_string(plan_->shared_weight_bytes() >> 20) + " of them shared)\n";
     if (!left_out_.empty()) text += "left out, as timbre doctor found them wrong here: " + left_out_ + "\n";
     for (size_t i = 0; i < graph().nodes.size(); ++i) {
       const Node& node = graph().nodes[i];
@@ -721,19 +872,21 @@ class VulkanSession : public Session {
  private:
   Status StartOnPlan(int slot) {
     TIMBRE_CHECK(plan_->RecordAgain(profile_ || options_.verify));
-    TIMBRE_CHECK(plan_->Start(slot, inputs_[slot]));
+    TIMBRE_CHECK(state_->Check(plan_->writes(), {run_scalars_[slot]}));
+    TIMBRE_CHECK(plan_->Start(slot, inputs_[slot], *state_, run_scalars_[slot]));
     under_way_[slot] = true;
     return {};
   }
 
   // A failure while another failure was answered leaves neither: the next run begins anew.
-  Status PlanIfThereIsNone() { return plan_ || cpu_ ? Status() : MakePlan(); }
+  Status PlanIfThereIsNone() { return plan_ || successor_ ? Status() : MakePlan(); }
 
   // A run that failed is to be run again: on a new plan without the kernel whose result was wrong, or on the CPU.
   // Memory that does not suffice for several tiles is the caller's to answer.
   Status AfterFailure(const Error& error) {
-    if (error.code == ErrorCode::kOutOfMemory && options_.tiles > 1) return tl::unexpected<Error>(error);
+    if (MayStepDown(Rung::kTiles, error.code, options_.tiles)) return tl::unexpected<Error>(error);
     under_way_.assign(under_way_.size(), false);
+    if (HasState(source_)) plan_->Doubt(0);
     const KernelRow* wrong = plan_->wrong();
     if (wrong == nullptr) return Retire(error);
     banned_.wrong.insert(DeviceVerdict::IdOf(*wrong));
@@ -774,27 +927,23 @@ class VulkanSession : public Session {
   }
 
   Status Retire(const Error& error) {
-    if (error.code != ErrorCode::kDeviceLost && error.code != ErrorCode::kOutOfMemory &&
-        error.code != ErrorCode::kUnsupported && error.code != ErrorCode::kKernelFailed) {
-      return tl::unexpected<Error>(error);
-    }
+    if (!MayStepDown(Rung::kDevice, error.code)) return tl::unexpected<Error>(error);
     const std::string name = device_->info().name;
-    TIMBRE_CHECK(Record("device", "vulkan " + name, "cpu", error));
+    TIMBRE_CHECK(Record("device", "vulkan " + name, next_device_.substr(0, next_device_.find(',')), error));
     SessionOptions options = options_;
-    options.device = "cpu";
+    options.device = next_device_;
     // Made before the plan is dropped: where that fails too, who asks what ran still gets an answer.
-    TIMBRE_TRY(cpu_, MakeCpuSession(source_, options, pool_, stats_, name + " was retired: " + error.message));
-    if (profile_) cpu_->EnableProfile(true);
+    if (next_device_ == "cpu") {
+      TIMBRE_TRY(successor_, MakeCpuSession(source_, options, pool_, stats_, name + " was retired: " + error.message));
+    } else {
+      TIMBRE_TRY(successor_, MakeSession(source_, options, pool_, stats_));
+    }
+    if (profile_) successor_->EnableProfile(true);
     plan_.reset();
-    device_->set_faults(nullptr);
     chooser_.reset();
+    state_->SetTwin(device_.get(), nullptr);
     device_.reset();
-    return cpu_->UseState(state_);
-  }
-
-  Status RunOnCpu(std::span<const float* const> inputs, std::span<float* const> outputs) {
-    TIMBRE_CHECK(cpu_->SetScalars(scalars_));
-    return cpu_->Run(inputs, outputs);
+    return successor_->UseState(state_);
   }
 
   Graph source_;  // before the passes: to plan again, here or on the CPU
@@ -805,11 +954,13 @@ class VulkanSession : public Session {
   std::unique_ptr<Chooser> chooser_;  // null once the device is retired
   std::string reason_;
   Banned banned_;
-  std::string left_out_;                           // kernels that doctor found wrong
-  std::unique_ptr<Plan> plan_;                     // null once the device is retired, or where none could be made
-  std::unique_ptr<Session> cpu_;                   // once the device is retired
-  std::vector<std::vector<const float*>> inputs_;  // of the runs under way, a slot each
-  std::vector<bool> under_way_;                    // whether the slot's run was started on plan_
+  std::string left_out_;                            // kernels that doctor found wrong
+  std::unique_ptr<Plan> plan_;                      // null once the device is retired, or where none could be made
+  std::unique_ptr<Session> successor_;              // once the device is retired
+  std::vector<std::vector<const float*>> inputs_;   // of the runs under way, a slot each
+  std::vector<bool> under_way_;                     // whether the slot's run was started on plan_
+  std::vector<std::vector<uint32_t>> run_scalars_;  // of the runs under way
+  const std::string next_device_;                   // the successor's
   bool profile_ = false;
   int64_t runs_ = 0;
 };
@@ -838,9 +989,9 @@ MemoryNeeds VulkanMemoryNeeds(Graph graph, const SessionOptions& options, const 
 
 Result<std::unique_ptr<Session>> MakeVulkanSession(Graph graph, const SessionOptions& options,
                                                    std::shared_ptr<VulkanDevice> device, ThreadPool& pool, Stats* stats,
-                                                   std::string reason) {
-  auto session =
-      std::make_unique<VulkanSession>(std::move(graph), options, std::move(device), pool, stats, std::move(reason));
+                                                   std::string reason, std::string next_device) {
+  auto session = std::make_unique<VulkanSession>(std::move(graph), options, std::move(device), pool, stats,
+                                                 std::move(reason), std::move(next_device));
   TIMBRE_CHECK(session->Prepare());
   return session;
 }

@@ -6,10 +6,11 @@
 namespace timbre {
 
 // A session on a Vulkan device. Nodes that no Vulkan kernel takes, or whose kernels failed there, run on the CPU in
-// between; a device that fails as a whole is retired, and every later tile, the failed one first, runs on the CPU.
+// between; a device that fails as a whole is retired, and every later run, the failed one first, is one on
+// `next_device`: a wish as SessionOptions::device.
 Result<std::unique_ptr<Session>> MakeVulkanSession(Graph graph, const SessionOptions& options,
                                                    std::shared_ptr<VulkanDevice> device, ThreadPool& pool, Stats* stats,
-                                                   std::string reason);
+                                                   std::string reason, std::string next_device = "cpu");
 
 // Bytes of device memory that a session would take, without taking any.
 struct MemoryNeeds {

@@ -1,0 +1,28 @@
+#include "runtime/session/steps.h"
+
+namespace timbre {
+
+bool MayStepDown(Rung rung, ErrorCode code, int tiles) {
+  const bool memory = code == ErrorCode::kOutOfMemory;
+  switch (rung) {
+    case Rung::kKernel: return code == ErrorCode::kKernelFailed || memory || code == ErrorCode::kUnsupported;
+    case Rung::kTiles: return memory && tiles > 1;
+    case Rung::kDevice:
+      return code == ErrorCode::kDeviceLost || code == ErrorCode::kKernelFailed || code == ErrorCode::kUnsupported ||
+             (memory && tiles == 1);
+    case Rung::kOpen: return code == ErrorCode::kDeviceLost || memory;
+  }
+  return false;
+}
+
+Status TakeStep(Stats* stats, bool strict, const std::string& node, const std::string& from, const std::string& to,
+                const Error& reason) {
+  if (strict) {
+    return Fail(reason.code, node + ": would step down from " + from + " to " + to + " (" + reason.message +
+                                 "), which strict mode forbids");
+  }
+  if (stats) stats->Record(node, from, to, reason.message);
+  return {};
+}
+
+}  // namespace timbre
