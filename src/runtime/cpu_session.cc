@@ -358,6 +358,7 @@ class CpuSession : public Session {
     }
     TIMBRE_CHECK(state_->Begin(using_->writes, {scalars_}));
     BindStates();
+    for (const TensorId id : plan_.loaded) std::memcpy(Address(id), state_->Now(using_->indices[id]), BytesOf(id));
     if (Status ran = RunNodes(); !ran) {
       state_->Abandon();
       return ran;

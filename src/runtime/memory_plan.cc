@@ -106,6 +106,23 @@ MemoryPlan PlanMemory(const Graph& graph, bool reuse, int64_t alignment, bool vi
   for (const GraphPort& port : graph.inputs) {
     if (block_of[port.tensor] < 0) new_block(port.tensor);
   }
+  if (reuse && views) {
+    std::vector<bool> elsewhere(count);
+    for (const Node& node : graph.nodes) {
+      for (size_t i = 0; i < node.inputs.size(); ++i) {
+        if (node.inputs[i] != kNoTensor && node.op != Op::kConcat && !(ReplacesState(node) && i == 0))
+          elsewhere[node.inputs[i]] = true;
+      }
+      if (!ReplacesState(node)) continue;
+      const TensorId id = node.inputs[0];
+      if (graph.tensors[id].kind == TensorKind::kState && !elsewhere[id]) plan.loaded.push_back(id);
+    }
+    for (const TensorId id : plan.loaded) {
+      plan.states[id] = {};
+      first[id] = -1;
+      new_block(id);
+    }
+  }
   plan.idle.assign(graph.nodes.size(), false);
   // Moves the blocks of a concatenation's parts into one, where each part has a block of its own size to itself.
   const auto join = [&](const Node& node) {

@@ -20,6 +20,9 @@ struct MemoryPlan {
     bool next = false;
   };
   std::vector<StatePlace> states;
+  // States that are copied to their place in the arena before a run, since all that reads them is concatenations, which
+  // then have nothing left to do: a convolution's history.
+  std::vector<TensorId> loaded;
   int64_t bytes = 0;
   // The least that any plan could need: the largest sum of sizes alive at once.
   int64_t lower_bound = 0;

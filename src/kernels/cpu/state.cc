@@ -12,7 +12,8 @@ Status StateWriteRun(const CpuCall& call) {
   const auto element = static_cast<int64_t>(SizeOf(call.ref.graph.tensors[call.ref.node.outputs[0]].dtype));
   const auto* const from = reinterpret_cast<const std::byte*>(call.in[1]);
   auto* const to = reinterpret_cast<std::byte*>(call.out[0]);
-  if (call.out[0] != call.in[0]) std::memcpy(to, call.in[0], static_cast<size_t>(state.elements() * element));
+  if (call.out[0] != call.in[0] && attrs.at != kNoScalar)
+    std::memcpy(to, call.in[0], static_cast<size_t>(state.elements() * element));
   const int64_t inner = state.stride(attrs.axis) * element, outer = state.Product(0, attrs.axis);
   const int64_t capacity = state[attrs.axis], places = x[attrs.axis], at = call.scalars.I32(attrs.at);
   if (at < 0 || at + places > capacity)
