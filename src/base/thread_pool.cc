@@ -2,9 +2,16 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <chrono>
+#include <memory>
+#include <new>
+#include <string>
+#include <system_error>
 
+#include "base/cpu_quota.h"
 #include "base/denormals.h"
+#include "base/log.h"
 
 namespace timbre {
 namespace {
@@ -32,6 +39,12 @@ bool SpinUntil(const Ready& ready) {
   return ready();
 }
 
+// A quota of two processors is used up at once by sixteen threads, which then all wait.
+int UpToQuota(int processors) {
+  const int quota = CpuQuota();
+  return quota > 0 ? std::min(quota, processors) : processors;
+}
+
 }  // namespace
 
 int AvailableProcessors() {
@@ -39,16 +52,40 @@ int AvailableProcessors() {
   CPU_ZERO(&set);
   if (sched_getaffinity(0, sizeof(set), &set) == 0) {
     const int count = CPU_COUNT(&set);
-    if (count > 0) return count;
+    if (count > 0) return UpToQuota(count);
   }
   const unsigned n = std::thread::hardware_concurrency();
-  return n == 0 ? 1 : static_cast<int>(n);
+  return UpToQuota(n == 0 ? 1 : static_cast<int>(n));
 }
 
 ThreadPool::ThreadPool(int threads) {
   if (threads <= 0) threads = AvailableProcessors();
-  workers_.reserve(threads - 1);
-  for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { Work(i); });
+  // Workers wait until it is known how many there can be; those beyond `staying` end.
+  constexpr int kUnknown = -1;
+  const auto staying = std::make_shared<std::atomic<int>>(kUnknown);
+  std::string reason;
+  try {
+    workers_.reserve(threads - 1);
+    for (int i = 1; i < threads; ++i) {
+      workers_.emplace_back([this, i, staying] {
+        staying->wait(kUnknown);
+        if (i <= staying->load()) Work(i);
+      });
+    }
+  } catch (const std::system_error& error) {
+    reason = error.code().message();
+  } catch (const std::bad_alloc&) {
+    reason = "out of memory";
+  }
+  // Half of what there was room for: the work itself wants memory and a thread or two as well.
+  const size_t kept = reason.empty() ? workers_.size() : workers_.size() / 2;
+  staying->store(static_cast<int>(kept));
+  staying->notify_all();
+  for (; workers_.size() > kept; workers_.pop_back()) workers_.back().join();
+  if (!reason.empty()) {
+    Log(LogLevel::kWarning, "the system gave no more threads (" + reason + "): " + std::to_string(kept + 1) +
+                                " are used instead of " + std::to_string(threads));
+  }
 }
 
 void ThreadPool::Pin() {

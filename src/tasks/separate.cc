@@ -17,7 +17,9 @@
 #include "audio/resample.h"
 #include "base/bounded_queue.h"
 #include "base/files.h"
+#include "base/out_of_memory.h"
 #include "base/output_set.h"
+#include "base/start_thread.h"
 #include "base/suggest.h"
 #include "base/temporary_file.h"
 #include "base/text.h"
@@ -417,31 +419,40 @@ Status SeparatorImpl::RunPass(const Pass& pass, const std::vector<TilePlan>& pla
   Status reading, writing;
   const size_t width = pass.outputs.size() * info().channels;
 
-  std::thread decoder([&] {
-    while (true) {
-      const Stopwatch watch;
-      Samples block;
-      reading = reader.Read(&block);
-      scaling.Apply(block.data(), block.size());
-      report.times.decode += watch.seconds();
-      if (!reading || block.empty() || !read.Push(std::move(block))) break;
-    }
-    read.Close();
-  });
-  std::thread encoder([&] {
-    while (std::optional<Samples> block = computed.Pop()) {
-      const Stopwatch watch;
-      const auto frames = static_cast<int64_t>(block->size() / width);
-      for (size_t i = 0; i < pass.outputs.size() && writing; ++i) {
-        const size_t o = pass.outputs[i];
-        writing = files[o]->Write(block->data(), frames, width, i * info().channels, scaling.deviation,
-                                  scaling.mean * MeanShare(o));
+  TIMBRE_TRY(std::thread decoder, StartThread([&] {
+               reading = WithinMemory([&]() -> Status {
+                 while (true) {
+                   const Stopwatch watch;
+                   Samples block;
+                   TIMBRE_CHECK(reader.Read(&block));
+                   scaling.Apply(block.data(), block.size());
+                   report.times.decode += watch.seconds();
+                   if (block.empty() || !read.Push(std::move(block))) return {};
+                 }
+               });
+               read.Close();
+             }));
+  Result<std::thread> encoder = StartThread([&] {
+    writing = WithinMemory([&]() -> Status {
+      while (std::optional<Samples> block = computed.Pop()) {
+        const Stopwatch watch;
+        const auto frames = static_cast<int64_t>(block->size() / width);
+        for (size_t i = 0; i < pass.outputs.size(); ++i) {
+          const size_t o = pass.outputs[i];
+          TIMBRE_CHECK(files[o]->Write(block->data(), frames, width, i * info().channels, scaling.deviation,
+                                       scaling.mean * MeanShare(o)));
+        }
+        report.times.encode += watch.seconds();
       }
-      report.times.encode += watch.seconds();
-      if (!writing) break;
-    }
+      return {};
+    });
     computed.Cancel();
   });
+  if (!encoder) {
+    read.Cancel();
+    decoder.join();
+    return tl::unexpected<Error>(encoder.error());
+  }
 
   double waited = 0;
   const Stopwatch watch;
@@ -458,7 +469,7 @@ Status SeparatorImpl::RunPass(const Pass& pass, const std::vector<TilePlan>& pla
     waited += wait.seconds();
     return taken ? Status() : Fail(ErrorCode::kInternal, "the output was closed");
   };
-  Status computing = ApplyModels(MembersOf(pass, plans), source, sink, tile_done);
+  Status computing = WithinMemory([&] { return ApplyModels(MembersOf(pass, plans), source, sink, tile_done); });
   report.times.compute += watch.seconds() - waited;
   read.Cancel();
   if (computing) {
@@ -467,7 +478,7 @@ Status SeparatorImpl::RunPass(const Pass& pass, const std::vector<TilePlan>& pla
     computed.Cancel();
   }
   decoder.join();
-  encoder.join();
+  encoder->join();
   // The stage that failed first is why the others did.
   TIMBRE_CHECK(reading);
   TIMBRE_CHECK(writing);

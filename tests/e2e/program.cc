@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,7 +30,7 @@ fs::path TempName(const char* pattern) {
 
 }  // namespace
 
-Child::Child(const std::vector<std::string>& words, const fs::path& folder)
+Child::Child(const std::vector<std::string>& words, const fs::path& folder, uint64_t address_space)
     : out_(TempName("timbre-out-XXXXXX")), err_(TempName("timbre-err-XXXXXX")) {
   std::vector<std::string> all = {testing::ProgramPath()};
   all.insert(all.end(), words.begin(), words.end());
@@ -43,6 +44,11 @@ Child::Child(const std::vector<std::string>& words, const fs::path& folder)
   dup2(null, 0);
   dup2(out, 1);
   dup2(err, 2);
+  if (address_space > 0) {
+    const rlimit limit{address_space, address_space};
+    if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(126);
+    alarm(90);  // outlives the exec
+  }
   execv(argv[0], argv.data());
   _exit(127);
 }
@@ -71,6 +77,10 @@ Ran Child::Wait() {
 }
 
 Ran RunTimbre(const std::vector<std::string>& words, const fs::path& folder) { return Child(words, folder).Wait(); }
+
+Ran RunTimbreWithin(uint64_t address_space, const std::vector<std::string>& words, const fs::path& folder) {
+  return Child(words, folder, address_space).Wait();
+}
 
 TempFolder::TempFolder() {
   std::string name = (fs::temp_directory_path() / "timbre-test-XXXXXX").string();

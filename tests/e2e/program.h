@@ -1,6 +1,7 @@
 // Runs the real program, for end-to-end tests.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -15,10 +16,15 @@ struct Ran {
 // `timbre WORDS…`, started in `folder` (empty: the test's own). Waits for its end.
 Ran RunTimbre(const std::vector<std::string>& words, const std::filesystem::path& folder = {});
 
+// The same with no more than so many bytes of addresses, and a signal that ends it (142) after a minute and a half.
+Ran RunTimbreWithin(uint64_t address_space, const std::vector<std::string>& words,
+                    const std::filesystem::path& folder = {});
+
 // A running program.
 class Child {
  public:
-  Child(const std::vector<std::string>& words, const std::filesystem::path& folder = {});
+  // address_space: as in RunTimbreWithin; 0: what the test itself may have, and no end.
+  Child(const std::vector<std::string>& words, const std::filesystem::path& folder = {}, uint64_t address_space = 0);
   ~Child();
   void Signal(int signal);
   // What it has written to stderr so far.

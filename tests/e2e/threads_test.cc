@@ -60,5 +60,30 @@ INSTANTIATE_TEST_SUITE_P(
                       Work{"gtcrn", {"denoise"}, "goldens/gtcrn/gtcrn-dns3.tar"}),
     [](const auto& test) { return test.param.name; });
 
+// Where the system gives no more threads, as many do as there are; where not even memory for the work is left, a
+// sentence says so. Whatever the limit, the program ends.
+TEST(ThreadLimit, WithoutRoomForThemThereAreFewer) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer's shadow takes more addresses than any limit leaves";
+#endif
+  TempFolder folder;
+  WriteTestWav(folder / "track.wav", 0.5);
+  const std::vector<std::string> words{"separate", "--model", "hpss", "--threads", "1024",
+                                       "--device", "cpu",     "-o",   "out",       "track.wav"};
+  int fewer = 0;
+  for (const uint64_t megabytes : {40, 80, 150, 300, 600}) {
+    const Ran ran = RunTimbreWithin(megabytes << 20, words, folder.path());
+    if (ran.code == 0) {
+      EXPECT_NE(ran.err.find("the system gave no more threads"), std::string::npos) << megabytes << ": " << ran.err;
+      EXPECT_EQ(FilesIn(folder / "out").size(), 2u);
+      ++fewer;
+    } else if (ran.code != 127) {  // not even loaded
+      EXPECT_EQ(ran.code, 1) << megabytes << ": " << ran.err;
+      EXPECT_NE(ran.err.find("timbre: "), std::string::npos) << megabytes << ": " << ran.err;
+    }
+  }
+  EXPECT_GE(fewer, 1);
+}
+
 }  // namespace
 }  // namespace timbre::testing
