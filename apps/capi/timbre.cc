@@ -7,6 +7,7 @@
 #include <exception>
 #include <string>
 
+#include "base/text.h"
 #include "tasks/live_denoiser.h"
 
 using timbre::LiveDenoiser;
@@ -39,7 +40,7 @@ timbre_denoiser* timbre_denoiser_create(const char* model, int sample_rate, int 
   try {
     auto live = Create(model, sample_rate, channels);
     if (live) return new timbre_denoiser{*std::move(live)};
-    message = live.error().message;
+    message = timbre::Printable(live.error().message, error_size);  // hosts print it and write it to logs
   } catch (const std::exception& e) {
     message = e.what();
   }

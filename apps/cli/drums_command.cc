@@ -15,6 +15,7 @@
 #include "audio/byte_source.h"
 #include "base/output_set.h"
 #include "base/temporary_file.h"
+#include "base/text.h"
 #include "models/catalogue.h"
 #include "tasks/drum_files.h"
 #include "tasks/drums_midi.h"

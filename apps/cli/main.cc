@@ -10,9 +10,12 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/command_line.h"
+#include "apps/cli/environment.h"
 #include "audio/ffmpeg_process.h"
 #include "base/atomic_file.h"
+#include "base/out_of_memory.h"
 #include "base/suggest.h"
+#include "base/text.h"
 
 namespace timbre::cli {
 
@@ -37,7 +40,7 @@ ExitCode ExitCodeFor(ErrorCode code) {
 }
 
 ExitCode Complain(const Error& error) {
-  std::string message = Printable(error.message);
+  std::string message = PrintableLines(error.message, ' ');
   if (message.empty() || std::string_view(".?!").find(message.back()) == std::string_view::npos) message += '.';
   fmt::print(stderr, "timbre: {}\n", message);
   return ExitCodeFor(error.code);
@@ -70,7 +73,7 @@ class ReportFile {
   Status Write(const Report& report) {
     if (path_.empty()) return {};
     // File names may hold bytes that are no UTF-8; a report is.
-    const std::string text = report.dump(2, ' ', false, Report::error_handler_t::replace) + "\n";
+    const std::string text = PrintableJson(report.dump(2, ' ', false, Report::error_handler_t::replace)) + "\n";
     if (file_) {
       TIMBRE_CHECK(file_->Write(text));
       return file_->Commit();
@@ -121,6 +124,7 @@ ExitCode RunCommand(const CommandRow& row, std::vector<std::string> words) {
     std::fputs(parsed->text.c_str(), stdout);
     return kExitOk;
   }
+  if (const Status heeded = HeedEnvironment(); !heeded) return Complain(heeded.error());
   if (const Status free = command->TakesStdout() ? CheckStandardOutput(json) : Status(); !free) {
     return Complain(free.error());
   }
@@ -200,9 +204,9 @@ int main(int argc, char** argv) {
   try {
     return timbre::cli::Written(timbre::cli::Main(std::vector<std::string>(argv + 1, argv + argc)));
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "timbre: out of memory; close other programs or use a shorter --segment.\n");
+    fmt::print(stderr, "timbre: {}\n", timbre::kOutOfMemoryText);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "timbre: unexpected failure: {}.\n", timbre::cli::Printable(error.what()));
+    fmt::print(stderr, "timbre: unexpected failure: {}.\n", timbre::PrintableLines(error.what(), ' '));
   }
   return timbre::cli::kExitFailed;
 }

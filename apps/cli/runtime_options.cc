@@ -6,10 +6,14 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "base/text.h"
+
 namespace timbre::cli {
 
 RuntimeOptions::RuntimeOptions() {
-  if (const char* device = std::getenv("TIMBRE_DEVICE"); device != nullptr && *device != '\0') options_.device = device;
+  if (const char* device = std::getenv("TIMBRE_DEVICE"); device != nullptr && *device != '\0') {
+    options_.device = from_environment_ = device;
+  }
 }
 
 FieldList RuntimeOptions::Fields() {
@@ -18,7 +22,11 @@ FieldList RuntimeOptions::Fields() {
        .value = &options_.device,
        .help = "what computes; 'timbre devices' lists it; several, with commas between: each for when one fails",
        .placeholder = "NAME"},
-      {.name = "threads", .value = &options_.threads, .help = "of the CPU (default: all)", .min = 1, .max = 1024},
+      {.name = "threads",
+       .value = &options_.threads,
+       .help = "of the CPU (default: all that this process may use)",
+       .min = 1,
+       .max = 1024},
       ChoiceField<Precision>("precision", &options_.precision, {{"f32", Precision::kF32}, {"f16", Precision::kF16}},
                              "f16: weights in half the memory, products faster and less exact"),
       ChoiceField<Tune>("tune", &options_.tune, {{"off", Tune::kOff}, {"fast", Tune::kFast}, {"full", Tune::kFull}},
@@ -45,7 +53,10 @@ FieldList RuntimeOptions::Fields() {
 }
 
 Status RuntimeOptions::Check() {
-  if (const auto chosen = ChooseDevice(options_.device); !chosen) return tl::unexpected<Error>(chosen.error());
+  if (const auto chosen = ChooseDevice(options_.device); !chosen) {
+    const bool environment = !from_environment_.empty() && options_.device == from_environment_;
+    return Prefix(chosen.error(), (environment ? "TIMBRE_DEVICE=" : "--device ") + Printable(options_.device));
+  }
   if (fault_.empty()) return {};
   injector_ = std::make_unique<FaultInjector>();
   TIMBRE_CHECK(FaultInjector::Parse(fault_, *injector_));

@@ -20,6 +20,7 @@ class RuntimeOptions {
 
  private:
   SessionOptions options_;
+  std::string from_environment_;  // TIMBRE_DEVICE
   std::vector<std::string> disabled_;
   std::string fault_;
   std::unique_ptr<FaultInjector> injector_;

@@ -1,6 +1,7 @@
 #include "apps/cli/terminal.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,7 +10,9 @@
 #include <csignal>
 #include <cstdio>
 
+#include "apps/cli/progress_line.h"
 #include "base/last_words.h"
+#include "base/text.h"
 
 namespace timbre::cli {
 namespace {
@@ -38,11 +41,10 @@ std::string_view VerbFor(Stage stage, std::string_view verb) {
   return verb;
 }
 
-// The beginning of `text`, cut between characters (UTF-8) to at most `bytes`, so that the bar stays on one line.
-std::string Shortened(const std::string& text, size_t bytes) {
-  if (text.size() <= bytes) return text;
-  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xc0) == 0x80) --bytes;
-  return text.substr(0, bytes) + "…";
+// Of the terminal that stderr is; what it doesn't say is the usual.
+int Columns() {
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
 }  // namespace
@@ -54,15 +56,6 @@ void CatchSignals() {
   if (std::signal(SIGHUP, OnSignal) == SIG_IGN) std::signal(SIGHUP, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is a write error, not a death
   std::signal(SIGXFSZ, SIG_IGN);  // so is a file that reaches the limit
-}
-
-std::string Printable(std::string_view text, bool lines) {
-  std::string out(text);
-  for (char& c : out) {
-    const auto byte = static_cast<unsigned char>(c);
-    if ((byte < 0x20 && !(lines && c == '\n')) || byte == 0x7f) c = c == '\n' || c == '\t' ? ' ' : '?';
-  }
-  return out;
 }
 
 std::string DurationText(double seconds) {
@@ -103,7 +96,7 @@ Terminal::~Terminal() {
 }
 
 void Terminal::Write(FILE* stream, std::string_view text) {
-  const std::string line = Printable(text, /*lines=*/true) + "\n";
+  const std::string line = PrintableLines(text) + "\n";
   std::lock_guard lock(mutex_);
   ClearBar();
   std::fwrite(line.data(), 1, line.size(), stream);
@@ -165,10 +158,7 @@ void Terminal::OnProgress(const Progress& progress) {
   if (bar_) {
     if (now - last_drawn_ < std::chrono::milliseconds(100) && fraction < 1) return;
     last_drawn_ = now;
-    constexpr int kWidth = 20;
-    const int filled = static_cast<int>(fraction * kWidth);
-    const std::string line = fmt::format("\r{} [{:#<{}}{:.<{}}] {:3.0f} %{}\x1b[K", Shortened(label, 36), "", filled,
-                                         "", kWidth - filled, 100 * fraction, left);
+    const std::string line = "\r" + ProgressLine(label, fraction, left, Columns()) + "\x1b[K";
     std::fwrite(line.data(), 1, line.size(), stderr);
     std::fflush(stderr);
     bar_shown_ = true;

@@ -58,9 +58,6 @@ class Terminal final : public Observer {
 // process at once.
 void CatchSignals();
 
-// Without control characters, so that a file's name cannot drive the terminal. Keeps newlines where `lines`.
-std::string Printable(std::string_view text, bool lines = false);
-
 // "4 min 05 s", "0.8 s".
 std::string DurationText(double seconds);
 // "lowered by 2.4 dB to stay below full scale": what rescaling by `gain`, of 0 to 1, does.

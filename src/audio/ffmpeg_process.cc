@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/log.h"
+#include "base/text.h"
 
 extern "C" {
 #include <libavutil/log.h>
@@ -21,8 +22,7 @@ void LogFromFfmpeg(void* object, int level, const char* format, va_list argument
   char line[512];
   int prefix = 1;
   av_log_format_line2(object, level, format, arguments, line, sizeof(line), &prefix);
-  const size_t length = std::strcspn(line, "\n");
-  Log(LogLevel::kDebug, std::string_view(line, length));
+  Log(LogLevel::kDebug, Printable(std::string_view(line, std::strcspn(line, "\n")), sizeof(line)));
 }
 
 }  // namespace

@@ -136,5 +136,24 @@ TEST(Text, Utf8) {
   EXPECT_EQ(Printable("ab\u266b", 3), "ab…");
 }
 
+// What a file, a checkpoint or a driver calls something drives no terminal and forges no line of a log.
+TEST(Text, NothingThatControlsATerminalIsPrintable) {
+  for (const char* control :
+       {"\x01",   "\t",     "\n",     "\r",     "\x1b",   "\x7f",   "\u0080", "\u0085", "\u009b", "\u009d", "\u009f",
+        "\u2028", "\u2029", "\u061c", "\u200e", "\u200f", "\u202a", "\u202e", "\u2066", "\u2069", "\x9b",   "\xc3"}) {
+    EXPECT_EQ(Printable(std::string("a") + control + "b"), "a?b") << ::testing::PrintToString(control);
+    const bool line = std::string_view(control) == "\n";
+    EXPECT_EQ(PrintableLines(std::string("a") + control + "b"), line ? "a\nb" : "a?b");
+    EXPECT_EQ(PrintableLines(std::string("a") + control + "b", ' '), line ? "a b" : "a?b");
+  }
+  // Their neighbours are shown as they are.
+  for (const char* shown :
+       {" ", "~", "\u00a0", "\u2027", "\u202f", "\u2065", "\u206a", "\u0627", "\u200d", "\U0001f600"}) {
+    EXPECT_EQ(Printable(shown), shown);
+  }
+  EXPECT_EQ(PrintableLines(std::string(5000, 'x')).size(), 5000u);
+  EXPECT_EQ(PrintableJson("{\n \"a\": \"\u266b\u009b\u202e\x7f\"}"), "{\n \"a\": \"\u266b\\u009b\\u202e\\u007f\"}");
+}
+
 }  // namespace
 }  // namespace timbre

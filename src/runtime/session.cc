@@ -83,19 +83,18 @@ Result<DeviceChoice> ChooseOne(const std::string& wish) {
     names.push_back(d.name);
   }
   if (wish == "vulkan") {
-    if (!listed) return Fail(ErrorCode::kNotFound, "--device vulkan: " + listed.error().message);
+    if (!listed) return tl::unexpected<Error>(listed.error());
     for (const auto type :
          {VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU, VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU,
           VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU, VK_PHYSICAL_DEVICE_TYPE_OTHER, VK_PHYSICAL_DEVICE_TYPE_CPU}) {
       if (const int index = FirstOf(devices, type); index >= 0) return DeviceChoice{index, "asked for"};
     }
-    return Fail(ErrorCode::kNotFound, "--device vulkan: no device with a usable Vulkan driver is on this machine");
+    return Fail(ErrorCode::kNotFound, "no device with a usable Vulkan driver is on this machine");
   }
   for (const VulkanDeviceInfo& d : devices) {
     if (wish == d.name || wish == "vulkan:" + std::to_string(d.index)) return DeviceChoice{d.index, "asked for"};
   }
-  if (wish.starts_with("vulkan:") && !listed)
-    return Fail(ErrorCode::kNotFound, "--device " + wish + ": " + listed.error().message);
+  if (wish.starts_with("vulkan:") && !listed) return tl::unexpected<Error>(listed.error());
   return Fail(ErrorCode::kNotFound, "there is no device '" + Printable(wish) + "'." + SuggestionFor(wish, names));
 }
 

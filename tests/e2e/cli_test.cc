@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "tests/e2e/program.h"
+#include "tests/support/environment.h"
 #include "tests/support/places.h"
 #include "tests/vulkan/usable_device.h"
 
@@ -290,6 +292,36 @@ TEST(Cli, ExplainShowsThePlanAndWhatSwitchingOffChanges) {
 TEST(Cli, AReportThatCannotBeWrittenIsAnErrorBeforeAnythingRuns) {
   ExpectOneSentence(RunTimbre({"devices", "--json", "/nonexistent/report.json"}), 1, "/nonexistent");
   EXPECT_EQ(RunTimbre({"devices", "--json", "/dev/null"}).code, 0);
+}
+
+// A variable with a typing mistake is no variable that was never set.
+TEST(Cli, AMalformedEnvironmentIsRefusedWithWhatIsAllowed) {
+  struct Case {
+    const char *name, *value, *allowed;
+  };
+  for (const Case& c :
+       {Case{"TIMBRE_SIMD", "bogus", "on this machine"}, Case{"TIMBRE_VULKAN_TIMEOUT", "abc", "from 1 to 86400"},
+        Case{"TIMBRE_VULKAN_TIMEOUT", "0", "from 1 to 86400"}, Case{"TIMBRE_VULKAN_TIMEOUT", "-3", "from 1 to 86400"},
+        Case{"TIMBRE_VULKAN_TIMEOUT", "5 minutes", "from 1 to 86400"},
+        Case{"TIMBRE_VULKAN_TIMEOUT", "99999999999999999999", "from 1 to 86400"},
+        Case{"TIMBRE_VULKAN_VALIDATION", "yes", "0 or 1"}}) {
+    const Environment environment(std::map<std::string, std::string>{{c.name, c.value}});
+    const Ran ran = RunTimbre({"explain", "gtcrn", "--device", "cpu"});
+    ExpectOneSentence(ran, 2, c.name);
+    EXPECT_NE(ran.err.find(c.allowed), std::string::npos) << ran.err;
+    EXPECT_NE(ran.err.find(c.value), std::string::npos) << ran.err;
+    EXPECT_EQ(RunTimbre({"explain", "--help"}).code, 0);
+  }
+  for (const auto& [name, value] : std::map<std::string, std::string>{
+           {"TIMBRE_SIMD", ""}, {"TIMBRE_VULKAN_TIMEOUT", "86400"}, {"TIMBRE_VULKAN_VALIDATION", "0"}}) {
+    const Environment environment(std::map<std::string, std::string>{{name, value}});
+    EXPECT_EQ(RunTimbre({"explain", "gtcrn", "--device", "cpu"}).code, 0) << name;
+  }
+  const Environment environment(std::map<std::string, std::string>{{"TIMBRE_DEVICE", "vulcan"}});
+  const Ran ran = RunTimbre({"explain", "gtcrn"});
+  ExpectOneSentence(ran, 1, "TIMBRE_DEVICE=vulcan: ");
+  EXPECT_EQ(ran.err.find("--device"), std::string::npos) << ran.err;
+  EXPECT_EQ(RunTimbre({"explain", "gtcrn", "--device", "cpu"}).code, 0);
 }
 
 }  // namespace

@@ -4,10 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,31 +13,12 @@
 #include "base/mapped_file.h"
 #include "formats/zip.h"
 #include "tests/e2e/program.h"
+#include "tests/support/environment.h"
 #include "tests/support/golden.h"
 #include "tests/support/places.h"
 #include "tests/support/zip_builder.h"
 
 namespace timbre {
-
-// Variables of the environment, for as long as this lives.
-class Environment {
- public:
-  explicit Environment(const std::map<std::string, std::string>& variables) {
-    for (const auto& [name, value] : variables) {
-      const char* before = std::getenv(name.c_str());
-      before_.emplace_back(name, before == nullptr ? std::optional<std::string>() : std::string(before));
-      setenv(name.c_str(), value.c_str(), 1);
-    }
-  }
-  ~Environment() {
-    for (const auto& [name, value] : before_) value ? setenv(name.c_str(), value->c_str(), 1) : unsetenv(name.c_str());
-  }
-  Environment(const Environment&) = delete;
-  Environment& operator=(const Environment&) = delete;
-
- private:
-  std::vector<std::pair<std::string, std::optional<std::string>>> before_;
-};
 
 // A driver that tells `lies`: see tests/vulkan/liar_layer.cc.
 inline std::map<std::string, std::string> Liar(const std::string& lies) {

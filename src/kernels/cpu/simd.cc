@@ -9,6 +9,9 @@
 #include <cstdlib>
 #include <mutex>
 
+#include "base/log.h"
+#include "base/text.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace timbre {
 namespace HWY_NAMESPACE {
@@ -47,19 +50,23 @@ Status Use(std::string_view name) {
     // Undo what Available() may have reset.
     hwy::GetChosenTarget().DeInit();
     return Fail(ErrorCode::kInvalidArgument,
-                "This machine has no SIMD target '" + std::string(name) + "'; it has " + names + ".");
+                "this machine has no SIMD target '" + Printable(name) + "'; it has " + names);
   }
   hwy::SetSupportedTargetsForTest(chosen);
   hwy::GetChosenTarget().DeInit();
   return {};
 }
 
-// What the environment asks for, before anything is dispatched. An unknown name leaves the best target in use.
+// What the environment asks for, before anything is dispatched. An unknown name leaves the best target in use: a
+// library's host must not fail for it, and the program has looked at it before.
 void ReadEnvironmentOnce() {
   static std::once_flag flag;
   std::call_once(flag, [] {
     const char* name = std::getenv("TIMBRE_SIMD");
-    if (name == nullptr || !Use(name)) (void)Use("");
+    const Status used = Use(name == nullptr ? "" : name);
+    if (used) return;
+    Log(LogLevel::kWarning, "TIMBRE_SIMD is not heeded: " + used.error().message);
+    (void)Use("");
   });
 }
 

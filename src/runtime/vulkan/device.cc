@@ -16,6 +16,7 @@
 #include "base/atomic_file.h"
 #include "base/log.h"
 #include "base/paths.h"
+#include "base/text.h"
 
 namespace timbre {
 
@@ -80,7 +81,8 @@ VKAPI_ATTR VkBool32 VKAPI_CALL OnValidationMessage(VkDebugUtilsMessageSeverityFl
                                                    VkDebugUtilsMessageTypeFlagsEXT,
                                                    const VkDebugUtilsMessengerCallbackDataEXT* data, void*) {
   validation_messages.fetch_add(1);
-  Log(LogLevel::kWarning, std::string("Vulkan validation: ") + data->pMessage);
+  constexpr size_t kLongest = 2000;
+  Log(LogLevel::kWarning, "Vulkan validation: " + Printable(data->pMessage, kLongest));
   return VK_FALSE;
 }
 
@@ -332,8 +334,7 @@ std::string_view VulkanDeviceInfo::kind() const {
 int VulkanDeviceInfo::patience_seconds() const {
   const char* text = std::getenv("TIMBRE_VULKAN_TIMEOUT");
   const long seconds = text == nullptr ? 0 : std::strtol(text, nullptr, 10);
-  constexpr long kLongest = 24 * 60 * 60;
-  if (seconds > 0) return static_cast<int>(std::min(seconds, kLongest));
+  if (seconds > 0) return static_cast<int>(std::min<long>(seconds, kLongestPatience));
   return software() ? 600 : 60;
 }
 

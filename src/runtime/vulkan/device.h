@@ -21,6 +21,9 @@
 
 namespace timbre {
 
+// Of VulkanDeviceInfo::patience_seconds: a day.
+inline constexpr int kLongestPatience = 24 * 60 * 60;
+
 struct VulkanDeviceInfo {
   int index = 0;  // among all that the loader lists: "vulkan:0"
   std::string name, driver, driver_version, api_version;
