@@ -50,6 +50,9 @@ CpuLadder::CpuLadder(Shared& shared, const Node& node) : shared_(&shared), node_
     }
     rungs_.push_back(row);
   }
+  const auto preferred =
+      std::find_if(rungs_.begin(), rungs_.end(), [&](const KernelRow* row) { return row->name == shared.prefer; });
+  if (preferred != rungs_.end()) std::rotate(rungs_.begin(), preferred, preferred + 1);
   if (!node.composition.empty()) rungs_.push_back(nullptr);
   if (rungs_.empty() && last != nullptr) rungs_.push_back(last);  // nothing else computes this
 }
@@ -228,7 +231,14 @@ Status CpuLadder::RunRung(std::span<const float* const> in, std::span<float* con
                                                   shared_->scratch.f32(),
                                                   *shared_->pool,
                                                   shared_->scalars}));
-  if (shared_->faults && !shared_->faults->Pass(FaultPoint::kResult, node_->name)) out[0][0] = out[0][0] * 2 + 1;
+  if (shared_->faults && !shared_->faults->Pass(FaultPoint::kResult, node_->name)) {
+    // About half of the numbers, here and there: what is done to all alike, or to all of one channel, a norm behind
+    // this node would undo.
+    const int64_t elements = shared_->graph->shape(node_->outputs[0]).elements();
+    for (int64_t i = 0; i < elements; ++i) {
+      if (static_cast<uint32_t>(i) * 2654435761u >> 31) out[0][i] = out[0][i] * 2 + 1;
+    }
+  }
   return {};
 }
 
@@ -263,6 +273,7 @@ class CpuSession : public Session {
                options.heed_doctor ? ReadVerdict(CpuVerdictKey()) : DeviceVerdict()};
     scalars_ = ScalarDefaults(graph_);
     shared_.scalars = {scalars_};
+    shared_.prefer = options.prefer;
   }
 
   Status Prepare() {

@@ -29,8 +29,9 @@ class CpuLadder {
     AlignedBytes scratch;  // grown to the largest that any node asked for
     // Float32 forms of constants that kernels read as they are.
     std::map<TensorId, std::shared_ptr<const AlignedBytes>> constants;
-    DeviceVerdict verdict;  // what doctor found wrong is left out
-    Scalars scalars{};      // of the run; of tuning before
+    DeviceVerdict verdict;    // what doctor found wrong is left out
+    Scalars scalars{};        // of the run; of tuning before
+    std::string prefer = {};  // the kernel that comes first wherever it can serve the node
   };
 
   CpuLadder(Shared& shared, const Node& node);

@@ -51,9 +51,9 @@ class Findings {
   std::map<std::string, int> versions_;
 };
 
-// `done` holds the kernels that this case has been run on.
+// `done` holds the kernels that this case has been run on, `expected` what its oracle says, once it has been asked.
 Status CheckCase(Op op, const std::string& name, const OneNode& one, const SessionOptions& options, ThreadPool& pool,
-                 std::set<std::string>& done, Findings& findings) {
+                 std::set<std::string>& done, std::vector<Tensor64>& expected, Findings& findings) {
   Stats stats;
   TIMBRE_TRY(const auto session, MakeSession(one.graph, options, pool, &stats));
   std::string kernels;
@@ -90,8 +90,8 @@ Status CheckCase(Op op, const std::string& name, const OneNode& one, const Sessi
   const Node whole = Whole(one);
   for (const TensorId id : whole.inputs) all.push_back(id == kNoTensor ? nullptr : one.inputs[id].data());
   const std::vector<const float*> computed(out.begin(), out.end());
-  const Deviation deviation =
-      Compare(one.graph, whole, computed, OracleOf(one.graph, whole, all), options.precision, all);
+  if (expected.empty()) expected = OracleOf(one.graph, whole, all);
+  const Deviation deviation = Compare(one.graph, whole, computed, expected, options.precision, all);
   findings.Add(op, own->kernel, deviation.worst, deviation.worst <= 1 ? "" : name + ": " + deviation.where);
   return {};
 }
@@ -100,7 +100,9 @@ Status CheckCase(Op op, const std::string& name, const OneNode& one, const Sessi
 
 Result<std::vector<KernelFinding>> CheckKernels(const std::string& device, ThreadPool& pool,
                                                 const std::function<bool(double)>& progress) {
-  static const EpilogueNames kEpilogues[] = {{}, {"gelu"}, {"glu", "scale", "add"}};
+  const DeviceKind kind = device == "cpu" ? DeviceKind::kCpu : DeviceKind::kVulkan;
+  std::vector<EpilogueNames> epilogues{{}, {"gelu"}, {"glu", "scale", "add"}};
+  if (kind == DeviceKind::kCpu) epilogues.push_back({"norm", "gelu"});  // of which a kernel there makes one
   Findings findings;
   const auto table = OpTable();
   for (size_t i = 0; i < table.size(); ++i) {
@@ -108,7 +110,7 @@ Result<std::vector<KernelFinding>> CheckKernels(const std::string& device, Threa
       if (!progress(static_cast<double>(i) / static_cast<double>(table.size())))
         return Fail(ErrorCode::kCancelled, "cancelled");
       if (c.benchmark) continue;
-      for (const EpilogueNames& epilogue : kEpilogues) {
+      for (const EpilogueNames& epilogue : epilogues) {
         const OneNode one = MakeOneNode(table[i].op, c, epilogue);
         if (one.graph.nodes.empty()) continue;
         // What a plan takes, what it takes without fast kernels or in half precision, and whatever else it could take.
@@ -119,11 +121,11 @@ Result<std::vector<KernelFinding>> CheckKernels(const std::string& device, Threa
         };
         std::vector<Way> ways{{true, ""}};
         if (epilogue.empty()) ways.push_back({false, ""});
-        if (device == "cpu") ways.push_back({true, "", Precision::kF16});
-        for (const KernelRow* row : KernelsFor(table[i].op, DeviceKind::kVulkan)) {
-          if (row->tier == Tier::kFast && device != "cpu") ways.push_back({true, row->name, row->precision});
+        for (const KernelRow* row : KernelsFor(table[i].op, kind)) {
+          if (row->tier == Tier::kFast) ways.push_back({true, row->name, row->precision});
         }
         std::set<std::string> done;
+        std::vector<Tensor64> expected;
         for (const auto& [fast, prefer, precision] : ways) {
           SessionOptions options;
           options.prefer = prefer;
@@ -133,7 +135,7 @@ Result<std::vector<KernelFinding>> CheckKernels(const std::string& device, Threa
           options.toggles.fast_kernels = fast;
           // A device that is lost again and again has shown enough, and may take its time-out for each case.
           if (findings.losses >= 3) return findings.Take();
-          TIMBRE_CHECK(CheckCase(table[i].op, c.name, one, options, pool, done, findings));
+          TIMBRE_CHECK(CheckCase(table[i].op, c.name, one, options, pool, done, expected, findings));
         }
       }
     }

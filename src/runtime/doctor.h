@@ -18,9 +18,9 @@ struct KernelFinding {
   std::string problem;  // what is wrong; empty where nothing is
 };
 
-// Runs every conformance case of every operator on `device` (SessionOptions::device), with fast kernels and without, in
-// half precision too, alone and with epilogues. What doctor found earlier is not heeded. `progress` (0 to 1) may cancel
-// by returning false.
+// Runs every conformance case of every operator on `device` (SessionOptions::device), on every kernel there that takes
+// it (on the CPU, for the instruction set in use), in half precision too, alone and with epilogues. What doctor found
+// earlier is not heeded. `progress` (0 to 1) may cancel by returning false.
 Result<std::vector<KernelFinding>> CheckKernels(const std::string& device, ThreadPool& pool,
                                                 const std::function<bool(double)>& progress);
 

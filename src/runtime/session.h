@@ -38,7 +38,7 @@ struct SessionOptions {
   bool verify = false;        // every node of every run is checked against its oracle (slow)
   bool heed_doctor = true;    // leave out kernels that `timbre doctor` found wrong on this device and driver
   int in_flight = 2;          // runs that a GPU is given before the first is done, so that it never waits for the host
-  std::string prefer;         // a Vulkan kernel that nodes get wherever it gives the right result
+  std::string prefer;         // a kernel that nodes get wherever it gives the right result
   uint64_t memory_limit = 0;  // bytes of a GPU's memory that plans may count on; 0: what is free
   int tiles = 1;              // in the graph's batch; where more than one do not fit, that is the caller's to answer
   FaultInjector* faults = nullptr;               // of this session alone

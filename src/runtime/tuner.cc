@@ -7,24 +7,36 @@
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
+#include "base/file_lock.h"
 #include "base/paths.h"
 
 namespace timbre {
 
+namespace {
+
+// Whatever winners stand in the file.
+std::map<std::string, std::string> ReadWinners(const std::string& path) {
+  constexpr uintmax_t kLargest = 16 << 20;
+  std::map<std::string, std::string> winners;
+  std::error_code error;
+  if (path.empty() || !std::filesystem::is_regular_file(path, error) ||
+      std::filesystem::file_size(path, error) > kLargest) {
+    return winners;
+  }
+  std::ifstream file(path);
+  const auto json = nlohmann::json::parse(file, nullptr, false);
+  if (!json.is_object()) return winners;
+  for (const auto& [key, winner] : json.items()) {
+    if (winner.is_string()) winners[key] = winner.get<std::string>();
+  }
+  return winners;
+}
+
+}  // namespace
+
 Tuner::Tuner(Tune mode, const DeviceCaps& caps, std::string path)
     : mode_(mode), place_(caps.simd_target + " " + std::to_string(caps.threads)), path_(std::move(path)) {
-  constexpr uintmax_t kLargest = 16 << 20;
-  std::error_code error;
-  if (mode_ == Tune::kOff || path_.empty() || !std::filesystem::is_regular_file(path_, error) ||
-      std::filesystem::file_size(path_, error) > kLargest) {
-    return;
-  }
-  std::ifstream file(path_);
-  const auto json = nlohmann::json::parse(file, nullptr, false);
-  if (!json.is_object()) return;
-  for (const auto& [key, winner] : json.items()) {
-    if (winner.is_string()) winners_[key] = winner.get<std::string>();
-  }
+  if (mode_ != Tune::kOff) winners_ = ReadWinners(path_);
 }
 
 std::string Tuner::KeyOf(const NodeRef& ref, std::span<const KernelRow* const> candidates) const {
@@ -69,8 +81,13 @@ void Tuner::Save() const {
   if (measured_ == 0 || path_.empty()) return;
   // What can't be kept is measured again next time: no error.
   if (!MakeFolders(std::filesystem::path(path_).parent_path().string())) return;
+  const auto lock = FileLock::Acquire(path_ + ".lock", {});
+  if (!lock) return;
+  // Another process may have learnt something meanwhile; what both measured is this one's.
+  std::map<std::string, std::string> all = winners_;
+  all.merge(ReadWinners(path_));
   auto file = AtomicFile::Create(path_);
-  if (file && file->Write(nlohmann::json(winners_).dump(1))) (void)file->Commit();
+  if (file && file->Write(nlohmann::json(all).dump(1))) (void)file->Commit();
 }
 
 }  // namespace timbre

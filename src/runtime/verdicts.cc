@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.h"
+#include "base/file_lock.h"
 #include "base/paths.h"
 #include "kernels/cpu/simd.h"
 
@@ -41,7 +42,9 @@ std::string DeviceVerdict::IdOf(const KernelRow& row) {
   return std::string(row.name) + "@" + std::to_string(row.version);
 }
 
-std::string CpuVerdictKey() { return VerdictKey("CPU", SimdTarget(), ""); }
+std::string CpuVerdictKey() { return CpuVerdictKey(SimdTarget()); }
+
+std::string CpuVerdictKey(const std::string& simd_target) { return VerdictKey("CPU", simd_target, ""); }
 
 DeviceVerdict ReadVerdict(const std::string& key) {
   DeviceVerdict verdict;
@@ -64,9 +67,10 @@ DeviceVerdict ReadVerdict(const std::string& key) {
 Status WriteVerdict(const std::string& key, const DeviceVerdict& verdict) {
   const std::string path = PathOf();
   if (path.empty()) return Fail(ErrorCode::kIo, "there is no folder to keep what was found; set TIMBRE_CACHE to one");
+  TIMBRE_CHECK(MakeFolders(std::filesystem::path(path).parent_path().string()));
+  TIMBRE_TRY(const FileLock lock, FileLock::Acquire(path + ".lock", {}));
   Json all = ReadAll();
   all[key] = {{"wrong", verdict.wrong}, {"seconds", verdict.seconds}};
-  TIMBRE_CHECK(MakeFolders(std::filesystem::path(path).parent_path().string()));
   TIMBRE_TRY(AtomicFile file, AtomicFile::Create(path));
   TIMBRE_CHECK(file.Write(std::string_view(all.dump(1, ' ', false, Json::error_handler_t::replace))));
   return file.Commit();

@@ -21,11 +21,13 @@ struct DeviceVerdict {
 // Of a device under a driver: another version of the driver has a verdict of its own.
 std::string VerdictKey(const std::string& name, const std::string& driver, const std::string& driver_version);
 
-// The CPU's, which depends on its vector instructions.
+// The CPU's, of kernels for one of its instruction sets (SimdTargets()); without a name, for the one in use.
 std::string CpuVerdictKey();
+std::string CpuVerdictKey(const std::string& simd_target);
 
 // Empty where nothing is known, or the file can't be read.
 DeviceVerdict ReadVerdict(const std::string& key);
+// Keeps what stands there under other keys, whoever else is writing.
 Status WriteVerdict(const std::string& key, const DeviceVerdict& verdict);
 
 }  // namespace timbre

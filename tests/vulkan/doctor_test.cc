@@ -3,10 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "kernels/cpu/simd.h"
+#include "models/networks.h"
 #include "runtime/cpu_session.h"
 #include "runtime/verdicts.h"
 #include "tests/e2e/program.h"
@@ -53,8 +56,9 @@ TEST_F(Doctor, SaysThatEveryKernelIsRightHere) {
   EXPECT_EQ(page.find("class=\"wrong\">"), std::string::npos) << page;
 }
 
-// Kernels that only --precision f16 takes are examined too: those that multiply halves where the processor can.
-TEST_F(Doctor, ExaminesTheProcessorsKernelsInHalfPrecision) {
+// Not only what a plan takes: every row of the registry. Those that only --precision f16 takes too, and those that
+// multiply halves where the processor can.
+TEST_F(Doctor, ExaminesEveryKernelOfTheProcessor) {
   ThreadPool pool(1);
   const auto findings = CheckKernels("cpu", pool, [](double) { return true; });
   ASSERT_TRUE(findings) << findings.error().message;
@@ -66,12 +70,57 @@ TEST_F(Doctor, ExaminesTheProcessorsKernelsInHalfPrecision) {
   }
   int halves = 0;
   for (const KernelRow* row : AllKernels()) {
-    if (row->device != DeviceKind::kCpu || row->precision != Precision::kF16) continue;
-    if (row->op == Op::kAttention && !CpuCaps(pool, Precision::kF16).float16) continue;  // multiplies halves
+    if (row->device != DeviceKind::kCpu) continue;
+    const bool half = row->precision == Precision::kF16;
+    if (half && row->op == Op::kAttention && !CpuCaps(pool, Precision::kF16).float16) continue;  // multiplies halves
     EXPECT_TRUE(seen.contains(std::string(row->name))) << row->name;
-    ++halves;
+    halves += half;
   }
   EXPECT_GE(halves, 3);
+}
+
+// The program examines the kernels for each instruction set, and finds the CPU's network right against plain kernels.
+TEST_F(Doctor, ExaminesEveryInstructionSetOfTheProcessor) {
+  const testing::Ran ran =
+      testing::RunTimbre({"doctor", "--device", "cpu", "--models", "gtcrn", "--json", "report.json"}, cache_.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json report = Json::parse(testing::ReadAll(cache_ / "report.json"));
+  std::vector<std::string> seen;
+  for (const Json& device : report["devices"]) {
+    seen.push_back(device["simd_target"].get<std::string>());
+    for (const Json& kernel : device["kernels"]) EXPECT_EQ(kernel["right"], true) << kernel;
+    EXPECT_EQ(device.contains("models"), seen.size() == 1) << device["models"];
+  }
+  EXPECT_EQ(seen, SimdTargets());
+  const Json& network = report["devices"][0]["models"][0];
+  EXPECT_EQ(network["right"], true) << network;
+  EXPECT_LT(network["db"].get<double>(), 200) << "held against itself";
+  const Json kept = Json::parse(testing::ReadAll(cache_ / "doctor.json"));
+  for (const std::string& target : SimdTargets()) EXPECT_TRUE(kept.contains(CpuVerdictKey(target))) << kept;
+}
+
+// What was found wrong on the processor is left out there, for the instruction set that it was found on.
+TEST_F(Doctor, TheProcessorsKernelsAreLeftOutToo) {
+  ThreadPool pool(1);
+  const std::unique_ptr<Weights> weights = RandomWeights(1);
+  const Graph graph = FindNetwork("gtcrn").value()->build(*weights, 1).value();
+  SessionOptions options;
+  options.device = "cpu";
+  const auto kernels = [&](Stats& stats) { return CountKernels(**MakeSession(graph, options, pool, &stats)); };
+  Stats before;
+  ASSERT_TRUE(kernels(before).contains("linear_product")) << "another kernel serves this network now";
+  EXPECT_TRUE(before.steps().empty());
+  const auto all = AllKernels();
+  const auto row = std::find_if(all.begin(), all.end(), [](const auto* r) { return r->name == "linear_product"; });
+  ASSERT_NE(row, all.end());
+  ASSERT_TRUE(WriteVerdict(CpuVerdictKey("another"), {.wrong = {DeviceVerdict::IdOf(**row)}}));
+  Stats other;
+  EXPECT_TRUE(kernels(other).contains("linear_product"));
+  ASSERT_TRUE(WriteVerdict(CpuVerdictKey(), {.wrong = {DeviceVerdict::IdOf(**row)}}));
+  Stats after;
+  EXPECT_FALSE(kernels(after).contains("linear_product"));
+  ASSERT_EQ(after.steps().size(), 1u);
+  EXPECT_NE(after.steps()[0].reason.find("doctor"), std::string::npos);
 }
 
 // A kernel that was found wrong is left out, visibly; strict mode does not accept that.
