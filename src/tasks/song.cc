@@ -24,7 +24,6 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-constexpr double kMaxSeconds = 210;
 constexpr int64_t kMaxTensor = int64_t{1} << 28;  // elements of a file's tensor
 
 class Timer {
@@ -202,7 +201,7 @@ class Song {
     SamplerOptions sampling;
     sampling.steps = options_.steps;
     sampling.guidance = options_.guidance;
-    sampling.frames = std::max<int64_t>(1, static_cast<int64_t>(options_.seconds * kLatentsPerSecond));
+    sampling.frames = static_cast<int64_t>(options_.seconds * kLatentsPerSecond);
     TIMBRE_TRY(const SongSampler::Noise noise, NoiseSource(sampling.frames));
     std::unique_ptr<SongSampler> sampler;
     {
@@ -288,9 +287,12 @@ class Song {
     return {};
   }
 
-  // Noise of a file, or of the seed.
-  Result<SongSampler::Noise> NoiseSource(int64_t frames) {
+  // Noise of a file, or of the seed. Where no length was asked for, `frames` (0) becomes what the file lasts for, else
+  // the most that there may be.
+  Result<SongSampler::Noise> NoiseSource(int64_t& frames) {
+    constexpr auto kMostFrames = static_cast<int64_t>(kMostSongSeconds * kLatentsPerSecond);
     if (options_.noise.empty()) {
+      if (frames == 0) frames = kMostFrames;
       auto noise = std::make_shared<NormalNoise>(options_.seed);
       // Drawn once for each block, in order, so that a block that is made again gets the same.
       auto drawn = std::make_shared<std::pair<int64_t, std::vector<float>>>(-1, std::vector<float>());
@@ -305,7 +307,10 @@ class Song {
       };
     }
     TIMBRE_TRY(const HostTensor tensor, ReadTensor(options_.noise, "noise"));
-    const int64_t rows = model_.dit.block_size, blocks = (frames + rows - 1) / rows;
+    const int64_t rows = model_.dit.block_size;
+    if (frames == 0)
+      frames = std::clamp<int64_t>(tensor.shape.rank() == 3 ? tensor.shape[0] * rows : 0, 1, kMostFrames);
+    const int64_t blocks = (frames + rows - 1) / rows;
     if (tensor.shape.rank() != 3 || tensor.shape[1] != rows || tensor.shape[2] != model_.dit.mel_dim ||
         tensor.shape[0] < blocks) {
       return Fail(ErrorCode::kInvalidArgument, Printable(options_.noise) + ": 'noise' has shape " +
@@ -374,10 +379,10 @@ FieldList SongFields(SongOptions& options) {
        .placeholder = "NAME|FOLDER"},
       {.name = "seconds",
        .value = &options.seconds,
-       .help = "at most",
+       .help = "at most (default: as long as --noise lasts, else 210)",
        .placeholder = "S",
        .min = 1,
-       .max = kMaxSeconds},
+       .max = kMostSongSeconds},
       {.name = "steps", .value = &options.steps, .help = "points of time in each block", .min = 2, .max = 1000},
       {.name = "cfg",
        .value = &options.guidance,

@@ -15,6 +15,8 @@
 
 namespace timbre {
 
+inline constexpr double kMostSongSeconds = 210;
+
 struct SongOptions {
   std::string lyrics, phones, tokens;  // files; lyrics may be "-", phones and tokens bypass what reads them
   std::string style;                   // a file with a vector
@@ -22,7 +24,7 @@ struct SongOptions {
   double style_offset = 0, style_blend = 0.7;
   std::string style_model = "muq-mulan";
 
-  double seconds = 210;
+  double seconds = 0;  // 0: as many as `noise` lasts for, else kMostSongSeconds
   int steps = 16;
   double guidance = 2;
   uint64_t seed = 0;

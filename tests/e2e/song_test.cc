@@ -94,6 +94,14 @@ TEST(SongProgram, GivesTheReferencesSong) {
       folder.path());
   ASSERT_EQ(again.code, 0) << again.err;
   EXPECT_EQ(Samples(folder / "again.wav", 2), Samples(folder / "song.wav", 2));
+
+  // Without a length the song is as long as the noise that it is made of.
+  const std::string path = SongCase("e2e-tiny.safetensors");
+  const Ran whole = RunTimbre({"song", "-m", model, "--tokens", path, "--style", path, "--noise", path, "--steps", "6",
+                               "--sample-format", "f32", "-o", "whole.wav"},
+                              folder.path());
+  ASSERT_EQ(whole.code, 0) << whole.err;
+  EXPECT_EQ(Samples(folder / "whole.wav", 2), Samples(folder / "song.wav", 2));
 }
 
 TEST(SongProgram, GivesTheReferencesSongFromTheOfficialFiles) {
