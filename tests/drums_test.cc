@@ -1,6 +1,6 @@
 // The drum analysis on synthesised tracks with known hits and beats. Its thresholds were chosen on seeds from 1000 up;
 // these are others.
-#include "tasks/drums.h"
+#include "pipelines/drums/drums.h"
 
 #include <gtest/gtest.h>
 
@@ -11,8 +11,8 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
-#include "tasks/drums_midi.h"
-#include "tasks/drums_plot.h"
+#include "pipelines/drums/drums_midi.h"
+#include "pipelines/drums/drums_plot.h"
 #include "tests/drum_synth.h"
 
 namespace timbre {

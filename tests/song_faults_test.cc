@@ -8,9 +8,9 @@
 
 #include "audio/decode.h"
 #include "formats/formula_weights.h"
-#include "models/networks.h"
-#include "runtime/faults.h"
-#include "tasks/song.h"
+#include "models/released_networks.h"
+#include "pipelines/song/song.h"
+#include "runtime/session/faults.h"
 #include "tests/e2e/program.h"
 #include "tests/parity/song_support.h"
 

@@ -13,7 +13,9 @@ ALLOWED = {
     "kernels": {"base", "graph", "dsp"},
     "runtime": {"base", "graph", "kernels"},
     "models": {"base", "graph", "formats", "dsp"},
-    "tasks": {"base", "audio", "dsp", "graph", "formats", "models", "runtime"},
+    "store": {"base", "formats", "models"},
+    "plots": {"base", "dsp"},
+    "pipelines": {"base", "audio", "dsp", "graph", "formats", "models", "runtime", "store", "plots"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.M)
 root = pathlib.Path(__file__).resolve().parent.parent

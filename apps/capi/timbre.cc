@@ -8,7 +8,7 @@
 #include <string>
 
 #include "base/text.h"
-#include "tasks/live_denoiser.h"
+#include "pipelines/speech/live_denoiser.h"
 
 using timbre::LiveDenoiser;
 using timbre::Result;

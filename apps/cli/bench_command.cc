@@ -9,11 +9,11 @@
 #include "apps/cli/bench_transfers.h"
 #include "apps/cli/command.h"
 #include "apps/cli/runtime_options.h"
-#include "models/networks.h"
-#include "runtime/peak.h"
-#include "runtime/verify.h"
-#include "tasks/picture.h"
-#include "tasks/roofline.h"
+#include "models/released_networks.h"
+#include "plots/picture.h"
+#include "plots/roofline.h"
+#include "runtime/check/peak.h"
+#include "runtime/check/verify.h"
 
 namespace timbre::cli {
 namespace {

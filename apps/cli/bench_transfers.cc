@@ -7,7 +7,7 @@
 #include <cstring>
 #include <vector>
 
-#include "runtime/vulkan/device.h"
+#include "runtime/device/vulkan_device.h"
 
 namespace timbre::cli {
 namespace {

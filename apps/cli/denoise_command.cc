@@ -11,8 +11,8 @@
 #include "apps/cli/live_audio.h"
 #include "apps/cli/runtime_options.h"
 #include "apps/cli/streaming.h"
-#include "tasks/denoise.h"
-#include "tasks/live_denoiser.h"
+#include "pipelines/speech/denoise.h"
+#include "pipelines/speech/live_denoiser.h"
 
 namespace timbre::cli {
 namespace {

@@ -5,8 +5,8 @@
 #include "apps/cli/command.h"
 #include "base/thread_pool.h"
 #include "kernels/cpu/simd.h"
-#include "runtime/session.h"
-#include "runtime/vulkan/device.h"
+#include "runtime/device/vulkan_device.h"
+#include "runtime/session/session.h"
 
 namespace timbre::cli {
 namespace {

@@ -6,11 +6,11 @@
 #include "apps/cli/command.h"
 #include "base/atomic_file.h"
 #include "kernels/cpu/simd.h"
-#include "models/networks.h"
-#include "runtime/doctor.h"
-#include "runtime/tile_check.h"
-#include "runtime/verdicts.h"
-#include "runtime/vulkan/device.h"
+#include "models/released_networks.h"
+#include "runtime/check/doctor.h"
+#include "runtime/check/tile_check.h"
+#include "runtime/check/verdicts.h"
+#include "runtime/device/vulkan_device.h"
 
 namespace timbre::cli {
 namespace {

@@ -17,11 +17,11 @@
 #include "base/temporary_file.h"
 #include "base/text.h"
 #include "models/catalogue.h"
-#include "tasks/drum_files.h"
-#include "tasks/drums_midi.h"
-#include "tasks/drums_plot.h"
-#include "tasks/separate.h"
-#include "tasks/separate_fields.h"
+#include "pipelines/drums/drum_files.h"
+#include "pipelines/drums/drums_midi.h"
+#include "pipelines/drums/drums_plot.h"
+#include "pipelines/separate/separate.h"
+#include "pipelines/separate/separate_fields.h"
 
 namespace timbre::cli {
 namespace {

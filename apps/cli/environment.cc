@@ -7,7 +7,7 @@
 
 #include "base/text.h"
 #include "kernels/cpu/simd.h"
-#include "runtime/vulkan/device.h"
+#include "runtime/device/vulkan_device.h"
 
 namespace timbre::cli {
 namespace {

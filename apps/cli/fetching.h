@@ -4,7 +4,7 @@
 #include "apps/cli/terminal.h"
 #include "base/result.h"
 #include "models/catalogue.h"
-#include "tasks/fetch.h"
+#include "store/fetch.h"
 
 namespace timbre::cli {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "tasks/separate.h"
+#include "pipelines/separate/separate.h"
 
 namespace timbre::cli {
 

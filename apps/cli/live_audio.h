@@ -5,9 +5,9 @@
 #include <memory>
 #include <string>
 
+#include "base/observer.h"
 #include "base/result.h"
-#include "tasks/live_denoiser.h"
-#include "tasks/observer.h"
+#include "pipelines/speech/live_denoiser.h"
 
 namespace timbre::cli {
 

@@ -4,7 +4,7 @@
 
 #include "apps/cli/fetching.h"
 #include "models/loader.h"
-#include "tasks/chain.h"
+#include "pipelines/separate/two_stage.h"
 
 namespace timbre::cli {
 
@@ -62,7 +62,7 @@ Result<std::unique_ptr<Separator>> ModelChoice::MakeSeparator(LoadedModel loaded
   TIMBRE_CHECK(CheckSeparationModelName(from_model));
   TIMBRE_CHECK(FetchIfNamed(from_model, terminal));
   TIMBRE_TRY(LoadedModel first, LoadModel(from_model));
-  return CreateChain(std::move(first), from, std::move(loaded), options, pool, stats);
+  return CreateTwoStage(std::move(first), from, std::move(loaded), options, pool, stats);
 }
 
 }  // namespace timbre::cli

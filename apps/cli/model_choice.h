@@ -7,8 +7,8 @@
 #include "apps/cli/command.h"
 #include "base/thread_pool.h"
 #include "models/catalogue.h"
-#include "models/model.h"
-#include "tasks/separate.h"
+#include "models/separate/separation_model.h"
+#include "pipelines/separate/separate.h"
 
 namespace timbre::cli {
 

@@ -7,7 +7,7 @@
 #include "apps/cli/command.h"
 #include "apps/cli/fetching.h"
 #include "base/text.h"
-#include "models/networks.h"
+#include "models/released_networks.h"
 
 namespace timbre::cli {
 namespace {

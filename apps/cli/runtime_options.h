@@ -2,7 +2,7 @@
 #pragma once
 
 #include "apps/cli/command.h"
-#include "runtime/session.h"
+#include "runtime/session/session.h"
 
 namespace timbre::cli {
 

@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "apps/cli/command.h"
-#include "tasks/score.h"
+#include "pipelines/score.h"
 
 namespace timbre::cli {
 namespace {

@@ -9,8 +9,8 @@
 #include "apps/cli/model_choice.h"
 #include "apps/cli/runtime_options.h"
 #include "apps/cli/streaming.h"
-#include "tasks/separate.h"
-#include "tasks/separate_fields.h"
+#include "pipelines/separate/separate.h"
+#include "pipelines/separate/separate_fields.h"
 
 namespace timbre::cli {
 namespace {

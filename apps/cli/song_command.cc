@@ -4,7 +4,7 @@
 #include "apps/cli/command.h"
 #include "apps/cli/fetching.h"
 #include "apps/cli/runtime_options.h"
-#include "tasks/song.h"
+#include "pipelines/song/song.h"
 
 namespace timbre::cli {
 namespace {

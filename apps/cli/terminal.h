@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "base/log.h"
-#include "tasks/observer.h"
+#include "base/observer.h"
 
 namespace timbre::cli {
 

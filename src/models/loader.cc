@@ -12,13 +12,13 @@
 #include "base/text.h"
 #include "formats/checkpoint.h"
 #include "formats/weight_values.h"
-#include "models/cache.h"
 #include "models/catalogue.h"
-#include "models/hpss.h"
-#include "models/htdemucs.h"
-#include "models/larsnet.h"
-#include "models/mdx23c.h"
-#include "models/networks.h"
+#include "models/model_files.h"
+#include "models/released_networks.h"
+#include "models/separate/hpss.h"
+#include "models/separate/htdemucs.h"
+#include "models/separate/larsnet.h"
+#include "models/separate/mdx23c.h"
 
 namespace timbre {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "models/model.h"
+#include "models/separate/separation_model.h"
 
 namespace timbre {
 

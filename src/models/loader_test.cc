@@ -7,7 +7,7 @@
 #include <fstream>
 
 #include "base/sha256.h"
-#include "models/speech.h"
+#include "models/speech/speech.h"
 #include "tests/parity/speech_support.h"
 #include "tests/support/golden.h"
 #include "tests/support/official_files.h"

@@ -6,7 +6,7 @@
 
 #include "audio/decode.h"
 #include "audio/encode.h"
-#include "tasks/live_denoiser.h"
+#include "pipelines/speech/live_denoiser.h"
 #include "tests/e2e/program.h"
 #include "tests/parity/speech_support.h"
 #include "tests/support/places.h"

@@ -6,8 +6,8 @@
 
 #include "graph/one_node.h"
 #include "kernels/cpu/simd.h"
-#include "runtime/cpu_session.h"
-#include "runtime/verify.h"
+#include "runtime/check/verify.h"
+#include "runtime/session/cpu_session.h"
 #include "tests/support/kernel_run.h"
 
 namespace timbre {

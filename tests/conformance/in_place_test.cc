@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "graph/one_node.h"
-#include "runtime/session.h"
+#include "runtime/session/session.h"
 
 namespace timbre {
 namespace {

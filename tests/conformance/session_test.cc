@@ -1,5 +1,5 @@
 // Passes on and off, memory reuse, verification and faults, on a small network with every kind of fusion.
-#include "runtime/session.h"
+#include "runtime/session/session.h"
 
 #include <gtest/gtest.h>
 
@@ -10,8 +10,8 @@
 
 #include "graph/net.h"
 #include "kernels/cpu/simd.h"
-#include "runtime/verdicts.h"
-#include "runtime/verify.h"
+#include "runtime/check/verdicts.h"
+#include "runtime/check/verify.h"
 
 namespace timbre {
 namespace {

@@ -1,11 +1,11 @@
 // What doctor says of networks: a kernel that lies shows in each, and nothing that shows nothing is called right.
-#include "runtime/tile_check.h"
+#include "runtime/check/tile_check.h"
 
 #include <gtest/gtest.h>
 
 #include <limits>
 
-#include "models/networks.h"
+#include "models/released_networks.h"
 
 namespace timbre {
 namespace {

@@ -11,8 +11,8 @@
 #include "audio/decode.h"
 #include "formats/formula_weights.h"
 #include "formats/safetensors.h"
-#include "models/networks.h"
-#include "tasks/style_model.h"
+#include "models/released_networks.h"
+#include "pipelines/song/style_model.h"
 #include "tests/e2e/program.h"
 #include "tests/parity/song_support.h"
 

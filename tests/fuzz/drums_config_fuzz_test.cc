@@ -1,4 +1,4 @@
-#include "tasks/drums_config.h"
+#include "pipelines/drums/drums_config.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace {

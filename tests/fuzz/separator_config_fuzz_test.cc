@@ -1,6 +1,6 @@
 // The YAML files of trainers that say how a separation network is built.
-#include "models/htdemucs.h"
-#include "models/mdx23c.h"
+#include "models/separate/htdemucs.h"
+#include "models/separate/mdx23c.h"
 #include "tests/e2e/program.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/support/places.h"

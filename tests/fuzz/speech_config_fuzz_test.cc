@@ -2,7 +2,7 @@
 #include <cstdlib>
 #include <numeric>
 
-#include "models/deepfilternet.h"
+#include "models/speech/deepfilternet.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace {

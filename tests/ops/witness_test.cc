@@ -10,7 +10,7 @@
 #include <set>
 
 #include "kernels/cpu/simd.h"
-#include "runtime/verify.h"
+#include "runtime/check/verify.h"
 #include "tests/support/golden.h"
 #include "tests/support/kernel_run.h"
 

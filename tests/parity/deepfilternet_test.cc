@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "base/mapped_file.h"
-#include "tasks/stateful_session.h"
+#include "pipelines/speech/stateful_session.h"
 #include "tests/parity/speech_support.h"
 
 namespace timbre {

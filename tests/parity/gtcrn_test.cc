@@ -1,10 +1,10 @@
 // GTCRN against its reference: two trained checkpoints on a recording.
-#include "models/gtcrn.h"
+#include "models/speech/gtcrn.h"
 
 #include <gtest/gtest.h>
 
 #include "dsp/stft.h"
-#include "tasks/stateful_session.h"
+#include "pipelines/speech/stateful_session.h"
 #include "tests/parity/speech_support.h"
 
 namespace timbre {

@@ -6,9 +6,9 @@
 
 #include "formats/formula_weights.h"
 #include "kernels/cpu/half_micro.h"
-#include "models/htdemucs.h"
-#include "models/mdx23c.h"
-#include "runtime/cpu_session.h"
+#include "models/separate/htdemucs.h"
+#include "models/separate/mdx23c.h"
+#include "runtime/session/cpu_session.h"
 #include "tests/parity/htdemucs_case.h"
 #include "tests/support/golden.h"
 

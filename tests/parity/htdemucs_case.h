@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "formats/safetensors.h"
-#include "models/htdemucs.h"
+#include "models/separate/htdemucs.h"
 
 namespace timbre::testing {
 

@@ -1,5 +1,5 @@
 // HTDemucs held against the reference's own output: one tile, its intermediate activations, and whole tracks.
-#include "models/htdemucs.h"
+#include "models/separate/htdemucs.h"
 
 #include <gtest/gtest.h>
 
@@ -10,7 +10,7 @@
 #include "formats/checkpoint.h"
 #include "formats/formula_weights.h"
 #include "kernels/kernel.h"
-#include "runtime/session.h"
+#include "runtime/session/session.h"
 #include "tests/parity/htdemucs_case.h"
 #include "tests/support/golden.h"
 

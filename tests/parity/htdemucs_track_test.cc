@@ -6,7 +6,7 @@
 #include "audio/decode.h"
 #include "audio/encode.h"
 #include "models/loader.h"
-#include "tasks/separate.h"
+#include "pipelines/separate/separate.h"
 #include "tests/e2e/program.h"
 #include "tests/support/golden.h"
 

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "formats/formula_weights.h"
-#include "models/larsnet.h"
+#include "models/separate/larsnet.h"
 #include "tests/e2e/program.h"
 #include "tests/support/torch_writer.h"
 

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "formats/formula_weights.h"
-#include "tasks/style_model.h"
+#include "pipelines/song/style_model.h"
 #include "tests/parity/song_support.h"
 
 namespace timbre {

@@ -7,7 +7,7 @@
 #include "audio/decode.h"
 #include "audio/encode.h"
 #include "kernels/kernel.h"
-#include "models/larsnet.h"
+#include "models/separate/larsnet.h"
 #include "tests/parity/larsnet_folder.h"
 #include "tests/parity/speech_support.h"
 

@@ -1,5 +1,5 @@
 // Songs' latents to sound, chunk by chunk, held against the reference's and against themselves.
-#include "tasks/song_decoder.h"
+#include "pipelines/song/song_decoder.h"
 
 #include "formats/formula_weights.h"
 #include "tests/parity/song_support.h"

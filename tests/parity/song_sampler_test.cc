@@ -1,5 +1,5 @@
 // The loop that makes a song's latents, held against the reference's: every state of it, and where songs end.
-#include "tasks/song_sampler.h"
+#include "pipelines/song/song_sampler.h"
 
 #include "formats/formula_weights.h"
 #include "models/song/noise.h"

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/session.h"
+#include "runtime/session/session.h"
 #include "tests/support/golden.h"
 
 namespace timbre::testing {

@@ -11,8 +11,8 @@
 
 #include "formats/formula_weights.h"
 #include "formats/safetensors.h"
-#include "models/speech.h"
-#include "tasks/speech_core.h"
+#include "models/speech/speech.h"
+#include "pipelines/speech/speech_core.h"
 #include "tests/support/places.h"
 
 namespace timbre::testing {

@@ -1,6 +1,6 @@
 // The live path gives what the whole-file path gives, a fixed time later, whatever the pieces; and does nothing that a
 // real-time thread must not.
-#include "tasks/live_denoiser.h"
+#include "pipelines/speech/live_denoiser.h"
 
 #include <gtest/gtest.h>
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "graph/net.h"
-#include "runtime/session.h"
+#include "runtime/session/session.h"
 
 namespace timbre {
 

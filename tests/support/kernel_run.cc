@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "runtime/cpu_session.h"
+#include "runtime/session/cpu_session.h"
 
 namespace timbre::testing {
 namespace {

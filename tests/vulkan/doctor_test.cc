@@ -1,5 +1,5 @@
 // timbre doctor on the Vulkan device, and what follows from what it finds.
-#include "runtime/doctor.h"
+#include "runtime/check/doctor.h"
 
 #include <gtest/gtest.h>
 
@@ -9,9 +9,9 @@
 #include <set>
 
 #include "kernels/cpu/simd.h"
-#include "models/networks.h"
-#include "runtime/cpu_session.h"
-#include "runtime/verdicts.h"
+#include "models/released_networks.h"
+#include "runtime/check/verdicts.h"
+#include "runtime/session/cpu_session.h"
 #include "tests/e2e/program.h"
 #include "tests/vulkan/usable_device.h"
 

@@ -8,7 +8,7 @@
 #include <set>
 
 #include "models/loader.h"
-#include "tasks/separate.h"
+#include "pipelines/separate/separate.h"
 #include "tests/e2e/program.h"
 #include "tests/vulkan/tiny_song.h"
 #include "tests/vulkan/usable_device.h"

@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "graph/net.h"
-#include "runtime/verify.h"
-#include "tasks/separate.h"
+#include "pipelines/separate/separate.h"
+#include "runtime/check/verify.h"
 #include "tests/vulkan/usable_device.h"
 
 namespace timbre {

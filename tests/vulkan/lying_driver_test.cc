@@ -8,8 +8,8 @@
 
 #include "kernels/vulkan/recorder.h"
 #include "models/loader.h"
-#include "runtime/session.h"
-#include "runtime/verdicts.h"
+#include "runtime/check/verdicts.h"
+#include "runtime/session/session.h"
 #include "tests/parity/speech_support.h"
 #include "tests/vulkan/tiny_song.h"
 #include "tests/vulkan/usable_device.h"

@@ -6,7 +6,7 @@
 #include "formats/formula_weights.h"
 #include "models/song/bigvgan.h"
 #include "models/song/mulan.h"
-#include "tasks/song_sampler.h"
+#include "pipelines/song/song_sampler.h"
 #include "tests/parity/song_support.h"
 #include "tests/vulkan/usable_device.h"
 

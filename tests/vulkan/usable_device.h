@@ -8,7 +8,7 @@
 #include <iostream>
 #include <string>
 
-#include "runtime/vulkan/device.h"
+#include "runtime/device/vulkan_device.h"
 
 namespace timbre {
 

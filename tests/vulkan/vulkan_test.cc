@@ -7,10 +7,10 @@
 
 #include "graph/net.h"
 #include "graph/one_node.h"
-#include "runtime/session.h"
-#include "runtime/verify.h"
-#include "runtime/vulkan/device.h"
-#include "runtime/vulkan/session.h"
+#include "runtime/check/verify.h"
+#include "runtime/device/vulkan_device.h"
+#include "runtime/session/session.h"
+#include "runtime/session/vulkan_session.h"
 #include "tests/e2e/program.h"
 #include "tests/vulkan/usable_device.h"
 

@@ -10,8 +10,8 @@
 #include "base/paths.h"
 #include "base/text.h"
 #include "formats/checkpoint.h"
-#include "models/cache.h"
 #include "models/catalogue.h"
+#include "models/model_files.h"
 
 namespace timbre {
 namespace {

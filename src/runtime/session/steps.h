@@ -9,7 +9,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "runtime/stats.h"
+#include "runtime/session/stats.h"
 
 namespace timbre {
 

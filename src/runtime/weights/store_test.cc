@@ -7,8 +7,8 @@
 #include <thread>
 
 #include "graph/net.h"
-#include "runtime/session.h"
-#include "runtime/verify.h"
+#include "runtime/check/verify.h"
+#include "runtime/session/session.h"
 
 namespace timbre {
 namespace {

@@ -1,0 +1,179 @@
+#include "models/released_networks.h"
+
+#include <filesystem>
+#include <vector>
+
+#include "base/atomic_file.h"
+#include "base/suggest.h"
+#include "formats/safetensors.h"
+#include "models/separate/htdemucs.h"
+#include "models/separate/larsnet.h"
+#include "models/separate/mdx23c.h"
+#include "models/song/song_model.h"
+#include "models/speech/deepfilternet.h"
+#include "models/speech/gtcrn.h"
+
+namespace timbre {
+namespace {
+
+using Model = std::shared_ptr<const SeparationModel>;
+using State = std::shared_ptr<const TensorMap>;
+
+Result<Graph> Htdemucs(Weights& weights, int batch) {
+  const HtdemucsOptions options = HtdemucsOptions::Released();
+  return BuildHtdemucs(options, weights, options.training_samples(), batch);
+}
+Result<Model> MakeReleasedHtdemucs(State state) { return MakeHtdemucs(HtdemucsOptions::Released(), std::move(state)); }
+
+HtdemucsOptions Small() {
+  HtdemucsOptions options;
+  options.channels = 8;
+  options.bottom_channels = 64;
+  options.t_layers = 3;
+  options.dconv_mode = 3;
+  options.segment = 1;
+  return options;
+}
+Result<Graph> SmallHtdemucs(Weights& weights, int batch) {
+  return BuildHtdemucs(Small(), weights, Small().training_samples(), batch);
+}
+Result<Model> MakeSmallHtdemucs(State state) { return MakeHtdemucs(Small(), std::move(state)); }
+
+// jarredou's drum separation network.
+Mdx23cOptions Drumsep() {
+  Mdx23cOptions options;
+  options.chunk_size = 523776;
+  options.dim_f = 1024;
+  options.hop_length = 512;
+  options.n_fft = 2048;
+  options.growth = options.num_channels = 128;
+  options.num_scales = 5;
+  options.stems = {"kick", "snare", "toms", "hh", "cymbals"};
+  return options;
+}
+Result<Graph> Mdx23cDrumsep(Weights& weights, int batch) {
+  return BuildMdx23c(Drumsep(), weights, Drumsep().chunk_size, batch);
+}
+Result<Model> MakeDrumsep(State state) { return MakeMdx23c(Drumsep(), std::move(state)); }
+
+Result<Graph> Larsnet(Weights& weights, int batch) { return BuildLarsnet(LarsnetOptions(), weights, batch); }
+Result<Model> MakeReleasedLarsnet(State state) { return MakeLarsnet(LarsnetOptions(), std::move(state)); }
+
+constexpr int kSpeechFrames = 100;
+
+Result<Graph> DeepFilterNet3(Weights& weights, int batch) {
+  return BuildDeepFilterNet(ReleasedDeepFilterNet3(), weights, DeepFilterPart::kAll, batch, kSpeechFrames);
+}
+
+Result<Graph> Gtcrn(Weights& weights, int batch) { return BuildGtcrn(weights, batch, kSpeechFrames); }
+
+// Passes weights on and keeps them, under the names and shapes that a checkpoint has.
+class Recorder : public Weights {
+ public:
+  Recorder(Weights& inner, bool half) : inner_(inner), half_(half) {}
+  bool Has(const std::string& name) const override { return !name.ends_with("filter") && inner_.Has(name); }
+  Result<HostTensor> Get(const std::string& name, const Shape& shape) override {
+    TIMBRE_TRY(HostTensor tensor, inner_.Get(name, shape));
+    if (half_) tensor = HostTensor::Half(tensor);
+    tensors_.emplace(name, tensor);
+    return tensor;
+  }
+  const TensorMap& tensors() const { return tensors_; }
+
+ private:
+  Weights& inner_;
+  bool half_;
+  TensorMap tensors_;
+};
+
+// One evaluation of both branches of DiffRhythm 2 in the middle of a song; a block takes sixteen.
+constexpr int kSongPast = 400;
+constexpr double kSongStep = 10.0 / kLatentsPerSecond / 16;
+Result<Graph> SongStep(Weights& weights, int) {
+  const DitConfig config = ReleasedDit();
+  return BuildDitStep(config, weights, {.branches = 2, .rows = config.block_size, .past = kSongPast});
+}
+
+// A chunk of its decoder: twenty latents, of which fifteen are new.
+constexpr int64_t kSongChunk = 20;
+constexpr double kSongChunkSeconds = 15.0 / kLatentsPerSecond;
+Result<Graph> SongDecoderChunk(Weights& weights, int) {
+  return BuildBigvgan(ReleasedSongDecoder(), weights, kSongChunk);
+}
+
+Status WriteText(const std::filesystem::path& path, const std::string& text) {
+  TIMBRE_TRY(AtomicFile file, AtomicFile::Create(path.string()));
+  TIMBRE_CHECK(file.Write(text));
+  return file.Commit();
+}
+
+Status WriteSongFolder(uint64_t seed, const std::string& folder) {
+  const std::filesystem::path path(folder);
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) return Fail(ErrorCode::kIo, "the folder '" + folder + "' can't be made: " + error.message());
+  TIMBRE_CHECK(WriteText(path / "config.json", ToJson(ReleasedDit())));
+  TIMBRE_CHECK(WriteText(path / "decoder.json", ToJson(ReleasedSongDecoder())));
+  TIMBRE_TRY(const TensorMap decoder, RandomTensors(seed, false, [](Weights& weights) {
+               return SongDecoderChunk(weights, 1).map([](const Graph&) {});
+             }));
+  TIMBRE_CHECK(WriteSafetensors((path / "decoder.safetensors").string(), decoder));
+  TIMBRE_TRY(const TensorMap dit, RandomTensors(seed, true, [](Weights& weights) -> Status {
+               TIMBRE_CHECK(SongStep(weights, 1).map([](const Graph&) {}));
+               return EmbedText(ReleasedDit(), weights, {}).map([](const std::vector<float>&) {});
+             }));
+  return WriteSafetensors((path / "model.safetensors").string(), dit);
+}
+
+constexpr NetworkRow kNetworks[] = {
+    {"htdemucs", 7.8 * 0.75, Htdemucs, MakeReleasedHtdemucs, true},
+    {"htdemucs-small", 1 * 0.75, SmallHtdemucs, MakeSmallHtdemucs, true},
+    {"mdx23c-drumsep", 523776 / 44100.0 / 4, Mdx23cDrumsep, MakeDrumsep},
+    {"larsnet", 512 * 1024 / 44100.0, Larsnet, MakeReleasedLarsnet},
+    {"deepfilternet3", kSpeechFrames * 480 / 48000.0, DeepFilterNet3},
+    {"diffrhythm2", kSongStep, SongStep, nullptr, true, WriteSongFolder},
+    {"diffrhythm2-decoder", kSongChunkSeconds, SongDecoderChunk},
+    {"gtcrn", kSpeechFrames* kGtcrnHop / double{kGtcrnRate}, Gtcrn},
+};
+
+}  // namespace
+
+DeepFilterNetConfig ReleasedDeepFilterNet3() {
+  DeepFilterNetConfig config;
+  config.df_lookahead = config.conv_lookahead = 2;
+  config.channels = 64;
+  config.emb_layers = 3;
+  config.df_layers = 2;
+  config.df_pathway_frames = 5;
+  config.linear_groups = 16;
+  config.encoder_linear_groups = 32;
+  config.df_skip = "groupedlinear";
+  return config;
+}
+
+Status WriteRandomModel(const NetworkRow& network, uint64_t seed, const std::string& path) {
+  const std::unique_ptr<Weights> random = RandomWeights(seed);
+  Recorder weights(*random, network.half);
+  TIMBRE_CHECK(network.build(weights, 1).map([](const Graph&) {}));
+  return WriteSafetensors(path, weights.tensors(), {{std::string(kNetworkKey), std::string(network.name)}});
+}
+
+Result<TensorMap> RandomTensors(uint64_t seed, bool half, const std::function<Status(Weights&)>& build) {
+  const std::unique_ptr<Weights> random = RandomWeights(seed);
+  Recorder weights(*random, half);
+  TIMBRE_CHECK(build(weights));
+  return weights.tensors();
+}
+
+std::span<const NetworkRow> Networks() { return kNetworks; }
+
+Result<const NetworkRow*> FindNetwork(std::string_view name) {
+  std::vector<std::string> names;
+  for (const NetworkRow& row : kNetworks) {
+    if (row.name == name) return &row;
+    names.emplace_back(row.name);
+  }
+  return Fail(ErrorCode::kNotFound, "there is no network '" + std::string(name) + "'." + SuggestionFor(name, names));
+}
+
+}  // namespace timbre

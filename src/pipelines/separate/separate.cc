@@ -1,0 +1,773 @@
+#include "pipelines/separate/separate.h"
+
+#include <algorithm>
+#include <chrono>
+#include <climits>
+#include <cmath>
+#include <filesystem>
+#include <mutex>
+#include <optional>
+#include <random>
+#include <thread>
+
+#include "audio/byte_source.h"
+#include "audio/decode.h"
+#include "audio/encode.h"
+#include "audio/mix.h"
+#include "audio/resample.h"
+#include "base/bounded_queue.h"
+#include "base/files.h"
+#include "base/out_of_memory.h"
+#include "base/output_set.h"
+#include "base/start_thread.h"
+#include "base/suggest.h"
+#include "base/temporary_file.h"
+#include "base/text.h"
+#include "pipelines/tile_pipeline.h"
+#include "pipelines/tile_runner.h"
+#include "pipelines/track_reader.h"
+
+namespace timbre {
+namespace {
+
+namespace fs = std::filesystem;
+using Samples = std::vector<float>;
+
+// Blocks that may wait between two stages: enough that a stage that hiccups stops no other, few enough to cost little.
+constexpr size_t kInputBlocks = 8, kOutputBlocks = 2;
+
+constexpr int64_t kDoneBlock = 1 << 16;  // frames
+
+class Stopwatch {
+ public:
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+// A file to write: a stem, or the sum of several.
+struct Output {
+  std::string name;
+  std::vector<bool> stems;  // those that it is the sum of
+};
+
+// Outputs that need the same members. A bag whose networks each make one stem falls into as many passes, which need the
+// memory of one network.
+struct Pass {
+  std::vector<size_t> members, outputs;
+};
+
+// Mean and deviation of the mono mix, as demucs.api takes them.
+struct Moments {
+  int64_t frames = 0;
+  double sum = 0, squares = 0;
+
+  void Add(const Samples& samples, int channels) {
+    const int64_t count = static_cast<int64_t>(samples.size()) / channels;
+    for (int64_t i = 0; i < count; ++i) {
+      double mono = 0;
+      for (int c = 0; c < channels; ++c) mono += samples[i * channels + c];
+      mono /= channels;
+      sum += mono;
+      squares += mono * mono;
+    }
+    frames += count;
+  }
+  double mean() const { return frames == 0 ? 0 : sum / static_cast<double>(frames); }
+  double deviation() const {
+    if (frames < 2) return 0;
+    return std::sqrt(std::max(0.0, (squares - sum * mean()) / static_cast<double>(frames - 1)));
+  }
+};
+
+// What the track is brought to zero mean and unit deviation by; an output of several stems gets the mean back for each.
+struct Scaling {
+  float mean = 0, deviation = 1;
+
+  void Apply(float* samples, size_t count) const {
+    for (size_t i = 0; i < count; ++i) samples[i] = (samples[i] - mean) / deviation;
+  }
+};
+
+Scaling ScalingOf(const SeparationInfo& info, const SeparateOptions& options, const Moments& moments) {
+  if (!info.normalise || !options.normalise) return {};
+  return {static_cast<float>(moments.mean()), static_cast<float>(moments.deviation() + 1e-8)};
+}
+
+// The decoder's thread asks whether to stop while others report progress; an observer gets one call at a time.
+class OneAtATime final : public Observer {
+ public:
+  explicit OneAtATime(Observer& observer) : observer_(observer) {}
+  void OnProgress(const Progress& progress) override {
+    std::lock_guard lock(mutex_);
+    observer_.OnProgress(progress);
+  }
+  bool Cancelled() override {
+    std::lock_guard lock(mutex_);
+    return observer_.Cancelled();
+  }
+
+ private:
+  std::mutex mutex_;
+  Observer& observer_;
+};
+
+// Names from checkpoints become names of files.
+Status CheckStemNames(const std::vector<std::string>& stems) {
+  for (size_t i = 0; i < stems.size(); ++i) {
+    const std::string& stem = stems[i];
+    const bool plain = !stem.empty() && stem.size() <= 64 && stem[0] != '.' && stem.find('/') == std::string::npos &&
+                       stem == Printable(stem);
+    if (plain && std::count(stems.begin(), stems.end(), stem) > 1) {
+      return Fail(ErrorCode::kCorrupt,
+                  "the model names the stem '" + stem + "' twice; correct its configuration, where it has one");
+    }
+    if (!plain) {
+      return Fail(ErrorCode::kCorrupt, "the model has a stem '" + Printable(stem) + "', which is no name for a file");
+    }
+  }
+  return {};
+}
+
+Result<size_t> FindStem(const std::vector<std::string>& stems, const std::string& name) {
+  const auto found = std::find(stems.begin(), stems.end(), name);
+  if (found != stems.end()) return static_cast<size_t>(found - stems.begin());
+  return Fail(ErrorCode::kNotFound, "the model has no stem '" + Printable(name) + "'." + SuggestionFor(name, stems));
+}
+
+Result<std::vector<Output>> ChooseFiles(const std::vector<std::string>& stems, const SeparateOptions& options) {
+  TIMBRE_CHECK(CheckStemNames(stems));
+  std::vector<Output> outputs;
+  if (!options.two_stems.empty()) {
+    if (!options.stems.empty()) {
+      return Fail(ErrorCode::kInvalidArgument, "--stems and --two-stems exclude each other");
+    }
+    TIMBRE_TRY(const size_t chosen, FindStem(stems, options.two_stems));
+    Output one{stems[chosen], std::vector<bool>(stems.size(), false)};
+    Output rest{"no_" + stems[chosen], std::vector<bool>(stems.size(), true)};
+    one.stems[chosen] = true;
+    rest.stems[chosen] = false;
+    return std::vector<Output>{one, rest};
+  }
+  for (const std::string& name : options.stems) TIMBRE_CHECK(FindStem(stems, name));
+  for (size_t s = 0; s < stems.size(); ++s) {
+    const auto& wanted = options.stems;
+    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), stems[s]) == wanted.end()) continue;
+    Output output{stems[s], std::vector<bool>(stems.size(), false)};
+    output.stems[s] = true;
+    outputs.push_back(std::move(output));
+  }
+  return outputs;
+}
+
+Result<std::vector<Output>> ChooseOutputs(const std::vector<std::string>& stems, const SeparateOptions& options) {
+  TIMBRE_TRY(std::vector<Output> outputs, ChooseFiles(stems, options));
+  if (options.stream.empty()) return outputs;
+  std::vector<std::string> names;
+  for (const Output& output : outputs) names.push_back(output.name);
+  TIMBRE_TRY(const size_t chosen, FindStem(names, options.stream));
+  return std::vector<Output>{outputs[chosen]};
+}
+
+// An output on its way into its file, or a stream: back to the track's own channels and rate.
+class StemFile {
+ public:
+  // Into `writer`, of `rate` and `channels`.
+  static Result<std::unique_ptr<StemFile>> Create(std::unique_ptr<AudioWriter> writer, int model_rate,
+                                                  int model_channels, int rate, int channels) {
+    TIMBRE_TRY(Resampler resampler, Resampler::Create(model_rate, rate, channels));
+    return std::unique_ptr<StemFile>(new StemFile(std::move(resampler), std::move(writer), model_channels, channels));
+  }
+
+  // The features [first, first + model channels) of samples [frames, width], times `scale`, plus `offset`.
+  Status Write(const float* samples, int64_t frames, size_t width, size_t first, float scale, float offset) {
+    constexpr int64_t kChunk = 16384;
+    for (int64_t begin = 0; begin < frames; begin += kChunk) {
+      const int64_t count = std::min(kChunk, frames - begin);
+      chunk_.resize(count * model_channels_);
+      for (int64_t i = 0; i < count; ++i) {
+        for (int c = 0; c < model_channels_; ++c) {
+          chunk_[i * model_channels_ + c] = samples[(begin + i) * width + first + c] * scale + offset;
+        }
+      }
+      if (model_channels_ == 2 && channels_ == 1) FoldToMono(chunk_.data(), count, chunk_.data());
+      resampled_.clear();
+      TIMBRE_CHECK(resampler_.Push(chunk_.data(), count, &resampled_));
+      TIMBRE_CHECK(Flush());
+    }
+    return {};
+  }
+  // `frames`: of the whole file.
+  Status End(int64_t frames) {
+    resampled_.clear();
+    TIMBRE_CHECK(resampler_.Finish(&resampled_, frames));
+    return Flush();
+  }
+  Result<WriteReport> Finish() { return writer_->Finish(); }
+
+ private:
+  StemFile(Resampler resampler, std::unique_ptr<AudioWriter> writer, int model_channels, int channels)
+      : resampler_(std::move(resampler)),
+        writer_(std::move(writer)),
+        model_channels_(model_channels),
+        channels_(channels) {}
+  Status Flush() { return writer_->Write(resampled_.data(), static_cast<int64_t>(resampled_.size()) / channels_); }
+
+  Resampler resampler_;
+  std::unique_ptr<AudioWriter> writer_;
+  const int model_channels_, channels_;
+  Samples chunk_, resampled_;
+};
+
+class SeparatorImpl : public Separator {
+ public:
+  SeparatorImpl(LoadedModel model, const SeparateOptions& options, ThreadPool& pool, Stats& stats)
+      : model_(std::move(model)), options_(options), pool_(pool), stats_(stats), runners_(model_.members.size()) {}
+
+  Status Prepare();
+  Result<TrackReport> Separate(const TrackInput& input, Observer& observer) override;
+  Result<std::vector<Samples>> SeparateSamples(std::span<const float> mix, int channels, Observer& observer) override;
+
+  const std::vector<std::string>& output_names() const override { return names_; }
+  const LoadedModel& model() const override { return model_; }
+  std::string device_name() const override { return device_name_; }
+  std::string device_reason() const override { return device_reason_; }
+  int batch() const override { return batch_; }
+  KernelCounts kernels() const override {
+    KernelCounts counts;
+    for (const auto& runner : runners_) {
+      if (runner == nullptr) continue;
+      for (const auto& [kernel, nodes] : runner->kernels()) counts[kernel] += nodes;
+    }
+    return counts;
+  }
+  int64_t arena_bytes() const override { return arena_bytes_; }
+  int64_t weight_bytes() const override { return weight_bytes_; }
+
+ private:
+  const SeparationInfo& info() const { return model_.info(); }
+  TilingOptions TilingOf(const SeparationModel& member, std::mt19937_64& random) const;
+  Result<std::vector<TilePlan>> PlansFor(int64_t length) const;
+  Status MakeRunners(const Pass& pass);
+  std::vector<TileMember> MembersOf(const Pass& pass, const std::vector<TilePlan>& plans) const;
+  int64_t TilesOf(const std::vector<TilePlan>& plans) const;
+  // What output `o` gets of the mean that the track was brought to zero by.
+  float MeanShare(size_t o) const {
+    return static_cast<float>(std::count(outputs_[o].stems.begin(), outputs_[o].stems.end(), true));
+  }
+  Result<std::vector<std::string>> Paths(const TrackInput& input) const;
+  Status SeparateInto(TrackReader& reader, std::vector<std::unique_ptr<StemFile>>& files, Observer& observer,
+                      const Moments& moments, TrackReport& report);
+  Status RunPass(const Pass& pass, const std::vector<TilePlan>& plans, TrackReader& reader,
+                 std::vector<std::unique_ptr<StemFile>>& files, const Scaling& scaling, const TileDone& tile_done,
+                 TrackReport& report);
+
+  LoadedModel model_;
+  const SeparateOptions options_;
+  ThreadPool& pool_;
+  Stats& stats_;
+  WriteOptions write_;
+  std::vector<Output> outputs_;
+  std::vector<std::string> names_;
+  std::vector<Pass> passes_;
+  std::vector<std::unique_ptr<TileRunner>> runners_;  // of members; null where not needed now
+  std::string device_name_, device_reason_;
+  int batch_ = 1;
+  int64_t arena_bytes_ = 0, weight_bytes_ = 0;  // the most that one pass needs
+  double load_seconds_ = 0;
+};
+
+TilingOptions SeparatorImpl::TilingOf(const SeparationModel& member, std::mt19937_64& random) const {
+  TilingOptions tiling{
+      .segment = options_.segment, .overlap = options_.overlap, .transition_power = options_.transition_power};
+  const SeparationInfo& i = member.info();
+  if (tiling.segment == 0 && model_.segment > 0) {
+    tiling.segment = i.max_segment > 0 ? std::min(model_.segment, i.max_segment) : model_.segment;
+  }
+  // Offsets of 0 to half a second into half a second of silence before the track, as demucs.apply draws them.
+  const auto longest = static_cast<uint64_t>(i.sample_rate / 2);
+  for (int s = 0; s < options_.shifts; ++s) {
+    tiling.shifts.push_back(static_cast<int64_t>(longest - random() % (longest + 1)));
+  }
+  return tiling;
+}
+
+Result<std::vector<TilePlan>> SeparatorImpl::PlansFor(int64_t length) const {
+  std::mt19937_64 random(options_.seed);
+  std::vector<TilePlan> plans;
+  for (const auto& member : model_.members) {
+    TIMBRE_TRY(TilePlan plan, member->Plan(length, TilingOf(*member, random)));
+    plans.push_back(std::move(plan));
+  }
+  return plans;
+}
+
+Status SeparatorImpl::Prepare() {
+  const Stopwatch watch;
+  if (model_.members.empty() || model_.weights.size() != model_.members.size()) {
+    return Fail(ErrorCode::kInternal, "a model without members or weights");
+  }
+  if (info().channels < 1 || info().channels > 2) {
+    return Fail(ErrorCode::kUnsupported,
+                "a model of " + std::to_string(info().channels) + " channels; only mono and stereo are");
+  }
+  if (info().max_segment > 0 && options_.segment > info().max_segment * (1 + 1e-9)) {
+    return Fail(ErrorCode::kInvalidArgument, "a segment of " + std::to_string(options_.segment) +
+                                                 " s; this model takes at most " + std::to_string(info().max_segment) +
+                                                 " s");
+  }
+  if (options_.shifts > 0 && !info().shifts) {
+    return Fail(ErrorCode::kInvalidArgument, "the model " + model_.name + " has no use for --shifts");
+  }
+  if (options_.shifts < 0 || options_.shifts > 1000) {
+    return Fail(ErrorCode::kInvalidArgument, "shifts can be 0 to 1000");
+  }
+  if (options_.stream.empty()) RemoveLeftovers(options_.output_dir);
+  TIMBRE_TRY(write_, ParseWriteOptions(options_.format, options_.sample_format, options_.clip, options_.bitrate,
+                                       options_.temp_dir));
+  TIMBRE_TRY(outputs_, ChooseOutputs(info().stems, options_));
+  for (const Output& output : outputs_) names_.push_back(output.name);
+
+  // Outputs that share a member are made in one pass.
+  const auto needs = [&](size_t m, size_t o) {
+    for (size_t s = 0; s < info().stems.size(); ++s) {
+      if (outputs_[o].stems[s] && model_.weights[m][s] != 0) return true;
+    }
+    return false;
+  };
+  for (size_t o = 0; o < outputs_.size(); ++o) {
+    Pass pass{.members = {}, .outputs = {o}};
+    for (size_t m = 0; m < model_.members.size(); ++m) {
+      if (needs(m, o)) pass.members.push_back(m);
+    }
+    std::erase_if(passes_, [&](const Pass& other) {
+      const bool shared = std::any_of(other.members.begin(), other.members.end(), [&](size_t m) {
+        return std::find(pass.members.begin(), pass.members.end(), m) != pass.members.end();
+      });
+      if (!shared) return false;
+      pass.outputs.insert(pass.outputs.begin(), other.outputs.begin(), other.outputs.end());
+      for (const size_t m : other.members) {
+        if (std::find(pass.members.begin(), pass.members.end(), m) == pass.members.end()) pass.members.push_back(m);
+      }
+      return true;
+    });
+    std::sort(pass.outputs.begin(), pass.outputs.end());
+    std::sort(pass.members.begin(), pass.members.end());
+    passes_.push_back(std::move(pass));
+  }
+  TIMBRE_CHECK(MakeRunners(passes_.front()));
+  const TileRunner& first = *runners_[passes_.front().members.front()];
+  device_name_ = first.device_name();
+  device_reason_ = first.device_reason();
+  batch_ = first.batch();
+  load_seconds_ = watch.seconds();
+  return {};
+}
+
+Status SeparatorImpl::MakeRunners(const Pass& pass) {
+  TIMBRE_TRY(const std::vector<TilePlan> plans, PlansFor(0));
+  const auto wanted = [&](size_t m) {
+    return std::find(pass.members.begin(), pass.members.end(), m) != pass.members.end();
+  };
+  for (size_t m = 0; m < runners_.size(); ++m) {
+    if (!wanted(m)) runners_[m].reset();
+  }
+  int64_t arena = 0, weights = 0;
+  for (const size_t m : pass.members) {
+    if (runners_[m] == nullptr) {
+      TIMBRE_TRY(runners_[m],
+                 TileRunner::Create(model_.members[m], plans[m].tile, options_.batch, options_.session, pool_, stats_));
+    }
+    arena += runners_[m]->arena_bytes();
+    weights += runners_[m]->weight_bytes();
+  }
+  arena_bytes_ = std::max(arena_bytes_, arena);
+  weight_bytes_ = std::max(weight_bytes_, weights);
+  return {};
+}
+
+std::vector<TileMember> SeparatorImpl::MembersOf(const Pass& pass, const std::vector<TilePlan>& plans) const {
+  const size_t stems = info().stems.size();
+  std::vector<TileMember> members;
+  for (const size_t m : pass.members) {
+    TileMember member{.runner = runners_[m].get(), .plan = &plans[m], .gains = {}};
+    for (const size_t o : pass.outputs) {
+      for (size_t s = 0; s < stems; ++s) {
+        float total = 0;
+        for (const auto& weights : model_.weights) total += weights[s];
+        member.gains.push_back(outputs_[o].stems[s] ? model_.weights[m][s] / total : 0.0f);
+      }
+    }
+    members.push_back(std::move(member));
+  }
+  return members;
+}
+
+int64_t SeparatorImpl::TilesOf(const std::vector<TilePlan>& plans) const {
+  size_t tiles = 0;
+  for (const Pass& pass : passes_) {
+    for (const size_t m : pass.members) tiles += plans[m].tiles.size();
+  }
+  return static_cast<int64_t>(tiles);
+}
+
+Status SeparatorImpl::RunPass(const Pass& pass, const std::vector<TilePlan>& plans, TrackReader& reader,
+                              std::vector<std::unique_ptr<StemFile>>& files, const Scaling& scaling,
+                              const TileDone& tile_done, TrackReport& report) {
+  BoundedQueue<Samples> read(kInputBlocks), computed(kOutputBlocks);
+  Status reading, writing;
+  const size_t width = pass.outputs.size() * info().channels;
+
+  TIMBRE_TRY(std::thread decoder, StartThread([&] {
+               reading = WithinMemory([&]() -> Status {
+                 while (true) {
+                   const Stopwatch watch;
+                   Samples block;
+                   TIMBRE_CHECK(reader.Read(&block));
+                   scaling.Apply(block.data(), block.size());
+                   report.times.decode += watch.seconds();
+                   if (block.empty() || !read.Push(std::move(block))) return {};
+                 }
+               });
+               read.Close();
+             }));
+  Result<std::thread> encoder = StartThread([&] {
+    writing = WithinMemory([&]() -> Status {
+      while (std::optional<Samples> block = computed.Pop()) {
+        const Stopwatch watch;
+        const auto frames = static_cast<int64_t>(block->size() / width);
+        for (size_t i = 0; i < pass.outputs.size(); ++i) {
+          const size_t o = pass.outputs[i];
+          TIMBRE_CHECK(files[o]->Write(block->data(), frames, width, i * info().channels, scaling.deviation,
+                                       scaling.mean * MeanShare(o)));
+        }
+        report.times.encode += watch.seconds();
+      }
+      return {};
+    });
+    computed.Cancel();
+  });
+  if (!encoder) {
+    read.Cancel();
+    decoder.join();
+    return tl::unexpected<Error>(encoder.error());
+  }
+
+  double waited = 0;
+  const Stopwatch watch;
+  const auto source = [&](Samples* samples) -> Status {
+    const Stopwatch wait;
+    const std::optional<Samples> block = read.Pop();
+    waited += wait.seconds();
+    if (block) samples->insert(samples->end(), block->begin(), block->end());
+    return {};
+  };
+  const auto sink = [&](const float* samples, int64_t frames) -> Status {
+    const Stopwatch wait;
+    const bool taken = computed.Push(Samples(samples, samples + frames * width));
+    waited += wait.seconds();
+    return taken ? Status() : Fail(ErrorCode::kInternal, "the output was closed");
+  };
+  Status computing = WithinMemory([&] { return RunTiles(MembersOf(pass, plans), source, sink, tile_done); });
+  report.times.compute += watch.seconds() - waited;
+  read.Cancel();
+  if (computing) {
+    computed.Close();
+  } else {
+    computed.Cancel();
+  }
+  decoder.join();
+  encoder->join();
+  // The stage that failed first is why the others did.
+  TIMBRE_CHECK(reading);
+  TIMBRE_CHECK(writing);
+  return computing;
+}
+
+Status SeparatorImpl::SeparateInto(TrackReader& reader, std::vector<std::unique_ptr<StemFile>>& files,
+                                   Observer& observer, const Moments& moments, TrackReport& report) {
+  TIMBRE_TRY(const std::vector<TilePlan> plans, PlansFor(moments.frames));
+  report.tiles = TilesOf(plans);
+  int64_t done = 0;
+  const TileDone tile_done = [&]() -> Status {
+    observer.OnProgress(
+        {.stage = Stage::kCompute, .done = ++done, .total = report.tiles, .audio_seconds = report.seconds});
+    if (observer.Cancelled()) return Fail(ErrorCode::kCancelled, "cancelled");
+    return {};
+  };
+  for (const Pass& pass : passes_) {
+    TIMBRE_CHECK(MakeRunners(pass));
+    TIMBRE_CHECK(reader.Rewind());
+    TIMBRE_CHECK(RunPass(pass, plans, reader, files, ScalingOf(info(), options_, moments), tile_done, report));
+  }
+  const Stopwatch watch;
+  observer.OnProgress({.stage = Stage::kEncode, .done = 0, .total = report.samples, .audio_seconds = report.seconds});
+  for (const auto& file : files) TIMBRE_CHECK(file->End(report.samples));
+  for (size_t o = 0; o < files.size(); ++o) {
+    TIMBRE_TRY(const WriteReport written, files[o]->Finish());
+    StemOutput& output = report.outputs[o];
+    output.samples = written.frames;
+    output.peak = written.peak;
+    output.gain = written.gain;
+    if (observer.Cancelled()) return Fail(ErrorCode::kCancelled, "cancelled");
+  }
+  report.times.encode += watch.seconds();
+  return {};
+}
+
+Result<std::vector<std::string>> SeparatorImpl::Paths(const TrackInput& input) const {
+  if (!options_.stream.empty()) return std::vector<std::string>{kStreamName};
+  std::vector<std::string> paths;
+  for (const std::string& name : names_) {
+    TIMBRE_TRY(std::string path, OutputPath(options_, model_.name, input, name));
+    std::error_code error;
+    if (fs::equivalent(path, input.path, error)) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  "'" + path + "' would be written over the input; change --output or --name");
+    }
+    if (std::find(paths.begin(), paths.end(), path) != paths.end()) {
+      return Fail(ErrorCode::kInvalidArgument, "two stems would be written to '" + path + "'; --name needs a {stem}");
+    }
+    paths.push_back(std::move(path));
+  }
+  return paths;
+}
+
+Result<TrackReport> SeparatorImpl::Separate(const TrackInput& track, Observer& given) {
+  OneAtATime observer(given);
+  const Stopwatch watch;
+  const std::string& input = track.path;
+  TrackReport report;
+  report.input = input;
+  report.times.load = load_seconds_;
+  TIMBRE_TRY(const std::vector<std::string> paths, Paths(track));
+  for (size_t o = 0; o < outputs_.size(); ++o) report.outputs.push_back({.stem = names_[o], .path = paths[o]});
+  report.skipped = options_.stream.empty() && options_.skip_existing && IsDone(input, paths);
+  if (report.skipped) return report;
+
+  // First pass: how long the track is, and its mean and deviation.
+  Result<std::unique_ptr<TrackReader>> opened = TrackReader::Open(
+      input, info().sample_rate, info().channels,
+      {.cancelled = [&] { return observer.Cancelled(); },
+       .temporary_folder = TemporaryFolderFor(options_.temp_dir, options_.output_dir, !options_.stream.empty())});
+  if (!opened) return tl::unexpected<Error>(opened.error());
+  TrackReader& reader = **opened;
+  Moments moments;
+  for (Samples block;; block.clear()) {
+    TIMBRE_CHECK(reader.Read(&block));
+    if (block.empty()) break;
+    moments.Add(block, info().channels);
+    observer.OnProgress(
+        {.stage = Stage::kAnalyse, .done = reader.input_frames(), .total = reader.info().expected_frames});
+    if (observer.Cancelled()) return Fail(ErrorCode::kCancelled, "cancelled");
+  }
+  if (moments.frames == 0) return Fail(ErrorCode::kCorrupt, input + ": it holds no samples");
+  report.input_format = reader.info().format;
+  report.sample_rate = reader.info().sample_rate;
+  report.channels = reader.info().channels;
+  report.samples = reader.input_frames();
+  report.seconds = static_cast<double>(report.samples) / report.sample_rate;
+  report.warning = reader.warning();
+  report.times.analyse = watch.seconds();
+
+  // Second pass, into files that get their names when all of them are complete.
+  const int channels = std::min(report.channels, info().channels);
+  AudioTags tags;
+  report.tags = track.tags ? *track.tags : reader.info().tags;
+  if (options_.tags) tags = report.tags;
+  OutputSet outputs;
+  std::vector<std::unique_ptr<StemFile>> files;
+  for (StemOutput& output : report.outputs) {
+    output.channels = channels;
+    output.sample_rate = report.sample_rate;
+    WriteOptions write = write_;
+    write.tags = tags.ForPart(output.stem);
+    const auto cancelled = [&] { return observer.Cancelled(); };
+    Result<std::unique_ptr<AudioWriter>> writer =
+        options_.stream.empty()
+            ? AudioWriter::Create(output.path, write, report.sample_rate, channels, &outputs)
+            : AudioWriter::Stream(options_.stream_to, kStreamName, write, report.sample_rate, channels, cancelled);
+    if (!writer) return tl::unexpected<Error>(writer.error());
+    TIMBRE_TRY(files.emplace_back(),
+               StemFile::Create(*std::move(writer), info().sample_rate, info().channels, report.sample_rate, channels));
+  }
+  TIMBRE_CHECK(SeparateInto(reader, files, observer, moments, report));
+  files.clear();
+  TIMBRE_CHECK(outputs.Commit());
+  report.times.total = watch.seconds();
+  report.real_time_factor = report.times.total / report.seconds;
+  return report;
+}
+
+Result<std::vector<Samples>> SeparatorImpl::SeparateSamples(std::span<const float> mix, int channels,
+                                                            Observer& observer) {
+  const int model_channels = info().channels;
+  if (channels < 1 || (channels != model_channels && channels != 1) || mix.size() % channels != 0 || mix.empty()) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "the model takes samples of " + std::to_string(model_channels) + " channels");
+  }
+  Samples track;
+  for (size_t i = 0; i < mix.size(); ++i) {
+    if (!(std::abs(mix[i]) <= kMostSample)) {
+      return Fail(ErrorCode::kInvalidArgument, "the samples hold a NaN, an infinity or a number beyond all sound");
+    }
+    track.insert(track.end(), channels == model_channels ? 1 : model_channels, mix[i]);
+  }
+  Moments moments;
+  moments.Add(track, model_channels);
+  const Scaling scaling = ScalingOf(info(), options_, moments);
+  scaling.Apply(track.data(), track.size());
+
+  TIMBRE_TRY(const std::vector<TilePlan> plans, PlansFor(moments.frames));
+  const int64_t tiles = TilesOf(plans);
+  int64_t done = 0;
+  std::vector<Samples> results(outputs_.size());
+  for (const Pass& pass : passes_) {
+    TIMBRE_CHECK(MakeRunners(pass));
+    bool given = false;
+    const auto source = [&](Samples* samples) -> Status {
+      if (!given) samples->insert(samples->end(), track.begin(), track.end());
+      given = true;
+      return {};
+    };
+    const auto sink = [&](const float* samples, int64_t frames) -> Status {
+      for (size_t i = 0; i < pass.outputs.size(); ++i) {
+        const size_t o = pass.outputs[i];
+        for (int64_t t = 0; t < frames; ++t) {
+          const float* from = samples + (t * pass.outputs.size() + i) * model_channels;
+          float sum = 0;
+          for (int c = 0; c < model_channels; ++c) {
+            const float x = from[c] * scaling.deviation + scaling.mean * MeanShare(o);
+            if (channels == model_channels) results[o].push_back(x);
+            sum += x;
+          }
+          if (channels != model_channels) results[o].push_back(sum / static_cast<float>(model_channels));
+        }
+      }
+      return {};
+    };
+    const auto tile_done = [&]() -> Status {
+      observer.OnProgress({.stage = Stage::kCompute, .done = ++done, .total = tiles});
+      if (observer.Cancelled()) return Fail(ErrorCode::kCancelled, "cancelled");
+      return {};
+    };
+    TIMBRE_CHECK(RunTiles(MembersOf(pass, plans), source, sink, tile_done));
+  }
+  return results;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Separator>> Separator::Create(LoadedModel model, const SeparateOptions& options,
+                                                     ThreadPool& pool, Stats& stats) {
+  auto separator = std::make_unique<SeparatorImpl>(std::move(model), options, pool, stats);
+  TIMBRE_CHECK(separator->Prepare());
+  return separator;
+}
+
+Result<std::string> OutputPath(const SeparateOptions& options, const std::string& model, const TrackInput& input,
+                               const std::string& stem) {
+  TIMBRE_TRY(const FileFormat format, ParseFileFormat(options.format));
+  const std::pair<std::string_view, std::string> fields[] = {
+      {"folder", input.folder},
+      {"track", IsStandardInput(input.path) ? "stdin" : fs::path(input.path).stem().string()},
+      {"stem", stem},
+      {"model", model},
+      {"ext", std::string(FileExtension(format))}};
+  const auto bad = [&](const std::string& why) {
+    return Fail(ErrorCode::kInvalidArgument, "--name '" + Printable(options.name) + "' " + why);
+  };
+  std::string name;
+  for (size_t i = 0; i < options.name.size();) {
+    if (options.name[i] != '{') {
+      name += options.name[i++];
+      continue;
+    }
+    const size_t end = options.name.find('}', i);
+    const std::string field = options.name.substr(i + 1, end == std::string::npos ? end : end - i - 1);
+    const auto found =
+        std::find_if(std::begin(fields), std::end(fields), [&](const auto& f) { return f.first == field; });
+    if (end == std::string::npos || found == std::end(fields)) {
+      return Fail(ErrorCode::kInvalidArgument, "--name holds '{" + Printable(field) +
+                                                   (end == std::string::npos ? "" : "}") +
+                                                   "'; it can hold {folder}, {track}, {stem}, {model} and {ext}");
+    }
+    // A file called "...wav" must not lead out of the folder.
+    name += found->second == "." || found->second == ".." ? "_" : found->second;
+    i = end + 1;
+    // A track that lies in no folder below the one named has none in its outputs' paths either.
+    if (found->second.empty() && (name.empty() || name.back() == '/') && i < options.name.size() &&
+        options.name[i] == '/') {
+      ++i;
+    }
+  }
+  if (name.empty() || name.back() == '/') return bad("gives no name for a file");
+  if (name.front() == '/') return bad("leaves the output folder; --output chooses another one");
+  const fs::path path = fs::path(options.output_dir) / name;
+  for (const fs::path& part : fs::path(name)) {
+    if (part == "..") return bad("leaves the output folder; --output chooses another one");
+    if (part.native().size() <= NAME_MAX && path.native().size() < PATH_MAX) continue;
+    return Fail(ErrorCode::kUnsupported,
+                "'" + Printable(path.string()) + "' would be too long a name for a file; choose a shorter --name");
+  }
+  return path.string();
+}
+
+bool IsDone(const std::string& input, const std::vector<std::string>& paths) {
+  if (IsStandardInput(input) || FileBytes(input) <= 0) return false;  // a pipe can be read but once
+  std::error_code error;
+  const auto made = fs::last_write_time(input, error);
+  for (const std::string& path : paths) {
+    if (error || FileBytes(path) <= 0 || fs::last_write_time(path, error) < made || error) return false;
+  }
+  const auto seconds = [](const std::string& path, int* rate, int64_t* frames) {
+    const auto reader = AudioReader::Open(path);
+    if (!reader) return false;
+    *rate = (*reader)->info().sample_rate;
+    std::vector<float> block(static_cast<size_t>(kDoneBlock) * (*reader)->info().channels);
+    while (true) {
+      const Result<int64_t> got = (*reader)->Read(block.data(), kDoneBlock);
+      if (!got || *got == 0) break;
+    }
+    *frames = (*reader)->position();
+    return true;
+  };
+  int rate = 0, own_rate = 0;
+  int64_t frames = 0, own_frames = 0;
+  if (!seconds(input, &rate, &frames)) return false;
+  return std::all_of(paths.begin(), paths.end(), [&](const std::string& path) {
+    if (!seconds(path, &own_rate, &own_frames) || own_rate <= 0) return false;
+    // Some formats are at rates of their own.
+    return own_frames == static_cast<int64_t>(std::floor(static_cast<double>(frames) * own_rate / rate + 0.5));
+  });
+}
+
+std::string TemporaryFolderFor(const std::string& temp_dir, const std::string& output_dir, bool stream) {
+  if (!temp_dir.empty()) return temp_dir;
+  return stream ? LargeTemporaryFolder() : NearestFolder(output_dir);
+}
+
+Result<WriteOptions> ParseWriteOptions(const std::string& format, const std::string& sample_format,
+                                       const std::string& clip, int bitrate, const std::string& temp_dir) {
+  WriteOptions options{.temp_dir = temp_dir, .bitrate = bitrate};
+  TIMBRE_TRY(options.format, ParseFileFormat(format));
+  TIMBRE_TRY(options.sample_format, ParseSampleFormat(sample_format));
+  TIMBRE_TRY(options.clip, ParseClipMode(clip));
+  const bool lossless = IsLossless(options.format);
+  if (lossless && bitrate != 0) {
+    return Fail(ErrorCode::kInvalidArgument, "--bitrate is for lossy formats, and " + format +
+                                                 " is not one; leave it out or choose another --format.");
+  }
+  if (!lossless && options.sample_format != SampleFormat::kS16) {
+    return Fail(ErrorCode::kInvalidArgument, "--sample-format is for formats that lose nothing, and " + format +
+                                                 " is not one; leave it out or choose another --format.");
+  }
+  std::error_code error;
+  if (!temp_dir.empty() && !fs::is_directory(temp_dir, error)) {
+    return Fail(ErrorCode::kInvalidArgument, "--temp '" + temp_dir + "' is no folder.");
+  }
+  return options;
+}
+
+}  // namespace timbre

@@ -1,0 +1,290 @@
+#include "pipelines/speech/denoise.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <vector>
+
+#include "audio/decode.h"
+#include "audio/encode.h"
+#include "base/output_set.h"
+#include "base/temporary_file.h"
+#include "pipelines/separate/separate_fields.h"
+#include "pipelines/speech/denoise_stream.h"
+
+namespace timbre {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+// Frames that the network takes at once from a file: enough to share what a weight costs to load, few enough for the
+// feature maps to stay in the cache. Of 32, 64 and 128, 64 was the fastest.
+constexpr int kBlockFrames = 64;
+
+class Timer {
+ public:
+  explicit Timer(double* sum) : sum_(sum), start_(Clock::now()) {}
+  ~Timer() { *sum_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
+
+ private:
+  double* sum_;
+  Clock::time_point start_;
+};
+
+void Deinterleave(const float* in, int64_t frames, int channels, float* const* out) {
+  for (int c = 0; c < channels; ++c) {
+    for (int64_t i = 0; i < frames; ++i) out[c][i] = in[i * channels + c];
+  }
+}
+
+void Interleave(const float* const* in, int64_t frames, int channels, float* out) {
+  for (int c = 0; c < channels; ++c) {
+    for (int64_t i = 0; i < frames; ++i) out[i * channels + c] = in[c][i];
+  }
+}
+
+class DenoiserImpl final : public Denoiser {
+ public:
+  DenoiserImpl(SpeechModel model, const DenoiseOptions& options, ThreadPool& pool, Stats& stats)
+      : model_(std::move(model)), options_(options), pool_(pool), stats_(stats) {}
+
+  Status Prepare() {
+    if (!options_.stream_out) RemoveLeftovers(options_.output_dir);
+    TIMBRE_TRY(write_, ParseWriteOptions(options_.format, options_.sample_format, options_.clip, options_.bitrate,
+                                         options_.temp_dir));
+    controls_.mix = static_cast<float>(options_.mix);
+    controls_.speech.attenuation_limit = static_cast<float>(options_.attenuation_limit);
+    if (options_.post_filter) {
+      controls_.speech.post_filter_beta = static_cast<float>(*options_.post_filter);
+    } else if (model_.architecture == SpeechArchitecture::kDeepFilterNet && model_.deepfilternet.post_filter) {
+      controls_.speech.post_filter_beta = model_.deepfilternet.post_filter_beta;
+    }
+    if (model_.architecture != SpeechArchitecture::kDeepFilterNet && (options_.thresholds || !options_.deep_filter)) {
+      return Fail(ErrorCode::kInvalidArgument, "the model " + model_.name +
+                                                   " has no stages to leave out: --no-df and " +
+                                                   "--thresholds are for DeepFilterNet");
+    }
+    // Planned for the commonest case ahead of the first file, so that a model that can't run is an error here.
+    return Plan(model_.sample_rate(), 1);
+  }
+
+  Result<DenoiseReport> Denoise(const TrackInput& input, Observer& observer) override;
+  Result<std::string> PathFor(const TrackInput& input) const override {
+    if (options_.stream_out) return kStreamName;
+    SeparateOptions naming;
+    naming.output_dir = options_.output_dir;
+    naming.name = options_.name;
+    naming.format = options_.format;
+    return OutputPath(naming, model_.name, input, "speech");
+  }
+
+  const SpeechModel& model() const override { return model_; }
+  std::string device_name() const override { return stream_->session().device_name(); }
+  std::string device_reason() const override { return stream_->session().device_reason(); }
+  KernelCounts kernels() const override { return CountKernels(stream_->session()); }
+
+ private:
+  // Has stream_ fit the file; the last one's is kept where it does.
+  Status Plan(int rate, int channels) {
+    if (stream_ != nullptr && stream_->sample_rate() == rate && stream_->channels() == channels) {
+      stream_->Reset();
+      return {};
+    }
+    SpeechCoreOptions core;
+    core.channels = channels;
+    core.block_frames = options_.stream ? 1 : kBlockFrames;
+    core.deep_filter = options_.deep_filter;
+    core.use_thresholds = options_.thresholds;
+    core.threshold_min = static_cast<float>(options_.threshold_min);
+    core.threshold_max_erb = static_cast<float>(options_.threshold_max_erb);
+    core.threshold_max_df = static_cast<float>(options_.threshold_max_df);
+    TIMBRE_TRY(stream_, DenoiseStream::Create(model_, rate, core, options_.session, pool_, &stats_));
+    return {};
+  }
+
+  Status Run(AudioReader& reader, AudioWriter& writer, Observer& observer, DenoiseReport* report);
+
+  const SpeechModel model_;
+  const DenoiseOptions options_;
+  ThreadPool& pool_;
+  Stats& stats_;
+  WriteOptions write_;
+  DenoiseStream::Controls controls_;
+  std::unique_ptr<DenoiseStream> stream_;
+};
+
+Status DenoiserImpl::Run(AudioReader& reader, AudioWriter& writer, Observer& observer, DenoiseReport* report) {
+  constexpr int64_t kPiece = DenoiseStream::kMostPush;
+  const int channels = reader.info().channels;
+  const int64_t expected = reader.info().expected_frames;
+  const double seconds = static_cast<double>(expected) / std::max(1, reader.info().sample_rate);
+  std::vector<float> interleaved(static_cast<size_t>(kPiece * channels)), planes(interleaved.size()), ready;
+  std::vector<float*> rows, out_rows(channels);
+  for (int c = 0; c < channels; ++c) rows.push_back(planes.data() + c * kPiece);
+  const auto write_ready = [&]() -> Status {
+    while (stream_->available() > 0) {
+      const int64_t count = std::min(stream_->available(), kPiece);
+      {
+        const Timer timer(&report->compute);
+        stream_->Pull(rows.data(), count, controls_);
+      }
+      const Timer timer(&report->encode);
+      Interleave(rows.data(), count, channels, interleaved.data());
+      TIMBRE_CHECK(writer.Write(interleaved.data(), count));
+    }
+    return {};
+  };
+  for (;;) {
+    int64_t count = 0;
+    {
+      const Timer timer(&report->decode);
+      TIMBRE_TRY(count, reader.Read(interleaved.data(), kPiece));
+    }
+    if (count == 0) break;
+    {
+      const Timer timer(&report->compute);
+      Deinterleave(interleaved.data(), count, channels, rows.data());
+      TIMBRE_CHECK(stream_->Push(rows.data(), count, controls_));
+    }
+    TIMBRE_CHECK(write_ready());
+    report->samples += count;
+    observer.OnProgress(
+        {.stage = Stage::kCompute, .done = report->samples, .total = expected, .audio_seconds = seconds});
+    if (observer.Cancelled()) return Fail(ErrorCode::kCancelled, "cancelled");
+  }
+  if (report->samples == 0) return Fail(ErrorCode::kCorrupt, report->input + ": it holds no samples");
+  {
+    const Timer timer(&report->compute);
+    TIMBRE_CHECK(stream_->Finish(controls_));
+  }
+  return write_ready();
+}
+
+Result<DenoiseReport> DenoiserImpl::Denoise(const TrackInput& track, Observer& observer) {
+  const std::string& input = track.path;
+  DenoiseReport report;
+  report.input = input;
+  TIMBRE_TRY(report.output, PathFor(track));
+  std::error_code error;
+  if (!options_.stream_out && fs::equivalent(report.output, input, error)) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "'" + report.output + "' would be written over the input; change --output or --name");
+  }
+  report.skipped = !options_.stream_out && options_.skip_existing && IsDone(input, {report.output});
+  if (report.skipped) return report;
+  {
+    const Timer timer(&report.total);
+    TIMBRE_TRY(const std::unique_ptr<AudioReader> reader,
+               AudioReader::Open(input, {.cancelled = [&] { return observer.Cancelled(); },
+                                         .temporary_folder = TemporaryFolderFor(options_.temp_dir, options_.output_dir,
+                                                                                options_.stream_out)}));
+    report.input_format = reader->info().format;
+    report.sample_rate = reader->info().sample_rate;
+    report.channels = reader->info().channels;
+    if (auto planned = Plan(report.sample_rate, report.channels); !planned) return Prefix(planned.error(), input);
+    OutputSet outputs;
+    WriteOptions write = write_;
+    if (options_.tags) write.tags = reader->info().tags;
+    Result<std::unique_ptr<AudioWriter>> writer =
+        options_.stream_out ? AudioWriter::Stream(options_.stream_to, report.output, write, report.sample_rate,
+                                                  report.channels, [&] { return observer.Cancelled(); })
+                            : AudioWriter::Create(report.output, write, report.sample_rate, report.channels, &outputs);
+    if (!writer) return tl::unexpected<Error>(writer.error());
+    TIMBRE_CHECK(Run(*reader, **writer, observer, &report));
+    const Timer encode(&report.encode);
+    TIMBRE_TRY(const WriteReport written, (*writer)->Finish());
+    TIMBRE_CHECK(outputs.Commit());
+    report.peak = written.peak;
+    report.gain = written.gain;
+    report.warning = reader->warning();
+  }
+  report.seconds = static_cast<double>(report.samples) / report.sample_rate;
+  report.real_time_factor = report.total / report.seconds;
+  return report;
+}
+
+}  // namespace
+
+FieldList DenoiseFields(DenoiseOptions& options) {
+  const auto without_thresholds = [&options] { return options.thresholds ? "" : "--thresholds is not given"; };
+  FieldList fields = {
+      {.name = "output",
+       .value = &options.output_dir,
+       .help = "where the cleaned files go",
+       .placeholder = "DIR",
+       .letter = 'o'},
+      {.name = "atten-lim",
+       .value = &options.attenuation_limit,
+       .help = "lower noise by at most so many dB, and so all that lies above the model's band; 0 changes nothing, "
+               "100 is no limit: then nothing is left above the band (8 kHz for GTCRN, 24 kHz for DeepFilterNet)",
+       .placeholder = "DB",
+       .min = 0,
+       .max = 100},
+      {.name = "post-filter",
+       .value = &options.post_filter,
+       .help = "lower very noisy parts a little more (0: off; default: the model's)",
+       .placeholder = "BETA",
+       .min = 0,
+       .max = 1,
+       .implied = "0.02"},
+      {.name = "mix",
+       .value = &options.mix,
+       .help = "share of the cleaned sound; the rest is the input",
+       .placeholder = "F",
+       .min = 0,
+       .max = 1},
+      {.name = "df", .value = &options.deep_filter, .help = "leave DeepFilterNet's second stage out"},
+      {.name = "thresholds",
+       .value = &options.thresholds,
+       .help = "let the local signal-to-noise ratio decide which stages run"},
+      {.name = "threshold-min",
+       .value = &options.threshold_min,
+       .help = "below it: silence",
+       .placeholder = "DB",
+       .min = -100,
+       .max = 100,
+       .idle = without_thresholds},
+      {.name = "threshold-max-erb",
+       .value = &options.threshold_max_erb,
+       .help = "above it: untouched",
+       .placeholder = "DB",
+       .min = -100,
+       .max = 100,
+       .idle = without_thresholds},
+      {.name = "threshold-max-df",
+       .value = &options.threshold_max_df,
+       .help = "above it: the first stage alone",
+       .placeholder = "DB",
+       .min = -100,
+       .max = 100,
+       .idle =
+           [&options] {
+             return !options.thresholds   ? "--thresholds is not given"
+                    : options.deep_filter ? ""
+                                          : "--no-df leaves that stage out";
+           }},
+      {.name = "stream", .value = &options.stream, .help = "hop by hop, as live; the same result, slower"},
+  };
+  Append(fields, FileFields(options.format, options.sample_format, options.clip, options.bitrate));
+  return Append(fields, {
+                            {.name = "name",
+                             .value = &options.name,
+                             .help = "path of a file below DIR, of {folder}, {track}, {model} and {ext}",
+                             .placeholder = "TEMPLATE"},
+                            TagsField(options.tags),
+                            TempField(options.temp_dir),
+                            {.name = "skip-existing",
+                             .value = &options.skip_existing,
+                             .help = "leave files alone that are there already, whole and no older than the input"},
+                        });
+}
+
+Result<std::unique_ptr<Denoiser>> Denoiser::Create(SpeechModel model, const DenoiseOptions& options, ThreadPool& pool,
+                                                   Stats& stats) {
+  auto denoiser = std::make_unique<DenoiserImpl>(std::move(model), options, pool, stats);
+  TIMBRE_CHECK(denoiser->Prepare());
+  return denoiser;
+}
+
+}  // namespace timbre

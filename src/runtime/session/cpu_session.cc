@@ -1,0 +1,604 @@
+#include "runtime/session/cpu_session.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <new>
+#include <set>
+#include <utility>
+
+#include "base/paths.h"
+#include "graph/passes.h"
+#include "kernels/cpu/half_micro.h"
+#include "kernels/cpu/simd.h"
+#include "runtime/check/verify.h"
+#include "runtime/plan/memory_plan.h"
+#include "runtime/session/steps.h"
+
+namespace timbre {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+bool Usable(const KernelRow& row, const NodeRef& ref, const DeviceCaps& caps, bool fast, bool fused_attention) {
+  if (row.tier == Tier::kFast && (!fast || (ref.node.op == Op::kAttention && !fused_attention))) return false;
+  return row.Supports(ref, caps);
+}
+
+}  // namespace
+
+DeviceCaps CpuCaps(const ThreadPool& pool, Precision precision) {
+  DeviceCaps caps;
+  caps.kind = DeviceKind::kCpu;
+  caps.threads = pool.threads();
+  caps.simd_target = SimdTarget();
+  caps.vector_bytes = SimdVectorBytes();
+  caps.precision = precision;
+  caps.float16 = CurrentHalf() != nullptr;
+  return caps;
+}
+
+CpuLadder::CpuLadder(Shared& shared, const Node& node) : shared_(&shared), node_(&node) {
+  const NodeRef ref{*shared.graph, node};
+  const KernelRow* last = nullptr;
+  for (const KernelRow* row : KernelsFor(node.op, DeviceKind::kCpu)) {
+    if (!Usable(*row, ref, shared.caps, shared.fast_kernels, shared.fused_attention)) continue;
+    if (shared.verdict.FoundWrong(*row)) {
+      if (rungs_.empty() && left_out_ == nullptr) left_out_ = row;
+      last = row;
+      continue;
+    }
+    rungs_.push_back(row);
+  }
+  const auto preferred =
+      std::find_if(rungs_.begin(), rungs_.end(), [&](const KernelRow* row) { return row->name == shared.prefer; });
+  if (preferred != rungs_.end()) std::rotate(rungs_.begin(), preferred, preferred + 1);
+  if (!node.composition.empty()) rungs_.push_back(nullptr);
+  if (rungs_.empty() && last != nullptr) rungs_.push_back(last);  // nothing else computes this
+}
+
+std::string CpuLadder::kernel_name() const {
+  if (rung_ >= rungs_.size()) return "none";
+  return rungs_[rung_] ? std::string(rungs_[rung_]->name) : "composition";
+}
+
+std::string CpuLadder::Describe() const {
+  std::string text;
+  for (size_t i = 0; i < rungs_.size(); ++i) {
+    const std::string name = rungs_[i] ? std::string(rungs_[i]->name) : "composition";
+    text += (i == 0 ? "" : " > ") + (i == rung_ ? "[" + name + "]" : name);
+  }
+  return text;
+}
+
+Result<const float*> CpuLadder::ConstantF32(TensorId id) {
+  const auto found = shared_->constants.find(id);
+  if (found != shared_->constants.end()) return found->second->f32();
+  const HostTensor& value = shared_->graph->tensors[id].constant;
+  // Faults fall at counted places, wherever a checkpoint's weights happen to lie.
+  const float* here = shared_->faults ? nullptr : value.F32InPlace(kAlignment);
+  if (here != nullptr) return here;
+  if (shared_->faults) TIMBRE_CHECK(shared_->faults->Pass(FaultPoint::kAllocation, shared_->graph->tensors[id].name));
+  TIMBRE_TRY(AlignedBytes expanded, AlignedBytes::Allocate(static_cast<size_t>(value.shape.elements()) * 4));
+  ReadForKernels(value, expanded.f32());
+  value.Rest();
+  return shared_->constants.emplace(id, WeightStore::Get().Share(std::move(expanded))).first->second->f32();
+}
+
+void CpuLadder::PackAhead() {
+  const NodeRef ref{*shared_->graph, *node_};
+  const KernelRow* row = rung_ < rungs_.size() ? rungs_[rung_] : nullptr;
+  if (row == nullptr || row->pack == nullptr) return;
+  try {
+    packed_ahead_ = row->pack(ref, shared_->caps).map([](AlignedBytes&& packed) {
+      return WeightStore::Get().Share(std::move(packed));
+    });
+  } catch (const std::bad_alloc&) {
+    packed_ahead_ = Fail(ErrorCode::kOutOfMemory, "there was no memory for reordering weights");
+  }
+  // What is packed is not read again unless the node steps down.
+  for (size_t i = 0; i < node_->inputs.size(); ++i) {
+    if (ref.constant(static_cast<int>(i)) && (row->packed_inputs >> i & 1)) ref.value(static_cast<int>(i)).Rest();
+  }
+}
+
+Status CpuLadder::PrepareRung() {
+  const NodeRef ref{*shared_->graph, *node_};
+  if (rung_ >= rungs_.size()) return Fail(ErrorCode::kInternal, node_->name + ": no kernel can run this node");
+  const KernelRow* row = rungs_[rung_];
+  if (row == nullptr) {
+    parts_.clear();
+    for (const Node& part : node_->composition) {
+      parts_.push_back(std::make_unique<CpuLadder>(*shared_, part));
+      TIMBRE_CHECK(parts_.back()->Prepare());
+      for (const TensorId id : part.outputs) {
+        if (id == node_->outputs[0]) continue;
+        TIMBRE_TRY(between_[id], AlignedBytes::Allocate(static_cast<size_t>(shared_->graph->shape(id).elements()) * 4));
+      }
+    }
+    return {};
+  }
+  if (row->pack != nullptr) {
+    if (shared_->faults) TIMBRE_CHECK(shared_->faults->Pass(FaultPoint::kPack, node_->name));
+    if (!packed_ahead_) PackAhead();
+    auto packed = *std::exchange(packed_ahead_, std::nullopt);
+    TIMBRE_TRY(packed_, std::move(packed));
+  }
+  for (size_t i = 0; i < node_->inputs.size(); ++i) {
+    if (ref.constant(static_cast<int>(i)) && !(row->packed_inputs >> i & 1))
+      TIMBRE_CHECK(ConstantF32(node_->inputs[i]).map([](auto) {}));
+  }
+  if (row->scratch_bytes != nullptr) {
+    const size_t bytes = row->scratch_bytes(ref, shared_->caps);
+    if (bytes > shared_->scratch.size()) {
+      if (shared_->faults) TIMBRE_CHECK(shared_->faults->Pass(FaultPoint::kAllocation, node_->name));
+      shared_->scratch = AlignedBytes();
+      TIMBRE_TRY(shared_->scratch, AlignedBytes::Allocate(bytes));
+    }
+  }
+  return {};
+}
+
+Status CpuLadder::StepDown(const Error& error) {
+  if (!MayStepDown(Rung::kKernel, error.code) || rung_ >= rungs_.size()) return tl::unexpected<Error>(error);
+  const std::string from = "cpu " + kernel_name();
+  std::string to = from + ", once more";
+  if (rung_ + 1 < rungs_.size()) {
+    ++rung_;
+    prepared_ = false;
+    packed_.reset();
+    to = "cpu " + kernel_name();
+  } else if (again_ || rungs_[rung_] == nullptr) {  // the parts of a composition have had their second try
+    return tl::unexpected<Error>(error);
+  } else {
+    again_ = true;
+  }
+  return TakeStep(shared_->stats, shared_->strict, node_->name, from, to, error);
+}
+
+Status CpuLadder::Prepare() {
+  while (!prepared_) {
+    if (const Status status = PrepareRung(); status) {
+      prepared_ = true;
+      again_ = false;
+    } else {
+      TIMBRE_CHECK(StepDown(status.error()));
+    }
+  }
+  return {};
+}
+
+void CpuLadder::Choose(Tuner& tuner, std::span<const float* const> in, std::span<float* const> out) {
+  size_t fast = 0;
+  while (fast < rungs_.size() && rungs_[fast] != nullptr && rungs_[fast]->tier == Tier::kFast) ++fast;
+  const auto time = [&](size_t candidate) -> Result<double> {
+    if (rung_ != candidate || !prepared_) {
+      rung_ = candidate;
+      packed_.reset();
+      TIMBRE_CHECK(PrepareRung());
+      prepared_ = true;
+    }
+    const auto start = Clock::now();
+    TIMBRE_CHECK(RunRung(in, out));
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  };
+  const size_t winner = tuner.Choose({*shared_->graph, *node_}, std::span(rungs_.data(), fast), time);
+  std::rotate(rungs_.begin(), rungs_.begin() + static_cast<ptrdiff_t>(winner),
+              rungs_.begin() + static_cast<ptrdiff_t>(winner) + (fast > 0));
+  rung_ = 0;
+  prepared_ = false;
+  packed_.reset();
+}
+
+Status CpuLadder::RunRung(std::span<const float* const> in, std::span<float* const> out) {
+  const KernelRow* row = rungs_[rung_];
+  if (row == nullptr) {
+    auto locate = [&](TensorId id) -> const float* {
+      for (size_t i = 0; i < node_->inputs.size(); ++i) {
+        if (node_->inputs[i] == id) return in[i];
+      }
+      const auto it = between_.find(id);
+      return it == between_.end() ? nullptr : it->second.f32();
+    };
+    for (const auto& part : parts_) {
+      std::vector<const float*> part_in;
+      for (const TensorId id : part->node().inputs) part_in.push_back(id == kNoTensor ? nullptr : locate(id));
+      const TensorId made = part->node().outputs[0];
+      float* const part_out = made == node_->outputs[0] ? out[0] : between_.at(made).f32();
+      TIMBRE_CHECK(part->Run(part_in, {&part_out, 1}));
+    }
+    return {};
+  }
+  if (shared_->faults) TIMBRE_CHECK(shared_->faults->Pass(FaultPoint::kKernel, node_->name));
+  const float* pointers[16];
+  std::vector<const float*> many;
+  const size_t count = node_->inputs.size();
+  const float** inputs = pointers;
+  if (count > 16) {  // concatenations alone are this wide
+    many.resize(count);
+    inputs = many.data();
+  }
+  for (size_t i = 0; i < count; ++i) {
+    inputs[i] = in[i];
+    if (in[i] == nullptr && node_->inputs[i] != kNoTensor && !(row->packed_inputs >> i & 1)) {
+      TIMBRE_TRY(inputs[i], ConstantF32(node_->inputs[i]));
+    }
+  }
+  TIMBRE_CHECK(std::get<CpuRun>(row->run)(CpuCall{{*shared_->graph, *node_},
+                                                  {inputs, count},
+                                                  out,
+                                                  packed_.get(),
+                                                  shared_->scratch.f32(),
+                                                  *shared_->pool,
+                                                  shared_->scalars}));
+  if (shared_->faults && !shared_->faults->Pass(FaultPoint::kResult, node_->name)) {
+    // About half of the numbers, here and there: what is done to all alike, or to all of one channel, a norm behind
+    // this node would undo.
+    const int64_t elements = shared_->graph->shape(node_->outputs[0]).elements();
+    for (int64_t i = 0; i < elements; ++i) {
+      if (static_cast<uint32_t>(i) * 2654435761u >> 31) out[0][i] = out[0][i] * 2 + 1;
+    }
+  }
+  return {};
+}
+
+Status CpuLadder::Run(std::span<const float* const> in, std::span<float* const> out) {
+  for (;;) {
+    TIMBRE_CHECK(Prepare());
+    const Status status = RunRung(in, out);
+    if (status) {
+      again_ = false;
+      return {};
+    }
+    TIMBRE_CHECK(StepDown(status.error()));
+  }
+}
+
+namespace {
+
+class CpuSession : public Session {
+ public:
+  CpuSession(Graph graph, const SessionOptions& options, ThreadPool& pool, Stats* stats, std::string reason)
+      : graph_(std::move(graph)), options_(options), pool_(pool), reason_(std::move(reason)) {
+    shared_ = {&graph_,
+               CpuCaps(pool, options.precision),
+               &pool,
+               stats,
+               options.faults,
+               options.strict,
+               options.toggles.fast_kernels,
+               options.toggles.attention,
+               {},
+               {},
+               options.heed_doctor ? ReadVerdict(CpuVerdictKey()) : DeviceVerdict()};
+    scalars_ = ScalarDefaults(graph_);
+    shared_.scalars = {scalars_};
+    shared_.prefer = options.prefer;
+  }
+
+  Status Prepare() {
+    flops_before_ = FlopsOf(graph_);
+    RemoveDeadNodes(graph_);
+    if (options_.toggles.fold) folded_ = FoldBatchNorm(graph_);
+    if (options_.toggles.fusion) {
+      fused_ = FuseEpilogues(graph_, [&](const Graph& g, const Node& node) {
+        for (const KernelRow* row : KernelsFor(node.op, DeviceKind::kCpu)) {
+          if (Usable(*row, {g, node}, shared_.caps, options_.toggles.fast_kernels, options_.toggles.attention) &&
+              !shared_.verdict.FoundWrong(*row))
+            return true;
+        }
+        return false;
+      });
+    }
+    TIMBRE_CHECK(Validate(graph_));
+    const bool reuse = options_.toggles.static_plan && !options_.verify;
+    plan_ = PlanMemory(graph_, reuse, kAlignment, true);
+    // What spares copies may cost memory, since all parts of a concatenation live as long as the longest.
+    if (MemoryPlan plain = PlanMemory(graph_, reuse); plan_.bytes > plain.bytes / 4 * 5) plan_ = std::move(plain);
+    if (Status allocated = AllocateArena(); !allocated) {
+      // Fewer tiles at once are the caller's to try; for one there is nothing smaller.
+      if (MayStepDown(Rung::kTiles, allocated.error().code, options_.tiles) ||
+          !MayStepDown(Rung::kKernel, allocated.error().code))
+        return allocated;
+      const std::string arena = "cpu arena of " + std::to_string(plan_.bytes >> 20) + " MiB";
+      TIMBRE_CHECK(TakeStep(shared_.stats, options_.strict, "arena", arena, arena + ", once more", allocated.error()));
+      TIMBRE_CHECK(AllocateArena());
+    }
+    // Addresses never change: they are worked out once, so that a run allocates nothing.
+    for (const Node& node : graph_.nodes) {
+      Binding binding;
+      for (const TensorId id : node.inputs) binding.in.push_back(Address(id));
+      for (const TensorId id : node.outputs) binding.out.push_back(Address(id));
+      bindings_.push_back(std::move(binding));
+    }
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      const Node& node = graph_.nodes[i];
+      for (size_t k = 0; k < node.inputs.size(); ++k) {
+        if (InState(node.inputs[k])) bound_states_.push_back({node.inputs[k], &bindings_[i].in[k], nullptr});
+      }
+      for (size_t k = 0; k < node.outputs.size(); ++k) {
+        if (InState(node.outputs[k])) bound_states_.push_back({node.outputs[k], nullptr, &bindings_[i].out[k]});
+      }
+    }
+    TIMBRE_CHECK(UseState(state_));
+    const auto cache = CacheDir();
+    Tuner tuner(options_.faults ? Tune::kOff : options_.tune, shared_.caps, cache ? *cache + "/tuning.json" : "");
+    if (tuner.on())
+      std::memset(arena_.data(), 0, arena_.size());  // kernels are timed on numbers, not on what lay there
+    ladders_.reserve(graph_.nodes.size());
+    for (const Node& node : graph_.nodes) ladders_.emplace_back(shared_, node);
+    // Faults fall at counted places, and the tuner packs what it tries.
+    if (!options_.faults && !tuner.on()) {
+      pool_.ForEach(static_cast<int64_t>(ladders_.size()), [&](int64_t i, int) { ladders_[i].PackAhead(); });
+    }
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      if (plan_.idle[i]) continue;
+      TIMBRE_CHECK(RecordWrong(ladders_[i]));
+      if (tuner.on()) ladders_[i].Choose(tuner, bindings_[i].in, bindings_[i].out);
+      TIMBRE_CHECK(ladders_[i].Prepare());
+    }
+    tuner.Save();
+    if (tuner.on()) state_->Clear();
+    seconds_.assign(graph_.nodes.size(), 0);
+    return {};
+  }
+
+  Status UseState(std::shared_ptr<SessionState> state) override {
+    // One that was used before is taken up again without asking for memory: a real-time thread may do so.
+    auto known = std::find_if(attached_.begin(), attached_.end(),
+                              [&](const auto& attached) { return attached->state.lock() == state; });
+    if (known == attached_.end()) {
+      std::erase_if(attached_, [](const auto& attached) { return attached->state.expired(); });
+      TIMBRE_TRY(std::vector<int> indices, state->Attach(graph_));
+      std::vector<SessionState::Write> writes = SessionState::WritesOf(graph_, indices);
+      attached_.push_back(std::make_unique<Attached>(state, std::move(indices), std::move(writes)));
+      known = attached_.end() - 1;
+    }
+    using_ = known->get();
+    state_ = std::move(state);
+    BindStates();
+    return {};
+  }
+
+  Status Run(std::span<const float* const> inputs, std::span<float* const> outputs) override {
+    if (inputs.size() != graph_.inputs.size() || outputs.size() != graph_.outputs.size()) {
+      return Fail(ErrorCode::kInternal, graph_.name + ": run with a wrong number of inputs or outputs");
+    }
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      std::memcpy(Address(graph_.inputs[i].tensor), inputs[i], BytesOf(graph_.inputs[i].tensor));
+    }
+    TIMBRE_CHECK(state_->Begin(using_->writes, {scalars_}));
+    BindStates();
+    for (const TensorId id : plan_.loaded) std::memcpy(Address(id), state_->Now(using_->indices[id]), BytesOf(id));
+    if (Status ran = RunNodes(); !ran) {
+      state_->Abandon();
+      return ran;
+    }
+    ++runs_;
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      const TensorId id = graph_.outputs[i].tensor;
+      if (graph_.IsConstant(id)) {
+        ReadForKernels(graph_.tensors[id].constant, outputs[i]);
+      } else {
+        std::memcpy(outputs[i], Address(id), BytesOf(id));
+      }
+    }
+    state_->Commit();
+    return {};
+  }
+
+  const Graph& graph() const override { return graph_; }
+  std::string device_name() const override {
+    const int threads = pool_.threads();
+    std::string name =
+        "CPU (" + shared_.caps.simd_target + ", " + std::to_string(threads) + (threads == 1 ? " thread" : " threads");
+    if (shared_.caps.precision == Precision::kF16) {
+      name += shared_.caps.float16 ? ", half precision" : ", half-precision weights";
+    }
+    return name + ")";
+  }
+  std::string device_reason() const override { return reason_; }
+  int64_t arena_bytes() const override { return plan_.bytes; }
+  int64_t weight_bytes() const override {
+    int64_t sum = 0;
+    ForWeights([&](const auto& bytes) { sum += static_cast<int64_t>(bytes->size()); });
+    return sum;
+  }
+
+  void EnableProfile(bool on) override {
+    profile_ = on;
+    runs_ = 0;
+    seconds_.assign(graph_.nodes.size(), 0);
+  }
+
+  std::vector<NodeTiming> Profile() const override {
+    std::vector<NodeTiming> timings;
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      const Node& node = graph_.nodes[i];
+      int64_t bytes = 0;
+      for (const TensorId id : node.outputs) bytes += plan_.idle[i] ? 0 : static_cast<int64_t>(BytesOf(id));
+      // A slice reads what it writes, of whatever its input holds; a state is written with what it is given.
+      if (node.op == Op::kSlice) bytes *= 2;
+      if (node.op == Op::kStateWrite) bytes = plan_.idle[i] ? 0 : 2 * static_cast<int64_t>(BytesOf(node.inputs[1]));
+      const bool moves = node.op == Op::kSlice || node.op == Op::kStateWrite;
+      for (const TensorId id : node.inputs) {
+        if (id != kNoTensor && !moves && !plan_.idle[i]) bytes += static_cast<int64_t>(BytesOf(id));
+      }
+      timings.push_back({node.name, std::string(NameOf(node.op)), ladders_[i].kernel_name(), seconds_[i],
+                         FlopsOf(graph_, node), bytes, runs_});
+    }
+    return timings;
+  }
+
+  std::string Explain() const override {
+    std::string text = graph_.name + " on " + device_name() + ": " + reason_ + "\n";
+    const int64_t shared = shared_weight_bytes();
+    text += std::to_string(graph_.nodes.size()) + " nodes; " + std::to_string(folded_) + " batch norms folded, " +
+            std::to_string(fused_) + " nodes fused into epilogues, " + std::to_string(plan_.in_place) + " in place\n";
+    text += "arena " + std::to_string(plan_.bytes >> 20) + " MiB (no plan can need less than " +
+            std::to_string(plan_.lower_bound >> 20) + "), weights " + std::to_string(weight_bytes() >> 20) + " MiB" +
+            (shared > 0 ? " (" + std::to_string(shared >> 20) + " of them shared), " : ", ") +
+            (state_->bytes() > 0 ? "state " + std::to_string(state_->bytes() >> 20) + " MiB, " : "") +
+            std::to_string(static_cast<int64_t>(flops_before_ / 1e6)) + " MFLOP\n";
+    if (!left_out_.empty()) {
+      text += "left out, as timbre doctor found them wrong here:";
+      for (const std::string_view name : left_out_) text += " " + std::string(name);
+      text += "\n";
+    }
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      const Node& node = graph_.nodes[i];
+      text += std::to_string(i) + "  " + std::string(NameOf(node.op));
+      for (const EpilogueStep& step : node.epilogue) text += " + " + NameOfStep(step);
+      text += "  " + node.name + "  " + graph_.shape(node.outputs[0]).ToString() + "  " + ladders_[i].Describe() + "\n";
+    }
+    return text;
+  }
+
+ private:
+  struct Binding {
+    std::vector<const float*> in;
+    std::vector<float*> out;
+  };
+  // How the graph's states lie in one that this session was given.
+  struct Attached {
+    std::weak_ptr<SessionState> state;
+    std::vector<int> indices;  // of each tensor that is a state
+    std::vector<SessionState::Write> writes;
+    Attached(std::weak_ptr<SessionState> of, std::vector<int> where, std::vector<SessionState::Write> what)
+        : state(std::move(of)), indices(std::move(where)), writes(std::move(what)) {}
+  };
+  // A place in a binding that follows a state.
+  struct BoundState {
+    TensorId tensor;
+    const float** in;
+    float** out;
+  };
+
+  Status AllocateArena() {
+    if (options_.faults) TIMBRE_CHECK(options_.faults->Pass(FaultPoint::kAllocation, "arena"));
+    TIMBRE_TRY(arena_, AlignedBytes::Allocate(static_cast<size_t>(plan_.bytes)));
+    return {};
+  }
+
+  Status RunNodes() {
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      const Binding& binding = bindings_[i];
+      if (plan_.idle[i]) continue;
+      if (options_.cancelled != nullptr && options_.cancelled->load(std::memory_order_relaxed))
+        return Fail(ErrorCode::kCancelled, "cancelled");
+      if (profile_) {
+        const auto start = Clock::now();
+        TIMBRE_CHECK(ladders_[i].Run(binding.in, binding.out));
+        seconds_[i] += std::chrono::duration<double>(Clock::now() - start).count();
+      } else {
+        TIMBRE_CHECK(ladders_[i].Run(binding.in, binding.out));
+      }
+      if (options_.verify) TIMBRE_CHECK(Verify(i));
+    }
+    return {};
+  }
+
+  bool InState(TensorId id) const { return id != kNoTensor && plan_.states[id].state != kNoTensor; }
+
+  // States that are replaced whole lie now here, now there.
+  void BindStates() {
+    for (const BoundState& bound : bound_states_) {
+      float* const address = Address(bound.tensor);
+      if (bound.in != nullptr) *bound.in = address;
+      if (bound.out != nullptr) *bound.out = address;
+    }
+  }
+
+  // Calls f(bytes) for whatever is packed or expanded.
+  template <typename F>
+  void ForWeights(const F& f) const {
+    for (const CpuLadder& ladder : ladders_) {
+      if (ladder.packed()) f(ladder.packed());
+    }
+    for (const auto& [id, bytes] : shared_.constants) f(bytes);
+  }
+  // Of the weights, what others hold as well.
+  int64_t shared_weight_bytes() const {
+    int64_t sum = 0;
+    ForWeights([&](const auto& bytes) { sum += bytes.use_count() > 1 ? static_cast<int64_t>(bytes->size()) : 0; });
+    return sum;
+  }
+
+  // Says which kernel is left out that the node would have taken.
+  Status RecordWrong(const CpuLadder& ladder) {
+    const KernelRow* row = ladder.left_out();
+    if (row == nullptr || !left_out_.insert(row->name).second) return {};
+    const bool only = ladder.kernel_name() == row->name;
+    return TakeStep(shared_.stats, options_.strict, "all of " + std::string(NameOf(ladder.node().op)),
+                    "cpu " + std::string(row->name),
+                    "cpu " + ladder.kernel_name() + (only ? " all the same, as there is no other" : ""),
+                    Error{ErrorCode::kKernelFailed,
+                          "timbre doctor found it wrong on this processor (" + shared_.caps.simd_target + ")"});
+  }
+
+  // The node's result against its oracle; a kernel that was wrong is replaced like one that failed.
+  Status Verify(size_t i) {
+    const Binding& binding = bindings_[i];
+    for (size_t tries = 0;; ++tries) {
+      Status right = VerifyNode(graph_, graph_.nodes[i], binding.in, {binding.out.begin(), binding.out.end()},
+                                options_.precision, {scalars_});
+      if (right || tries == ladders_[i].rungs()) return right;
+      TIMBRE_CHECK(ladders_[i].StepDown(right.error()));
+      TIMBRE_CHECK(ladders_[i].Run(binding.in, binding.out));
+    }
+  }
+
+  static std::string NameOfStep(const EpilogueStep& step) {
+    switch (step.kind) {
+      case EpilogueStep::Kind::kUnary: return std::string(NameOf(step.unary.fn));
+      case EpilogueStep::Kind::kGlu: return "glu";
+      case EpilogueStep::Kind::kMulConst: return "scale";
+      case EpilogueStep::Kind::kAdd: return "add";
+      case EpilogueStep::Kind::kPRelu: return "prelu";
+      case EpilogueStep::Kind::kNorm: return "norm";
+    }
+    return "";
+  }
+
+  float* Address(TensorId id) {
+    if (InState(id)) {
+      const auto [state, next] = plan_.states[id];
+      if (using_ == nullptr) return nullptr;
+      const int index = using_->indices[state];
+      return reinterpret_cast<float*>(next ? state_->Next(index) : state_->Now(index));
+    }
+    if (id == kNoTensor || plan_.offsets[id] < 0) return nullptr;
+    return reinterpret_cast<float*>(arena_.data() + plan_.offsets[id]);
+  }
+  size_t BytesOf(TensorId id) const { return static_cast<size_t>(graph_.bytes(id)); }
+
+  Graph graph_;
+  SessionOptions options_;
+  ThreadPool& pool_;
+  std::string reason_;
+  CpuLadder::Shared shared_;
+  MemoryPlan plan_;
+  AlignedBytes arena_;
+  std::vector<CpuLadder> ladders_;
+  std::vector<Binding> bindings_;
+  std::vector<BoundState> bound_states_;
+  std::vector<std::unique_ptr<Attached>> attached_;
+  const Attached* using_ = nullptr;      // what belongs to state_
+  std::set<std::string_view> left_out_;  // kernels that doctor found wrong
+  std::vector<double> seconds_;
+  bool profile_ = false;
+  int64_t runs_ = 0;
+  int folded_ = 0, fused_ = 0;
+  double flops_before_ = 0;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Session>> MakeCpuSession(Graph graph, const SessionOptions& options, ThreadPool& pool,
+                                                Stats* stats, std::string reason) {
+  auto session = std::make_unique<CpuSession>(std::move(graph), options, pool, stats, std::move(reason));
+  TIMBRE_CHECK(session->Prepare());
+  return session;
+}
+
+}  // namespace timbre
