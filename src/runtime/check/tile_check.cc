@@ -42,6 +42,7 @@ Result<ComputedTile> ComputeTile(const Graph& graph, const SessionOptions& optio
   for (int run = 0; run < runs; ++run) {
     // What a run leaves alone must not look like the one before.
     for (auto& values : tile.outputs) std::fill(values.begin(), values.end(), 0.0f);
+    session->state()->Clear();  // of a network with states, each run is the first
     const auto start = std::chrono::steady_clock::now();
     TIMBRE_CHECK(session->Run(in, out));
     tile.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
