@@ -113,6 +113,12 @@ std::vector<int> JsonConfig::Ints(const std::string& key, int64_t least, int64_t
   return list == nullptr ? std::vector<int>() : IntsOf(*list, key, least, most, count);
 }
 
+std::vector<int> JsonConfig::IntOrInts(const std::string& key, int64_t least, int64_t most, size_t count) {
+  const json* value = Find(key, true);
+  if (value == nullptr || value->is_array()) return Ints(key, least, most, count);
+  return {static_cast<int>(Int(key, least, most))};
+}
+
 std::vector<std::vector<int>> JsonConfig::IntLists(const std::string& key, int64_t least, int64_t most, size_t count) {
   std::vector<std::vector<int>> lists;
   const json* outer = Find(key, true);

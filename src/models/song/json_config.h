@@ -26,6 +26,8 @@ class JsonConfig {
   std::string Text(const std::string& key, std::optional<std::string> otherwise = {});
   // At most `count` numbers, at least one.
   std::vector<int> Ints(const std::string& key, int64_t least, int64_t most, size_t count);
+  // The same, or a number by itself.
+  std::vector<int> IntOrInts(const std::string& key, int64_t least, int64_t most, size_t count);
   std::vector<std::vector<int>> IntLists(const std::string& key, int64_t least, int64_t most, size_t count);
   // An object within; an empty one where it is absent.
   JsonConfig Object(const std::string& key);
