@@ -87,11 +87,11 @@ class Recorder : public Weights {
 };
 
 // One evaluation of both branches of DiffRhythm 2 in the middle of a song; a block takes sixteen.
-constexpr int kSongPast = 400;
+constexpr int kSongPlaces = 410;
 constexpr double kSongStep = 10.0 / kLatentsPerSecond / 16;
 Result<Graph> SongStep(Weights& weights, int) {
   const DitConfig config = ReleasedDit();
-  return BuildDitStep(config, weights, {.branches = 2, .rows = config.block_size, .past = kSongPast});
+  return BuildDitStep(config, weights, {.branches = 2, .rows = config.block_size, .places = kSongPlaces});
 }
 
 // A chunk of its decoder: twenty latents, of which fifteen are new.

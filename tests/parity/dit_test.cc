@@ -6,13 +6,13 @@
 #include <cstdlib>
 
 #include "formats/formula_weights.h"
+#include "graph/net.h"
 #include "tests/parity/song_support.h"
 
 namespace timbre {
 namespace {
 
 using testing::RatioDb;
-using testing::RunOnce;
 using testing::SharedPath;
 using testing::SongCase;
 using testing::Values;
@@ -27,25 +27,10 @@ void Check(const std::string& name, const Floats& reference, const Floats& ours,
   EXPECT_GE(ratio, floor) << name;
 }
 
-// Keys and values of every layer, [branches, heads, places, head].
+// What is kept between passes, and how much of it there is.
 struct Cache {
-  int64_t branches = 0, heads = 0, head = 0, places = 0;
-  Named layers;
-
-  // More of them behind those that are there.
-  void Append(const Named& pass, int64_t rows) {
-    for (const auto& [name, values] : pass) {
-      if (!name.starts_with("k.") && !name.starts_with("v.")) continue;
-      const Floats old = layers[name];
-      Floats& all = layers[name];
-      all.clear();
-      for (int64_t h = 0; h < branches * heads; ++h) {
-        all.insert(all.end(), old.begin() + h * places * head, old.begin() + (h + 1) * places * head);
-        all.insert(all.end(), values.begin() + h * rows * head, values.begin() + (h + 1) * rows * head);
-      }
-    }
-    places += rows;
-  }
+  int64_t branches = 0, places = 0;
+  std::shared_ptr<SessionState> state = std::make_shared<SessionState>();
 };
 
 class Network {
@@ -64,18 +49,20 @@ class Network {
     for (const float token : Values(file, "text")) text.push_back(static_cast<int32_t>(token));
   }
 
-  Cache EmptyCache(int branches) const { return {branches, config.heads, config.head()}; }
-
-  Named Step(const Floats& latent, float time, int64_t position, const Floats& styles, const Cache& cache,
+  // A pass whose keys and values the next pass writes over, or keeps.
+  Named Step(const Floats& latent, float time, int64_t position, const Floats& styles, Cache& cache, bool keep = false,
              bool taps = false) {
     const int64_t rows = static_cast<int64_t>(latent.size()) / config.mel_dim;
-    const DitShape shape{static_cast<int>(styles.size()) / kStyleFeatures, rows, cache.places};
-    return Run(BuildDitStep(config, *weights_, shape, taps), "latent", latent, time, position, rows, styles, cache);
+    const DitShape shape{static_cast<int>(styles.size()) / kStyleFeatures, rows, kCapacity};
+    const Named out =
+        Run(BuildDitStep(config, *weights_, shape, taps), "latent", latent, time, position, rows, styles, cache);
+    if (keep) cache.places += rows;
+    return out;
   }
 
   // Fills a cache's first places.
   Cache Text(const std::vector<std::vector<int32_t>>& ids, const Floats& styles) {
-    Cache cache = EmptyCache(static_cast<int>(ids.size()));
+    Cache cache{static_cast<int64_t>(ids.size())};
     Floats embedded;
     for (const auto& branch : ids) {
       const auto rows = EmbedText(config, *weights_, branch);
@@ -86,12 +73,15 @@ class Network {
       embedded.insert(embedded.end(), rows->begin(), rows->end());
     }
     const auto rows = static_cast<int64_t>(ids[0].size());
-    cache.Append(Run(BuildDitText(config, *weights_, {static_cast<int>(ids.size()), rows, 0}), "text", embedded, -1, 0,
-                     rows, styles, cache),
-                 rows);
+    Run(BuildDitText(config, *weights_, {static_cast<int>(ids.size()), rows, kCapacity}), "text", embedded, -1, 0, rows,
+        styles, cache);
+    cache.places += rows;
     return cache;
   }
 
+  Weights& weights() { return *weights_; }
+
+  static constexpr int64_t kCapacity = 64;  // places
   Safetensors file;
   DitConfig config;
   Floats style;
@@ -99,16 +89,18 @@ class Network {
 
  private:
   Named Run(Result<Graph> graph, const std::string& input, const Floats& x, float time, int64_t position, int64_t rows,
-            const Floats& styles, const Cache& cache) {
+            const Floats& styles, Cache& cache) {
     if (!graph) {
       ADD_FAILURE() << graph.error().message;
       return {};
     }
-    const RotaryTables tables = MakeRotaryTables(config.head(), position, rows);
-    Named in{{input, x}, {"time", TimeFeatures(time)}, {"style", styles}, {"cos", tables.cosine}, {"sin", tables.sine}};
-    in["mask"] = Floats(static_cast<size_t>(cache.places));
-    for (const auto& [name, values] : cache.layers) in["past." + name] = values;
-    return RunOnce(*std::move(graph), in);
+    return testing::RunOnce(*std::move(graph), {{input, x}, {"time", TimeFeatures(time)}, {"style", styles}},
+                            {.device = "cpu"}, [&](Session& session) -> Status {
+                              TIMBRE_CHECK(session.SetScalar("place", static_cast<int32_t>(cache.places)));
+                              TIMBRE_CHECK(session.SetScalar("length", static_cast<int32_t>(cache.places + rows)));
+                              TIMBRE_CHECK(session.SetScalar("position", static_cast<int32_t>(position)));
+                              return session.UseState(cache.state);
+                            });
   }
 
   std::unique_ptr<Weights> weights_;
@@ -136,13 +128,18 @@ void CheckCache(const Network& net, const Cache& cache, const std::string& prefi
   const std::string key = prefix + name;
   const auto found = net.file.tensors->find(key);
   ASSERT_NE(found, net.file.tensors->end()) << key;
+  const auto all = cache.state->Get(name);
+  ASSERT_TRUE(all) << all.error().message;
+  // The reference's are [heads, places, head, of which the first few].
+  const int64_t dim = net.config.dim, head = net.config.head();
   Floats ours;
-  for (int64_t h = 0; h < cache.heads; ++h) {
-    const Floats& all = cache.layers.at(name);
-    const int64_t at = (branch * cache.heads + h) * cache.places + first;
-    ours.insert(ours.end(), all.begin() + at * cache.head, all.begin() + (at + places) * cache.head);
+  for (int64_t h = 0; h < net.config.heads; ++h) {
+    for (int64_t p = first; p < first + places; ++p) {
+      const int64_t at = (branch * Network::kCapacity + p) * dim + h * head;
+      ours.insert(ours.end(), all->begin() + at, all->begin() + at + found->second.shape.back());
+    }
   }
-  Check(key, Values(net.file, key), Cut(ours, cache.head, found->second.shape.back()), kTapFloorDb);
+  Check(key, Values(net.file, key), ours, kTapFloorDb);
 }
 
 TEST(DitParity, PassesWithoutACache) {
@@ -150,7 +147,8 @@ TEST(DitParity, PassesWithoutACache) {
   const int64_t rows = net.config.block_size, width = net.config.mel_dim;
   const Floats noise = Values(net.file, "noise"), t = Values(net.file, "t");
   // The reference's taps are those of its first pass.
-  const Named out = net.Step(Rows(noise, 0, rows, width), t[0], 0, net.style, net.EmptyCache(1), true);
+  Cache cache{1};
+  const Named out = net.Step(Rows(noise, 0, rows, width), t[0], 0, net.style, cache, false, true);
   ASSERT_FALSE(out.empty());
   Check("pred.nocache", Values(net.file, "pred.nocache"), out.at("velocity"), kFloorDb);
   for (const auto& [name, values] : out) {
@@ -169,7 +167,7 @@ TEST(DitParity, CachedBlocksOfBothBranches) {
   const Floats noise = Values(net.file, "noise"), t = Values(net.file, "t"), clean = Values(net.file, "clean");
   const Floats styles = BothStyles(net.style);
   Cache cache = net.Text({net.text, std::vector<int32_t>(net.text.size())}, styles);
-  ASSERT_FALSE(cache.layers.empty());
+  ASSERT_EQ(cache.places, static_cast<int64_t>(net.text.size()));
   const auto places = static_cast<int64_t>(net.text.size());
   for (const std::string name : {"k.0", "k.2", "v.0", "v.2"}) {
     CheckCache(net, cache, "text.", 0, 0, places, name);
@@ -183,7 +181,7 @@ TEST(DitParity, CachedBlocksOfBothBranches) {
     Check("pred" + block, Values(net.file, "pred" + block), Rows(out.at("velocity"), 0, 1, values), kFloorDb);
     Check("null.pred" + block, Values(net.file, "null.pred" + block), Rows(out.at("velocity"), 1, 1, values), kFloorDb);
     if (b == 3) break;
-    cache.Append(net.Step(Rows(clean, b * rows, rows, width), 1, b * rows, styles, cache), rows);
+    net.Step(Rows(clean, b * rows, rows, width), 1, b * rows, styles, cache, true);
   }
   for (const std::string name : {"k.0", "v.0"}) {
     CheckCache(net, cache, "cache.", 0, places, 3 * rows, name);
@@ -197,22 +195,115 @@ TEST(DitParity, BothBranchesInOneProductAreTwo) {
   const std::vector<int32_t> filler(net.text.size());
   const Floats noise = Rows(Values(net.file, "noise"), 0, rows, width), none(net.style.size());
   const Floats styles = BothStyles(net.style);
-  const Named both = net.Step(noise, 0.25f, 0, styles, net.Text({net.text, filler}, styles));
-  const Named one = net.Step(noise, 0.25f, 0, net.style, net.Text({net.text}, net.style));
-  const Named null = net.Step(noise, 0.25f, 0, none, net.Text({filler}, none));
+  Cache cache = net.Text({net.text, filler}, styles), first = net.Text({net.text}, net.style),
+        second = net.Text({filler}, none);
+  const Named both = net.Step(noise, 0.25f, 0, styles, cache);
+  const Named one = net.Step(noise, 0.25f, 0, net.style, first);
+  const Named null = net.Step(noise, 0.25f, 0, none, second);
   ASSERT_FALSE(both.empty() || one.empty() || null.empty());
   Check("first", one.at("velocity"), Rows(both.at("velocity"), 0, 1, rows * width), 120);
   Check("second", null.at("velocity"), Rows(both.at("velocity"), 1, 1, rows * width), 120);
+}
+
+// The same network without keys and values that are kept, in plain operators: text and blocks are rows of one pass, and
+// a row sees what is not later than its block. Of the text there are as many rows as of a block.
+Result<Graph> BuildUncached(const DitConfig& c, Weights& weights, int64_t blocks) {
+  class Lent : public Weights {
+   public:
+    explicit Lent(Weights& from) : from_(from) {}
+    Result<HostTensor> Get(const std::string& name, const Shape& shape) override { return from_.Get(name, shape); }
+    bool Has(const std::string& name) const override { return from_.Has(name); }
+
+   private:
+    Weights& from_;
+  } lent(weights);
+  GraphBuilder graph("uncached", lent);
+  const Net n = Net(graph) / "transformer";
+  const int64_t text = c.block_size, latents = blocks * c.block_size, rows = text + latents;
+  std::vector<int32_t> positions;
+  for (int64_t r = 0; r < rows; ++r) positions.push_back(static_cast<int32_t>(r < text ? r : r - text));
+  const Value at = graph.Integers("positions", {rows}, positions);
+  const Floats frequencies = RotaryFrequencies(c.head());
+  const Value turns = graph.Constant("frequencies", {c.head() / 2}, frequencies);
+  const auto turned = [&](const Net& net, const char* name, Value x) {
+    const Value heads = net.RmsNorm(name, Reshape(x, {1, rows, c.heads, c.head()}));
+    return Rotary(Reshape(heads, {1, rows, c.dim}), turns, at, {.heads = c.heads, .dims = c.head()});
+  };
+  const Net embed = n / "latent_embed", mlp = n / "time_embed" / "time_mlp", in = n / "input_embed";
+  const Value latent = graph.Input("latent", {1, latents, c.mel_dim});
+  const Value x = Concat({graph.Input("text", {1, text, kStyleFeatures}),
+                          embed.Linear("1", embed.Linear("0", latent, kStyleFeatures), kStyleFeatures)},
+                         1);
+  const Value features = graph.Input("time", {1, rows, kTimeFeatures});
+  const Value time = mlp.Linear("2", Silu(mlp.Linear("0", features, kStyleFeatures)), kStyleFeatures);
+  const Value style = graph.Input("style", {1, 1, kStyleFeatures});
+  Value h = in.Linear("proj_2", in.Linear("proj", x + style + time, kStyleFeatures) + x, c.dim);
+  for (int layer = 0; layer < c.depth; ++layer) {
+    const Net block = n / "transformer_blocks" / layer, attention = block / "self_attn", feed = block / "mlp";
+    const Value y = block.RmsNorm("input_layernorm", h);
+    const Value seen = Attention(turned(attention, "q_norm", attention.Linear("q_proj", y, c.dim, false)),
+                                 turned(attention, "k_norm", attention.Linear("k_proj", y, c.dim, false)),
+                                 attention.Linear("v_proj", y, c.dim, false),
+                                 {.heads = c.heads,
+                                  .scale = 1 / std::sqrt(static_cast<float>(c.head())),
+                                  .causal = true,
+                                  .block = c.block_size,
+                                  .past = 0});
+    h = h + attention.Linear("o_proj", seen, c.dim, false);
+    const Value z = block.RmsNorm("post_attention_layernorm", h);
+    const int hidden = c.dim * c.ff_mult;
+    h = h + feed.Linear("down_proj",
+                        Silu(feed.Linear("gate_proj", z, hidden, false)) * feed.Linear("up_proj", z, hidden, false),
+                        c.dim, false);
+  }
+  const Value gain = (n / "norm_out").Linear("linear", Silu(time), 2 * c.dim);
+  const Value plain =
+      graph.Add1(Op::kNorm, NormAttrs{.groups = 1, .keep = 1u << 1, .eps = 1e-6f}, {h, Value(), Value()}, "plain");
+  const Value y = plain * Scale(Slice(gain, 2, 0, c.dim), 1, 1) + Slice(gain, 2, c.dim, 2 * c.dim);
+  graph.Output("velocity", n.Linear("proj_out", y, c.mel_dim));
+  return graph.Finish();
+}
+
+TEST(DitParity, CachedIsUncached) {
+  Network net(SongCase("dit-tiny.safetensors"), SongCase("tiny.weights.json"));
+  const int64_t rows = net.config.block_size, width = net.config.mel_dim, blocks = 3;
+  const Floats noise = Values(net.file, "noise"), clean = Values(net.file, "clean");
+  const std::vector<int32_t> ids(net.text.begin(), net.text.begin() + rows);
+  constexpr float kTime = 0.25f;
+  Cache cache = net.Text({ids}, net.style);
+  Named cached;
+  for (int64_t b = 0; b < blocks; ++b) {
+    cached = net.Step(Rows(noise, b * rows, rows, width), kTime, b * rows, net.style, cache);
+    ASSERT_FALSE(cached.empty());
+    // Everything before block b, and block b itself, in one pass.
+    Floats latents = Rows(clean, 0, b * rows, width), times;
+    const Floats own = Rows(noise, b * rows, rows, width);
+    latents.insert(latents.end(), own.begin(), own.end());
+    for (int64_t r = 0; r < (b + 2) * rows; ++r) {
+      const Floats features = TimeFeatures(r < rows ? -1 : r < (b + 1) * rows ? 1 : kTime);
+      times.insert(times.end(), features.begin(), features.end());
+    }
+    const auto text = EmbedText(net.config, net.weights(), ids);
+    ASSERT_TRUE(text) << text.error().message;
+    auto graph = BuildUncached(net.config, net.weights(), b + 1);
+    ASSERT_TRUE(graph) << graph.error().message;
+    const Named whole = testing::RunOnce(*std::move(graph),
+                                         {{"latent", latents}, {"text", *text}, {"time", times}, {"style", net.style}});
+    ASSERT_FALSE(whole.empty());
+    Check("block " + std::to_string(b), Rows(whole.at("velocity"), (b + 1) * rows, rows, width), cached.at("velocity"),
+          kFloorDb);
+    net.Step(Rows(clean, b * rows, rows, width), 1, b * rows, net.style, cache, true);
+  }
 }
 
 TEST(DitParity, WithoutLyricsAndFarAlong) {
   Network net(SongCase("dit-tiny.safetensors"), SongCase("tiny.weights.json"));
   const int64_t rows = net.config.block_size, width = net.config.mel_dim;
   const Floats noise = Values(net.file, "noise"), t = Values(net.file, "t"), clean = Values(net.file, "clean");
-  Cache cache = net.EmptyCache(1);
-  cache.Append(net.Step(Rows(clean, 0, rows, width), 1, 0, net.style, cache), rows);
+  Cache cache{1}, empty{1};
+  net.Step(Rows(clean, 0, rows, width), 1, 0, net.style, cache, true);
   const Named out = net.Step(Rows(noise, rows, rows, width), t[1], rows, net.style, cache);
-  const Named far = net.Step(Rows(noise, rows, rows, width), t[1], 1040, net.style, net.EmptyCache(1));
+  const Named far = net.Step(Rows(noise, rows, rows, width), t[1], 1040, net.style, empty);
   ASSERT_FALSE(out.empty() || far.empty());
   Check("pred.notext", Values(net.file, "pred.notext"), out.at("velocity"), kFloorDb);
   Check("pred.far", Values(net.file, "pred.far"), far.at("velocity"), kFloorDb);
@@ -237,7 +328,7 @@ TEST(DitParity, ReleasedShapeByFormula) {
     CheckCache(net, cache, "text.", 0, 0, places, name);
     CheckCache(net, cache, "null.text.", 1, 0, places, name);
   }
-  cache.Append(net.Step(Values(net.file, "clean"), 1, 0, styles, cache), rows);
+  net.Step(Values(net.file, "clean"), 1, 0, styles, cache, true);
   CheckCache(net, cache, "cache.", 0, places, rows, "k.15");
   CheckCache(net, cache, "null.cache.", 1, places, rows, "k.15");
   const Named out = net.Step(Values(net.file, "noise"), Values(net.file, "t")[0], rows, styles, cache);
@@ -260,12 +351,15 @@ TEST(DitParity, TablesAreTheReferences) {
     features.insert(features.end(), one.begin(), one.end());
   }
   Check("time.features", Values(*file, "time.features"), features, 130);
+  const Floats frequencies = RotaryFrequencies(128);
   Floats cosine, sine;
   for (const float position : Values(*file, "rope.positions")) {
-    const RotaryTables tables = MakeRotaryTables(128, static_cast<int64_t>(position), 1);
     for (int twice = 0; twice < 2; ++twice) {
-      cosine.insert(cosine.end(), tables.cosine.begin(), tables.cosine.end());
-      sine.insert(sine.end(), tables.sine.begin(), tables.sine.end());
+      for (const float frequency : frequencies) {
+        const float angle = position * frequency;
+        cosine.push_back(static_cast<float>(std::cos(static_cast<double>(angle))));
+        sine.push_back(static_cast<float>(std::sin(static_cast<double>(angle))));
+      }
     }
   }
   Check("rope.cos.128", Values(*file, "rope.cos.128"), cosine, 130);

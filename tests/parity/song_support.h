@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -15,10 +16,12 @@ namespace timbre::testing {
 
 inline std::string SongCase(const std::string& name) { return DataPath("diffrhythm/" + name); }
 
-// Every output by its name. A test failure, and nothing, where an input is missing or anything fails.
+// Every output by its name; `prepare` may set the session's scalars and state. A test failure, and nothing, where an
+// input is missing or anything fails.
 inline std::map<std::string, std::vector<float>> RunOnce(Graph graph,
                                                          const std::map<std::string, std::vector<float>>& inputs,
-                                                         const SessionOptions& options = {.device = "cpu"}) {
+                                                         const SessionOptions& options = {.device = "cpu"},
+                                                         const std::function<Status(Session&)>& prepare = {}) {
   std::map<std::string, std::vector<float>> results;
   std::vector<const float*> in;
   for (const GraphPort& port : graph.inputs) {
@@ -41,7 +44,8 @@ inline std::map<std::string, std::vector<float>> RunOnce(Graph graph,
     ADD_FAILURE() << session.error().message;
     return {};
   }
-  const Status ran = (*session)->Run(in, out);
+  Status ran = prepare ? prepare(**session) : Status();
+  if (ran) ran = (*session)->Run(in, out);
   if (!ran) {
     ADD_FAILURE() << ran.error().message;
     return {};

@@ -68,7 +68,7 @@ int64_t PaddedWidth(const NodeRef& ref) {
 template <Variant kVariant>
 bool AttentionFits(const NodeRef& ref, const DeviceCaps& caps) {
   const auto& a = ref.attrs<AttentionAttrs>();
-  if (a.at_run_time() || (kVariant.cooperative && !a.plain())) return false;
+  if (kVariant.cooperative && !a.plain()) return false;
   if (kVariant.cooperative && !caps.any_size && !WorthCooperative(ref.in(0)[1], HeadWidth(ref), ref.in(1)[1], caps))
     return false;
   const int64_t width = PaddedWidth<kVariant>(ref);
@@ -89,9 +89,10 @@ Status RecordAttention(const VulkanCall& call) {
       constants.push_back(static_cast<uint32_t>(side));
   }
   constants.push_back(static_cast<uint32_t>(PaddedWidth<kVariant>(call.ref)));
-  const BufferRange bindings[] = {call.in[0], call.in[1], call.in[2], call.out[0]};
+  const BufferRange bindings[] = {call.in[0], call.in[1], call.in[2], call.out[0], call.scalars};
   const Shader& shader = FindShader(kVariant.cooperative ? "cooperative/attention" : "fast/attention");
-  return call.recorder.Dispatch(shader, bindings, constants, AttentionPush(a, q, k, false),
+  return call.recorder.Dispatch(shader, std::span(bindings, kVariant.cooperative ? 4 : 5), constants,
+                                AttentionPush(a, q, k, false),
                                 {static_cast<uint32_t>((q[1] + kQueries - 1) / kQueries),
                                  static_cast<uint32_t>(a.heads), static_cast<uint32_t>(q[0])});
 }

@@ -54,12 +54,14 @@ class Push {
   std::vector<uint32_t> words_;
 };
 
-// What both shaders of attention take, one of them the batch too.
+// What the shaders of attention take, one of them the batch too. Where a run says how many keys there are and are
+// older, `past` stays as the node has it.
 inline Push AttentionPush(const AttentionAttrs& a, const Shape& q, const Shape& k, bool batch) {
   Push push;
   if (batch) push.I(q[0]);
   push.I(q[1]).I(k[1]).I(q[2]).I(a.heads).I(a.causal).F(a.scale);
-  return push.I(a.key_heads()).I(a.LengthOf(k[1])).I(a.causal ? a.PastOf(q[1], k[1]) : 0).I(a.block);
+  const int64_t past = a.at_run_time() ? a.past : a.causal ? a.PastOf(q[1], k[1]) : 0;
+  return push.I(a.key_heads()).I(a.LengthOf(k[1])).I(past).I(a.block).I(a.valid).I(a.older);
 }
 
 // A grid of at least that many workgroups; shaders number them row by row.

@@ -251,14 +251,14 @@ Status RecordMatMul(const VulkanCall& call) {
 
 bool AttentionFits(const NodeRef& ref, const DeviceCaps&) {
   const int64_t width = ref.in(0)[2] / ref.attrs<AttentionAttrs>().heads;
-  return ref.node.epilogue.empty() && !ref.attrs<AttentionAttrs>().at_run_time() && width <= kThreads &&
+  return ref.node.epilogue.empty() && width <= kThreads &&
          (ref.in(1)[1] / kThreads + 1) * (32 + width + kThreads) <= kMostTurns;
 }
 
 Status RecordAttention(const VulkanCall& call) {
   const auto& a = call.ref.attrs<AttentionAttrs>();
   const Shape &q = call.ref.in(0), &k = call.ref.in(1);
-  return Dispatch(call, "reference/attention", {call.in[0], call.in[1], call.in[2], call.out[0]},
+  return Dispatch(call, "reference/attention", {call.in[0], call.in[1], call.in[2], call.out[0], call.scalars},
                   AttentionPush(a, q, k, true), Groups(q[0] * q[1] * a.heads));
 }
 
@@ -270,15 +270,12 @@ Status RecordEmbedding(const VulkanCall& call) {
                   Push().I(n).I(table[0]).I(table[1]), Threads(n));
 }
 
-bool RotaryFits(const NodeRef& ref, const DeviceCaps&) {
-  return ref.node.epilogue.empty() && ref.attrs<RotaryAttrs>().at == kNoScalar;
-}
 Status RecordRotary(const VulkanCall& call) {
   const auto& a = call.ref.attrs<RotaryAttrs>();
   const Shape& x = call.ref.in(0);
   const bool each = Has(call, 2) && call.ref.in(2).rank() == 2;
   const int64_t n = x.elements();
-  return Dispatch(call, "reference/rotary", {call.in[0], call.in[1], Input(call, 2), call.out[0]},
+  return Dispatch(call, "reference/rotary", {call.in[0], call.in[1], Input(call, 2), call.out[0], call.scalars},
                   Push()
                       .I(n)
                       .I(x[1])
@@ -287,7 +284,8 @@ Status RecordRotary(const VulkanCall& call) {
                       .I(a.dims)
                       .I(a.interleaved)
                       .I(Has(call, 2) ? (each ? 2 : 1) : 0)
-                      .I(a.first),
+                      .I(a.first)
+                      .I(a.at),
                   Threads(n));
 }
 
@@ -440,7 +438,7 @@ const KernelRow kRows[] = {
     Row(Op::kLinear, "vulkan.reference.linear", RecordLinear, LinearFits),
     Row(Op::kMatMul, "vulkan.reference.matmul", RecordMatMul, MatMulFits),
     Row(Op::kEmbedding, "vulkan.reference.embedding", RecordEmbedding),
-    Row(Op::kRotary, "vulkan.reference.rotary", RecordRotary, RotaryFits),
+    Row(Op::kRotary, "vulkan.reference.rotary", RecordRotary),
     Row(Op::kAttention, "vulkan.reference.attention", RecordAttention, AttentionFits, 2),
     Row(Op::kNorm, "vulkan.reference.norm", RecordNorm, NormFits, 2),
     BindsParts(Row(Op::kBatchNorm, "vulkan.reference.batch_norm", RecordBatchNorm, FeaturesFit)),

@@ -12,14 +12,6 @@ namespace {
 
 constexpr float kEps = 1e-6f;
 
-Value RmsNorm(const Net& n, const char* name, Value x) {
-  if (!x.valid()) return {};
-  NormAttrs attrs{.groups = 1, .keep = 0, .eps = kEps, .subtract_mean = false};
-  for (int i = 1; i < x.shape().rank() - 1; ++i) attrs.keep |= 1u << i;
-  return n.builder().Add1(Op::kNorm, attrs, {x, (n / name).Weight("weight", {x.shape().back()}), Value()},
-                          n.Name(name));
-}
-
 class Pass {
  public:
   Pass(const DitConfig& config, GraphBuilder& graph, const DitShape& shape, bool taps)
@@ -30,42 +22,28 @@ class Pass {
     return x;
   }
 
-  // [branches, rows, heads * head] -> [branches, heads, rows, head].
-  Value Heads(Value x) {
-    return Transpose(Reshape(x, {shape_.branches, shape_.rows, config_.heads, config_.head()}), {0, 2, 1, 3});
+  // Queries or keys: every head brought to one size and turned by the row's position.
+  Value Turned(const Net& n, const char* name, Value x) {
+    const Shape rows = x.valid() ? x.shape() : Shape();
+    const Value heads =
+        n.RmsNorm(name, Reshape(x, {shape_.branches, shape_.rows, config_.heads, config_.head()}), kEps);
+    return Rotary(Reshape(heads, rows), frequencies_, Value(),
+                  {.heads = config_.heads, .dims = config_.head(), .at = position_});
   }
 
-  // Both halves of every head, turned by the angles of the row's position.
-  Value Rotate(Value x) {
-    if (!x.valid()) return {};
-    const int64_t half = config_.head() / 2;
-    const Value a = Slice(x, 3, 0, half), b = Slice(x, 3, half, 2 * half);
-    return Concat({a * cosine_ - b * sine_, b * cosine_ + a * sine_}, 3);
-  }
-
-  Value Normed(const Net& n, const char* name, Value x) {
-    const Shape split{shape_.branches, shape_.rows, config_.heads, config_.head()};
-    return Transpose(Rotate(RmsNorm(n, name, Reshape(x, split))), {0, 2, 1, 3});
-  }
-
-  // Keys and values of one layer: those of the past, then the pass's own, which are outputs.
-  Value WithPast(const std::string& name, Value own) {
-    graph_.Output(name, own);
-    if (shape_.past == 0) return own;
-    const Value past = graph_.Input("past." + name, {shape_.branches, config_.heads, shape_.past, config_.head()});
-    return Concat({past, own}, 2);
+  // Keys or values of one layer: those that are kept, and the pass's own among them.
+  Value Kept(const std::string& name, Value own) {
+    return WriteState(graph_.State(name, {shape_.branches, shape_.places, config_.dim}), own, 1, place_);
   }
 
   Value Attend(const Net& n, Value x, int layer) {
     const std::string suffix = "." + std::to_string(layer);
-    const Value q = Normed(n, "q_norm", n.Linear("q_proj", x, config_.dim, false));
-    const Value k = WithPast("k" + suffix, Normed(n, "k_norm", n.Linear("k_proj", x, config_.dim, false)));
-    const Value v = WithPast("v" + suffix, Heads(n.Linear("v_proj", x, config_.dim, false)));
+    const Value q = Turned(n, "q_norm", n.Linear("q_proj", x, config_.dim, false));
+    const Value k = Kept("k" + suffix, Turned(n, "k_norm", n.Linear("k_proj", x, config_.dim, false)));
+    const Value v = Kept("v" + suffix, n.Linear("v_proj", x, config_.dim, false));
     const float scale = 1 / std::sqrt(static_cast<float>(config_.head()));
-    Value scores = MatMul(q, k, {.transpose_b = true, .scale = scale});
-    if (shape_.past > 0) scores = scores + mask_;
-    const Value y = Transpose(MatMul(Softmax(scores), v), {0, 2, 1, 3});
-    return n.Linear("o_proj", Reshape(y, {shape_.branches, shape_.rows, config_.dim}), config_.dim, false);
+    return n.Linear("o_proj", Attention(q, k, v, {.heads = config_.heads, .scale = scale, .valid = length_}),
+                    config_.dim, false);
   }
 
   Value FeedForward(const Net& n, Value x) {
@@ -81,13 +59,11 @@ class Pass {
   Hidden Layers(const Net& n, Value x) {
     const Value time_features = graph_.Input("time", {1, 1, kTimeFeatures});
     const Value style = graph_.Input("style", {shape_.branches, 1, kStyleFeatures});
-    cosine_ = graph_.Input("cos", {1, shape_.rows, 1, config_.head() / 2});
-    sine_ = graph_.Input("sin", {1, shape_.rows, 1, config_.head() / 2});
-    if (shape_.past > 0) {
-      const Value mask = graph_.Input("mask", {1, 1, 1, shape_.past});
-      const std::vector<float> own(static_cast<size_t>(shape_.rows));
-      mask_ = Concat({mask, graph_.Constant("mask.own", {1, 1, 1, shape_.rows}, own)}, 3);
-    }
+    const std::vector<float> frequencies = RotaryFrequencies(config_.head());
+    frequencies_ = graph_.Constant("rotary", {config_.head() / 2}, frequencies);
+    place_ = graph_.IntScalar("place");
+    length_ = graph_.IntScalar("length", static_cast<int32_t>(shape_.places));
+    position_ = graph_.IntScalar("position");
     const Net mlp = n / "time_embed" / "time_mlp";
     const Value time = mlp.Linear("2", Silu(mlp.Linear("0", time_features, kStyleFeatures)), kStyleFeatures);
     Tap("time_embed", time);
@@ -97,8 +73,8 @@ class Pass {
     for (int layer = 0; layer < config_.depth; ++layer) {
       const Net block = n / "transformer_blocks" / layer;
       const std::string tap = "block." + std::to_string(layer);
-      h = h + Tap(tap + ".attn", Attend(block / "self_attn", RmsNorm(block, "input_layernorm", h), layer));
-      h = h + Tap(tap + ".mlp", FeedForward(block / "mlp", RmsNorm(block, "post_attention_layernorm", h)));
+      h = h + Tap(tap + ".attn", Attend(block / "self_attn", block.RmsNorm("input_layernorm", h, kEps), layer));
+      h = h + Tap(tap + ".mlp", FeedForward(block / "mlp", block.RmsNorm("post_attention_layernorm", h, kEps)));
       Tap(tap, h);
     }
     return {h, time};
@@ -128,7 +104,8 @@ class Pass {
   GraphBuilder& graph_;
   const DitShape& shape_;
   bool taps_;
-  Value cosine_, sine_, mask_;
+  Value frequencies_;
+  ScalarId place_ = kNoScalar, length_ = kNoScalar, position_ = kNoScalar;
 };
 
 // Weights of which each graph needs some: what one leaves to the other is no error.
@@ -208,19 +185,13 @@ std::vector<float> TimeFeatures(float time) {
   return features;
 }
 
-RotaryTables MakeRotaryTables(int head, int64_t first, int64_t positions) {
-  const int half = head / 2;
-  RotaryTables tables;
-  for (int64_t p = first; p < first + positions; ++p) {
-    for (int i = 0; i < half; ++i) {
-      const float exponent = static_cast<float>(2 * i) / static_cast<float>(head);
-      const float inverse = 1.0f / static_cast<float>(std::pow(10000.0, static_cast<double>(exponent)));
-      const float angle = static_cast<float>(p) * inverse;
-      tables.cosine.push_back(static_cast<float>(std::cos(static_cast<double>(angle))));
-      tables.sine.push_back(static_cast<float>(std::sin(static_cast<double>(angle))));
-    }
+std::vector<float> RotaryFrequencies(int head) {
+  std::vector<float> frequencies;
+  for (int i = 0; i < head / 2; ++i) {
+    const float exponent = static_cast<float>(2 * i) / static_cast<float>(head);
+    frequencies.push_back(1.0f / static_cast<float>(std::pow(10000.0, static_cast<double>(exponent))));
   }
-  return tables;
+  return frequencies;
 }
 
 std::vector<float> Linspace(int points) {

@@ -37,34 +37,28 @@ inline constexpr std::string_view kDitTrainingOnly = "transformer.projectors.";
 // What both graphs are made for.
 struct DitShape {
   int branches = 2;
-  int64_t rows = 10;  // of the pass: a block, or the text
-  int64_t past = 0;   // keys that may come before
+  int64_t rows = 10;   // of the pass: a block, or the text
+  int64_t places = 0;  // keys that there is room for: the text's and all blocks'
 };
 
 // One pass over a block of latents. Inputs "latent" [1, rows, mel_dim]; "time" [1, 1, kTimeFeatures] (TimeFeatures);
-// "style" [branches, 1, kStyleFeatures]; "cos" and "sin" [1, rows, 1, head / 2] (RotaryTables). With a past: "mask" [1,
-// 1, 1, past], 0 where a key is there and kMasked where none is, and for every layer L "past.k.L" and "past.v.L"
-// [branches, heads, past, head]. Outputs "velocity" [branches, rows, mel_dim], and for every layer "k.L" and "v.L"
-// [branches, heads, rows, head], of this pass alone. With `taps`, intermediate activations too.
+// "style" [branches, 1, kStyleFeatures]. Output "velocity" [branches, rows, mel_dim]. Every layer L keeps its keys and
+// values in the states "k.L" and "v.L" [branches, places, dim]. The scalar "place" says where the pass writes its own,
+// over what a pass before has left there; "length" how many places are seen, its own included (all, unless it is set);
+// "position" where in the song the first row is. With `taps`, intermediate activations are outputs too.
 Result<Graph> BuildDitStep(const DitConfig& config, Weights& weights, const DitShape& shape, bool taps = false);
 
-// The pass over the text that comes before all blocks: "text" [branches, rows, kStyleFeatures] (EmbedText) for
-// "latent", "time" as above; only keys and values come out.
+// The pass over the text that comes before all blocks, over the same states: "text" [branches, rows, kStyleFeatures]
+// (EmbedText) for "latent", and no output.
 Result<Graph> BuildDitText(const DitConfig& config, Weights& weights, const DitShape& shape);
-
-// A score that leaves nothing of a key.
-inline constexpr float kMasked = -1e30f;
 
 // The rows of the embedding for `tokens`. Errors: a token that the model has not.
 Result<std::vector<float>> EmbedText(const DitConfig& config, Weights& weights, std::span<const int32_t> tokens);
 
 // ---- Tables, in float32 as the reference computes them: with finer ones latents would be 15 dB further from it ----
 
-std::vector<float> TimeFeatures(float time);  // [kTimeFeatures]
-struct RotaryTables {
-  std::vector<float> cosine, sine;  // [positions, head / 2]
-};
-RotaryTables MakeRotaryTables(int head, int64_t first, int64_t positions);
-std::vector<float> Linspace(int points);  // from 0 to 1
+std::vector<float> TimeFeatures(float time);     // [kTimeFeatures]
+std::vector<float> RotaryFrequencies(int head);  // [head / 2]; the angle is the float32 product with the position
+std::vector<float> Linspace(int points);         // from 0 to 1
 
 }  // namespace timbre

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+
+#include "runtime/session/steps.h"
 
 namespace timbre {
 namespace {
@@ -10,6 +13,8 @@ namespace {
 constexpr double kEndFrame = 0.05;
 constexpr double kLeastGuidance = 1e-5;
 constexpr float kTextTime = -1, kKeptTime = 1;
+// Places of keys and values are made so many at a time: songs of about one length share their plans.
+constexpr int64_t kPlaces = 128;
 
 std::vector<float> Repeated(std::span<const float> style, int branches) {
   // The null branch has no style: zeros.
@@ -18,11 +23,33 @@ std::vector<float> Repeated(std::span<const float> style, int branches) {
   return all;
 }
 
+bool Finite(std::span<const float> values) {
+  return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
+}
+
+// Whether products of few rows and of many read the same packed weights, those that the checkpoint stores.
+bool StayAsStored(const TensorMap& weights) {
+  const auto large = weights.find("transformer.transformer_blocks.0.mlp.up_proj.weight");
+  return large != weights.end() && large->second.dtype != DType::kF32;
+}
+
+std::vector<const float*> InputsOf(const Session& session, const std::map<std::string_view, const float*>& values) {
+  std::vector<const float*> in;
+  for (const GraphPort& port : session.graph().inputs) in.push_back(values.at(port.name));
+  return in;
+}
+
 }  // namespace
 
-SongSampler::SongSampler(const DitConfig& config, std::span<const float> style, const SamplerOptions& options)
+SongSampler::SongSampler(const DitConfig& config, std::shared_ptr<const TensorMap> weights,
+                         std::span<const float> style, const SamplerOptions& options, const SessionOptions& session,
+                         ThreadPool& pool, Stats* stats)
     : config_(config),
+      weights_(std::move(weights)),
       options_(options),
+      session_options_(session),
+      pool_(pool),
+      stats_(stats),
       branches_(options.guidance >= kLeastGuidance ? 2 : 1),
       style_(Repeated(style, branches_)),
       blocks_((options.frames + config.block_size - 1) / config.block_size) {}
@@ -39,95 +66,59 @@ Result<std::unique_ptr<SongSampler>> SongSampler::Create(const DitConfig& config
   if (options.steps < 2 || options.frames < 1) {
     return Fail(ErrorCode::kInvalidArgument, "a song needs at least two steps and a frame");
   }
-  std::unique_ptr<SongSampler> sampler(new SongSampler(config, style, options));
-  const std::unique_ptr<Weights> source = WeightsFromMap(weights);
-  for (const auto& [name, tensor] : *weights) {
+  std::unique_ptr<SongSampler> sampler(
+      new SongSampler(config, std::move(weights), style, options, session, pool, stats));
+  const std::unique_ptr<Weights> source = WeightsFromMap(sampler->weights_);
+  for (const auto& [name, tensor] : *sampler->weights_) {
     if (name.starts_with(kDitTrainingOnly)) source->Ignore(name);
   }
-  sampler->capacity_ = static_cast<int64_t>(tokens.size()) + (sampler->blocks_ - 1) * config.block_size;
-  // The sessions one after the other: neither weights nor activations of both are there at once.
-  TIMBRE_CHECK(sampler->PassText(*source, tokens, session, pool, stats));
-  TIMBRE_CHECK(sampler->MakeStep(*source, session, pool, stats));
+  const int64_t places = static_cast<int64_t>(tokens.size()) + sampler->blocks_ * config.block_size;
+  sampler->capacity_ = (places + kPlaces - 1) / kPlaces * kPlaces;
+  TIMBRE_TRY(std::unique_ptr<Session> text, sampler->PassText(*source, tokens));
+  const std::shared_ptr<SessionState> state = text == nullptr ? nullptr : text->state();
+  // While the text's session is there, the step's takes its packed weights over. Where they would be packed in another
+  // way, it makes room for them first.
+  if (!StayAsStored(*sampler->weights_)) text.reset();
+  TIMBRE_CHECK(sampler->MakeStep(*source));
+  if (state != nullptr) TIMBRE_CHECK(sampler->session_->UseState(state));
   TIMBRE_CHECK(source->CheckAllUsed());
   return sampler;
 }
 
-Status SongSampler::PassText(Weights& weights, std::span<const int32_t> tokens, const SessionOptions& session,
-                             ThreadPool& pool, Stats* stats) {
+// Null where there is no text.
+Result<std::unique_ptr<Session>> SongSampler::PassText(Weights& weights, std::span<const int32_t> tokens) {
   TIMBRE_TRY(std::vector<float> text, EmbedText(config_, weights, tokens));
-  const auto rows = static_cast<int64_t>(tokens.size());
-  const int64_t layer = branches_ * config_.heads * capacity_ * config_.head();
-  for (int i = 0; i < config_.depth && capacity_ > 0; ++i) {
-    for (const char* kind : {"past.k.", "past.v."}) {
-      inputs_[kind + std::to_string(i)] = std::vector<float>(static_cast<size_t>(layer));
-    }
-  }
-  if (rows == 0) return {};
+  if (tokens.empty()) return nullptr;
   if (branches_ == 2) {
     TIMBRE_TRY(const std::vector<float> null, EmbedText(config_, weights, std::vector<int32_t>(tokens.size())));
     text.insert(text.end(), null.begin(), null.end());
   }
-  TIMBRE_TRY(Graph graph, BuildDitText(config_, weights, {branches_, rows, 0}));
+  const auto rows = static_cast<int64_t>(tokens.size());
+  TIMBRE_TRY(Graph graph, BuildDitText(config_, weights, {branches_, rows, capacity_}));
+  TIMBRE_TRY(std::unique_ptr<Session> pass, MakeSession(std::move(graph), session_options_, pool_, stats_));
   const std::vector<float> time = TimeFeatures(kTextTime);
-  const RotaryTables tables = MakeRotaryTables(config_.head(), 0, rows);
-  const std::map<std::string, const float*> values = {{"text", text.data()},
-                                                      {"time", time.data()},
-                                                      {"style", style_.data()},
-                                                      {"cos", tables.cosine.data()},
-                                                      {"sin", tables.sine.data()}};
-  std::vector<const float*> in;
-  for (const GraphPort& port : graph.inputs) in.push_back(values.at(port.name));
-  std::vector<std::string> names;
-  std::vector<std::vector<float>> outputs;
-  for (const GraphPort& port : graph.outputs) {
-    names.push_back(port.name);
-    outputs.emplace_back(static_cast<size_t>(graph.shape(port.tensor).elements()));
-  }
-  std::vector<float*> out;
-  for (std::vector<float>& output : outputs) out.push_back(output.data());
-  TIMBRE_TRY(const std::unique_ptr<Session> pass, MakeSession(std::move(graph), session, pool, stats));
-  TIMBRE_CHECK(pass->Run(in, out));
-  Store(names, outputs, rows);
-  return {};
+  TIMBRE_CHECK(pass->SetScalar("length", static_cast<int32_t>(rows)));
+  TIMBRE_CHECK(
+      pass->Run(InputsOf(*pass, {{"text", text.data()}, {"time", time.data()}, {"style", style_.data()}}), {}));
+  places_ = rows;
+  return pass;
 }
 
-Status SongSampler::MakeStep(Weights& weights, const SessionOptions& session, ThreadPool& pool, Stats* stats) {
+Status SongSampler::MakeStep(Weights& weights) {
   TIMBRE_TRY(Graph graph, BuildDitStep(config_, weights, {branches_, config_.block_size, capacity_}));
-  for (const GraphPort& port : graph.inputs) {
-    std::vector<float>& values = inputs_[port.name];
-    if (port.name == "style") values = style_;
-    values.resize(static_cast<size_t>(graph.shape(port.tensor).elements()));
-    in_.push_back(values.data());
-  }
-  for (const GraphPort& port : graph.outputs) {
-    names_.push_back(port.name);
-    outputs_.emplace_back(static_cast<size_t>(graph.shape(port.tensor).elements()));
-  }
-  for (std::vector<float>& output : outputs_) out_.push_back(output.data());
-  TIMBRE_TRY(session_, MakeSession(std::move(graph), session, pool, stats));
+  velocity_.resize(static_cast<size_t>(branches_ * config_.block_size * config_.mel_dim));
+  TIMBRE_TRY(session_, MakeSession(std::move(graph), session_options_, pool_, stats_));
   return {};
-}
-
-void SongSampler::Store(const std::vector<std::string>& names, const std::vector<std::vector<float>>& outputs,
-                        int64_t rows) {
-  const int64_t head = config_.head(), count = rows * head;
-  for (size_t i = 0; i < names.size(); ++i) {
-    const auto cache = inputs_.find("past." + names[i]);
-    if (cache == inputs_.end()) continue;
-    for (int64_t h = 0; h < branches_ * config_.heads; ++h) {
-      std::copy_n(outputs[i].begin() + h * count, count, cache->second.begin() + (h * capacity_ + places_) * head);
-    }
-  }
-  places_ += rows;
 }
 
 Status SongSampler::Evaluate(const std::vector<float>& latent, float time) {
-  const auto set = [this](const char* name, const std::vector<float>& values) {
-    std::copy(values.begin(), values.end(), inputs_.at(name).begin());
-  };
-  set("latent", latent);
-  set("time", TimeFeatures(time));
-  return session_->Run(in_, out_);
+  const std::vector<float> features = TimeFeatures(time);
+  float* const out[] = {velocity_.data()};
+  TIMBRE_CHECK(session_->Run(
+      InputsOf(*session_, {{"latent", latent.data()}, {"time", features.data()}, {"style", style_.data()}}), out));
+  if (Finite(velocity_)) return {};
+  return Fail(ErrorCode::kKernelFailed, "block " + std::to_string(block_ + 1) + " of the song's " +
+                                            std::to_string(blocks_) + " came out as something that is not a number");
 }
 
 double SongSampler::DistanceFromEnd(int64_t frame) const {
@@ -151,22 +142,26 @@ void SongSampler::ApplyStopRule() {
   }
 }
 
-Status SongSampler::Next(const Noise& noise, const Between& between) {
-  const int64_t rows = config_.block_size, values = rows * config_.mel_dim;
-  std::vector<float> x(static_cast<size_t>(values));
-  TIMBRE_CHECK(noise(block_, x));
-  const RotaryTables tables = MakeRotaryTables(config_.head(), block_ * rows, rows);
-  inputs_.at("cos") = tables.cosine;
-  inputs_.at("sin") = tables.sine;
-  if (capacity_ > 0) {
-    std::vector<float>& mask = inputs_.at("mask");
-    std::fill(mask.begin(), mask.end(), kMasked);
-    std::fill_n(mask.begin(), places_, 0.0f);
-  }
-  for (size_t i = 0; const float*& in : in_) in = inputs_.at(session_->graph().inputs[i++].name).data();
+Status SongSampler::TryAgain(int tries, const Error& error) {
+  if (!MayStepDown(Rung::kKernel, error.code)) return tl::unexpected<Error>(error);
+  const std::string node = "block " + std::to_string(block_ + 1), from = session_->device_name();
+  if (tries == 0) return TakeStep(stats_, session_options_.strict, node, from, from + ", once more", error);
+  if (tries > 1 || from.starts_with("CPU")) return tl::unexpected<Error>(error);
+  TIMBRE_CHECK(TakeStep(stats_, session_options_.strict, node, from, "the CPU", error));
+  session_options_.device = "cpu";
+  const std::shared_ptr<SessionState> state = session_->state();
+  TIMBRE_CHECK(MakeStep(*WeightsFromMap(weights_)));
+  return session_->UseState(state);
+}
 
+Status SongSampler::MakeBlock(const Noise& noise, const Between& between, std::vector<float>& x) {
+  const int64_t rows = config_.block_size, values = rows * config_.mel_dim;
+  x.resize(static_cast<size_t>(values));
+  TIMBRE_CHECK(noise(block_, x));
+  TIMBRE_CHECK(session_->SetScalar("place", static_cast<int32_t>(places_)));
+  TIMBRE_CHECK(session_->SetScalar("length", static_cast<int32_t>(places_ + rows)));
+  TIMBRE_CHECK(session_->SetScalar("position", static_cast<int32_t>(block_ * rows)));
   const std::vector<float> times = Linspace(options_.steps);
-  const auto velocity = static_cast<size_t>(std::find(names_.begin(), names_.end(), "velocity") - names_.begin());
   const auto guidance = static_cast<float>(options_.guidance);
   states_.clear();
   if (keep_states_) states_ = x;
@@ -174,22 +169,29 @@ Status SongSampler::Next(const Noise& noise, const Between& between) {
     TIMBRE_CHECK(between());
     TIMBRE_CHECK(Evaluate(x, times[i]));
     const float step = times[i + 1] - times[i];
-    const float *v = outputs_[velocity].data(), *null = v + values;
+    const float *v = velocity_.data(), *null = v + values;
     for (int64_t j = 0; j < values; ++j) {
       const float guided = branches_ == 2 ? v[j] + (v[j] - null[j]) * guidance : v[j];
       x[j] += step * guided;
     }
     if (keep_states_) states_.insert(states_.end(), x.begin(), x.end());
   }
-  if (!std::all_of(x.begin(), x.end(), [](float value) { return std::isfinite(value); })) {
-    return Fail(ErrorCode::kKernelFailed, "block " + std::to_string(block_ + 1) + " of the song's " +
-                                              std::to_string(blocks_) + " came out as something that is not a number");
+  if (block_ + 1 == blocks_) return {};
+  // What the last pass leaves in the block's places stays there.
+  TIMBRE_CHECK(between());
+  return Evaluate(x, kKeptTime);
+}
+
+Status SongSampler::Next(const Noise& noise, const Between& between) {
+  TIMBRE_CHECK(session_->state()->Mark());
+  std::vector<float> x;
+  for (int tries = 0;; ++tries) {
+    const Status made = MakeBlock(noise, between, x);
+    if (made) break;
+    TIMBRE_CHECK(session_->state()->Rollback());
+    TIMBRE_CHECK(TryAgain(tries, made.error()));
   }
-  if (block_ + 1 < blocks_) {
-    TIMBRE_CHECK(between());
-    TIMBRE_CHECK(Evaluate(x, kKeptTime));
-    Store(names_, outputs_, rows);
-  }
+  places_ += config_.block_size;
   latents_.insert(latents_.end(), x.begin(), x.end());
   ++block_;
   ApplyStopRule();

@@ -1,9 +1,8 @@
-// The loop that makes a song's latents block by block: flow matching by Euler's method, with guidance, over caches of
-// keys and values.
+// The loop that makes a song's latents block by block: flow matching by Euler's method, with guidance, over keys and
+// values that stay in a session's state.
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -38,7 +37,9 @@ class SongSampler {
   bool done() const { return ended_ || block_ == blocks_; }
   int evaluations() const { return options_.steps; }  // of a block, the one that keeps it included
 
-  // Makes the next block. A block that fails may be made again.
+  // Makes the next block. One that comes out as something that is not a number, or that the machine fails, is made once
+  // more from the state that it began with, then on the CPU. After an error that state is there again, and the block
+  // may be asked for once more. `noise` may be asked for a block more than once.
   Status Next(const Noise& noise, const Between& between);
 
   // Latents [frames(), mel_dim] that stay: a song that ends takes back the frame before its end, so that the last one
@@ -50,33 +51,36 @@ class SongSampler {
   void KeepStates() { keep_states_ = true; }
   const std::vector<float>& states() const { return states_; }
   const Session& session() const { return *session_; }
+  const SessionState& state() const { return *session_->state(); }
 
  private:
-  SongSampler(const DitConfig& config, std::span<const float> style, const SamplerOptions& options);
-  Status PassText(Weights& weights, std::span<const int32_t> tokens, const SessionOptions& session, ThreadPool& pool,
-                  Stats* stats);
-  Status MakeStep(Weights& weights, const SessionOptions& session, ThreadPool& pool, Stats* stats);
+  SongSampler(const DitConfig& config, std::shared_ptr<const TensorMap> weights, std::span<const float> style,
+              const SamplerOptions& options, const SessionOptions& session, ThreadPool& pool, Stats* stats);
+  Result<std::unique_ptr<Session>> PassText(Weights& weights, std::span<const int32_t> tokens);
+  Status MakeStep(Weights& weights);
+  // Another try at the block that failed for `error`: as it is, or with a session on the CPU.
+  Status TryAgain(int tries, const Error& error);
+  Status MakeBlock(const Noise& noise, const Between& between, std::vector<float>& x);
   Status Evaluate(const std::vector<float>& latent, float time);
-  // The last pass's keys and values into the cache's next places.
-  void Store(const std::vector<std::string>& names, const std::vector<std::vector<float>>& outputs, int64_t rows);
   void ApplyStopRule();
   double DistanceFromEnd(int64_t frame) const;
 
   const DitConfig config_;
+  const std::shared_ptr<const TensorMap> weights_;
   const SamplerOptions options_;
+  SessionOptions session_options_;
+  ThreadPool& pool_;
+  Stats* const stats_;
   const int branches_;
   const std::vector<float> style_;  // of every branch
-  int64_t blocks_ = 0, block_ = 0, capacity_ = 0, places_ = 0;
+  int64_t blocks_ = 0, block_ = 0;
+  int64_t capacity_ = 0, places_ = 0;  // of keys and values: room, and how many are kept
   bool ended_ = false, keep_states_ = false;
   std::vector<float> latents_, states_;
   int64_t kept_ = 0;
 
-  std::unique_ptr<Session> session_;
-  std::map<std::string, std::vector<float>> inputs_;  // by the step graph's names, caches included
-  std::vector<const float*> in_;
-  std::vector<std::string> names_;
-  std::vector<std::vector<float>> outputs_;
-  std::vector<float*> out_;
+  std::unique_ptr<Session> session_;  // of a step
+  std::vector<float> velocity_;       // of the last evaluation, of every branch
 };
 
 }  // namespace timbre

@@ -360,6 +360,12 @@ void SessionState::Commit(const Twin* by) {
   if (!marked_) {
     kept_.clear();
     kept_bytes_.clear();
+    return;
+  }
+  // Going back to the mark forgets the places behind it: what was written over there is not asked for again.
+  while (kept_.size() > kept_before_ && kept_.back().at >= states_[kept_.back().state].marked_used) {
+    kept_bytes_.resize(kept_.back().offset);
+    kept_.pop_back();
   }
 }
 

@@ -9,8 +9,10 @@ BUFFER_IN(0, q);
 BUFFER_IN(1, k);
 BUFFER_IN(2, v);
 BUFFER_OUT(3, y);
+layout(set = 0, binding = 4) readonly buffer In4 { int scalars[]; };
 layout(constant_id = 0) const uint kWidth = 64u;  // features of a head, rounded up to a multiple of 8
-layout(push_constant) uniform Push { uint queries, keys, features, heads, causal; float scale; uint groups, valid, past, block; };
+layout(push_constant) uniform Push { uint queries, keys, features, heads, causal; float scale; uint groups, valid; int past; uint block; int valid_at, older_at; };
+#include "attention_keys.glsl"
 shared float query[32 * (kWidth + 1)];
 shared float key[32 * (kWidth + 1)];
 shared float value[32 * (kWidth + 1)];
@@ -25,8 +27,9 @@ void main() {
     query[r * (kWidth + 1u) + f] = f < width && first + r < queries ? q[q_base + (first + r) * features + f] * scale : 0.0;
   }
   const uint last = min(first + 31u, queries - 1u);
-  const uint visible = causal != 0u ? min(valid, past + (last / block + 1u) * block) : valid;
-  const uint mine = causal != 0u ? min(valid, past + (min(first + i, last) / block + 1u) * block) : valid;
+  const uint valid_keys = ValidKeys(), older = OlderKeys(valid_keys);
+  const uint visible = causal != 0u ? min(valid_keys, older + (last / block + 1u) * block) : valid_keys;
+  const uint mine = causal != 0u ? min(valid_keys, older + (min(first + i, last) / block + 1u) * block) : valid_keys;
   float sums[kWidth / 8u];
   [[unroll]] for (uint f = 0u; f < kWidth / 8u; ++f) sums[f] = 0.0;
   float top = -3.0e38, total = 0.0;
@@ -34,7 +37,7 @@ void main() {
     barrier();
     for (uint e = t; e < 32u * kWidth; e += 256u) {
       const uint r = e / kWidth, f = e % kWidth, p = r * (kWidth + 1u) + f;
-      const bool there = f < width && j0 + r < valid;
+      const bool there = f < width && j0 + r < valid_keys;
       key[p] = there ? k[k_base + (j0 + r) * line + f] : 0.0;
       value[p] = there ? v[k_base + (j0 + r) * line + f] : 0.0;
     }

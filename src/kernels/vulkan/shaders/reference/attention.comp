@@ -8,14 +8,17 @@ BUFFER_IN(0, q);
 BUFFER_IN(1, k);
 BUFFER_IN(2, v);
 BUFFER_OUT(3, y);
-layout(push_constant) uniform Push { uint batch, queries, keys, features, heads, causal; float scale; uint groups, valid, past, block; };
+layout(set = 0, binding = 4) readonly buffer In4 { int scalars[]; };
+layout(push_constant) uniform Push { uint batch, queries, keys, features, heads, causal; float scale; uint groups, valid; int past; uint block; int valid_at, older_at; };
+#include "attention_keys.glsl"
 shared float score[256];
 shared float part[256];
 void main() {
   const uint id = LinearGroup(), t = gl_LocalInvocationID.x;
   if (id >= batch * queries * heads) return;
   const uint h = id % heads, i = id / heads % queries, n = id / heads / queries, width = features / heads;
-  const uint visible = causal != 0u ? min(valid, past + (i / block + 1u) * block) : valid, row = groups * width;
+  const uint valid_keys = ValidKeys(), older = OlderKeys(valid_keys), row = groups * width;
+  const uint visible = causal != 0u ? min(valid_keys, older + (i / block + 1u) * block) : valid_keys;
   const uint qb = (n * queries + i) * features + h * width, kb = n * keys * row + h / (heads / groups) * width;
   float top = -3.0e38, sum = 0.0, acc = 0.0;  // acc: feature t, for widths up to 256
   for (uint first = 0u; first < visible; first += 256u) {
