@@ -6,6 +6,7 @@ import sys
 
 ALLOWED = {
     "base": set(),
+    "http": {"base"},
     "audio": {"base"},
     "dsp": {"base"},
     "graph": {"base"},
@@ -16,6 +17,7 @@ ALLOWED = {
     "store": {"base", "formats", "models"},
     "plots": {"base", "dsp"},
     "pipelines": {"base", "audio", "dsp", "graph", "formats", "models", "runtime", "store", "plots"},
+    "engine": {"base", "audio", "dsp", "models", "runtime", "store", "plots", "pipelines"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.M)
 root = pathlib.Path(__file__).resolve().parent.parent

@@ -1,0 +1,4 @@
+# HTTP for `timbre serve`, and the journal in which its jobs outlive it.
+pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
+pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
+target_link_libraries(timbre PRIVATE PkgConfig::MICROHTTPD PkgConfig::SQLITE)
