@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "apps/cli/command.h"
+#include "base/quantities.h"
 #include "base/thread_pool.h"
 #include "kernels/cpu/simd.h"
 #include "runtime/device/vulkan_device.h"

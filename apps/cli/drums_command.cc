@@ -9,9 +9,6 @@
 #include <optional>
 
 #include "apps/cli/command.h"
-#include "apps/cli/inputs.h"
-#include "apps/cli/model_choice.h"
-#include "apps/cli/runtime_options.h"
 #include "audio/byte_source.h"
 #include "base/output_set.h"
 #include "base/temporary_file.h"
@@ -20,8 +17,11 @@
 #include "pipelines/drums/drum_files.h"
 #include "pipelines/drums/drums_midi.h"
 #include "pipelines/drums/drums_plot.h"
+#include "pipelines/runtime_options.h"
+#include "pipelines/separate/model_choice.h"
 #include "pipelines/separate/separate.h"
 #include "pipelines/separate/separate_fields.h"
+#include "pipelines/track_inputs.h"
 
 namespace timbre::cli {
 namespace {

@@ -1,7 +1,7 @@
 // timbre explain: the plan that a network runs by.
 #include "apps/cli/command.h"
-#include "apps/cli/runtime_options.h"
 #include "models/released_networks.h"
+#include "pipelines/runtime_options.h"
 
 namespace timbre::cli {
 namespace {

@@ -6,10 +6,10 @@
 #include <filesystem>
 
 #include "apps/cli/command.h"
-#include "apps/cli/inputs.h"
-#include "apps/cli/streaming.h"
 #include "apps/cli/studio_outputs.h"
+#include "pipelines/sound_stream.h"
 #include "pipelines/studio/normalise.h"
+#include "pipelines/track_inputs.h"
 
 namespace timbre::cli {
 namespace {

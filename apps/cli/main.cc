@@ -6,16 +6,17 @@
 #include <cstdio>
 #include <filesystem>
 #include <new>
-#include <optional>
 
 #include "apps/cli/command.h"
 #include "apps/cli/command_line.h"
 #include "apps/cli/environment.h"
 #include "audio/ffmpeg_process.h"
-#include "base/atomic_file.h"
 #include "base/out_of_memory.h"
 #include "base/suggest.h"
 #include "base/text.h"
+#include "base/version.h"
+#include "pipelines/job_json.h"
+#include "pipelines/report_file.h"
 
 namespace timbre::cli {
 
@@ -39,10 +40,8 @@ ExitCode ExitCodeFor(ErrorCode code) {
   return code == ErrorCode::kCancelled ? kExitCancelled : kExitFailed;
 }
 
-ExitCode Complain(const Error& error) {
-  std::string message = PrintableLines(error.message, ' ');
-  if (message.empty() || std::string_view(".?!").find(message.back()) == std::string_view::npos) message += '.';
-  fmt::print(stderr, "timbre: {}\n", message);
+ExitCode Complain(const Error& error, const TerminalOptions& options = {}) {
+  Terminal(options).Complain(error);
   return ExitCodeFor(error.code);
 }
 
@@ -56,43 +55,11 @@ std::string Help() {
          "Exit codes: 0 done, 1 failed, 2 the command line makes no sense, 130 cancelled.";
 }
 
-// Where `--json` goes. A file has its name only when the report is whole; that it can be written is known before the
-// command runs.
-class ReportFile {
- public:
-  static Result<ReportFile> Open(const std::string& path) {
-    ReportFile report;
-    report.path_ = path;
-    std::error_code ignored;
-    if (path.empty() || path == "-" || std::filesystem::is_character_file(path, ignored)) return report;
-    TIMBRE_TRY(AtomicFile file, AtomicFile::Create(path));
-    report.file_ = std::move(file);
-    return report;
-  }
-
-  Status Write(const Report& report) {
-    if (path_.empty()) return {};
-    // File names may hold bytes that are no UTF-8; a report is.
-    const std::string text = PrintableJson(report.dump(2, ' ', false, Report::error_handler_t::replace)) + "\n";
-    if (file_) {
-      TIMBRE_CHECK(file_->Write(text));
-      return file_->Commit();
-    }
-    FILE* stream = path_ == "-" ? stdout : std::fopen(path_.c_str(), "wb");
-    bool good = stream != nullptr && std::fwrite(text.data(), 1, text.size(), stream) == text.size();
-    if (stream == stdout) {
-      good = std::fflush(stdout) == 0 && good;
-    } else if (stream != nullptr) {
-      good = std::fclose(stream) == 0 && good;
-    }
-    if (good) return {};
-    return Fail(ErrorCode::kIo, "the report could not be written to '" + path_ + "'");
-  }
-
- private:
-  std::string path_;
-  std::optional<AtomicFile> file_;
-};
+Status PrintReport(const Report& report) {
+  const std::string text = ReportText(report);
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) return {};
+  return Fail(ErrorCode::kIo, "the report could not be written to '-'");
+}
 
 // Whether sound can go to the standard output, and the report to `json`.
 Status CheckStandardOutput(const std::string& json) {
@@ -115,6 +82,8 @@ ExitCode RunCommand(const CommandRow& row, std::vector<std::string> words) {
   FieldList fields = command->Fields();
   Append(fields,
          {{.name = "json", .value = &json, .help = "write a report, '-' for stdout", .placeholder = "FILE|-"},
+          ChoiceField<bool>("progress", &terminal_options.json, {{"text", false}, {"json", true}},
+                            "json: a line of JSON on stderr for every event, for programs"),
           {.name = "quiet", .value = &terminal_options.quiet, .help = "say nothing but what is wrong", .letter = 'q'},
           {.name = "verbose", .value = &terminal_options.verbose, .help = "say more", .letter = 'v'}});
   const auto parsed =
@@ -138,9 +107,9 @@ ExitCode RunCommand(const CommandRow& row, std::vector<std::string> words) {
       return Complain({ErrorCode::kInvalidArgument, "the report would be written over the input '" + input + "'"});
     }
   }
-  Result<ReportFile> report_file = ReportFile::Open(json);
-  if (!report_file) return Complain(report_file.error());
-  Report report = {{"version", TIMBRE_VERSION}, {"command", row.name}};
+  Result<ReportFile> report_file = ReportFile::Open(json == "-" ? "" : json);
+  if (!report_file) return Complain(report_file.error(), terminal_options);
+  Report report = {{"version", Version()}, {"command", row.name}};
   Status status;
   {
     CatchSignals();
@@ -151,10 +120,10 @@ ExitCode RunCommand(const CommandRow& row, std::vector<std::string> words) {
   if (!status) {
     report["error"] = {{"kind", ErrorCodeName(status.error().code)}, {"message", status.error().message}};
   }
-  if (!status && status.error().code == ErrorCode::kCancelled) return Complain(status.error());
-  const Status written = report_file->Write(report);
-  if (!status) return Complain(status.error());
-  return written ? kExitOk : Complain(written.error());
+  if (!status && status.error().code == ErrorCode::kCancelled) return Complain(status.error(), terminal_options);
+  const Status written = json == "-" ? PrintReport(report) : report_file->Write(report);
+  if (!status) return Complain(status.error(), terminal_options);
+  return written ? kExitOk : Complain(written.error(), terminal_options);
 }
 
 ExitCode Main(std::vector<std::string> words) {
@@ -176,7 +145,7 @@ ExitCode Main(std::vector<std::string> words) {
     return kExitOk;
   }
   if (version) {
-    fmt::print("timbre {}\n", TIMBRE_VERSION);
+    fmt::print("timbre {}\n", Version());
     return kExitOk;
   }
   std::vector<std::string> names;

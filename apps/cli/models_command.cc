@@ -5,9 +5,10 @@
 #include <algorithm>
 
 #include "apps/cli/command.h"
-#include "apps/cli/fetching.h"
+#include "base/quantities.h"
 #include "base/text.h"
 #include "models/released_networks.h"
+#include "pipelines/model_fetching.h"
 
 namespace timbre::cli {
 namespace {

@@ -2,8 +2,9 @@
 #include <fmt/format.h>
 
 #include "apps/cli/command.h"
-#include "apps/cli/fetching.h"
-#include "apps/cli/runtime_options.h"
+#include "base/quantities.h"
+#include "pipelines/model_fetching.h"
+#include "pipelines/runtime_options.h"
 #include "pipelines/song/song.h"
 
 namespace timbre::cli {

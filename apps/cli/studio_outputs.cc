@@ -1,7 +1,7 @@
 #include "apps/cli/studio_outputs.h"
 
-#include "apps/cli/inputs.h"
-#include "apps/cli/streaming.h"
+#include "pipelines/sound_stream.h"
+#include "pipelines/track_inputs.h"
 
 namespace timbre::cli {
 

@@ -12,6 +12,7 @@
 
 #include "apps/cli/progress_line.h"
 #include "base/last_words.h"
+#include "base/quantities.h"
 #include "base/text.h"
 
 namespace timbre::cli {
@@ -32,13 +33,9 @@ void OnSignal(int signal) {
 }
 
 std::string_view VerbFor(Stage stage, std::string_view verb) {
-  switch (stage) {
-    case Stage::kDownload: return "fetching";
-    case Stage::kAnalyse: return "reading";
-    case Stage::kCompute: return verb;
-    case Stage::kEncode: return "writing";
-  }
-  return verb;
+  if (stage == Stage::kDownload) return "fetching";
+  if (stage == Stage::kAnalyse) return "reading";
+  return stage == Stage::kEncode ? "writing" : verb;
 }
 
 // Of the terminal that stderr is; what it doesn't say is the usual.
@@ -58,29 +55,10 @@ void CatchSignals() {
   std::signal(SIGXFSZ, SIG_IGN);  // so is a file that reaches the limit
 }
 
-std::string DurationText(double seconds) {
-  if (seconds < 9.95) return fmt::format("{:.1f} s", seconds);
-  const auto whole = std::llround(seconds);
-  if (whole < 60) return fmt::format("{} s", whole);
-  if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
-  return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
-}
+const std::atomic<bool>& CancelFlag() { return cancelled; }
 
-std::string LoweredText(double gain) {
-  return fmt::format("lowered by {:.1f} dB to stay below full scale (--clip)", -20 * std::log10(gain));
-}
-
-std::string BytesText(double bytes) {
-  const char* const units[] = {"B", "kB", "MB", "GB", "TB"};
-  int unit = 0;
-  while (bytes >= 999.5 && unit < 4) {
-    bytes /= 1000;
-    ++unit;
-  }
-  return fmt::format("{:.{}f} {}", bytes, bytes < 9.95 && unit > 0 ? 1 : 0, units[unit]);
-}
-
-Terminal::Terminal(const TerminalOptions& options) : options_(options), bar_(isatty(STDERR_FILENO) == 1) {
+Terminal::Terminal(const TerminalOptions& options)
+    : options_(options), bar_(isatty(STDERR_FILENO) == 1 && !options.json) {
   SetLogSink([this](LogLevel level, std::string_view message) {
     switch (level) {
       case LogLevel::kDebug: Detail(message); break;
@@ -103,17 +81,50 @@ void Terminal::Write(FILE* stream, std::string_view text) {
   std::fflush(stream);
 }
 
-void Terminal::Print(std::string_view text) { Write(options_.stdout_is_taken ? stderr : stdout, text); }
-
-void Terminal::Say(std::string_view text) {
-  if (!options_.quiet) Print(text);
+void Terminal::WriteJson(std::string_view kind, const nlohmann::ordered_json& facts) {
+  nlohmann::ordered_json line = {{"event", kind}};
+  line.update(facts);
+  const std::string text =
+      PrintableJson(line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)) + "\n";
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
 }
 
-void Terminal::Detail(std::string_view text) {
-  if (options_.verbose) Write(stderr, text);
+void Terminal::Print(std::string_view text) { OnEvent({kAnswerEvent, std::string(text)}); }
+void Terminal::Say(std::string_view text) { OnEvent({kMessageEvent, std::string(text)}); }
+void Terminal::Detail(std::string_view text) { OnEvent({kDetailEvent, std::string(text)}); }
+void Terminal::Warn(std::string_view text) { OnEvent({kWarningEvent, std::string(text)}); }
+
+void Terminal::OnEvent(const Event& event) {
+  const bool answer = event.kind == kAnswerEvent;
+  const bool warning = event.kind == kWarningEvent || event.kind == kStepDownEvent;
+  const bool detail = event.kind == kDetailEvent;
+  const bool silent = (options_.quiet && !answer && !warning) || (detail && !options_.verbose);
+  if (event.kind == kBeginEvent) BeginProgress(event.facts.value("verb", ""), event.facts.value("subject", ""));
+  if (event.kind == kEndEvent) EndProgress();
+  if (options_.json && !answer) {
+    if (silent) return;
+    nlohmann::ordered_json facts = event.facts;
+    if (!event.text.empty()) facts["text"] = event.text;
+    std::lock_guard lock(mutex_);
+    WriteJson(event.kind, facts);
+  } else if (!silent && !event.text.empty()) {
+    const bool errors = warning || detail || options_.stdout_is_taken;
+    Write(errors ? stderr : stdout, warning ? "warning: " + event.text : event.text);
+  }
 }
 
-void Terminal::Warn(std::string_view text) { Write(stderr, "warning: " + std::string(text)); }
+void Terminal::Complain(const Error& error) {
+  std::string message = PrintableLines(error.message, ' ');
+  if (message.empty() || std::string_view(".?!").find(message.back()) == std::string_view::npos) message += '.';
+  std::lock_guard lock(mutex_);
+  ClearBar();
+  if (options_.json) {
+    WriteJson("error", {{"kind", ErrorCodeName(error.code)}, {"message", message}});
+  } else {
+    fmt::print(stderr, "timbre: {}\n", message);
+  }
+}
 
 bool Terminal::Cancelled() { return cancelled.load(std::memory_order_relaxed); }
 
@@ -147,12 +158,25 @@ void Terminal::OnProgress(const Progress& progress) {
     last_drawn_ = {};
     last_tenth_ = 0;
   }
-  if (progress.total <= 0) return;
+  if (progress.total <= 0 && !options_.json) return;
   const double fraction =
-      std::clamp(static_cast<double>(progress.done) / static_cast<double>(progress.total), 0.0, 1.0);
+      progress.total <= 0
+          ? 0
+          : std::clamp(static_cast<double>(progress.done) / static_cast<double>(progress.total), 0.0, 1.0);
   const double elapsed = std::chrono::duration<double>(now - stage_start_).count();
   // A guess from the first moments would only jump about.
   const bool guess = fraction > 0 && elapsed > 1.0;
+  if (options_.json) {
+    if (now - last_drawn_ < std::chrono::milliseconds(100) && fraction < 1) return;
+    last_drawn_ = now;
+    WriteJson("progress", {{"stage", stage_.name()},
+                           {"verb", verb_},
+                           {"subject", subject_},
+                           {"done", progress.done},
+                           {"total", progress.total > 0 ? nlohmann::ordered_json(progress.total) : nullptr},
+                           {"audio_seconds", progress.audio_seconds}});
+    return;
+  }
   const std::string label = Printable(fmt::format("{} {}", VerbFor(stage_, verb_), subject_));
   const std::string left = guess ? ", " + DurationText(elapsed * (1 - fraction) / fraction) + " left" : "";
   if (bar_) {

@@ -2,13 +2,15 @@
 // is the report's or the sound's alone.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <mutex>
 #include <string>
 #include <string_view>
 
+#include "base/event.h"
 #include "base/log.h"
-#include "base/observer.h"
+#include "base/result.h"
 
 namespace timbre::cli {
 
@@ -16,6 +18,8 @@ struct TerminalOptions {
   bool quiet = false;            // only errors, warnings and what was asked for
   bool verbose = false;          // details too
   bool stdout_is_taken = false;  // the report or sound goes to stdout, so words go to stderr
+  // To stderr one line of JSON an event, {"event": "progress", …}, in place of words and the bar; answers stay.
+  bool json = false;
 };
 
 // Thread-safe.
@@ -31,17 +35,23 @@ class Terminal final : public Observer {
 
   // What the progress that follows is about: "separating", "song.mp3".
   void BeginProgress(std::string_view verb, std::string_view subject);
-  // A bar with the time left on a terminal; a line every 10 % elsewhere; nothing with --quiet.
+  // A bar with the time left on a terminal; a line every 10 % elsewhere; nothing with --quiet. As JSON at most ten
+  // times a second, and where a stage begins or is done.
   void OnProgress(const Progress& progress) override;
+  void OnEvent(const Event& event) override;
   // Whether the user pressed Ctrl-C (or the process was asked to end).
   bool Cancelled() override;
   // Takes the bar away.
   void EndProgress();
 
+  // The last word: one line that says why nothing came of it.
+  void Complain(const Error& error);
+
   const TerminalOptions& options() const { return options_; }
 
  private:
   void Write(FILE* stream, std::string_view text);
+  void WriteJson(std::string_view kind, const nlohmann::ordered_json& facts);
   void ClearBar();
 
   TerminalOptions options_;
@@ -58,11 +68,7 @@ class Terminal final : public Observer {
 // process at once.
 void CatchSignals();
 
-// "4 min 05 s", "0.8 s".
-std::string DurationText(double seconds);
-// "lowered by 2.4 dB to stay below full scale": what rescaling by `gain`, of 0 to 1, does.
-std::string LoweredText(double gain);
-// "81 MB"
-std::string BytesText(double bytes);
+// Set by that first signal.
+const std::atomic<bool>& CancelFlag();
 
 }  // namespace timbre::cli

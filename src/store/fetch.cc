@@ -46,6 +46,9 @@ class PartOfAll : public Observer {
     sum.total = total_ > 0 ? total_ : progress.total > 0 ? before_ + progress.total : 0;
     all_->OnProgress(sum);
   }
+  void OnEvent(const Event& event) override {
+    if (all_ != nullptr) all_->OnEvent(event);
+  }
   bool Cancelled() override { return all_ != nullptr && all_->Cancelled(); }
   void Finished(int64_t bytes) { before_ += bytes; }
 

@@ -103,6 +103,10 @@ class OneAtATime final : public Observer {
     std::lock_guard lock(mutex_);
     observer_.OnProgress(progress);
   }
+  void OnEvent(const Event& event) override {
+    std::lock_guard lock(mutex_);
+    observer_.OnEvent(event);
+  }
   bool Cancelled() override {
     std::lock_guard lock(mutex_);
     return observer_.Cancelled();

@@ -1,4 +1,4 @@
-#include "apps/cli/inputs.h"
+#include "pipelines/track_inputs.h"
 
 #include <unistd.h>
 
@@ -8,7 +8,7 @@
 
 #include "audio/byte_source.h"
 
-namespace timbre::cli {
+namespace timbre {
 namespace {
 
 namespace fs = std::filesystem;
@@ -157,4 +157,4 @@ Result<std::string> OutputPlan::Add(const std::vector<std::string>& paths, const
   return "";
 }
 
-}  // namespace timbre::cli
+}  // namespace timbre

@@ -9,7 +9,7 @@
 #include "base/fields.h"
 #include "base/result.h"
 
-namespace timbre::cli {
+namespace timbre {
 
 // Has each of `fields` that `names` lists be without effect while `streams()` holds: the names and folders of files.
 void IdleWhere(const std::function<bool()>& streams, const std::vector<std::string_view>& names, FieldList& fields);
@@ -17,4 +17,4 @@ void IdleWhere(const std::function<bool()>& streams, const std::vector<std::stri
 // One input, and a format that is written from front to end.
 Status CheckStream(const std::string& format, size_t inputs);
 
-}  // namespace timbre::cli
+}  // namespace timbre

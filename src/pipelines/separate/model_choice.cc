@@ -1,12 +1,12 @@
-#include "apps/cli/model_choice.h"
+#include "pipelines/separate/model_choice.h"
 
 #include <filesystem>
 
-#include "apps/cli/fetching.h"
 #include "models/loader.h"
+#include "pipelines/model_fetching.h"
 #include "pipelines/separate/two_stage.h"
 
-namespace timbre::cli {
+namespace timbre {
 
 namespace fs = std::filesystem;
 
@@ -39,7 +39,7 @@ FieldList ModelChoice::Fields(std::string config_name) {
   };
 }
 
-Result<LoadedModel> ModelChoice::Load(Terminal& terminal) const {
+Result<LoadedModel> ModelChoice::Load(Observer& observer) const {
   // A checkpoint may need a configuration; what has a name, a folder of checkpoints and a bag of models never do.
   std::error_code error;
   const fs::path path(model);
@@ -51,18 +51,18 @@ Result<LoadedModel> ModelChoice::Load(Terminal& terminal) const {
                 "the model '" + model + "' needs no configuration; leave '" + config + "' out.");
   }
   TIMBRE_CHECK(CheckSeparationModelName(model));
-  TIMBRE_CHECK(FetchIfNamed(model, terminal));
+  TIMBRE_CHECK(FetchIfNamed(model, observer));
   return LoadModel(model, config, wiener);
 }
 
 Result<std::unique_ptr<Separator>> ModelChoice::MakeSeparator(LoadedModel loaded, const SeparateOptions& options,
                                                               ThreadPool& pool, Stats& stats,
-                                                              Terminal& terminal) const {
+                                                              Observer& observer) const {
   if (from.empty()) return Separator::Create(std::move(loaded), options, pool, stats);
   TIMBRE_CHECK(CheckSeparationModelName(from_model));
-  TIMBRE_CHECK(FetchIfNamed(from_model, terminal));
+  TIMBRE_CHECK(FetchIfNamed(from_model, observer));
   TIMBRE_TRY(LoadedModel first, LoadModel(from_model));
   return CreateTwoStage(std::move(first), from, std::move(loaded), options, pool, stats);
 }
 
-}  // namespace timbre::cli
+}  // namespace timbre

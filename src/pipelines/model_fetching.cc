@@ -1,40 +1,43 @@
-#include "apps/cli/fetching.h"
+#include "pipelines/model_fetching.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <filesystem>
 
-namespace timbre::cli {
+#include "base/event.h"
+#include "base/quantities.h"
+
+namespace timbre {
 
 std::string SizeText(const ModelEntry& model) {
   const int64_t bytes = ModelBytes(model);
   return bytes > 0 ? BytesText(static_cast<double>(bytes)) : "of unpublished size";
 }
 
-Status FetchModel(const FetchOptions& options, const ModelEntry& model, Terminal& terminal) {
+Status FetchModel(const FetchOptions& options, const ModelEntry& model, Observer& observer) {
   const bool automatic =
       std::none_of(model.files.begin(), model.files.end(), [](const ModelFile& file) { return file.url.empty(); });
   const bool fetch = !options.offline && (automatic || !options.mirror.empty());
   const ModelState state = StatusOfModel(options.cache, model).state;
   if (state == ModelState::kInstalled || state == ModelState::kBuiltIn) return {};
   if (fetch) {
-    terminal.Say(fmt::format("{} is {}, from {}; licence of the weights: {}", model.name, SizeText(model),
-                             options.mirror.empty() ? model.files.front().url : options.mirror, model.licence));
+    Say(observer, fmt::format("{} is {}, from {}; licence of the weights: {}", model.name, SizeText(model),
+                              options.mirror.empty() ? model.files.front().url : options.mirror, model.licence));
   }
-  terminal.BeginProgress("fetching", model.name);
-  const auto pulled = PullModel(options, model, &terminal);
-  terminal.EndProgress();
+  BeginProgress(observer, "fetching", model.name);
+  const auto pulled = PullModel(options, model, &observer);
+  EndProgress(observer);
   if (!pulled) return tl::unexpected<Error>(pulled.error());
   return {};
 }
 
-Status FetchIfNamed(const std::string& name, Terminal& terminal) {
+Status FetchIfNamed(const std::string& name, Observer& observer) {
   std::error_code ignored;
   const auto model = FindModel(name);
   if (!model || std::filesystem::exists(name, ignored)) return {};
   TIMBRE_TRY(const FetchOptions options, FetchOptionsFromEnvironment());
-  Status fetched = FetchModel(options, **model, terminal);
+  Status fetched = FetchModel(options, **model, observer);
   if (fetched || fetched.error().code == ErrorCode::kCancelled || (*model)->task != ModelTask::kSeparate)
     return fetched;
   Error error = fetched.error();
@@ -42,4 +45,4 @@ Status FetchIfNamed(const std::string& name, Terminal& terminal) {
   return tl::unexpected<Error>(std::move(error));
 }
 
-}  // namespace timbre::cli
+}  // namespace timbre

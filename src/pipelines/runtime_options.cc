@@ -1,4 +1,4 @@
-#include "apps/cli/runtime_options.h"
+#include "pipelines/runtime_options.h"
 
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -8,7 +8,7 @@
 
 #include "base/text.h"
 
-namespace timbre::cli {
+namespace timbre {
 
 RuntimeOptions::RuntimeOptions() {
   if (const char* device = std::getenv("TIMBRE_DEVICE"); device != nullptr && *device != '\0') {
@@ -64,8 +64,9 @@ Status RuntimeOptions::Check() {
   return {};
 }
 
-SessionOptions RuntimeOptions::Session() const {
+SessionOptions RuntimeOptions::Session(const JobHost& host) const {
   SessionOptions session = options_;
+  session.cancelled = host.cancelled;
   const auto on = [&](const char* name) {
     return std::find(disabled_.begin(), disabled_.end(), name) == disabled_.end();
   };
@@ -77,13 +78,16 @@ SessionOptions RuntimeOptions::Session() const {
   return session;
 }
 
-void ReportSteps(const Stats& stats, Terminal& terminal, Report& report) {
-  report["steps_down"] = Report::array();
+void ReportSteps(const Stats& stats, Observer& observer, Json& report) {
+  report["steps_down"] = Json::array();
   for (const StepDown& step : stats.steps()) {
-    terminal.Warn(fmt::format("{} ran on {} instead of {}, {} times: {}", step.node, step.to, step.from, step.count,
-                              step.reason));
-    report["steps_down"].push_back(
-        {{"node", step.node}, {"from", step.from}, {"to", step.to}, {"reason", step.reason}, {"count", step.count}});
+    const Json facts = {
+        {"node", step.node}, {"from", step.from}, {"to", step.to}, {"reason", step.reason}, {"count", step.count}};
+    observer.OnEvent({kStepDownEvent,
+                      fmt::format("{} ran on {} instead of {}, {} times: {}", step.node, step.to, step.from, step.count,
+                                  step.reason),
+                      facts});
+    report["steps_down"].push_back(facts);
   }
 }
 
@@ -92,4 +96,4 @@ double PeakMemory() {
   return getrusage(RUSAGE_SELF, &usage) == 0 ? static_cast<double>(usage.ru_maxrss) * 1024 : 0;
 }
 
-}  // namespace timbre::cli
+}  // namespace timbre

@@ -9,7 +9,7 @@
 #include "base/result.h"
 #include "pipelines/separate/separate.h"
 
-namespace timbre::cli {
+namespace timbre {
 
 // Files stay as they are named; a folder stands for the audio files in it (by extension, sorted; with `recursive` also
 // in folders below), without those in `except`, where earlier results lie. "-" (the standard input) and FIFOs stay too.
@@ -38,4 +38,4 @@ class OutputPlan {
   std::map<std::string, std::string> planned_;  // normalised path, by which input
 };
 
-}  // namespace timbre::cli
+}  // namespace timbre

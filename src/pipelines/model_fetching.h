@@ -1,21 +1,23 @@
 // Models of the catalogue, fetched where they are needed.
 #pragma once
 
-#include "apps/cli/terminal.h"
+#include <string>
+
+#include "base/observer.h"
 #include "base/result.h"
 #include "models/catalogue.h"
 #include "store/fetch.h"
 
-namespace timbre::cli {
+namespace timbre {
 
 // "84 MB", or "of unpublished size".
 std::string SizeText(const ModelEntry& model);
 
 // Fetches the model if it isn't there, after saying how large it is, from where, and under which licence.
-Status FetchModel(const FetchOptions& options, const ModelEntry& model, Terminal& terminal);
+Status FetchModel(const FetchOptions& options, const ModelEntry& model, Observer& observer);
 
-// For commands that compute: where `name` is a model of the catalogue, has it fetched; anything else is left alone. The
+// For jobs that compute: where `name` is a model of the catalogue, has it fetched; anything else is left alone. The
 // error names the model that needs no download, if there is one for the task.
-Status FetchIfNamed(const std::string& name, Terminal& terminal);
+Status FetchIfNamed(const std::string& name, Observer& observer);
 
-}  // namespace timbre::cli
+}  // namespace timbre

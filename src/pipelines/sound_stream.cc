@@ -1,11 +1,11 @@
-#include "apps/cli/streaming.h"
+#include "pipelines/sound_stream.h"
 
 #include <algorithm>
 #include <utility>
 
 #include "audio/encode.h"
 
-namespace timbre::cli {
+namespace timbre {
 
 void IdleWhere(const std::function<bool()>& streams, const std::vector<std::string_view>& names, FieldList& fields) {
   for (Field& field : fields) {
@@ -29,4 +29,4 @@ Status CheckStream(const std::string& format, size_t inputs) {
                   ", whose files begin with what is known at their end; choose --format wav, flac, ogg or opus.");
 }
 
-}  // namespace timbre::cli
+}  // namespace timbre

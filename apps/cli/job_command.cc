@@ -1,0 +1,35 @@
+#include "apps/cli/job_command.h"
+
+#include <unistd.h>
+
+namespace timbre::cli {
+namespace {
+
+class JobCommand final : public Command {
+ public:
+  JobCommand(std::string_view kind, std::string examples) : kind_(kind), examples_(std::move(examples)) {
+    if (const auto found = FindJobKind(kind)) job_ = (*found)->make();
+  }
+  FieldList Fields() override { return job_->Fields(); }
+  std::string Examples() const override { return examples_; }
+  bool TakesStdout() const override { return job_->Streams(); }
+  Status Run(Terminal& terminal, Report& report) override { return RunJobHere(kind_, *job_, terminal, report); }
+
+ private:
+  const std::string kind_, examples_;
+  std::unique_ptr<Job> job_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> MakeJobCommand(std::string_view kind, std::string examples) {
+  return std::make_unique<JobCommand>(kind, std::move(examples));
+}
+
+Status RunJobHere(std::string_view kind, Job& job, Terminal& terminal, Report& report, bool standard_input) {
+  TIMBRE_TRY(const JobKind* const row, FindJobKind(kind));
+  const JobHost host{.cancelled = &CancelFlag(), .stream = STDOUT_FILENO, .standard_input = standard_input};
+  return RunJob(*row, job, host, terminal, report);
+}
+
+}  // namespace timbre::cli

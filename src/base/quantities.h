@@ -1,0 +1,15 @@
+// Amounts as people read them.
+#pragma once
+
+#include <string>
+
+namespace timbre {
+
+// "4 min 05 s", "0.8 s".
+std::string DurationText(double seconds);
+// "81 MB"
+std::string BytesText(double bytes);
+// "lowered by 2.4 dB to stay below full scale": what rescaling by `gain`, of 0 to 1, does.
+std::string LoweredText(double gain);
+
+}  // namespace timbre

@@ -1,0 +1,34 @@
+// Jobs as text, and what describes them to programs.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "pipelines/job.h"
+
+namespace timbre {
+
+// {"kind": …, "inputs": […], "options": {…}}; the last two may be missing where nothing in them is needed.
+struct ParsedJob {
+  const JobKind* kind = nullptr;
+  std::unique_ptr<Job> job;  // its options are set
+};
+
+// Errors: kInvalidArgument, saying where: text that is no JSON, a member too many, and all that FieldsFromJson and the
+// command line refuse: an option of another value than its default that has no effect is one.
+Result<ParsedJob> ParseJob(std::string_view text);
+Result<ParsedJob> JobFromJson(const Json& json);
+
+// The longest text that ParseJob reads, in bytes.
+inline constexpr size_t kLongestJob = size_t{1} << 20;
+
+// What ParseJob takes of a kind, and what RunJob reports of it, as JSON Schemas (draft 2020-12).
+Json JobSchema(const JobKind& kind);
+Json ReportSchema(const JobKind& kind);
+
+// The text of a report: printable UTF-8, two blanks a level, a line end at its end. File names may hold bytes that are
+// no UTF-8; a report is.
+std::string ReportText(const Json& report);
+
+}  // namespace timbre

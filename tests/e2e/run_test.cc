@@ -1,0 +1,133 @@
+// `timbre run`: a job from a file does what the command does, bit for bit, and says the same.
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "tests/e2e/program.h"
+#include "tests/support/json_schema.h"
+
+namespace timbre::testing {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// What differs from run to run.
+void DropTimes(Json& json) {
+  if (json.is_object()) {
+    for (const char* key : {"timings", "real_time_factor", "peak_memory_mb"}) json.erase(key);
+  }
+  for (auto& [key, value] : json.items()) {
+    if (value.is_structured()) DropTimes(value);
+  }
+}
+
+Json SchemasOf(const std::string& kind) {
+  const Ran ran = RunTimbre({"run", "--schema", kind});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  return Json::parse(ran.out);
+}
+
+struct Pair {
+  std::vector<std::string> command;  // without --json
+  Json job;
+};
+
+// Both write to "out" in a folder of their own that holds `files`.
+void ExpectSame(const Pair& pair, const std::function<void(const TempFolder&)>& prepare) {
+  const TempFolder by_command, by_job;
+  prepare(by_command);
+  prepare(by_job);
+  std::vector<std::string> words = pair.command;
+  words.insert(words.end(), {"--json", "report.json"});
+  const Ran one = RunTimbre(words, by_command.path());
+  WriteAll(by_job / "job.json", pair.job.dump());
+  const Ran two = RunTimbre({"run", "job.json", "--json", "report.json"}, by_job.path());
+  EXPECT_EQ(one.code, 0) << one.err;
+  EXPECT_EQ(two.code, 0) << two.err;
+  std::filesystem::remove(by_job / "job.json");
+  const std::vector<std::string> files = FilesIn(by_command.path());
+  EXPECT_EQ(files, FilesIn(by_job.path()));
+  Json reports[2] = {Json::parse(ReadAll(by_command / "report.json")), Json::parse(ReadAll(by_job / "report.json"))};
+  for (const std::string& file : files) {
+    if (file == "report.json") continue;
+    EXPECT_EQ(ReadAll(by_command / file), ReadAll(by_job / file)) << file;
+  }
+  const Json schemas = SchemasOf(pair.job["kind"]);
+  EXPECT_EQ(SchemaErrors(schemas["job"], pair.job), std::vector<std::string>());
+  for (Json& report : reports) {
+    EXPECT_EQ(SchemaErrors(schemas["report"], report), std::vector<std::string>());
+    DropTimes(report);
+  }
+  EXPECT_EQ(reports[0], reports[1]);
+}
+
+TEST(RunJobFile, SeparatesAsTheCommandDoes) {
+  ExpectSame({{"separate", "--model", "hpss", "--format", "flac", "-o", "out", "a.wav", "b.wav"},
+              {{"kind", "separate"},
+               {"inputs", {"a.wav", "b.wav"}},
+               {"options", {{"model", "hpss"}, {"format", "flac"}, {"output", "out"}}}}},
+             [](const TempFolder& folder) {
+               WriteTestWav(folder / "a.wav", 1);
+               WriteTestWav(folder / "b.wav", 0.5, 22050);
+             });
+}
+
+TEST(RunJobFile, AFailureReportsTheSame) {
+  const TempFolder folder;
+  WriteAll(folder / "job.json", R"({"kind": "separate", "inputs": ["gone.wav"], "options": {"model": "hpss"}})");
+  const Ran ran = RunTimbre({"run", "job.json", "--json", "report.json"}, folder.path());
+  const Ran command = RunTimbre({"separate", "--model", "hpss", "gone.wav", "--json", "other.json"}, folder.path());
+  EXPECT_EQ(ran.code, command.code);
+  EXPECT_EQ(ran.err, command.err);
+  EXPECT_EQ(ReadAll(folder / "report.json"), ReadAll(folder / "other.json"));
+  EXPECT_EQ(SchemaErrors(SchemasOf("separate")["report"], Json::parse(ReadAll(folder / "report.json"))),
+            std::vector<std::string>());
+}
+
+TEST(RunJobFile, WhatIsNoJobIsRefused) {
+  const TempFolder folder;
+  WriteAll(folder / "job.json", "{\"kind\": \"separate\", \"inputs\": [\"x\"], \"options\": {\"sterns\": []}}");
+  EXPECT_EQ(RunTimbre({"run", "job.json"}, folder.path()).code, 2);
+  EXPECT_EQ(RunTimbre({"run", "gone.json"}, folder.path()).code, 1);
+  EXPECT_EQ(RunTimbre({"run"}, folder.path()).code, 2);
+  EXPECT_EQ(RunTimbre({"run", "--schema", "nothing"}, folder.path()).code, 1);
+}
+
+// Every line on stderr is an event, progress among them; stdout is left to what was asked for.
+TEST(RunJobFile, ProgressForProgramsIsALineOfJsonAnEvent) {
+  const TempFolder folder;
+  WriteTestWav(folder / "a.wav", 2);
+  WriteAll(folder / "job.json",
+           R"({"kind": "separate", "inputs": ["a.wav"], "options": {"model": "hpss", "segment": 0.5}})");
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"run", "job.json", "--progress", "json"},
+        std::vector<std::string>{"separate", "a.wav", "--model", "hpss", "--segment", "0.5", "--progress", "json"}}) {
+    const Ran ran = RunTimbre(words, folder.path());
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    EXPECT_EQ(ran.out, "");
+    std::map<std::string, int> events;
+    std::istringstream lines(ran.err);
+    for (std::string line; std::getline(lines, line);) {
+      const Json event = Json::parse(line);
+      ++events[event["event"]];
+      if (event["event"] != "progress") continue;
+      EXPECT_EQ(event["subject"], "a.wav");
+      EXPECT_TRUE(event["done"].is_number_integer()) << line;
+    }
+    EXPECT_GE(events["progress"], 1);
+    EXPECT_EQ(events["begin"], 1);
+    EXPECT_EQ(events["end"], 1);
+    EXPECT_EQ(events["error"], 0);
+  }
+  const Ran failed = RunTimbre({"separate", "gone.wav", "--model", "hpss", "--progress", "json"}, folder.path());
+  EXPECT_EQ(failed.code, 1);
+  const Json error = Json::parse(failed.err);
+  EXPECT_EQ(error["event"], "error");
+  EXPECT_EQ(error["kind"], "not found");
+}
+
+}  // namespace
+}  // namespace timbre::testing
