@@ -43,6 +43,8 @@ Report ToJson(const ModelEntry& model, const FetchOptions& options) {
                      {"path", ModelFilePath(options.cache, model, file).string()},
                      {"role", file.role == ModelFileRole::kWeights ? "weights" : "config"},
                      {"url", known(file.url)},
+                     {"package", known(file.package.package)},
+                     {"package_path", known(file.package.path)},
                      {"bytes", known(file.bytes)},
                      {"sha256", known(file.sha256)}});
   }

@@ -31,5 +31,23 @@ TEST(ChildProcess, SaysWhatWentWrong) {
   EXPECT_EQ(slow.error().code, ErrorCode::kIo);
 }
 
+TEST(ChildProcess, IsEndedByWhoWatchesIt) {
+  int asked = 0;
+  const auto ended = RunChild({"sleep", "60"}, "", {.watch = [&]() -> Status {
+                                if (++asked < 3) return {};
+                                return Fail(ErrorCode::kCancelled, "cancelled.");
+                              }});
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error().code, ErrorCode::kCancelled);
+  EXPECT_EQ(asked, 3);
+}
+
+TEST(ChildProcess, IsGivenVariablesAndGivesItsErrors) {
+  const auto ran = RunChild({"sh", "-c", "printf %s \"$TIMBRE_CHILD_TEST\"; printf %s wrong >&2"}, "",
+                            {.join_errors = true, .environment = {"TIMBRE_CHILD_TEST=given"}});
+  ASSERT_TRUE(ran) << ran.error().message;
+  EXPECT_EQ(ran->output, "givenwrong");
+}
+
 }  // namespace
 }  // namespace timbre

