@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "audio/ffmpeg_process.h"
+#include "tests/support/fake_worker.h"
 
 namespace {
 
@@ -37,6 +38,7 @@ class SkipsAreFailures : public testing::EmptyTestEventListener {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 2 && std::string_view(argv[1]) == timbre::testing::kFakeWorker) return timbre::testing::RunFakeWorker();
   testing::InitGoogleTest(&argc, argv);
   timbre::SetUpFfmpegForProgram();
   const char* strict = std::getenv("TIMBRE_TEST_STRICT");
