@@ -75,6 +75,18 @@ TEST(RunJobFile, SeparatesAsTheCommandDoes) {
              });
 }
 
+TEST(RunJobFile, MastersAndMeasuresAsTheCommandsDo) {
+  const auto prepare = [](const TempFolder& folder) { WriteTestWav(folder / "a.wav", 1); };
+  ExpectSame({{"master", "a.wav", "--preset", "rock_master", "--loudness", "-16", "-o", "out"},
+              {{"kind", "master"},
+               {"inputs", {"a.wav"}},
+               {"options", {{"preset", "rock_master"}, {"loudness", -16}, {"output", "out"}}}}},
+             prepare);
+  ExpectSame({{"loudness", "a.wav", "--normalise", "-20", "-o", "out"},
+              {{"kind", "loudness"}, {"inputs", {"a.wav"}}, {"options", {{"normalise", -20}, {"output", "out"}}}}},
+             prepare);
+}
+
 TEST(RunJobFile, AFailureReportsTheSame) {
   const TempFolder folder;
   WriteAll(folder / "job.json", R"({"kind": "separate", "inputs": ["gone.wav"], "options": {"model": "hpss"}})");
