@@ -1,6 +1,6 @@
 // Linear layers whose weights stay as a checkpoint stores them: packed are their bytes as they are, and not even those
 // where they lie in memory already. One row is as fast as the weights come; of more rows, four outputs' weights at a
-// time are widened into the first-level cache and meet them all.
+// time are widened into the first-level cache and meet them all, while the next four's come from memory.
 #include <algorithm>
 #include <cstring>
 
@@ -14,15 +14,20 @@ namespace {
 // Float32 weights lie as stored in the panels of linear_product too. So few rows want no panels, and weights so large
 // are worth the threads.
 constexpr int64_t kMostRowsF32 = 32, kLeastWeightsF32 = 1 << 18;
-constexpr int64_t kStrip = 16;                    // outputs that go through the epilogue together
-constexpr int64_t kRowBytes = 512 << 10;          // of rows that stay in the second-level cache while weights pass by
-constexpr int64_t kTileRows = 192;                // rows of a task at most: a multiple of DotFour's six
+constexpr int64_t kStrip = 16;            // outputs that go through the epilogue together
+constexpr int64_t kRowBytes = 512 << 10;  // of rows that stay in the second-level cache while weights pass by
+constexpr int64_t kTileRows = 192;        // rows of a task at most: a multiple of DotFour's six
+// Terms that are widened at a time: four outputs' are in the first-level cache while all rows meet them. Twice as many
+// for all of a row at once.
+constexpr int64_t kTerms = 1024;
+constexpr int64_t kPadding = 16;                  // floats between rows that would evict each other
 constexpr int64_t kTaskBytes = 32 << 10;          // of weights worth handing to a thread, for one row
 constexpr int64_t kTaskTerms = int64_t{1} << 22;  // products worth that, for several
 
 struct Plan {
   int64_t rows, k, outputs;
   int64_t padded;     // k in whole vectors
+  int64_t terms;      // of a row at a time
   int64_t row_block;  // rows of a task
   int64_t out_block;  // and its outputs
   DType dtype;
@@ -32,14 +37,20 @@ struct Plan {
         k(ref.in(1)[1]),
         outputs(ref.in(1)[0]),
         padded((k + 15) / 16 * 16),
+        terms(padded <= 2 * kTerms ? padded : kTerms),
         dtype(ref.value(1).dtype) {
     row_block = std::clamp<int64_t>(kRowBytes / (padded * 4) / 6 * 6, 24, kTileRows);
     if (rows <= 40) row_block = rows;
     out_block = std::clamp<int64_t>(kTaskTerms / (row_block * padded) / kStrip, 1, 16) * kStrip;
   }
-  bool in_place() const { return k == padded; }
-  // Of a worker: widened weights, results, and rows that are no whole vectors.
-  int64_t worker_floats() const { return 4 * padded + row_block * kStrip + (in_place() ? 0 : row_block * padded); }
+  // Rows are read where they are, unless they end within a vector or would evict each other: whole pages apart, those
+  // that are read together fall into one set of the first-level cache.
+  bool in_place() const { return k == padded && k % 1024 != 0; }
+  int64_t ld() const { return in_place() ? k : padded + kPadding; }
+  int64_t wide_ld() const { return terms + kPadding; }
+  int64_t copied_floats() const { return in_place() ? 0 : rows * ld(); }
+  // Of a worker: widened weights, results, and parts of them.
+  int64_t worker_floats() const { return 4 * wide_ld() + row_block * (kStrip + 4); }
 };
 
 bool Supports(const NodeRef& ref, const DeviceCaps&) {
@@ -55,7 +66,8 @@ bool Supports(const NodeRef& ref, const DeviceCaps&) {
 
 size_t Scratch(const NodeRef& ref, const DeviceCaps& caps) {
   const Plan p(ref);
-  return static_cast<size_t>(p.rows == 1 ? p.k / 32 + 1 : caps.threads * p.worker_floats()) * sizeof(float);
+  return static_cast<size_t>(p.rows == 1 ? p.k / 32 + 1 : p.copied_floats() + caps.threads * p.worker_floats()) *
+         sizeof(float);
 }
 
 // Bytes in a file are read once: where somebody cuts it short later, nothing happens.
@@ -89,6 +101,30 @@ void RunOneRow(const CpuCall& call, const Plan& p, const Epilogue& epilogue) {
                      });
 }
 
+// Terms [at, at + terms) of four outputs' weights, as float32; zeros where there are none.
+void WidenFour(const std::byte* w, const Plan& p, int64_t output, int64_t last, int64_t at, int64_t terms,
+               float* wide) {
+  const auto row_bytes = static_cast<int64_t>(BytesOf(p.dtype, p.k));
+  const int64_t there = std::clamp<int64_t>(p.k - at, 0, terms);
+  for (int64_t q = 0; q < 4; ++q) {
+    float* const to = wide + q * p.wide_ld();
+    const int64_t count = output + q < last ? there : 0;
+    if (count > 0)
+      WidenStored(w + (output + q) * row_bytes + static_cast<int64_t>(BytesOf(p.dtype, at)), p.dtype, count, to);
+    std::fill(to + count, to + terms, 0.0f);
+  }
+}
+
+// The four outputs' weights that come after those.
+MemoryAhead AheadOf(const std::byte* w, const Plan& p, int64_t output, int64_t last, int64_t at) {
+  const auto row_bytes = static_cast<int64_t>(BytesOf(p.dtype, p.k));
+  at += p.terms;
+  if (at >= p.k) output += 4, at = 0;
+  if (output + 4 > last) return {};
+  const auto bytes = static_cast<int64_t>(BytesOf(p.dtype, std::min(p.terms, p.k - at)));
+  return {w + output * row_bytes + static_cast<int64_t>(BytesOf(p.dtype, at)), 4, bytes, row_bytes};
+}
+
 Status Run(const CpuCall& call) {
   const Plan p(call.ref);
   const Epilogue epilogue = BindEpilogue(call);
@@ -98,33 +134,39 @@ Status Run(const CpuCall& call) {
   }
   const std::byte* const w = Weights(call);
   const float* const bias = call.ref.has(2) ? call.in[2] : nullptr;
-  const auto row_bytes = static_cast<int64_t>(BytesOf(p.dtype, p.k));
   const int64_t columns = (p.outputs + p.out_block - 1) / p.out_block;
   const int64_t blocks = (p.rows + p.row_block - 1) / p.row_block;
+  const float* rows_at = call.in[0];
+  if (!p.in_place()) {
+    rows_at = call.scratch;
+    call.pool.ForRange(p.rows, 8, [&](int64_t begin, int64_t end, int) {
+      for (int64_t r = begin; r < end; ++r) {
+        float* const to = call.scratch + r * p.ld();
+        std::memcpy(to, call.in[0] + r * p.k, static_cast<size_t>(p.k) * sizeof(float));
+        std::fill(to + p.k, to + p.padded, 0.0f);
+      }
+    });
+  }
   call.pool.ForEach(blocks * columns, [&](int64_t task, int worker) {
     const int64_t row = task / columns * p.row_block, rows = std::min(p.row_block, p.rows - row);
     const int64_t first = task % columns * p.out_block, last = std::min(first + p.out_block, p.outputs);
-    float* const wide = call.scratch + worker * p.worker_floats();
-    float* const tile = wide + 4 * p.padded;
-    const float* x = call.in[0] + row * p.k;
-    if (!p.in_place()) {
-      float* const copy = tile + p.row_block * kStrip;
-      for (int64_t r = 0; r < rows; ++r) {
-        std::memcpy(copy + r * p.padded, x + r * p.k, p.k * sizeof(float));
-        std::fill(copy + r * p.padded + p.k, copy + (r + 1) * p.padded, 0.0f);
-      }
-      x = copy;
-    }
+    float* const wide = call.scratch + p.copied_floats() + worker * p.worker_floats();
+    float* const tile = wide + 4 * p.wide_ld();
+    float* const part = tile + p.row_block * kStrip;
+    const float* const x = rows_at + row * p.ld();
     for (int64_t o = first; o < last; o += kStrip) {
       const int64_t width = std::min(kStrip, last - o);
       for (int64_t s = 0; s < width; s += 4) {
-        for (int64_t q = 0; q < 4; ++q) {
-          float* const to = wide + q * p.padded;
-          const bool there = s + q < width;
-          if (there) WidenStored(w + (o + s + q) * row_bytes, p.dtype, p.k, to);
-          std::fill(to + (there ? p.k : 0), to + p.padded, 0.0f);
+        for (int64_t at = 0; at < p.padded; at += p.terms) {
+          const int64_t terms = std::min(p.terms, p.padded - at);
+          WidenFour(w, p, o + s, last, at, terms, wide);
+          const int64_t ld = at == 0 ? kStrip : 4;
+          DotFour(wide, p.wide_ld(), terms, x + at, p.ld(), rows, at == 0 ? tile + s : part, ld,
+                  AheadOf(w, p, o + s, last, at));
+          for (int64_t r = 0; r < rows && at > 0; ++r) {
+            for (int64_t q = 0; q < 4; ++q) tile[r * kStrip + s + q] += part[r * 4 + q];
+          }
         }
-        DotFour(wide, p.padded, p.padded, x, p.padded, rows, tile + s, kStrip);
       }
       for (int64_t r = 0; r < rows && bias != nullptr; ++r) {
         for (int64_t j = 0; j < width; ++j) tile[r * kStrip + j] += bias[o + j];
@@ -136,7 +178,7 @@ Status Run(const CpuCall& call) {
 }
 
 const KernelRow kRows[] = {
-    {Op::kLinear, DeviceKind::kCpu, Tier::kFast, "linear_stored", 1, Supports, Run, Scratch, Pack, 0b010},
+    {Op::kLinear, DeviceKind::kCpu, Tier::kFast, "linear_stored", 2, Supports, Run, Scratch, Pack, 0b010},
 };
 
 }  // namespace

@@ -115,8 +115,11 @@ HWY_INLINE void SumFour(Vec a, Vec b, Vec c, Vec e, float* to) {
 }
 
 template <int kRows>
-HWY_INLINE void FourOutputs(const float* w, int64_t ldw, int64_t k, const float* x, int64_t ldx, float* y, int64_t ld) {
+HWY_INLINE void FourOutputs(const float* w, int64_t ldw, int64_t k, const float* x, int64_t ldx, float* y, int64_t ld,
+                            const MemoryAhead& ahead) {
   const Tag d;
+  const int64_t step = ahead.bytes * kLanes / k, runs = ahead.count;
+  const std::byte* next = ahead.from;
   Vec acc[kRows][4];
 #pragma GCC unroll 6
   for (int r = 0; r < kRows; ++r) {
@@ -124,6 +127,8 @@ HWY_INLINE void FourOutputs(const float* w, int64_t ldw, int64_t k, const float*
     for (int o = 0; o < 4; ++o) acc[r][o] = hn::Zero(d);
   }
   for (int64_t i = 0; i < k; i += kLanes) {
+    for (int64_t f = 0; f < runs; ++f) __builtin_prefetch(next + f * ahead.stride);
+    next += step;
     Vec wide[4];
 #pragma GCC unroll 4
     for (int o = 0; o < 4; ++o) wide[o] = hn::LoadU(d, w + o * ldw + i);
@@ -186,18 +191,33 @@ void DotStoredT(const std::byte* w, DType dtype, const float* x, const float* su
       });
 }
 
-void DotFourT(const float* w, int64_t ldw, int64_t k, const float* x, int64_t ldx, int64_t rows, float* y, int64_t ld) {
+void DotFourT(const float* w, int64_t ldw, int64_t k, const float* x, int64_t ldx, int64_t rows, float* y, int64_t ld,
+              const MemoryAhead& ahead) {
 #if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
-  for (; rows >= 6; rows -= 6, x += 6 * ldx, y += 6 * ld) FourOutputs<6>(w, ldw, k, x, ldx, y, ld);
-  switch (rows) {
-    case 5: return FourOutputs<5>(w, ldw, k, x, ldx, y, ld);
-    case 4: return FourOutputs<4>(w, ldw, k, x, ldx, y, ld);
-    case 3: return FourOutputs<3>(w, ldw, k, x, ldx, y, ld);
-    default: break;
-  }
+  constexpr int64_t kMost = 6;
+#else
+  constexpr int64_t kMost = 2;
 #endif
-  for (; rows >= 2; rows -= 2, x += 2 * ldx, y += 2 * ld) FourOutputs<2>(w, ldw, k, x, ldx, y, ld);
-  if (rows == 1) FourOutputs<1>(w, ldw, k, x, ldx, y, ld);
+  // Blocks of about as many rows each, and each with its share of what is ahead.
+  const int64_t blocks = (rows + kMost - 1) / kMost;
+  for (int64_t b = 0; b < blocks; ++b) {
+    const int64_t first = rows * b / blocks, count = rows * (b + 1) / blocks - first;
+    const int64_t run = ahead.count * b / blocks;
+    const MemoryAhead share{ahead.from + run * ahead.stride, ahead.count * (b + 1) / blocks - run, ahead.bytes,
+                            ahead.stride};
+    const float* const from = x + first * ldx;
+    float* const to = y + first * ld;
+    switch (count) {
+#if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
+      case 6: FourOutputs<6>(w, ldw, k, from, ldx, to, ld, share); break;
+      case 5: FourOutputs<5>(w, ldw, k, from, ldx, to, ld, share); break;
+      case 4: FourOutputs<4>(w, ldw, k, from, ldx, to, ld, share); break;
+      case 3: FourOutputs<3>(w, ldw, k, from, ldx, to, ld, share); break;
+#endif
+      case 2: FourOutputs<2>(w, ldw, k, from, ldx, to, ld, share); break;
+      default: FourOutputs<1>(w, ldw, k, from, ldx, to, ld, share); break;
+    }
+  }
 }
 
 void SumsOf32T(const float* x, int64_t k, float* sums) {
@@ -240,8 +260,9 @@ void DotStored(const std::byte* w, DType dtype, const float* x, const float* sum
   HWY_DYNAMIC_DISPATCH(DotStoredT)(w, dtype, x, sums, k, outputs, y);
 }
 void SumsOf32(const float* x, int64_t k, float* sums) { HWY_DYNAMIC_DISPATCH(SumsOf32T)(x, k, sums); }
-void DotFour(const float* w, int64_t ldw, int64_t k, const float* x, int64_t ldx, int64_t rows, float* y, int64_t ld) {
-  HWY_DYNAMIC_DISPATCH(DotFourT)(w, ldw, k, x, ldx, rows, y, ld);
+void DotFour(const float* w, int64_t ldw, int64_t k, const float* x, int64_t ldx, int64_t rows, float* y, int64_t ld,
+             const MemoryAhead& ahead) {
+  HWY_DYNAMIC_DISPATCH(DotFourT)(w, ldw, k, x, ldx, rows, y, ld, ahead);
 }
 
 }  // namespace timbre

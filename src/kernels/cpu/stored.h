@@ -19,7 +19,15 @@ void DotStored(const std::byte* w, DType dtype, const float* x, const float* sum
                float* y);
 void SumsOf32(const float* x, int64_t k, float* sums);
 
-// y[r * ld + o] = sum over i of w[o * ldw + i] x[r * ldx + i] for four outputs o. k is a multiple of sixteen.
-void DotFour(const float* w, int64_t ldw, int64_t k, const float* x, int64_t ldx, int64_t rows, float* y, int64_t ld);
+// Memory that is wanted next: `count` runs of so many bytes, `stride` apart.
+struct MemoryAhead {
+  const std::byte* from = nullptr;
+  int64_t count = 0, bytes = 0, stride = 0;
+};
+
+// y[r * ld + o] = sum over i of w[o * ldw + i] x[r * ldx + i] for four outputs o. k is a multiple of sixteen. `ahead`
+// comes into the caches meanwhile, little by little: many lines asked for at once would be waited for.
+void DotFour(const float* w, int64_t ldw, int64_t k, const float* x, int64_t ldx, int64_t rows, float* y, int64_t ld,
+             const MemoryAhead& ahead = {});
 
 }  // namespace timbre
