@@ -589,6 +589,12 @@ Result<std::vector<int32_t>> ParseTokens(std::string_view text) {
   }
 }
 
+std::vector<std::string_view> LyricTagNames() {
+  std::vector<std::string_view> names;
+  for (const auto& [name, token] : kTags) names.push_back(name);
+  return names;
+}
+
 Phonemizer EspeakPhonemizer() {
   return [](std::span<const std::string> pieces) -> Result<std::vector<std::string>> {
     const auto speak = [](const std::string& input) -> Result<std::string> {

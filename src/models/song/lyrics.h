@@ -14,6 +14,9 @@ namespace timbre {
 
 inline constexpr int32_t kEndOfLine = 511;  // the token behind every line
 
+// What may stand between brackets, in lower case: "verse", "chorus", ….
+std::vector<std::string_view> LyricTagNames();
+
 struct LyricTokens {
   std::vector<int32_t> tokens;
   std::vector<std::string> warnings;  // lines that were left out, with their numbers, and why
