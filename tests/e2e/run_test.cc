@@ -75,13 +75,17 @@ TEST(RunJobFile, SeparatesAsTheCommandDoes) {
              });
 }
 
-TEST(RunJobFile, MastersAndMeasuresAsTheCommandsDo) {
+TEST(RunJobFile, MastersJoinsAndMeasuresAsTheCommandsDo) {
   const auto prepare = [](const TempFolder& folder) { WriteTestWav(folder / "a.wav", 1); };
   ExpectSame({{"master", "a.wav", "--preset", "rock_master", "--loudness", "-16", "-o", "out"},
               {{"kind", "master"},
                {"inputs", {"a.wav"}},
                {"options", {{"preset", "rock_master"}, {"loudness", -16}, {"output", "out"}}}}},
              prepare);
+  ExpectSame(
+      {{"join", "a.wav", "a.wav", "--crossfade", "0.5", "-o", "out.flac"},
+       {{"kind", "join"}, {"inputs", {"a.wav", "a.wav"}}, {"options", {{"crossfade", 0.5}, {"output", "out.flac"}}}}},
+      prepare);
   ExpectSame({{"loudness", "a.wav", "--normalise", "-20", "-o", "out"},
               {{"kind", "loudness"}, {"inputs", {"a.wav"}}, {"options", {{"normalise", -20}, {"output", "out"}}}}},
              prepare);
