@@ -5,6 +5,7 @@
 
 #include "formats/formula_weights.h"
 #include "models/song/noise.h"
+#include "runtime/weights/store.h"
 #include "tests/parity/sampled_song.h"
 #include "tests/parity/song_support.h"
 
@@ -144,6 +145,61 @@ TEST(SongSampler, ATensorInExcessIsNamedAndTrainingOnlyOnesArePassedOver) {
   ASSERT_FALSE(excess);
   EXPECT_NE(excess.error().message.find("transformer_blocks.0.self_attn.gate.weight"), std::string::npos)
       << excess.error().message;
+}
+
+std::shared_ptr<const TensorMap> AsHalves(const TensorMap& weights) {
+  TensorMap halves;
+  for (const auto& [name, tensor] : weights) halves.emplace(name, HostTensor::Half(tensor));
+  return std::make_shared<const TensorMap>(std::move(halves));
+}
+
+int64_t BytesOf(const TensorMap& weights) {
+  int64_t sum = 0;
+  for (const auto& [name, tensor] : weights) {
+    if (!name.starts_with(kDitTrainingOnly)) sum += static_cast<int64_t>(tensor.bytes());
+  }
+  return sum;
+}
+
+// Matrices stay as they are stored; what is small may be widened. The text's pass and a step's read the same.
+TEST(SongSampler, HalvesTakeHalfTheMemoryAndAreHeldOnce) {
+  const Case c = ReadCase("song-tiny.safetensors");
+  ASSERT_NE(c.weights, nullptr);
+  const auto halves = AsHalves(*c.weights);
+  const DitConfig config = ParseDitConfig(c.file.metadata.at("config")).value();
+  const std::unique_ptr<Weights> source = WeightsFromMap(halves);
+  ThreadPool pool;
+  const int64_t before = WeightStore::Get().bytes();
+  auto step =
+      MakeSession(BuildDitStep(config, *source, {2, config.block_size, 128}).value(), {.device = "cpu"}, pool, nullptr);
+  ASSERT_TRUE(step) << step.error().message;
+  const int64_t one = WeightStore::Get().bytes() - before;
+  EXPECT_LE(one, BytesOf(*halves) * 21 / 20);
+  auto text = MakeSession(BuildDitText(config, *source, {2, 60, 128}).value(), {.device = "cpu"}, pool, nullptr);
+  ASSERT_TRUE(text) << text.error().message;
+  EXPECT_LE(WeightStore::Get().bytes() - before, one * 21 / 20);
+
+  // The rounding of the weights is what is heard of it (as the reference does: 58 dB at the released shape).
+  const Floats reference = Values(c.file, "latent");
+  EXPECT_GE(RatioDb(reference, SampleCase(c.file, halves).latents), 40);
+}
+
+// Activations take as much however long the song is, and so do the weights.
+TEST(SongSampler, OnlyTheCacheGrowsWithTheSong) {
+  const Case c = ReadCase("song-tiny.safetensors");
+  ASSERT_NE(c.weights, nullptr);
+  const DitConfig config = ParseDitConfig(c.file.metadata.at("config")).value();
+  ThreadPool pool;
+  const auto brief = SamplerOf(c.file, c.weights, {.device = "cpu"}, pool, nullptr, config.block_size);
+  const auto lengthy = SamplerOf(c.file, c.weights, {.device = "cpu"}, pool, nullptr, 1050);
+  ASSERT_TRUE(brief != nullptr && lengthy != nullptr);
+  EXPECT_EQ(brief->session().arena_bytes(), lengthy->session().arena_bytes());
+  EXPECT_EQ(brief->session().weight_bytes(), lengthy->session().weight_bytes());
+  // Keys and values of every layer and branch, with room for a few more than are needed.
+  const int64_t place = int64_t{2} * config.depth * 2 * config.dim * 4;
+  const auto places = static_cast<int64_t>(Values(c.file, "text").size()) + 1050 + config.block_size;
+  EXPECT_LE(lengthy->state().bytes(), place * (places + 128));
+  EXPECT_LE(brief->state().bytes(), place * 256);
 }
 
 TEST(SongNoise, IsPyTorchs) {

@@ -209,6 +209,9 @@ class Song {
       TIMBRE_TRY(sampler, SongSampler::Create(model_.dit, model_.dit_weights, tokens, style, sampling, options_.session,
                                               pool_, &stats_));
     }
+    // A decoder that can't be made is known before minutes are spent on latents. Songs of less than a chunk want
+    // another.
+    if (options_.decode == "chunked" && sampling.frames >= kDecodeChunk) TIMBRE_CHECK(decoder_->Prepare());
     report_.device = sampler->session().device_name();
     report_.device_reason = sampler->session().device_reason();
 
