@@ -24,8 +24,14 @@ class Command {
   virtual std::string Examples() const { return ""; }
   // Whether the options have what it makes written to the standard output, which words then keep away from.
   virtual bool TakesStdout() const { return false; }
+  // Whether `--json` was given: what is measured for the report alone need not be measured otherwise. Set by the frame.
+  bool reported() const { return reported_; }
+  void set_reported(bool reported) { reported_ = reported; }
   // The options are set and each is valid in itself. An error's message becomes the one line on stderr.
   virtual Status Run(Terminal& terminal, Report& report) = 0;
+
+ private:
+  bool reported_ = false;
 };
 
 struct CommandRow {

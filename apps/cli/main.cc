@@ -110,6 +110,7 @@ ExitCode RunCommand(const CommandRow& row, std::vector<std::string> words) {
   Result<ReportFile> report_file = ReportFile::Open(json == "-" ? "" : json);
   if (!report_file) return Complain(report_file.error(), terminal_options);
   Report report = {{"version", Version()}, {"command", row.name}};
+  command->set_reported(!json.empty());
   Status status;
   {
     CatchSignals();
