@@ -2,3 +2,7 @@
 pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
 pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
 target_link_libraries(timbre PRIVATE PkgConfig::MICROHTTPD PkgConfig::SQLITE)
+
+# Its routes and its worker are the program's own.
+file(GLOB SERVER_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/apps/server/*.cc)
+cmake_language(DEFER CALL target_sources timbre_cli PRIVATE ${SERVER_SOURCES})

@@ -329,6 +329,15 @@ Json Engine::ProgressOf(const std::string& job) {
   return found == progress_.end() ? Json() : found->second;
 }
 
+std::optional<double> Engine::EstimateOf(const JobRecord& job, double progress) {
+  if (IsFinal(job.state) || job.audio_seconds <= 0) return std::nullopt;
+  std::string device = job.device.empty() ? job.device_want : job.device;
+  if (device == "auto" && !settings_.slots.empty()) device = settings_.slots.front().device;
+  const auto factor = journal_->Speed(SpeedKey(job, device));
+  if (!factor || !*factor) return std::nullopt;
+  return **factor * job.audio_seconds * (1 - progress);
+}
+
 std::vector<Engine::SlotState> Engine::Slots() {
   const std::lock_guard lock(mutex_);
   std::vector<SlotState> states;

@@ -91,6 +91,9 @@ class Engine {
   const EngineSettings& settings() const { return settings_; }
   // {"stage", "done", "total", "progress"} of a running job; null where nothing is known.
   Json ProgressOf(const std::string& job);
+  // The seconds that a job still takes once it runs, by how long others of its kind, model and device took for a second
+  // of sound; nothing where none have run, or the sound's length is not known.
+  std::optional<double> EstimateOf(const JobRecord& job, double progress);
 
   struct SlotState {
     Slot slot;

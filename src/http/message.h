@@ -46,6 +46,14 @@ std::optional<Query> ParseQuery(std::string_view text);
 // The value of a cookie in a Cookie header (RFC 6265, 4.2.1); nothing where it isn't there.
 std::optional<std::string> CookieValue(std::string_view header, std::string_view name);
 
+// Bytes of a request that are not kept in memory. Written to from one thread at a time, which may wait for a disk.
+class BodySink {
+ public:
+  virtual ~BodySink() = default;
+  // After a failure nothing more is written; the answer is the route's to make, by what it has noted.
+  virtual Status Write(std::string_view bytes) = 0;
+};
+
 struct Request {
   std::string method;                                        // "GET", in capitals
   std::string path;                                          // as it was sent, without the query
@@ -55,6 +63,8 @@ struct Request {
   std::string body;    // all of it, where the route takes it whole
   std::string client;  // who asks: the name of the token; empty on open routes
   std::string peer;    // the address, for the log
+
+  std::shared_ptr<BodySink> sink = nullptr;  // that the body went into, where the route opened one
 
   // Empty where there is none.
   std::string_view Header(std::string_view name) const;
@@ -68,14 +78,6 @@ class BodySource {
   virtual ~BodySource() = default;
   // Fills up to `most` bytes and says how many: 0 at the end. A failure cuts the connection: what is missing shows.
   virtual Result<size_t> Read(char* out, size_t most) = 0;
-};
-
-// Bytes of a request that are not kept in memory. Written to from one thread at a time, which may wait for a disk.
-class BodySink {
- public:
-  virtual ~BodySink() = default;
-  // After a failure nothing more is written; the answer is the route's to make, by what it has noted.
-  virtual Status Write(std::string_view bytes) = 0;
 };
 
 // The text/event-stream of one client (WHATWG HTML, 9.2). Thread-safe.

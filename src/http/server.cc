@@ -424,7 +424,7 @@ MHD_Result Server::Impl::OnRequest(Transaction& transaction, const char* method,
         Work(transaction, [this, &transaction] {
           (void)this;
           OpenedBody opened = transaction.route->open_body(transaction.request);
-          transaction.sink = std::move(opened.sink);
+          transaction.sink = transaction.request.sink = std::move(opened.sink);
           if (!transaction.sink) transaction.answer = std::move(opened.refusal);
         });
         return MHD_YES;
@@ -634,7 +634,7 @@ Status Server::Impl::Begin() {
   const auto per_address = static_cast<unsigned>(address.path.empty() ? limits.connections_of_one_address : 0);
   daemon = MHD_start_daemon(
       MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, nullptr, nullptr,
-      &OnAccess, this, MHD_OPTION_LISTEN_SOCKET, socket.get(), MHD_OPTION_EXTERNAL_LOGGER, &LogOfLibrary, nullptr,
+      &OnAccess, this, MHD_OPTION_EXTERNAL_LOGGER, &LogOfLibrary, nullptr, MHD_OPTION_LISTEN_SOCKET, socket.get(),
       MHD_OPTION_CONNECTION_LIMIT, static_cast<unsigned>(limits.connections), MHD_OPTION_PER_IP_CONNECTION_LIMIT,
       per_address, MHD_OPTION_CONNECTION_TIMEOUT, static_cast<unsigned>(limits.idle_seconds),
       // One buffer holds the headers and what of the body has come.

@@ -1,0 +1,122 @@
+// `timbre serve`: the engine's jobs over HTTP. One object, whose routes are declared in a file a subject: *_routes.cc.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/engine.h"
+#include "http/problem.h"
+#include "http/server.h"
+
+namespace timbre::server {
+
+using Json = nlohmann::ordered_json;
+
+struct ServeSettings {
+  std::string listen = "127.0.0.1:7433";
+  std::string data;        // the folder
+  std::string token_file;  // "NAME TOKEN" a line; empty: DATA/token, made where it is missing
+  std::vector<engine::Slot> slots;
+  std::vector<std::string> worker;  // the command of a worker
+  std::vector<std::string> allowed_hosts;
+  std::string allowed_origin;
+  int64_t most_upload = int64_t{2} << 30;  // bytes
+  int64_t reserve_bytes = int64_t{2} << 30, quota_bytes = 0;
+  int64_t keep_seconds = 7 * 24 * 3600;
+  int streams_of_client = 64;
+  double requests_per_second = 50;
+  http::Limits limits;
+  std::function<void(const std::string& line)> log;  // a line a request
+};
+
+class App {
+ public:
+  static Result<std::unique_ptr<App>> Start(ServeSettings settings);
+  ~App();
+
+  int port() const { return server_->port(); }
+  // The first token, for whoever started the server.
+  const std::string& token() const { return tokens_.begin()->second; }
+  // No new jobs; those that run get so many seconds.
+  void Stop(double grace_seconds);
+
+  // The description of the API, without a server.
+  static Json Description();
+
+ private:
+  explicit App(ServeSettings settings) : settings_(std::move(settings)) {}
+  Status ReadTokens();
+  std::optional<std::string> ClientOf(std::string_view token);
+  http::Router Routes();
+  void AddInfoRoutes(http::Router& router);
+  void AddJobRoutes(http::Router& router);
+  void AddAssetRoutes(http::Router& router);
+  void AddUploadRoutes(http::Router& router);
+  void AddEventRoutes(http::Router& router);
+
+  http::Response CreateJob(http::Request& request);
+  http::Response GetJob(http::Request& request);
+  http::Response ListJobs(http::Request& request);
+  http::Response ChangeJob(http::Request& request);
+  http::Response JobFile(http::Request& request);
+  http::Response JobZip(http::Request& request);
+  http::Response Metrics();
+  http::Response CreateUpload(http::Request& request);
+  http::Response PatchUpload(http::Request& request);
+  http::OpenedBody OpenAsset(http::Request& request);
+  http::OpenedBody OpenUpload(http::Request& request);
+  http::Response FinishUpload(const engine::UploadRecord& upload, http::Response response);
+  http::Response OpenEvents(http::Request& request);
+  http::Response ServeAsset(const http::Request& request, const std::string& id, const std::string& name);
+
+  Json JobJson(const engine::JobRecord& job);
+  void OnEvent(const engine::EventRecord& event);
+  void OnProgress(const std::string& job, const Json& progress);
+  void OnServed(const http::Served& served);
+
+  const ServeSettings settings_;
+  std::map<std::string, std::string> tokens_;  // by name
+  std::unique_ptr<engine::Engine> engine_;
+  std::atomic<http::Server*> notified_{nullptr};
+
+  std::mutex sessions_mutex_;
+  std::map<std::string, std::string> sessions_;  // client by the token's SHA-256; guarded by sessions_mutex_
+
+  struct Subscriber {
+    std::shared_ptr<http::EventStream> stream;
+    std::string client, job;
+  };
+  std::mutex events_mutex_;
+  std::vector<Subscriber> subscribers_;  // guarded by events_mutex_
+  int64_t last_event_ = 0;               // that subscribers were told; guarded by events_mutex_
+
+  std::mutex uploads_mutex_;
+  std::set<std::string> active_uploads_;  // being written; guarded by uploads_mutex_
+
+  std::mutex metrics_mutex_;
+  struct RouteCount {
+    int64_t requests = 0;
+    double seconds = 0;
+  };
+  std::map<std::tuple<std::string, std::string, int>, RouteCount> requests_;  // by route, method, status
+  std::atomic<int64_t> upload_bytes_{0};
+
+  std::unique_ptr<http::Server> server_;
+};
+
+// A problem of the engine's as an answer.
+http::Response Refused(const engine::Problem& problem);
+http::Response Refused(const Error& error);
+
+// {"error", …} members of what clients are told.
+Json AssetJson(const engine::AssetRecord& asset);
+
+}  // namespace timbre::server

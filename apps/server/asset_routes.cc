@@ -1,0 +1,113 @@
+// Files: brought in one request, listed, given back.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+
+#include "apps/server/app.h"
+#include "apps/server/file_sink.h"
+#include "engine/ids.h"
+#include "http/names.h"
+#include "http/tus.h"
+
+namespace timbre::server {
+namespace {
+
+std::string NameOf(const http::Request& request) {
+  if (const std::string_view name = request.QueryValue("name"); !name.empty()) return http::SafeFileName(name);
+  const std::string named = http::NameFromDisposition(request.Header("Content-Disposition"));
+  return named.empty() ? "unnamed" : named;
+}
+
+}  // namespace
+
+http::OpenedBody App::OpenAsset(http::Request& request) {
+  const int64_t length = std::max<int64_t>(0, http::ParseUploadNumber(request.Header("Content-Length")));
+  if (const auto room = engine_->CheckRoom(length); !room) return {nullptr, Refused(room.error())};
+  auto sink = std::make_shared<FileSink>(engine_->assets().TemporaryPath(), 0);
+  if (!sink->status()) return {nullptr, Refused(sink->status().error())};
+  return {std::move(sink), {}};
+}
+
+void App::AddAssetRoutes(http::Router& router) {
+  router.Add({.method = "POST",
+              .pattern = "/v1/assets",
+              .name = "createAsset",
+              .summary = "A file of sound, as the body; its name in ?name= or Content-Disposition",
+              .query = {{"name", "string", "the file's name"}},
+              .body = http::BodyKind::kStream,
+              .most_body = static_cast<size_t>(settings_.most_upload),
+              .takes = "audio/*",
+              .gives = "Asset",
+              .statuses = {201, 413, 415, 507},
+              .handler =
+                  [this](http::Request& request) {
+                    auto& sink = static_cast<FileSink&>(*request.sink);
+                    if (const Status closed = sink.Close(); !closed) return Refused(closed.error());
+                    upload_bytes_ += sink.written();
+                    const std::string path = sink.Release();
+                    const auto asset = engine_->AddAsset(path, NameOf(request));
+                    if (!asset) return Refused(asset.error());
+                    http::Response response = http::Json(201, AssetJson(*asset));
+                    response.headers.Set("Location", "/v1/assets/" + asset->id);
+                    return response;
+                  },
+              .open_body = [this](http::Request& request) { return OpenAsset(request); }});
+  router.Add({.method = "GET",
+              .pattern = "/v1/assets",
+              .name = "listAssets",
+              .summary = "Files, the newest first",
+              .query = {{"cursor", "string", "the last id of the page before"}, {"limit", "integer", "of 1 to 100"}},
+              .gives = "Assets",
+              .statuses = {200, 422},
+              .handler = [this](http::Request& request) {
+                int limit = 50;
+                if (const std::string_view text = request.QueryValue("limit"); !text.empty()) {
+                  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
+                  if (error != std::errc() || end != text.data() + text.size() || limit < 1 || limit > 100) {
+                    return http::Problem(422, "invalid", "'limit' is a number from 1 to 100.");
+                  }
+                }
+                const auto assets = engine_->journal().ListAssets(std::string(request.QueryValue("cursor")), limit);
+                if (!assets) return Refused(assets.error());
+                Json list = Json::array();
+                for (const engine::AssetRecord& asset : *assets) list.push_back(AssetJson(asset));
+                http::Response response = http::Json(200, {{"assets", list}});
+                if (static_cast<int>(assets->size()) == limit) {
+                  response.headers.Set("Link", "</v1/assets?limit=" + std::to_string(limit) +
+                                                   "&cursor=" + assets->back().id + ">; rel=\"next\"");
+                }
+                return response;
+              }});
+  router.Add({.method = "GET",
+              .pattern = "/v1/assets/{id}",
+              .name = "getAsset",
+              .summary = "What is known of a file",
+              .gives = "Asset",
+              .statuses = {200, 404},
+              .handler = [this](http::Request& request) {
+                const auto asset = engine_->journal().FindAsset(request.Captured("id"));
+                return asset ? http::Json(200, AssetJson(*asset)) : Refused(asset.error());
+              }});
+  router.Add({.method = "DELETE",
+              .pattern = "/v1/assets/{id}",
+              .name = "deleteAsset",
+              .summary = "Forgets a file that no job has",
+              .statuses = {204, 404, 409},
+              .handler = [this](http::Request& request) {
+                const auto removed = engine_->RemoveAsset(request.Captured("id"));
+                return removed ? http::Response{.status = 204} : Refused(removed.error());
+              }});
+  router.Add({.method = "GET",
+              .pattern = "/v1/assets/{id}/data",
+              .name = "getAssetData",
+              .summary = "A file's bytes, or a range of them",
+              .query = {{"download", "string", "as a file to keep, under that name"}},
+              .gives = "application/octet-stream",
+              .statuses = {200, 206, 304, 404, 412, 416},
+              .handler = [this](http::Request& request) { return ServeAsset(request, request.Captured("id"), ""); }});
+}
+
+}  // namespace timbre::server

@@ -1,0 +1,124 @@
+#include "apps/server/kinds.h"
+
+#include <algorithm>
+#include <array>
+#include <variant>
+
+#include "base/suggest.h"
+#include "base/text.h"
+#include "models/catalogue.h"
+#include "pipelines/job_json.h"
+
+namespace timbre::server {
+namespace {
+
+// Texts that name no place: all other texts are the server's to set, or nobody's.
+constexpr std::array<std::string_view, 9> kTexts = {"model",     "from_model", "from", "stems",   "two_stems",
+                                                    "precision", "preset",     "tune", "loudness"};
+// Models, which a path could stand for.
+constexpr std::array<std::string_view, 2> kModels = {"model", "from_model"};
+// That make no sense where each job has a folder of its own, or are the slot's.
+constexpr std::array<std::string_view, 4> kNever = {"recursive", "skip_existing", "device", "inject"};
+constexpr std::array<std::string_view, 3> kQuickKinds = {"loudness", "join", "peaks"};
+
+template <typename Names>
+bool Has(const Names& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+bool IsText(const Field& field) {
+  const bool text = std::holds_alternative<std::string*>(field.value) ||
+                    std::holds_alternative<std::vector<std::string>*>(field.value);
+  return text && field.choices.empty();
+}
+
+bool MayBeSet(const Field& field) {
+  const std::string key = KeyOf(field);
+  if (field.positional || Has(kNever, key)) return false;
+  return !IsText(field) || Has(kTexts, key);
+}
+
+FieldList Settable(const FieldList& fields) {
+  FieldList chosen;
+  std::copy_if(fields.begin(), fields.end(), std::back_inserter(chosen), MayBeSet);
+  return chosen;
+}
+
+bool IsServed(const JobKind& kind) {
+  const std::unique_ptr<Job> job = kind.make();
+  bool output = false;
+  int inputs = 0, files = 0;
+  for (const Field& field : job->Fields()) {
+    output = output || (field.name == "output" && std::holds_alternative<std::string*>(field.value));
+    if (!field.positional) continue;
+    ++inputs;
+    files += field.name == "input" && std::holds_alternative<std::vector<std::string>*>(field.value) ? 1 : 0;
+  }
+  return output && inputs == 1 && files == 1;
+}
+
+}  // namespace
+
+std::vector<const JobKind*> ServedKinds() {
+  std::vector<const JobKind*> kinds;
+  for (const JobKind& kind : JobKinds()) {
+    if (IsServed(kind)) kinds.push_back(&kind);
+  }
+  return kinds;
+}
+
+bool IsQuick(std::string_view kind) { return Has(kQuickKinds, kind); }
+
+Json OptionsSchemaOf(const JobKind& kind) {
+  const std::unique_ptr<Job> job = kind.make();
+  return FieldsSchema(Settable(job->Fields()));
+}
+
+Status CheckJob(const std::string& kind, size_t inputs, const Json& options) {
+  std::vector<std::string> names;
+  const JobKind* found = nullptr;
+  for (const JobKind* served : ServedKinds()) {
+    names.emplace_back(served->name);
+    if (served->name == kind) found = served;
+  }
+  if (found == nullptr) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "there is no kind of job '" + Printable(kind) + "'." + SuggestionFor(kind, names));
+  }
+  if (inputs == 0) return Fail(ErrorCode::kInvalidArgument, "'inputs' is empty; name at least one asset.");
+  const std::unique_ptr<Job> job = found->make();
+  std::vector<std::string> keys;
+  for (const Field& field : Settable(job->Fields())) keys.push_back(KeyOf(field));
+  for (const auto& [key, value] : options.items()) {
+    if (!Has(keys, key)) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  "'options' of " + kind + " has no '" + Printable(key) + "' here." + SuggestionFor(key, keys));
+    }
+    if (!Has(kModels, key) || !value.is_string()) continue;
+    if (const auto model = FindModel(value.get<std::string>()); !model) {
+      return Fail(ErrorCode::kInvalidArgument, model.error().message);
+    }
+  }
+  engine::JobRecord record{.kind = kind, .options = options};
+  const auto parsed =
+      JobFromJson(OrderOf(record, {.device = "cpu"}, std::vector<std::string>(inputs, "input.wav"), "."));
+  if (!parsed) return Fail(ErrorCode::kInvalidArgument, parsed.error().message);
+  return {};
+}
+
+Json OrderOf(const engine::JobRecord& job, const engine::Slot& slot, const std::vector<std::string>& inputs,
+             const std::string& folder) {
+  Json options = job.options;
+  options["output"] = folder;
+  if (const auto kind = FindJobKind(job.kind); kind) {
+    const std::unique_ptr<Job> made = (*kind)->make();
+    for (const Field& field : made->Fields()) {
+      if (field.name == "device") options["device"] = slot.device;
+      // What takes a moment must not take the processors from what takes an hour.
+      if (field.name == "threads" && slot.quick) options["threads"] = 1;
+    }
+  }
+  return {{"kind", job.kind}, {"inputs", inputs}, {"options", options}};
+}
+
+}  // namespace timbre::server

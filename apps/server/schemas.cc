@@ -1,0 +1,119 @@
+#include "apps/server/schemas.h"
+
+#include "apps/server/kinds.h"
+#include "pipelines/job_schema.h"
+
+namespace timbre::server {
+namespace {
+
+Json Reference(const std::string& name) { return {{"$ref", "#/components/schemas/" + name}}; }
+
+Json AnyObject() { return {{"type", "object"}}; }
+
+Json OrNull(Json schema) { return {{"anyOf", Json::array({std::move(schema), TypeSchema("null")})}}; }
+
+// A schema that stands within another names no draft of its own.
+Json Inner(Json schema) {
+  schema.erase("$schema");
+  return schema;
+}
+
+}  // namespace
+
+Json Schemas() {
+  Json schemas = Json::object();
+  schemas["Problem"] = {{"type", "object"},
+                        {"properties",
+                         {{"type", TypeSchema("string")},
+                          {"title", TypeSchema("string")},
+                          {"status", TypeSchema("integer")},
+                          {"detail", TypeSchema("string")},
+                          {"errors", ListSchema(ObjectSchema({{"pointer", "string"}, {"message", "string"}}))}}},
+                        {"required", {"type", "detail"}}};
+  schemas["Asset"] = ObjectSchema({{"id", "string"},
+                                   {"name", "string"},
+                                   {"bytes", "integer"},
+                                   {"media_type", "string"},
+                                   {"facts", AnyObject()},
+                                   {"created", "string"},
+                                   {"links", AnyObject()}});
+  schemas["Assets"] = ObjectSchema({{"assets", ListSchema(Reference("Asset"))}});
+  Json kinds = Json::array();
+  Json options = Json::array();
+  for (const JobKind* kind : ServedKinds()) {
+    kinds.push_back(kind->name);
+    const std::string name = "OptionsOf_" + std::string(kind->name);
+    schemas[name] = Inner(OptionsSchemaOf(*kind));
+    options.push_back(Reference(name));
+  }
+  const Json input = {
+      {"anyOf", Json::array({TypeSchema("string"),
+                             Json{{"type", "object"},
+                                  {"properties", {{"asset", TypeSchema("string")}, {"name", TypeSchema("string")}}},
+                                  {"required", {"asset"}},
+                                  {"additionalProperties", false}}})}};
+  schemas["JobRequest"] = {{"type", "object"},
+                           {"properties",
+                            {{"kind", {{"type", "string"}, {"enum", kinds}}},
+                             {"inputs", {{"type", "array"}, {"items", input}, {"minItems", 1}, {"maxItems", 1000}}},
+                             {"options", {{"anyOf", options}}},
+                             {"project", TypeSchema("string")},
+                             {"priority", {{"type", "string"}, {"enum", {"low", "normal", "high"}}}},
+                             {"device", TypeSchema("string")}}},
+                           {"required", {"kind", "inputs"}},
+                           {"additionalProperties", false}};
+  schemas["JobChange"] = {
+      {"type", "object"},
+      {"properties",
+       {{"priority", {{"type", "string"}, {"enum", {"low", "normal", "high"}}}}, {"paused", TypeSchema("boolean")}}},
+      {"additionalProperties", false}};
+  schemas["Output"] = ObjectSchema(
+      {{"name", "string"}, {"asset", "string"}, {"bytes", "integer"}, {"media_type", "string"}, {"link", "string"}});
+  schemas["Job"] =
+      ObjectSchema({{"id", "string"},
+                    {"kind", "string"},
+                    {"state", Json{{"type", "string"},
+                                   {"enum", {"queued", "running", "cancelling", "succeeded", "failed", "cancelled"}}}},
+                    {"progress", "number"},
+                    {"stage", "string|null"},
+                    {"position", "integer|null"},
+                    {"eta_s", "number|null"},
+                    {"attempt", "integer"},
+                    {"device", "string|null"},
+                    {"priority", "string"},
+                    {"paused", "boolean"},
+                    {"options", AnyObject()},
+                    {"inputs", ListSchema(ObjectSchema({{"asset", "string"}, {"name", "string"}}))},
+                    {"outputs", ListSchema(Reference("Output"))},
+                    {"error", OrNull(AnyObject())},
+                    {"project", "string"},
+                    {"created", "string"},
+                    {"started", "string|null"},
+                    {"ended", "string|null"},
+                    {"expires", "string|null"},
+                    {"links", AnyObject()}});
+  schemas["Jobs"] = ObjectSchema({{"jobs", ListSchema(Reference("Job"))}});
+  schemas["JobResult"] =
+      ObjectSchema({{"id", "string"}, {"outputs", ListSchema(Reference("Output"))}, {"report", OrNull(AnyObject())}});
+  schemas["Info"] =
+      ObjectSchema({{"version", "string"}, {"kinds", ListSchema(TypeSchema("string"))}, {"limits", AnyObject()}});
+  schemas["Kinds"] = ObjectSchema(
+      {{"kinds", ListSchema(ObjectSchema({{"name", "string"}, {"summary", "string"}, {"schema", "string"}}))}});
+  schemas["Schema"] = AnyObject();
+  schemas["Devices"] = ObjectSchema({{"slots", ListSchema(ObjectSchema({{"device", "string"},
+                                                                        {"quick", "boolean"},
+                                                                        {"job", "string|null"},
+                                                                        {"restarts", "integer"},
+                                                                        {"busy_seconds", "number"}}))}});
+  schemas["Models"] = ObjectSchema({{"models", ListSchema(ObjectSchema({{"name", "string"},
+                                                                        {"summary", "string"},
+                                                                        {"task", "string"},
+                                                                        {"stems", ListSchema(TypeSchema("string"))},
+                                                                        {"licence", "string"},
+                                                                        {"state", "string"},
+                                                                        {"bytes", "integer"}}))}});
+  schemas["Readiness"] = ObjectSchema({{"ready", "boolean"}, {"failing", ListSchema(TypeSchema("string"))}});
+  return schemas;
+}
+
+}  // namespace timbre::server

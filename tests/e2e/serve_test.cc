@@ -1,0 +1,338 @@
+// timbre serve, as its clients see it.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <sstream>
+
+#include "engine/ids.h"
+#include "formats/zip.h"
+#include "tests/e2e/program.h"
+#include "tests/support/http_client.h"
+#include "tests/support/places.h"
+
+namespace timbre::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+class ServeTest : public ::testing::Test {
+ protected:
+  void Start(const std::vector<std::string>& more = {}) {
+    std::vector<std::string> words = {"serve",     "--listen", "127.0.0.1:0", "--data", (folder_ / "data").string(),
+                                      "--reserve", "0",        "--rate",      "0"};
+    words.insert(words.end(), more.begin(), more.end());
+    server_.emplace(words);
+    port_ = 0;
+    for (int i = 0; i < 2000 && port_ == 0; ++i) {
+      const std::string said = server_->OutputSoFar();
+      const std::string before = "http://127.0.0.1:";
+      if (const size_t at = said.find(before); at != std::string::npos && said.find('\n', at) != std::string::npos) {
+        port_ = std::atoi(said.c_str() + at + before.size());
+      }
+      usleep(5000);
+    }
+    ASSERT_NE(port_, 0) << server_->ErrorsSoFar();
+    const std::string line = ReadAll(folder_ / "data" / "token");
+    token_ = line.substr(line.find(' ') + 1);
+    while (!token_.empty() && token_.back() == '\n') token_.pop_back();
+  }
+  void Kill() {
+    server_->Signal(SIGKILL);
+    (void)server_->Wait();
+  }
+  HttpAnswer Ask(const std::string& method, const std::string& target, const std::string& headers = "",
+                 const std::string& body = "", const std::string& until = "") {
+    return AskServer(port_, method, target, "Authorization: Bearer " + token_ + "\r\n" + headers, body, until);
+  }
+  HttpAnswer Post(const std::string& target, const Json& body, const std::string& headers = "") {
+    return Ask("POST", target, "Content-Type: application/json\r\n" + headers, body.dump());
+  }
+  static Json Parse(const HttpAnswer& answer) {
+    Json json = Json::parse(answer.body, nullptr, false);
+    EXPECT_FALSE(json.is_discarded()) << answer.headers << answer.body;
+    return json;
+  }
+  std::string Wav(double seconds) {
+    WriteTestWav(folder_ / "made.wav", seconds);
+    return ReadAll(folder_ / "made.wav");
+  }
+  std::string Asset(const std::string& bytes, const std::string& name = "song.wav") {
+    const HttpAnswer answer = Ask("POST", "/v1/assets?name=" + name, "", bytes);
+    EXPECT_EQ(answer.status, 201) << answer.body;
+    return Parse(answer)["id"];
+  }
+  std::string Submit(const std::string& asset) {
+    const HttpAnswer answer =
+        Post("/v1/jobs", {{"kind", "separate"}, {"inputs", {asset}}, {"options", {{"model", "hpss"}}}});
+    EXPECT_EQ(answer.status, 202) << answer.body;
+    EXPECT_NE(answer.Header("Location").find("/v1/jobs/"), std::string::npos);
+    return Parse(answer)["id"];
+  }
+  Json End(const std::string& job) {
+    for (int i = 0; i < 100; ++i) {
+      const Json now = Parse(Ask("GET", "/v1/jobs/" + job + "?wait=5"));
+      if (now["state"] == "succeeded" || now["state"] == "failed" || now["state"] == "cancelled") return now;
+    }
+    return {};
+  }
+
+  TempFolder folder_;
+  std::optional<Child> server_;
+  int port_ = 0;
+  std::string token_;
+};
+
+TEST_F(ServeTest, GivesTheBytesThatTheCommandLineGives) {
+  Start();
+  for (const double seconds : {0.3, 0.7}) {
+    const std::string bytes = Wav(seconds);
+    WriteAll(folder_ / "song.wav", bytes);
+    ASSERT_EQ(RunTimbre({"separate", "--model", "hpss", "song.wav"}, folder_.path()).code, 0);
+    const Json job = End(Submit(Asset(bytes)));
+    ASSERT_EQ(job["state"], "succeeded") << job;
+    ASSERT_EQ(job["outputs"].size(), 2u);
+    for (const Json& output : job["outputs"]) {
+      const std::string name = output["name"];
+      const HttpAnswer data = Ask("GET", output["link"]);
+      EXPECT_EQ(data.status, 200);
+      EXPECT_EQ(data.body, ReadAll(folder_ / "separated" / name)) << name;
+      EXPECT_EQ(engine::Sha256Of(data.body), output["asset"]);
+    }
+    // All of them at once.
+    const HttpAnswer zip = Ask("GET", job["links"]["files"]);
+    EXPECT_EQ(zip.Header("Content-Length"), std::to_string(zip.body.size()));
+    auto archive = ZipArchive::Open(SharedBytes::Own(zip.body));
+    ASSERT_TRUE(archive) << archive.error().message;
+    ASSERT_EQ(archive->entries().size(), 2u);
+    for (const ZipEntry& entry : archive->entries()) {
+      const auto member = archive->Read(entry);  // checks its sum
+      ASSERT_TRUE(member) << member.error().message;
+      EXPECT_EQ(member->text(), ReadAll(folder_ / "separated" / entry.name));
+    }
+    // And one by its name, in part.
+    const HttpAnswer part = Ask("GET", job["links"]["self"].get<std::string>() + "/files/hpss%2Fsong%2Fharmonic.wav",
+                                "Range: bytes=0-3\r\n");
+    EXPECT_EQ(part.status, 206);
+    EXPECT_EQ(part.body, "RIFF");
+    EXPECT_EQ(Ask("GET", job["links"]["result"]).status, 200);
+  }
+}
+
+TEST_F(ServeTest, ForgetsNothingWhenItIsKilled) {
+  Start();
+  const std::string asset = Asset(Wav(0.3));
+  std::vector<std::string> jobs;
+  for (int i = 0; i < 3; ++i) jobs.push_back(Submit(asset));
+  Kill();
+  Start();
+  for (const std::string& job : jobs) EXPECT_EQ(End(job)["state"], "succeeded");
+}
+
+TEST_F(ServeTest, TellsEventsFromWhereAClientWas) {
+  Start();
+  const std::string job = Submit(Asset(Wav(0.2)));
+  EXPECT_EQ(End(job)["state"], "succeeded");
+  // The end comes after the state.
+  HttpAnswer events;
+  for (int i = 0; i < 50 && events.body.find("job.ended") == std::string::npos; ++i) {
+    events = Ask("GET", "/v1/events?after=0", "", "", "job.ended");
+  }
+  EXPECT_EQ(events.Header("Content-Type"), "text/event-stream");
+  EXPECT_NE(events.body.find("retry: 2000\n\n"), std::string::npos);
+  for (const char* line : {"id: 1\nevent: job.queued\n", "id: 2\nevent: job.started\n", "id: 3\nevent: job.ended\n"}) {
+    EXPECT_NE(events.body.find(line), std::string::npos) << line << events.body;
+  }
+  const HttpAnswer later = Ask("GET", "/v1/events", "Last-Event-ID: 2\r\n", "", "job.ended");
+  EXPECT_EQ(later.body.find("id: 2\n"), std::string::npos);
+  EXPECT_NE(later.body.find("id: 3\n"), std::string::npos);
+  const HttpAnswer beyond = Ask("GET", "/v1/events?after=999", "", "", "snapshot");
+  EXPECT_NE(beyond.body.find("event: reset\n"), std::string::npos);
+  EXPECT_EQ(Ask("GET", "/v1/events?after=x").status, 422);
+}
+
+TEST_F(ServeTest, GoesOnWithAnUploadAfterAKill) {
+  Start();
+  const std::string bytes = Wav(0.5), half = bytes.substr(0, bytes.size() / 2), rest = bytes.substr(half.size());
+  const std::string tus = "Tus-Resumable: 1.0.0\r\n", piece = "Content-Type: application/offset+octet-stream\r\n";
+  EXPECT_EQ(Ask("OPTIONS", "/v1/uploads").Header("Tus-Version"), "1.0.0");
+  EXPECT_EQ(Ask("POST", "/v1/uploads", "Upload-Length: 1\r\n").status, 412);
+  EXPECT_EQ(Ask("POST", "/v1/uploads", tus).status, 400);
+  const HttpAnswer made =
+      Ask("POST", "/v1/uploads",
+          tus + "Upload-Length: " + std::to_string(bytes.size()) + "\r\nUpload-Metadata: filename c29uZy53YXY=\r\n");
+  ASSERT_EQ(made.status, 201) << made.body;
+  const std::string upload = made.Header("Location");
+  EXPECT_EQ(Ask("PATCH", upload, tus + piece + "Upload-Offset: 5\r\n", half).status, 409);
+  EXPECT_EQ(Ask("PATCH", upload, tus + "Upload-Offset: 0\r\n", half).status, 415);
+  const std::string wrong = "Upload-Checksum: sha256 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\r\n";
+  EXPECT_EQ(Ask("PATCH", upload, tus + piece + wrong + "Upload-Offset: 0\r\n", half).status, 460);
+  EXPECT_EQ(Ask("HEAD", upload, tus).Header("Upload-Offset"), "0");
+  EXPECT_EQ(Ask("PATCH", upload, tus + piece + "Upload-Offset: 0\r\n", half).status, 204);
+  Kill();
+  Start();
+  const HttpAnswer head = Ask("HEAD", upload, tus);
+  EXPECT_EQ(head.Header("Upload-Offset"), std::to_string(half.size()));
+  EXPECT_EQ(head.Header("Upload-Length"), std::to_string(bytes.size()));
+  const std::string at = "Upload-Offset: " + std::to_string(half.size()) + "\r\n";
+  EXPECT_EQ(Ask("PATCH", upload, tus + piece + at, rest + "x").status, 413);
+  const HttpAnswer done = Ask("PATCH", upload, tus + piece + at, rest);
+  EXPECT_EQ(done.status, 204) << done.body;
+  EXPECT_EQ(done.Header("Timbre-Asset"), engine::Sha256Of(bytes));
+  EXPECT_EQ(Ask("HEAD", upload, tus).status, 404);
+  EXPECT_EQ(Parse(Ask("GET", "/v1/assets/" + done.Header("Timbre-Asset")))["name"], "song.wav");
+}
+
+TEST_F(ServeTest, RefusesInTheWordsOfTheCommandLine) {
+  Start();
+  const std::string asset = Asset(Wav(0.1));
+  struct Row {
+    Json body;
+    int status;
+    const char* says;
+  };
+  for (const Row& row : std::vector<Row>{
+           {{{"kind", "seperate"}, {"inputs", {asset}}}, 422, "Did you mean 'separate'"},
+           {{{"kind", "separate"}, {"inputs", {"nothing"}}}, 422, "no asset"},
+           {{{"kind", "separate"}, {"inputs", Json::array()}}, 422, "empty"},
+           {{{"kind", "separate"}, {"inputs", {asset}}, {"optoins", Json::object()}}, 422, "Did you mean 'options'"},
+           {{{"kind", "separate"}, {"inputs", {asset}}, {"options", {{"modl", "hpss"}}}}, 422, "Did you mean 'model'"},
+           {{{"kind", "separate"}, {"inputs", {asset}}, {"options", {{"shifts", 1000}}}}, 422, "from 0 to 100"},
+           // Nothing that a client says is a path.
+           {{{"kind", "separate"}, {"inputs", {asset}}, {"options", {{"output", "/tmp"}}}}, 422, "no 'output'"},
+           {{{"kind", "separate"}, {"inputs", {asset}}, {"options", {{"name", "../../x"}}}}, 422, "no 'name'"},
+           {{{"kind", "separate"}, {"inputs", {asset}}, {"options", {{"temp", "/tmp"}}}}, 422, "no 'temp'"},
+           {{{"kind", "separate"}, {"inputs", {asset}}, {"options", {{"model", "/etc/passwd"}}}}, 422, "no model"},
+           {{{"kind", "separate"}, {"inputs", {"/etc/passwd"}}}, 422, "no asset"},
+           {{{"kind", "separate"}, {"inputs", {"../../../../etc/passwd"}}}, 422, "no asset"},
+           {{{"kind", "separate"}, {"inputs", {asset}}, {"device", "vulkan:7"}}, 422, "no such device"},
+       }) {
+    const HttpAnswer answer = Post("/v1/jobs", row.body);
+    EXPECT_EQ(answer.status, row.status) << row.body;
+    EXPECT_EQ(answer.Header("Content-Type"), "application/problem+json");
+    EXPECT_NE(Parse(answer)["detail"].get<std::string>().find(row.says), std::string::npos) << answer.body;
+  }
+  EXPECT_EQ(Ask("POST", "/v1/jobs", "Content-Type: application/json\r\n", "{").status, 400);
+  const std::string deep = "{\"kind\":" + std::string(100, '[') + std::string(100, ']') + "}";
+  EXPECT_EQ(Ask("POST", "/v1/jobs", "Content-Type: application/json\r\n", deep).status, 400);
+  EXPECT_EQ(Ask("POST", "/v1/assets?name=x.html", "", "<script>").status, 415);
+  for (const char* path :
+       {"/../../etc/passwd", "/v1/assets/..%2F..%2Fdb.sqlite/data", "/v1/assets/%2e%2e%2fdb.sqlite/data",
+        "/v1/jobs/..%2F..%2Ftoken", "/v1/assets/....//data", "/v1/uploads/..%2Fdb.sqlite", "/v1/kinds/..%2Fx/schema",
+        "/v1/assets/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/data"}) {
+    const HttpAnswer answer = Ask("GET", path);
+    EXPECT_TRUE(answer.status == 404 || answer.status == 405) << path << " " << answer.status;
+    EXPECT_EQ(answer.body.find("SQLite"), std::string::npos);
+    EXPECT_EQ(answer.body.find(folder_.path().string()), std::string::npos) << answer.body;
+  }
+}
+
+TEST_F(ServeTest, AKeyMakesOneJob) {
+  Start();
+  const std::string asset = Asset(Wav(0.1));
+  const Json body = {{"kind", "separate"}, {"inputs", {asset}}, {"options", {{"model", "hpss"}}}};
+  const HttpAnswer first = Post("/v1/jobs", body, "Idempotency-Key: k1\r\n");
+  const HttpAnswer again = Post("/v1/jobs", body, "Idempotency-Key: k1\r\n");
+  EXPECT_EQ(again.status, 202);
+  EXPECT_EQ(again.Header("Idempotency-Replayed"), "true");
+  EXPECT_EQ(Parse(again)["id"], Parse(first)["id"]);
+  Json other = body;
+  other["priority"] = "high";
+  EXPECT_EQ(Post("/v1/jobs", other, "Idempotency-Key: k1\r\n").status, 422);
+}
+
+TEST_F(ServeTest, LetsInWhoHasAToken) {
+  Start();
+  EXPECT_EQ(fs::status(folder_ / "data" / "token").permissions(), fs::perms::owner_read | fs::perms::owner_write);
+  EXPECT_EQ(AskServer(port_, "GET", "/v1/jobs").status, 401);
+  EXPECT_EQ(AskServer(port_, "GET", "/healthz").status, 200);
+  const HttpAnswer session = Ask("POST", "/v1/session");
+  ASSERT_EQ(session.status, 204);
+  const std::string cookie = session.Header("Set-Cookie");
+  for (const char* part : {"HttpOnly", "SameSite=Strict", "Path=/"}) {
+    EXPECT_NE(cookie.find(part), std::string::npos) << part;
+  }
+  const std::string sent = "Cookie: " + cookie.substr(0, cookie.find(';')) + "\r\n";
+  EXPECT_EQ(AskServer(port_, "GET", "/v1/jobs", sent).status, 200);
+  Kill();
+  Start();
+  EXPECT_EQ(AskServer(port_, "GET", "/v1/jobs", sent).status, 200);  // it is remembered
+}
+
+TEST_F(ServeTest, DeletesAndLists) {
+  Start();
+  const std::string asset = Asset(Wav(0.1)), job = Submit(asset);
+  EXPECT_EQ(Ask("DELETE", "/v1/assets/" + asset).status, 409);
+  const Json done = End(job);
+  const HttpAnswer page = Ask("GET", "/v1/jobs?limit=1");
+  EXPECT_EQ(Parse(page)["jobs"].size(), 1u);
+  EXPECT_NE(page.Header("Link").find("rel=\"next\""), std::string::npos);
+  EXPECT_EQ(Ask("GET", "/v1/jobs?limit=0").status, 422);
+  EXPECT_EQ(Ask("GET", "/v1/jobs?state=lost").status, 422);
+  EXPECT_EQ(Ask("POST", "/v1/jobs/" + job + "/cancel").status, 200);
+  EXPECT_EQ(Ask("POST", "/v1/jobs/" + job + "/retry").status, 409);
+  EXPECT_EQ(Ask("DELETE", "/v1/jobs/" + job).status, 204);
+  EXPECT_EQ(Ask("GET", "/v1/jobs/" + job).status, 404);
+  EXPECT_EQ(Ask("GET", done["outputs"][0]["link"]).status, 404);
+  EXPECT_EQ(Ask("DELETE", "/v1/assets/" + asset).status, 204);
+  EXPECT_EQ(Parse(Ask("GET", "/v1/assets"))["assets"].size(), 0u);
+}
+
+TEST_F(ServeTest, DescribesAndMeasuresItself) {
+  Start();
+  // docs/openapi.json is `timbre serve --openapi` without what the kinds of jobs add.
+  const auto common = [](Json description) {
+    description["info"].erase("version");
+    Json& schemas = description["components"]["schemas"];
+    for (auto entry = schemas.begin(); entry != schemas.end();) {
+      entry = entry.key().starts_with("OptionsOf_") ? schemas.erase(entry) : std::next(entry);
+    }
+    schemas["JobRequest"]["properties"].erase("kind");
+    schemas["JobRequest"]["properties"].erase("options");
+    return description;
+  };
+  const Json served = Parse(Ask("GET", "/v1/openapi.json"));
+  const Json kept = Json::parse(ReadAll(fs::path(SourceDir()) / "docs" / "openapi.json"));
+  EXPECT_EQ(common(served), common(kept)) << "write it anew: timbre serve --openapi > docs/openapi.json";
+  const HttpAnswer again =
+      Ask("GET", "/v1/openapi.json", "If-None-Match: " + Ask("GET", "/v1/openapi.json").Header("ETag") + "\r\n");
+  EXPECT_EQ(again.status, 304);
+  for (const char* path :
+       {"/v1/info", "/v1/kinds", "/v1/devices", "/v1/models", "/readyz", "/v1/kinds/separate/schema"}) {
+    EXPECT_EQ(Ask("GET", path).status, 200) << path;
+  }
+  std::istringstream metrics(Ask("GET", "/metrics").body);
+  int samples = 0;
+  for (std::string line; std::getline(metrics, line);) {
+    if (line.starts_with("# HELP ") || line.starts_with("# TYPE ")) continue;
+    const size_t blank = line.rfind(' ');
+    ASSERT_NE(blank, std::string::npos) << line;
+    char* end = nullptr;
+    (void)std::strtod(line.c_str() + blank + 1, &end);
+    EXPECT_EQ(*end, '\0') << line;
+    EXPECT_TRUE(line.starts_with("timbre_") || line.starts_with("process_")) << line;
+    ++samples;
+  }
+  EXPECT_GT(samples, 10);
+}
+
+TEST_F(ServeTest, EndsWhenItIsAsked) {
+  Start();
+  server_->Signal(SIGTERM);
+  const Ran ran = server_->Wait();
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  Start();
+  const Ran second = RunTimbre({"serve", "--listen", "127.0.0.1:0", "--data", (folder_ / "data").string()});
+  EXPECT_EQ(second.code, 1);
+  EXPECT_NE(second.err.find("another server"), std::string::npos) << second.err;
+  EXPECT_EQ(RunTimbre({"serve", "--listen", "nowhere"}).code, 2);
+  EXPECT_EQ(RunTimbre({"serve", "--workers", "cpu=0"}).code, 2);
+  EXPECT_EQ(RunTimbre({"worker"}).code, 2);
+}
+
+}  // namespace
+}  // namespace timbre::testing
