@@ -68,7 +68,7 @@ class SeededWeights : public Weights {
     if (shape.rank() > 1) {
       hi = std::sqrt(3.0f / static_cast<float>(std::max<int64_t>(1, shape.Product(1, shape.rank()))));
       lo = -hi;
-    } else if (name.ends_with(".weight") || name.ends_with("running_var")) {
+    } else if (name.ends_with(".weight") || name.ends_with(".scale") || name.ends_with("running_var")) {
       lo = 0.9f, hi = 1.1f;
     }
     const auto count = static_cast<size_t>(shape.elements());

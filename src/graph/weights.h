@@ -30,8 +30,9 @@ using TensorMap = std::map<std::string, HostTensor>;
 // Weights from a map, which may live longer than this; names are looked up with `prefix` in front.
 std::unique_ptr<Weights> WeightsFromMap(std::shared_ptr<const TensorMap> tensors, std::string prefix = "");
 
-// Reproducible noise of a plausible size (uniform, ±sqrt(3 / fan_in); vectors ±0.1, norm gains about 1) for any name
-// and shape, so that benchmarks need no download. The same name, shape and seed give the same values everywhere.
+// Reproducible noise of a plausible size (uniform, ±sqrt(3 / fan_in); vectors ±0.1, gains of norms and layers about 1)
+// for any name and shape, so that benchmarks need no download. The same name, shape and seed give the same values
+// everywhere.
 std::unique_ptr<Weights> RandomWeights(uint64_t seed);
 
 // Element i of the tensor `name` under the formula of the reference cases: a 64-bit mix of FNV-1a(name) + i, mapped to

@@ -12,8 +12,8 @@ namespace {
 
 ComputedTile Of(std::vector<std::vector<float>> outputs) {
   ComputedTile tile;
-  for (size_t i = 0; i < outputs.size(); ++i) tile.names.push_back("y" + std::to_string(i));
-  tile.outputs = std::move(outputs);
+  for (size_t i = 0; i < outputs.size(); ++i) tile.names.push_back("output 'y" + std::to_string(i) + "'");
+  tile.values = std::move(outputs);
   return tile;
 }
 
@@ -46,10 +46,10 @@ TEST(TileCheck, WhatShowsNothingIsNotRight) {
   EXPECT_NE(Compare(Of({{1, 2}}), own).problem.find("lost"), std::string::npos);
 }
 
-// One layer is wrong, somewhere in the network.
+// One layer is wrong, somewhere in the network: any of those with states, whose outputs of one run do not tell of all.
 TEST(TileCheck, AKernelThatLiesShowsInEveryNetwork) {
   ThreadPool pool(2);
-  for (const char* name : {"htdemucs-small", "deepfilternet3", "gtcrn"}) {
+  for (const auto& [name, step] : {std::pair("htdemucs-small", 11), {"deepfilternet3", 1}, {"gtcrn", 1}}) {
     const std::unique_ptr<Weights> weights = RandomWeights(1);
     const auto graph = FindNetwork(name).value()->build(*weights, 1);
     ASSERT_TRUE(graph) << graph.error().message;
@@ -65,9 +65,7 @@ TEST(TileCheck, AKernelThatLiesShowsInEveryNetwork) {
     EXPECT_EQ(Compare(*honest, *counted).problem, "") << name;
     const int64_t layers = counter.passes(FaultPoint::kResult);
     ASSERT_GT(layers, 20) << name;
-    constexpr int kLies = 12;
-    for (int lie = 0; lie < kLies; ++lie) {
-      const int64_t layer = lie * (layers - 1) / (kLies - 1);
+    for (int64_t layer = 0; layer < layers; layer += step) {
       FaultInjector injector;
       injector.FailAt(FaultPoint::kResult, layer);
       options.faults = &injector;

@@ -11,7 +11,7 @@
 namespace timbre {
 namespace {
 
-// What is the matter with an output, whatever it is compared with; empty where nothing is.
+// What is the matter with an output or a state, whatever it is compared with; empty where nothing is.
 std::string ProblemOf(const std::vector<float>& values) {
   if (values.empty()) return "is empty";
   if (!std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }))
@@ -35,17 +35,23 @@ Result<ComputedTile> ComputeTile(const Graph& graph, const SessionOptions& optio
   ComputedTile tile;
   std::vector<float*> out;
   for (const GraphPort& port : graph.outputs) {
-    tile.names.push_back(port.name);
-    tile.outputs.emplace_back(graph.shape(port.tensor).elements());
+    tile.names.push_back("output '" + port.name + "'");
+    tile.values.emplace_back(graph.shape(port.tensor).elements());
   }
-  for (auto& values : tile.outputs) out.push_back(values.data());
+  for (auto& values : tile.values) out.push_back(values.data());
   for (int run = 0; run < runs; ++run) {
     // What a run leaves alone must not look like the one before.
-    for (auto& values : tile.outputs) std::fill(values.begin(), values.end(), 0.0f);
+    for (auto& values : tile.values) std::fill(values.begin(), values.end(), 0.0f);
     session->state()->Clear();  // of a network with states, each run is the first
     const auto start = std::chrono::steady_clock::now();
     TIMBRE_CHECK(session->Run(in, out));
     tile.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+  for (const TensorInfo& tensor : graph.tensors) {
+    if (tensor.kind != TensorKind::kState || tensor.dtype != DType::kF32) continue;
+    TIMBRE_TRY(auto value, session->state()->Get(tensor.name));
+    tile.names.push_back("state '" + tensor.name + "'");
+    tile.values.push_back(std::move(value));
   }
   tile.device = session->device_name();
   for (const StepDown& step : stats.steps()) {
@@ -60,11 +66,11 @@ TileAgreement Compare(const ComputedTile& reference, const ComputedTile& tile) {
     if (agreement.problem.empty()) agreement.problem = problem;
   };
   if (!tile.retired.empty()) complain("the device gave up: " + tile.retired);
-  if (reference.outputs.empty() || tile.outputs.size() != reference.outputs.size())
+  if (reference.values.empty() || tile.values.size() != reference.values.size())
     return {.problem = "there is nothing to compare"};
-  for (size_t o = 0; o < reference.outputs.size(); ++o) {
-    const std::vector<float>&expected = reference.outputs[o], &got = tile.outputs[o];
-    const std::string name = "the output '" + reference.names[o] + "' ";
+  for (size_t o = 0; o < reference.values.size(); ++o) {
+    const std::vector<float>&expected = reference.values[o], &got = tile.values[o];
+    const std::string name = "the " + reference.names[o] + " ";
     for (const auto& [values, whose] : {std::pair(&expected, "of the reference "), std::pair(&got, "")}) {
       if (const std::string problem = ProblemOf(*values); !problem.empty()) complain(name + whose + problem);
     }

@@ -236,7 +236,7 @@ Status CpuLadder::RunRung(std::span<const float* const> in, std::span<float* con
     // this node would undo.
     const int64_t elements = shared_->graph->shape(node_->outputs[0]).elements();
     for (int64_t i = 0; i < elements; ++i) {
-      if (static_cast<uint32_t>(i) * 2654435761u >> 31) out[0][i] = out[0][i] * 2 + 1;
+      if (static_cast<uint32_t>(i + 1) * 2654435761u >> 31) out[0][i] = out[0][i] * 2 + 1;
     }
   }
   return {};
