@@ -162,6 +162,7 @@ struct AudioReader::Decoder {
   std::vector<float> samples;                // of a frame, before the converter
   std::string change;                        // of the format, the first, for the warning
   int64_t next_pts = AV_NOPTS_VALUE;
+  bool open_ended = false;     // the header doesn't tell the length
   int64_t gaps = 0;            // leaps of the time stamps
   double gap = 0, gap_at = 0;  // seconds, of the first
 
@@ -296,6 +297,7 @@ Status AudioReader::Start() {
   warning_.clear();
   info_ = {};
 
+  d.open_ended = LengthIsOpen(source_.get());
   d.pcm = PcmFile::OpenIfDoubtful(source_.get());
   TIMBRE_CHECK(source_->Check());
   // libsndfile's place in the file, which FFmpeg's reading moves.
@@ -582,7 +584,11 @@ Status AudioReader::Fill() {
       continue;
     }
     if (d.packet->stream_index == d.stream) {
-      if ((d.packet->flags & AV_PKT_FLAG_CORRUPT) != 0) NoteDamage();
+      if ((d.packet->flags & AV_PKT_FLAG_CORRUPT) != 0) {
+        // Where every sample has its place, that says no more than that fewer came than were asked for: what a header
+        // without a length always ends with.
+        if (!d.open_ended || av_get_bits_per_sample(d.codec->codec_id) == 0) NoteDamage();
+      }
       if (avcodec_send_packet(d.codec, d.packet) < 0) NoteDamage();
     }
     av_packet_unref(d.packet);

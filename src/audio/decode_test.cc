@@ -17,6 +17,7 @@
 #include "audio/encode.h"
 #include "audio/ffmpeg_process.h"
 #include "audio/test_files.h"
+#include "tests/support/golden.h"
 #include "tests/support/places.h"
 
 extern "C" {
@@ -193,6 +194,30 @@ TEST(Decode, ATruncatedFileGivesWhatIsThereAndSaysSo) {
     EXPECT_EQ((*reader)->warning().find("'song' ends early, at 2."), 0u)
         << FileExtension(format) << (*reader)->warning();
   }
+}
+
+// What writes to a pipe cannot go back to tell the length, and leaves something else in its place.
+TEST(Decode, AHeaderWithoutALengthIsNoDamage) {
+  const std::vector<float> x = NoiseFrames(30001, 2);
+  const std::string wav = Wav(3, 32, 2, 44100, Bytes(x));
+  const size_t length = wav.find("data") + 4;
+  for (const uint32_t said : {0u, 0xFFFFFFFFu, 0x7FFFFFFFu, 0x7FFFF000u, 0xFFFFFF00u}) {
+    std::string bytes = wav;
+    for (int i = 0; i < 4; ++i) bytes[length + i] = static_cast<char>(said >> 8 * i);
+    auto reader = AudioReader::OpenMemory(AsBytes(bytes), "song");
+    ASSERT_TRUE(reader) << reader.error().message;
+    std::vector<float> y(2 * 40000);
+    auto count = (*reader)->Read(y.data(), 40000);
+    ASSERT_TRUE(count) << count.error().message;
+    EXPECT_EQ(*count, 30001) << said;
+    EXPECT_EQ((*reader)->warning(), "") << said;
+  }
+  // One that tells it and ends a little before is.
+  auto reader = AudioReader::OpenMemory(AsBytes(wav.substr(0, wav.size() - 800)), "song");
+  ASSERT_TRUE(reader);
+  std::vector<float> y(2 * 40000);
+  EXPECT_EQ((*reader)->Read(y.data(), 40000).value(), 30001 - 100);
+  EXPECT_NE((*reader)->warning(), "");
 }
 
 TEST(Decode, ADamagedFileIsReadOn) {
@@ -410,6 +435,21 @@ TEST(Decode, AStreamThatChangesItsFormatIsReadToItsEnd) {
           << what << ": " << (*reader)->warning();
     }
   }
+}
+
+// The same from an encoder that notes in the first frame how many there are of the first kind.
+TEST(Decode, MonoThenStereoIsReadToItsEnd) {
+  const std::string path = testing::SharedPath("cases/mono-then-stereo.mp3");
+  TIMBRE_NEED_SHARED(path);
+  auto reader = AudioReader::Open(path);
+  ASSERT_TRUE(reader) << reader.error().message;
+  EXPECT_EQ((*reader)->info().channels, 1);
+  std::vector<float> block(200000);
+  auto count = (*reader)->Read(block.data(), 200000);
+  ASSERT_TRUE(count) << count.error().message;
+  EXPECT_EQ(*count, 156 * 1152);
+  EXPECT_NE((*reader)->warning().find("from 1 channel at 44100 Hz to 2 channels at 44100 Hz at 2.0"), std::string::npos)
+      << (*reader)->warning();
 }
 
 // A header that damage made into one of another format is no change.

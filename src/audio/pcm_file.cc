@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <string_view>
 
 namespace timbre {
@@ -72,17 +73,40 @@ bool BeginsLikePcm(ByteSource* source) {
          kind == ".snd" || kind == "dns.";
 }
 
-// What the data chunk of a RIFF file says it holds, in bytes; 0 where there is none or a writer left it open.
-int64_t PromisedBytes(ByteSource* source) {
+constexpr int kMostChunks = 100;
+
+// What the data chunk of a RIFF file says it holds, in bytes, whatever is there; none where there is no such chunk.
+std::optional<int64_t> DataBytesOfRiff(ByteSource* source) {
   unsigned char head[12];
   source->Seek(0);
-  if (source->Read(head, 12) != 12 || std::memcmp(head, "RIFF", 4) != 0) return 0;
-  for (int chunk = 0; chunk < 100 && source->Read(head, 8) == 8; ++chunk) {
+  if (source->Read(head, 12) != 12 || std::memcmp(head, "RIFF", 4) != 0) return std::nullopt;
+  for (int chunk = 0; chunk < kMostChunks && source->Read(head, 8) == 8; ++chunk) {
     const int64_t size = head[4] | head[5] << 8 | head[6] << 16 | static_cast<int64_t>(head[7]) << 24;
-    if (std::memcmp(head, "data", 4) == 0) return size == 0xFFFFFFFF ? 0 : size;
+    if (std::memcmp(head, "data", 4) == 0) return size;
     source->Seek(source->position() + size + size % 2);
   }
-  return 0;
+  return std::nullopt;
+}
+
+// The same of a CAF file, whose writers put -1 there.
+std::optional<int64_t> DataBytesOfCaf(ByteSource* source) {
+  unsigned char head[12];
+  source->Seek(0);
+  if (source->Read(head, 8) != 8 || std::memcmp(head, "caff", 4) != 0) return std::nullopt;
+  for (int chunk = 0; chunk < kMostChunks && source->Read(head, 12) == 12; ++chunk) {
+    uint64_t size = 0;
+    for (int i = 4; i < 12; ++i) size = size << 8 | head[i];
+    if (std::memcmp(head, "data", 4) == 0) return static_cast<int64_t>(size);
+    if (size > static_cast<uint64_t>(source->size())) break;
+    source->Seek(source->position() + static_cast<int64_t>(size));
+  }
+  return std::nullopt;
+}
+
+// 0 where there is none or a writer left it open.
+int64_t PromisedBytes(ByteSource* source) {
+  const int64_t size = DataBytesOfRiff(source).value_or(0);
+  return size == 0xFFFFFFFF ? 0 : size;
 }
 
 sf_count_t Length(void* source) { return static_cast<ByteSource*>(source)->size(); }
@@ -100,6 +124,12 @@ sf_count_t ReadBytes(void* to, sf_count_t count, void* source) {
 sf_count_t WriteNothing(const void*, sf_count_t, void*) { return 0; }
 
 }  // namespace
+
+bool LengthIsOpen(ByteSource* source) {
+  constexpr int64_t kLeastOpen = 0x7FFFF000;  // SoX writes this, others what signed sizes have room for
+  if (const auto size = DataBytesOfRiff(source)) return *size == 0 || (*size >= kLeastOpen && *size > source->size());
+  return DataBytesOfCaf(source) == -1;
+}
 
 std::unique_ptr<PcmFile> PcmFile::OpenIfDoubtful(ByteSource* source) {
   if (!BeginsLikePcm(source)) return nullptr;

@@ -14,6 +14,10 @@ extern "C" {
 
 namespace timbre {
 
+// Whether the header of a RIFF or CAF file leaves open how long it is, as what writes to a pipe must: 0, all ones, or
+// the most that other programs can read, where the file is shorter. `source` is left anywhere.
+bool LengthIsOpen(ByteSource* source);
+
 class PcmFile {
  public:
   // Null where the file is none of those that FFmpeg's libraries are known to misread: WAVE_FORMAT_EXTENSIBLE (24 bits
