@@ -98,15 +98,13 @@ TEST(RealFft, AgreesWithTheDefinitionAtTheModelsLengths) {
 TEST(RealFft, EveryInstructionSetAgrees) {
   for (int64_t target : hwy::SupportedAndGeneratedTargets()) {
     SCOPED_TRACE(hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+    hwy::GetChosenTarget().Update(target);
     for (size_t n : {480, 512, 960, 1350}) {
       Check(n, 1, 1);
       Check(n, 16, 5);
     }
   }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  hwy::GetChosenTarget().DeInit();
 }
 
 TEST(RealFft, InverseIgnoresTheImaginaryPartsOfTheEdges) {

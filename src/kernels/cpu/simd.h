@@ -16,14 +16,15 @@
 
 namespace timbre {
 
-// The target that kernels run with: the best this machine has, unless TIMBRE_SIMD names a lower one.
+// The target that kernels run with: the best this machine has, unless SetSimdTarget named a lower one.
 std::string SimdTarget();
 
 // Every target that was compiled and that this machine can run, best first.
 std::vector<std::string> SimdTargets();
 
-// Makes every later call use `name` ("" = the best again). Packed weights belong to the target that packed them, so
-// sessions made before must not run after. Not safe while kernels run. Fails where the machine lacks the target.
+// Makes every later call use `name` ("" = the best again): Highway's in the whole process, so for programs alone.
+// Packed weights belong to their target: sessions made before must not run after. Not safe while kernels run. Fails
+// where the machine lacks the target.
 Status SetSimdTarget(std::string_view name);
 
 // Bytes in a vector of the target in use.
