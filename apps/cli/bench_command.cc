@@ -8,6 +8,7 @@
 #include "apps/cli/bench_kernels.h"
 #include "apps/cli/bench_transfers.h"
 #include "apps/cli/command.h"
+#include "base/affinity.h"
 #include "base/quantities.h"
 #include "models/released_networks.h"
 #include "pipelines/runtime_options.h"
@@ -130,6 +131,7 @@ class BenchCommand final : public Command {
       TIMBRE_TRY(const DeviceChoice choice, ChooseDevice(runtime_.device()));
       return BenchTransfers(choice.vulkan_index, runs_, terminal, report);
     }
+    const ScopedAffinity unpinned;
     ThreadPool pool(runtime_.threads());
     if (pin_) pool.Pin();
     if (what_ != "kernels") return BenchNetwork(pool, terminal, report);

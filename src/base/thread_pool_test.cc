@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/affinity.h"
+
 namespace timbre {
 namespace {
 
@@ -34,14 +36,19 @@ TEST(ThreadPool, RangesCoverWithoutOverlap) {
 
 TEST(ThreadPool, RunsEveryIndexWhenPinned) {
   for (int threads = 1; threads <= AvailableProcessors() + 1; ++threads) {
-    // A thread of its own, because pinning also binds the caller.
-    std::thread([threads] {
+    const int before = AvailableProcessors();
+    {
+      const ScopedAffinity unpinned;
       ThreadPool pool(threads);
       pool.Pin();
+      if (threads <= before) {
+        EXPECT_EQ(AvailableProcessors(), 1);
+      }
       std::atomic<int64_t> sum{0};
       pool.ForEach(100, [&](int64_t i, int) { sum += i; });
       EXPECT_EQ(sum.load(), 4950);
-    }).join();
+    }
+    EXPECT_EQ(AvailableProcessors(), before);
   }
 }
 
