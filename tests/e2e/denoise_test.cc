@@ -121,15 +121,17 @@ TEST(DenoiseProgram, KeepsRateChannelsAndLength) {
   const std::string model = MakeModel(folder);
   testing::WriteTestWav(folder / "a.wav", 0.7, 44100);
   testing::WriteTestWav(folder / "b.wav", 0.01, 8000);
-  const Ran ran =
-      RunTimbre({"denoise", "a.wav", "b.wav", "-m", model, "--format", "flac", "--json", "report.json"}, folder.path());
-  ASSERT_EQ(ran.code, 0) << ran.err;
-  for (const char* name : {"a", "b"}) {
-    const AudioBuffer in = ReadFile(folder / (std::string(name) + ".wav"));
-    const AudioBuffer out = ReadFile(folder / ("denoised/" + std::string(name) + ".flac"));
-    EXPECT_EQ(out.sample_rate, in.sample_rate);
-    EXPECT_EQ(out.channels, in.channels);
-    EXPECT_EQ(out.frames(), in.frames());
+  for (const auto& [format, ending] : {std::pair("m4a", ".m4a"), {"alac", ".m4a"}, {"flac", ".flac"}}) {
+    const Ran ran = RunTimbre({"denoise", "a.wav", "b.wav", "-m", model, "--format", format, "--json", "report.json"},
+                              folder.path());
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    for (const char* name : {"a", "b"}) {
+      const AudioBuffer in = ReadFile(folder / (std::string(name) + ".wav"));
+      const AudioBuffer out = ReadFile(folder / ("denoised/" + std::string(name) + ending));
+      EXPECT_EQ(out.sample_rate, in.sample_rate) << format;
+      EXPECT_EQ(out.channels, in.channels) << format;
+      EXPECT_EQ(out.frames(), in.frames()) << format;
+    }
   }
   const auto report = nlohmann::json::parse(testing::ReadAll(folder / "report.json"));
   EXPECT_EQ(report["model"]["architecture"], "deepfilternet");

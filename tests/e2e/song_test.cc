@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -127,6 +128,53 @@ TEST(SongProgram, TheSameSeedGivesTheSameBits) {
   Samples(folder / "a.wav", 1);
 }
 
+TEST(SongProgram, WritesAacAndAlac) {
+  TempFolder folder;
+  const std::string model = MakeFolder(folder), path = SongCase("e2e-tiny.safetensors");
+  const auto make = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words{"song",      "-m", model,     "--tokens", path,     "--style", path,
+                                   "--seconds", "1",  "--steps", "3",        "--seed", "7"};
+    words.insert(words.end(), more.begin(), more.end());
+    const Ran ran = RunTimbre(words, folder.path());
+    ASSERT_EQ(ran.code, 0) << ran.err;
+  };
+  make({"-o", "song.wav"});
+  make({"-o", "aac.m4a", "--bitrate", "192"});
+  make({"-o", "alac.m4a", "--format", "alac"});
+  const Floats song = Samples(folder / "song.wav", 2);
+  EXPECT_EQ(Samples(folder / "alac.m4a", 2), song);
+  EXPECT_EQ(Samples(folder / "aac.m4a", 2).size(), song.size());
+  EXPECT_NE(testing::ReadAll(folder / "aac.m4a").find("mp4a"), std::string::npos);
+}
+
+TEST(SongProgram, WeightsThatAreNoNumbersAreNamed) {
+  TempFolder folder;
+  const std::string model = MakeFolder(folder), path = SongCase("e2e-tiny.safetensors");
+  for (const std::string file : {"model.safetensors", "decoder.safetensors"}) {
+    const std::string at = (folder / "model" / file).string();
+    const std::string before = testing::ReadAll(at);
+    TensorMap weights;
+    {
+      const auto read = ReadSafetensors(at);
+      ASSERT_TRUE(read);
+      for (const auto& [name, tensor] : *read->tensors)
+        weights.emplace(name, HostTensor::FromF32(tensor.shape, tensor.ToF32()));
+    }
+    const std::string broken = weights.begin()->first;
+    Floats values = weights.begin()->second.ToF32();
+    values.back() = std::numeric_limits<float>::quiet_NaN();
+    weights.insert_or_assign(broken, HostTensor::FromF32(weights.begin()->second.shape, values));
+    ASSERT_TRUE(WriteSafetensors(at, weights));
+    const Ran ran =
+        RunTimbre({"song", "-m", model, "--tokens", path, "--style", path, "--seconds", "1"}, folder.path());
+    EXPECT_EQ(ran.code, 1);
+    EXPECT_NE(ran.err.find(file), std::string::npos) << ran.err;
+    EXPECT_NE(ran.err.find("'" + broken + "'"), std::string::npos) << ran.err;
+    EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+    WriteAll(at, before);
+  }
+}
+
 TEST(SongProgram, SaysWhatIsWrongInOneLine) {
   TempFolder folder;
   const std::string model = MakeFolder(folder), path = SongCase("e2e-tiny.safetensors");
@@ -140,6 +188,9 @@ TEST(SongProgram, SaysWhatIsWrongInOneLine) {
       {"song", "-m", model, "--tokens", "large.txt", "--style", path},             // not in the vocabulary
       {"song", "-m", model, "--tokens", path, "--phones", path, "--style", path},  // twice
       {"song", "-m", model, "--tokens", path, "--style", path, "-o", "song.xyz"},
+      {"song", "-m", model, "--tokens", path, "--style", path, "-o", "song.alac"},
+      {"song", "-m", model, "--tokens", path, "--style", path, "-o", "song.wav", "--format", "alac"},
+      {"song", "-m", model, "--tokens", path, "--style", path, "-o", "song.wav", "--bitrate", "64"},
       {"song", "-m", model, "--tokens", path, "--style", path, "-o", "nowhere/song.wav"},
       {"song", "-m", "nowhere/", "--tokens", path, "--style", path},
       {"song", "-m", "htdemucs", "--tokens", path, "--style", path},

@@ -10,6 +10,7 @@
 #include "base/paths.h"
 #include "base/text.h"
 #include "formats/checkpoint.h"
+#include "formats/weight_values.h"
 #include "models/catalogue.h"
 #include "models/model_files.h"
 
@@ -36,7 +37,9 @@ Result<fs::path> FileOf(const fs::path& folder, std::initializer_list<const char
 Result<std::shared_ptr<const TensorMap>> ReadWeights(const fs::path& path, const std::string& scope) {
   TIMBRE_TRY(const Checkpoint checkpoint, ReadCheckpoint(path.string()));
   TensorMap below = checkpoint.Sub(scope);
-  return std::make_shared<const TensorMap>(below.empty() ? checkpoint.State() : std::move(below));
+  auto weights = std::make_shared<const TensorMap>(below.empty() ? checkpoint.State() : std::move(below));
+  if (const Status sane = CheckValues(*weights); !sane) return Prefix(sane.error(), path.string());
+  return weights;
 }
 
 Result<SongModel> ReadFolder(const fs::path& folder, bool decoder_only) {

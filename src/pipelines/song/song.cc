@@ -13,6 +13,7 @@
 #include "formats/safetensors.h"
 #include "models/song/lyrics.h"
 #include "models/song/noise.h"
+#include "pipelines/separate/separate.h"
 #include "pipelines/separate/separate_fields.h"
 #include "pipelines/song/song_decoder.h"
 #include "pipelines/song/song_sampler.h"
@@ -109,16 +110,31 @@ Result<std::vector<int32_t>> Tokens(const SongOptions& options, std::vector<std:
 
 // ---- Where the sound goes ----
 
+// Errors where the file's ending and the options don't go together.
+Result<WriteOptions> WriteOptionsOf(const SongOptions& options) {
+  std::string ending = fs::path(options.output).extension().string();
+  if (!ending.empty()) ending.erase(0, 1);
+  const bool automatic = options.format == "auto";
+  const std::string& name = automatic ? ending : options.format;
+  const auto format = ParseFileFormat(name);
+  if (automatic && (!format || FileExtension(*format) != ending)) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "'" + Printable(options.output) + "' does not end in wav, flac, mp3, ogg, opus or m4a");
+  }
+  if (!format) return tl::unexpected<Error>(format.error());
+  if (FileExtension(*format) != ending) {
+    return Fail(ErrorCode::kInvalidArgument, "--format " + name + " is for files that end in ." +
+                                                 std::string(FileExtension(*format)) + ", not for '" +
+                                                 Printable(options.output) + "'");
+  }
+  return ParseWriteOptions(name, options.sample_format, options.clip, options.bitrate, "");
+}
+
 // The file, and the second channel that the reference adds: the first, lower and 10 ms later.
 class SongFile {
  public:
   static Result<std::unique_ptr<SongFile>> Create(const SongOptions& options, int sample_rate) {
-    WriteOptions write;
-    std::string extension = fs::path(options.output).extension().string();
-    TIMBRE_TRY(write.format, ParseFileFormat(extension.empty() ? extension : extension.substr(1)));
-    TIMBRE_TRY(write.sample_format, ParseSampleFormat(options.sample_format));
-    TIMBRE_TRY(write.clip, ParseClipMode(options.clip));
-    write.bitrate = options.bitrate;
+    TIMBRE_TRY(const WriteOptions write, WriteOptionsOf(options));
     auto file = std::make_unique<SongFile>();
     file->channels_ = options.fake_stereo ? 2 : 1;
     file->delayed_.resize(static_cast<size_t>(kDelay * sample_rate));
@@ -415,9 +431,13 @@ FieldList SongFields(SongOptions& options) {
        .choices = {"chunked", "whole"}},
       {.name = "output",
        .value = &options.output,
-       .help = "the song; its ending says the format: wav, flac, mp3, ogg, opus",
+       .help = "the song; its ending says the format: wav, flac, mp3, ogg, opus, m4a",
        .placeholder = "FILE",
        .letter = 'o'},
+      {.name = "format",
+       .value = &options.format,
+       .help = "auto: by the ending of --output; m4a is AAC unless alac is asked for",
+       .choices = {"auto", "wav", "flac", "mp3", "ogg", "opus", "m4a", "alac"}},
       {.name = "sample-format",
        .value = &options.sample_format,
        .help = "where the format has a choice",
@@ -428,7 +448,7 @@ FieldList SongFields(SongOptions& options) {
        .choices = {"rescale", "clamp", "none"}},
       {.name = "bitrate",
        .value = &options.bitrate,
-       .help = "kbit/s of mp3, ogg and opus (default: the format's)",
+       .help = "kbit/s of mp3, ogg, opus and m4a (default: the format's)",
        .min = 8,
        .max = 512},
       {.name = "keep-partial",
@@ -465,10 +485,7 @@ Status CheckSongOptions(const SongOptions& options) {
   if (!options.lyrics.empty() && options.lyrics != "-" && FileBytes(options.lyrics) < 0) {
     return Fail(ErrorCode::kNotFound, "there is no file '" + Printable(options.lyrics) + "'");
   }
-  const std::string extension = fs::path(options.output).extension().string();
-  if (!ParseFileFormat(extension.empty() ? extension : extension.substr(1))) {
-    return wrong("'" + Printable(options.output) + "' does not end in wav, flac, mp3, ogg or opus");
-  }
+  TIMBRE_CHECK(WriteOptionsOf(options));
   std::error_code error;
   for (const std::string& path : {options.output, options.latents}) {
     const fs::path folder = fs::path(path).parent_path();

@@ -34,6 +34,7 @@ struct SongOptions {
   std::string decode = "chunked";
 
   std::string output = "song.wav";
+  std::string format = "auto";  // by the output's ending, or a name of ParseFileFormat
   std::string sample_format = "s16";
   std::string clip = "none";  // the decoder itself keeps within full scale
   int bitrate = 0;

@@ -9,6 +9,7 @@
 #include "base/paths.h"
 #include "base/text.h"
 #include "formats/checkpoint.h"
+#include "formats/weight_values.h"
 #include "models/catalogue.h"
 #include "models/model_files.h"
 #include "models/song/song_model.h"
@@ -37,6 +38,7 @@ Result<StyleModel> ReadFolder(const fs::path& folder) {
   if (!fs::exists(weights, error)) weights = folder / "pytorch_model.bin";
   TIMBRE_TRY(const Checkpoint checkpoint, ReadCheckpoint(weights.string()));
   model.weights = std::make_shared<const TensorMap>(checkpoint.State());
+  if (const Status sane = CheckValues(*model.weights); !sane) return Prefix(sane.error(), weights.string());
   model.tokenizer = (folder / kTokenizer).string();
   return model;
 }
