@@ -1,10 +1,12 @@
 // Linear layers whose weights stay as a checkpoint stores them: packed are their bytes as they are, and not even those
 // where they lie in memory already. One row is as fast as the weights come; of more rows, four outputs' weights at a
-// time are widened into the first-level cache and meet them all, while the next four's come from memory.
+// time are widened into the first-level cache and meet them all, while the next four's come from memory; of many,
+// panels of weights are widened into the second-level cache and meet them in the register blocks of all products.
 #include <algorithm>
 #include <cstring>
 
 #include "kernels/cpu/epilogue.h"
+#include "kernels/cpu/gemm.h"
 #include "kernels/cpu/stored.h"
 #include "kernels/kernel.h"
 
@@ -23,6 +25,10 @@ constexpr int64_t kTerms = 1024;
 constexpr int64_t kPadding = 16;                  // floats between rows that would evict each other
 constexpr int64_t kTaskBytes = 32 << 10;          // of weights worth handing to a thread, for one row
 constexpr int64_t kTaskTerms = int64_t{1} << 22;  // products worth that, for several
+constexpr int64_t kManyRows = 96;                 // from which on panels pay
+constexpr int64_t kPanelBytes = 512 << 10;  // of widened panels that stay in the second-level cache while rows pass by
+constexpr int64_t kLeastPieceRows = 448;    // that a panel is widened for, where there are so many
+constexpr int64_t kPanelTasksAThread = 4;
 
 struct Plan {
   int64_t rows, k, outputs;
@@ -53,6 +59,30 @@ struct Plan {
   int64_t worker_floats() const { return 4 * wide_ld() + row_block * (kStrip + 4); }
 };
 
+// Of many rows: pieces of them by groups of panels.
+struct PanelPlan {
+  MicroKernels micro = CurrentMicro();
+  int64_t panel = micro.panel, panels, group, groups, piece_rows, pieces;
+  int64_t gather_ld;  // of rows that are moved apart; 0: they are read where they lie
+
+  PanelPlan(const Plan& p, int threads)
+      : panels((p.outputs + panel - 1) / panel),
+        group(std::clamp<int64_t>(kPanelBytes / (p.padded * panel * 4), 1, panels)),
+        groups((panels + group - 1) / group),
+        gather_ld(RowsEvictEachOther(micro.block_rows, p.k) ? p.padded + 16 : 0) {
+    const int64_t wanted = (kPanelTasksAThread * threads + groups - 1) / groups;
+    pieces = std::clamp<int64_t>(wanted, 1, std::max<int64_t>(1, p.rows / kLeastPieceRows));
+    piece_rows = ((p.rows + pieces - 1) / pieces + micro.block_rows - 1) / micro.block_rows * micro.block_rows;
+    pieces = (p.rows + piece_rows - 1) / piece_rows;
+  }
+  // Of a worker: the panels and their bias, four rows of weights on their way there, results, and rows moved apart.
+  int64_t worker_floats(const Plan& p) const {
+    const int64_t floats =
+        group * panel * (p.padded + 1) + 4 * p.padded + kMaxBlockRows * kMaxPanel + micro.block_rows * gather_ld;
+    return (floats + 15) / 16 * 16;
+  }
+};
+
 bool Supports(const NodeRef& ref, const DeviceCaps&) {
   const auto& attrs = ref.attrs<LinearAttrs>();
   if (attrs.axis != -1 || attrs.groups != 1 || !ref.constant(1) || !EpilogueServable(ref)) return false;
@@ -66,8 +96,10 @@ bool Supports(const NodeRef& ref, const DeviceCaps&) {
 
 size_t Scratch(const NodeRef& ref, const DeviceCaps& caps) {
   const Plan p(ref);
-  return static_cast<size_t>(p.rows == 1 ? p.k / 32 + 1 : p.copied_floats() + caps.threads * p.worker_floats()) *
-         sizeof(float);
+  const int64_t floats = p.rows >= kManyRows ? caps.threads * PanelPlan(p, caps.threads).worker_floats(p)
+                         : p.rows > 1        ? p.copied_floats() + caps.threads * p.worker_floats()
+                                             : p.k / 32 + 1;
+  return static_cast<size_t>(floats) * sizeof(float);
 }
 
 // Bytes in a file are read once: where somebody cuts it short later, nothing happens.
@@ -125,11 +157,70 @@ MemoryAhead AheadOf(const std::byte* w, const Plan& p, int64_t output, int64_t l
   return {w + output * row_bytes + static_cast<int64_t>(BytesOf(p.dtype, at)), 4, bytes, row_bytes};
 }
 
+// Outputs [first, first + count) of the weights as panels.
+void WidenPanels(const Plan& p, const std::byte* w, int64_t first, int64_t count, int64_t panel, float* wide,
+                 float* panels) {
+  const auto row_bytes = static_cast<int64_t>(BytesOf(p.dtype, p.k));
+  for (int64_t o = 0; o < count; o += 4) {
+    for (int64_t q = 0; q < 4; ++q) {
+      float* const to = wide + q * p.padded;
+      const bool there = first + o + q < p.outputs;
+      if (there) WidenStored(w + (first + o + q) * row_bytes, p.dtype, p.k, to);
+      std::fill(to + (there ? p.k : 0), to + p.padded, 0.0f);
+    }
+    FourColumns(wide, p.padded, p.padded, panels + o / panel * panel * p.padded + o % panel, panel);
+  }
+}
+
+void RunPanels(const CpuCall& call, const Plan& p, const Epilogue& epilogue) {
+  const PanelPlan plan(p, call.pool.threads());
+  const std::byte* const w = Weights(call);
+  const float* const bias = call.ref.has(2) ? call.in[2] : nullptr;
+  const int64_t panel = plan.panel;
+  const GemmTap tap{.a = 0, .b = 0, .k = p.k};
+  call.pool.ForEach(plan.groups * plan.pieces, [&](int64_t task, int worker) {
+    const int64_t first = task / plan.pieces * plan.group, panels = std::min(plan.group, plan.panels - first);
+    const int64_t begin = task % plan.pieces * plan.piece_rows, end = std::min(begin + plan.piece_rows, p.rows);
+    float* const weights = call.scratch + worker * plan.worker_floats(p);
+    float* const biases = weights + plan.group * panel * p.padded;
+    float* const wide = biases + plan.group * panel;
+    float* const tile = wide + 4 * p.padded;
+    float* const apart = tile + kMaxBlockRows * kMaxPanel;
+    WidenPanels(p, w, first * panel, panels * panel, panel, wide, weights);
+    for (int64_t o = 0; o < panels * panel; ++o)
+      biases[o] = bias != nullptr && first * panel + o < p.outputs ? bias[first * panel + o] : 0.0f;
+    for (int64_t row = begin; row < end; row += plan.micro.block_rows) {
+      const int64_t rows = std::min<int64_t>(plan.micro.block_rows, end - row);
+      const float* x = call.in[0] + row * p.k;
+      int64_t ldx = p.k;
+      if (plan.gather_ld > 0) {
+        ldx = plan.gather_ld;
+        for (int64_t r = 0; r < rows; ++r) std::memcpy(apart + r * ldx, x + r * p.k, p.k * sizeof(float));
+        x = apart;
+      }
+      for (int64_t n = 0; n < panels; ++n) {
+        const int64_t column = (first + n) * panel, width = std::min(panel, p.outputs - column);
+        const bool direct = epilogue.count == 0 && width == panel;
+        float* const to = direct ? call.out[0] + row * p.outputs + column : tile;
+        plan.micro.full(rows, &tap, 1, x, ldx, weights + n * panel * p.padded, panel, GemmStart::kBias,
+                        biases + n * panel, to, direct ? p.outputs : panel);
+        if (!direct)
+          ApplyEpilogue(epilogue, tile, panel, 0, rows, width, column, call.out[0], row * p.outputs + column,
+                        p.outputs);
+      }
+    }
+  });
+}
+
 Status Run(const CpuCall& call) {
   const Plan p(call.ref);
   const Epilogue epilogue = BindEpilogue(call);
   if (p.rows == 1) {
     RunOneRow(call, p, epilogue);
+    return {};
+  }
+  if (p.rows >= kManyRows) {
+    RunPanels(call, p, epilogue);
     return {};
   }
   const std::byte* const w = Weights(call);
@@ -178,7 +269,7 @@ Status Run(const CpuCall& call) {
 }
 
 const KernelRow kRows[] = {
-    {Op::kLinear, DeviceKind::kCpu, Tier::kFast, "linear_stored", 2, Supports, Run, Scratch, Pack, 0b010},
+    {Op::kLinear, DeviceKind::kCpu, Tier::kFast, "linear_stored", 3, Supports, Run, Scratch, Pack, 0b010},
 };
 
 }  // namespace

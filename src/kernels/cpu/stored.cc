@@ -220,6 +220,34 @@ void DotFourT(const float* w, int64_t ldw, int64_t k, const float* x, int64_t ld
   }
 }
 
+void FourColumnsT(const float* w, int64_t ld, int64_t k, float* out, int64_t panel) {
+#if HWY_TARGET == HWY_SCALAR
+  for (int64_t i = 0; i < k; ++i) {
+    for (int64_t o = 0; o < 4; ++o) out[i * panel + o] = w[o * ld + i];
+  }
+#else
+  const Tag d;
+  const hn::Repartition<double, Tag> dd;
+  const hn::FixedTag<float, 4> d4;
+  const auto pairs = [&](auto lower, Vec a, Vec b) HWY_ATTR {
+    return hn::BitCast(dd, lower ? hn::InterleaveLower(d, a, b) : hn::InterleaveUpper(d, a, b));
+  };
+  HWY_ALIGN float blocks[4 * kLanes];
+  for (int64_t i = 0; i < k; i += kLanes) {
+    const Vec a = hn::LoadU(d, w + i), b = hn::LoadU(d, w + ld + i);
+    const Vec c = hn::LoadU(d, w + 2 * ld + i), e = hn::LoadU(d, w + 3 * ld + i);
+    const auto ab0 = pairs(true, a, b), ce0 = pairs(true, c, e), ab2 = pairs(false, a, b), ce2 = pairs(false, c, e);
+    // Four terms of each block of four lanes, one vector a term.
+    hn::Store(hn::BitCast(d, hn::InterleaveLower(dd, ab0, ce0)), d, blocks);
+    hn::Store(hn::BitCast(d, hn::InterleaveUpper(dd, ab0, ce0)), d, blocks + kLanes);
+    hn::Store(hn::BitCast(d, hn::InterleaveLower(dd, ab2, ce2)), d, blocks + 2 * kLanes);
+    hn::Store(hn::BitCast(d, hn::InterleaveUpper(dd, ab2, ce2)), d, blocks + 3 * kLanes);
+    for (int64_t j = 0; j < kLanes; ++j)
+      hn::StoreU(hn::Load(d4, blocks + j % 4 * kLanes + j / 4 * 4), d4, out + (i + j) * panel);
+  }
+#endif
+}
+
 void SumsOf32T(const float* x, int64_t k, float* sums) {
   const Tag d;
   for (int64_t i = 0; i + 32 <= k; i += 32) {
@@ -240,6 +268,7 @@ namespace timbre {
 HWY_EXPORT(WidenStoredT);
 HWY_EXPORT(DotStoredT);
 HWY_EXPORT(DotFourT);
+HWY_EXPORT(FourColumnsT);
 HWY_EXPORT(SumsOf32T);
 HWY_EXPORT(LanesT);
 
@@ -258,6 +287,9 @@ void WidenStored(const std::byte* p, DType dtype, int64_t count, float* out) {
 void DotStored(const std::byte* w, DType dtype, const float* x, const float* sums, int64_t k, int64_t outputs,
                float* y) {
   HWY_DYNAMIC_DISPATCH(DotStoredT)(w, dtype, x, sums, k, outputs, y);
+}
+void FourColumns(const float* w, int64_t ld, int64_t k, float* out, int64_t panel) {
+  HWY_DYNAMIC_DISPATCH(FourColumnsT)(w, ld, k, out, panel);
 }
 void SumsOf32(const float* x, int64_t k, float* sums) { HWY_DYNAMIC_DISPATCH(SumsOf32T)(x, k, sums); }
 void DotFour(const float* w, int64_t ldw, int64_t k, const float* x, int64_t ldx, int64_t rows, float* y, int64_t ld,

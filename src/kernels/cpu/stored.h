@@ -30,4 +30,8 @@ struct MemoryAhead {
 void DotFour(const float* w, int64_t ldw, int64_t k, const float* x, int64_t ldx, int64_t rows, float* y, int64_t ld,
              const MemoryAhead& ahead = {});
 
+// Four rows of floats, `ld` apart, as four columns of a panel: out[i * panel + o] = w[o * ld + i]. k is a multiple of
+// sixteen.
+void FourColumns(const float* w, int64_t ld, int64_t k, float* out, int64_t panel);
+
 }  // namespace timbre
