@@ -6,17 +6,7 @@
 #include <tuple>
 
 namespace timbre {
-namespace {
 
-// What product_parts.glsl applies to a result before it is stored.
-struct Finish {
-  bool gated = false, slope_per_channel = false;
-  uint32_t steps = 0;
-  UnaryAttrs unary{UnaryFn::kIdentity};
-  int scale = -1, residual = -1, slope = -1;  // inputs of the node
-};
-
-// False where the shader can't apply it: a gate that is not first, or a kind of step twice.
 bool ReadFinish(const NodeRef& ref, Finish& finish) {
   int shift = 0;
   for (size_t i = 0; i < ref.node.epilogue.size(); ++i) {
@@ -54,6 +44,8 @@ bool ReadFinish(const NodeRef& ref, Finish& finish) {
   }
   return true;
 }
+
+namespace {
 
 // One dispatch of a shader with product_parts.glsl.
 struct Product {
@@ -375,8 +367,7 @@ Status RecordPhases(const VulkanCall& call, const ProductPlan& plan, const Finis
                     bool sums) {
   const int64_t columns = plan.columns(finish.gated), out_c = call.ref.out().back();
   const auto input = [&](int i) { return i < 0 ? BufferRange{} : call.in[i]; };
-  int64_t flags = (Has(call, 2) && call.ref.node.inputs[2] != kNoTensor ? 1 : 0) | (finish.gated ? 2 : 0) |
-                  (finish.slope_per_channel ? 4 : 0) | static_cast<int64_t>(finish.unary.fn) << 8;
+  int64_t flags = finish.Flags(Has(call, 2) && call.ref.node.inputs[2] != kNoTensor);
   int64_t steps = finish.steps, first_weight = 0;
   BufferRange residual = input(finish.residual);
   const std::vector<uint32_t> constants = Constants<kVariant>(call.ref, plan, columns);

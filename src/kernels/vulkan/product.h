@@ -11,6 +11,19 @@ inline constexpr int64_t kWidestGrid = 65535;  // workgroups along a dimension t
 inline constexpr int64_t kFilled = 96;         // tiles that keep a device busy
 inline constexpr int64_t kNarrowest = 4;       // columns or depth under which a tile is mostly padding
 
+// What finish.glsl applies to a result before it is stored.
+struct Finish {
+  bool gated = false, slope_per_channel = false;
+  uint32_t steps = 0;
+  UnaryAttrs unary{UnaryFn::kIdentity};
+  int scale = -1, residual = -1, slope = -1;  // inputs of the node
+  int64_t Flags(bool bias) const {
+    return (bias ? 1 : 0) | (gated ? 2 : 0) | (slope_per_channel ? 4 : 0) | static_cast<int64_t>(unary.fn) << 8;
+  }
+};
+// False where the shader can't apply it: a gate that is not first, or a kind of step twice.
+bool ReadFinish(const NodeRef& ref, Finish& finish);
+
 // How a product is cut among threads, and what it is made of.
 struct Variant {
   bool wide = false;         // 8 x 8 elements a thread, not 4 x 4

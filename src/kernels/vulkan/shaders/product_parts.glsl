@@ -72,17 +72,4 @@ uint Line(uint row) {
   return uint(((p.x * out_size[0] + q.x) * out_size[1] + q.y) * out_size[2] + q.z) * out_c + y_first;
 }
 
-// What is stored at `at`: a sum, and the one that gates it, after the bias and the steps.
-float Finish(float v, float gate, uint channel, uint at) {
-  if ((flags & 1u) != 0u) v += bias[channel];
-  if ((flags & 2u) != 0u) v *= Sigmoid((flags & 1u) != 0u ? gate + bias[channel + out_c] : gate);
-  for (uint s = steps; s != 0u; s >>= 4) {
-    switch (s & 15u) {
-      case 1u: v = Unary(flags >> 8, v, alpha, beta); break;
-      case 2u: v *= scale[channel]; break;
-      case 3u: v += residual[at]; break;
-      default: v = v > 0.0 ? v : v * slope[(flags & 4u) != 0u ? channel : 0u];
-    }
-  }
-  return v;
-}
+#include "finish.glsl"
