@@ -116,6 +116,7 @@ TEST(FaultSweep, OnTheCpu) {
   sweep.FailEach(FaultPoint::kKernel, 40);
   sweep.FailEach(FaultPoint::kPack, 15);
   sweep.FailEach(FaultPoint::kAllocation, 15);
+  sweep.FailEach(FaultPoint::kReserve, 1);
 }
 
 TEST(FaultSweep, OnVulkan) {
@@ -129,6 +130,7 @@ TEST(FaultSweep, OnVulkan) {
   sweep.FailEach(FaultPoint::kKernel, 5);
   sweep.FailEach(FaultPoint::kPack, 3);
   sweep.FailEach(FaultPoint::kAllocation, 3);
+  sweep.FailEach(FaultPoint::kReserve, 3);
   for (const FaultPoint point : {FaultPoint::kSubmit, FaultPoint::kWait, FaultPoint::kDevice, FaultPoint::kMemory})
     sweep.FailEach(point, 2);
 }
@@ -139,10 +141,10 @@ TEST(FaultSweep, ThroughTheProgram) {
   TIMBRE_NEED_SHARED(TinyHtdemucs());
   TinySong song;
   std::vector<std::pair<std::string, std::string>> table{
-      {"cpu", "kernel:30"}, {"cpu", "pack:5"}, {"cpu", "allocation:0"}};
+      {"cpu", "kernel:30"}, {"cpu", "pack:5"}, {"cpu", "allocation:0"}, {"cpu", "reserve:0"}};
   if (UsableDevice() >= 0) {
-    for (const char* fault : {"kernel:30", "pack:5", "allocation:8", "pipeline:9", "submit:1", "wait:1", "device:1",
-                              "memory:1", "hang:0", "hang:1"})
+    for (const char* fault : {"kernel:30", "pack:5", "allocation:8", "reserve:1", "pipeline:9", "submit:1", "wait:1",
+                              "device:1", "memory:1", "hang:0", "hang:1"})
       table.emplace_back(UsableDeviceName(), fault);
   } else {
     std::cerr << "SKIPPED for want of a Vulkan driver: faults of the Vulkan device\n";
@@ -223,6 +225,22 @@ TEST(FaultSweep, ARetiredDeviceHandsOverToTheNext) {
     EXPECT_GE(outcome.db, kFloorDb) << faults;
     EXPECT_EQ(outcome.report["steps_down"].size(), 2u) << faults << ": " << outcome.report["steps_down"];
     EXPECT_NE(names(outcome.report).find("cpu"), std::string::npos) << faults;
+  }
+  // Whatever strikes the second device after the first was lost.
+  for (const char* first : {"device:0", "submit:1", "wait:2", "memory:1"}) {
+    if (wish == nullptr || std::string_view(wish) != "full") break;
+    int pairs = 0;
+    for (const char* point : {"kernel", "pack", "allocation", "reserve", "submit", "wait", "device", "memory"}) {
+      for (const int n : {0, 1, 2, 5, 20}) {
+        const std::string faults = std::string(first) + "," + point + ":" + std::to_string(n);
+        const TinySong::Outcome outcome = song.Separate("vulkan:0,vulkan:1", {"--inject", faults});
+        EXPECT_EQ(outcome.ran.code, 0) << faults << ": " << outcome.ran.err;
+        EXPECT_GE(outcome.db, kFloorDb) << faults;
+        EXPECT_LE(outcome.report["steps_down"].size(), 2u) << faults << ": " << outcome.report["steps_down"];
+        ++pairs;
+      }
+    }
+    std::printf("  two devices %s, then each of %d faults\n", first, pairs);
   }
   const TinySong::Outcome nowhere = song.Separate("vulkan:0,vulkan:7", {});
   EXPECT_EQ(nowhere.ran.code, 1);

@@ -166,6 +166,40 @@ TEST(Vulkan, TensorsLargerThanABindingAreCutIntoParts) {
   }
 }
 
+// Weights that stay as they are stored are bound in parts where they are larger than a binding, and take the bytes
+// that the checkpoint has.
+TEST(Vulkan, StoredWeightsAreBoundInPartsAndKeepTheirSize) {
+  TIMBRE_NEED_VULKAN();
+  ThreadPool pool(1);
+  auto device = VulkanDevice::Open(UsableDevice());
+  ASSERT_TRUE(device) << device.error().message;
+  const uint64_t whole = (*device)->caps().max_range;
+  const auto stored = [](DType dtype, Shape shape) {
+    return OpCase::Input{std::move(shape), true, -0.5f, 0.5f, false, dtype};
+  };
+  for (const DType dtype : {DType::kBF16, DType::kQ4_0, DType::kQ8_0, DType::kQ6_K}) {
+    const auto bytes = static_cast<uint64_t>(BytesOf(dtype, 512));
+    for (const bool table : {false, true}) {
+      const OpCase::Input ids{{5}, false, -1, 301, false, DType::kI32};
+      const OpCase c = table
+                           ? OpCase{"table", NoAttrs{}, {ids, stored(dtype, {300, 512})}}
+                           : OpCase{"linear", LinearAttrs{}, {{{1, 3, 512}}, stored(dtype, {300, 512}), {{300}, true}}};
+      const OneNode one = MakeOneNode(table ? Op::kEmbedding : Op::kLinear, c);
+      for (const uint64_t range : {whole, std::max<uint64_t>(128 * bytes, 16384)}) {
+        (*device)->set_max_range(range);
+        auto session = MakeVulkanSession(one.graph, {}, *device, pool, nullptr, "test");
+        const std::string label =
+            c.name + " of " + std::string(NameOf(dtype)) + " in parts of " + std::to_string(range);
+        ASSERT_TRUE(session) << label << session.error().message;
+        EXPECT_TRUE((*session)->Profile()[0].kernel.ends_with("_stored")) << label << (*session)->Profile()[0].kernel;
+        EXPECT_LT((*session)->weight_bytes(), static_cast<int64_t>(300 * bytes + 300 * 4 + 256)) << label;
+        ExpectRight(**session, one, Precision::kF32, label);
+      }
+    }
+  }
+  (*device)->set_max_range(whole);
+}
+
 Graph SmallNetwork() {
   auto weights = RandomWeights(7);
   GraphBuilder builder("small", *weights);
@@ -199,7 +233,7 @@ TEST(Vulkan, EveryInjectedFaultStillGivesTheResult) {
   const std::vector<float> expected = RunSmall(cpu, nullptr).value();
   const std::string wish = UsableDeviceName();
   for (const FaultPoint point : {FaultPoint::kKernel, FaultPoint::kPipeline, FaultPoint::kAllocation,
-                                 FaultPoint::kSubmit, FaultPoint::kWait, FaultPoint::kDevice}) {
+                                 FaultPoint::kReserve, FaultPoint::kSubmit, FaultPoint::kWait, FaultPoint::kDevice}) {
     FaultInjector counter;
     SessionOptions options;
     options.device = wish;
@@ -233,18 +267,13 @@ TEST(Vulkan, EveryInjectedFaultStillGivesTheResult) {
 // A device that is lost while memory is short too, and every other pair of classes: the result, or an error in words;
 // the session can be asked about, and computes again once the faults have passed. Some pairs of each two classes;
 // `./dev sweep` all.
-TEST(Vulkan, PairsOfFaultsEndInTheResultOrAnError) {
-  TIMBRE_NEED_VULKAN();
+void PairsOfFaultsEndWell(const std::string& device, std::span<const FaultPoint> firsts) {
   SessionOptions options;
   options.device = "cpu";
   const std::vector<float> expected = RunSmall(options, nullptr).value();
-  options.device = UsableDeviceName();
-  const auto held = VulkanDevice::Open(UsableDevice());
-  ASSERT_TRUE(held) << held.error().message;
+  options.device = device;
   const char* wish = std::getenv("TIMBRE_SWEEP");
   const bool all = wish != nullptr && std::string_view(wish) == "full";
-  const FaultPoint firsts[] = {FaultPoint::kKernel, FaultPoint::kPack,   FaultPoint::kAllocation, FaultPoint::kSubmit,
-                               FaultPoint::kWait,   FaultPoint::kDevice, FaultPoint::kMemory};
   FaultInjector counter;
   options.faults = &counter;
   ASSERT_TRUE(RunSmall(options, nullptr));
@@ -285,6 +314,63 @@ TEST(Vulkan, PairsOfFaultsEndInTheResultOrAnError) {
     }
   }
   EXPECT_GT(ended, 0) << "with no memory for the CPU's session either, some end in an error";
+}
+
+TEST(Vulkan, PairsOfFaultsEndInTheResultOrAnError) {
+  TIMBRE_NEED_VULKAN();
+  const auto held = VulkanDevice::Open(UsableDevice());
+  ASSERT_TRUE(held) << held.error().message;
+  constexpr FaultPoint kFirsts[] = {FaultPoint::kKernel,  FaultPoint::kPack,   FaultPoint::kAllocation,
+                                    FaultPoint::kReserve, FaultPoint::kSubmit, FaultPoint::kWait,
+                                    FaultPoint::kDevice,  FaultPoint::kMemory};
+  PairsOfFaultsEndWell(UsableDeviceName(), kFirsts);
+}
+
+TEST(Vulkan, PairsOfFaultsOnTheCpuEndInTheResultOrAnError) {
+  constexpr FaultPoint kFirsts[] = {FaultPoint::kKernel, FaultPoint::kPack, FaultPoint::kAllocation,
+                                    FaultPoint::kReserve};
+  PairsOfFaultsEndWell("cpu", kFirsts);
+}
+
+// What has no room on the device lies in the host's memory, which is said; with several tiles, fewer of them come
+// first. Two plans do not count on the same bytes.
+TEST(Vulkan, WhatHasNoRoomOnTheDeviceIsAStepDown) {
+  TIMBRE_NEED_VULKAN();
+  auto device = VulkanDevice::Open(UsableDevice());
+  ASSERT_TRUE(device) << device.error().message;
+  MemoryLedger& ledger = (*device)->ledger();
+  SessionOptions options;
+  options.device = UsableDeviceName();
+  const std::vector<float> expected = RunSmall(options, nullptr).value();
+  ThreadPool pool(1);
+  auto first = MakeSession(SmallNetwork(), options, pool, nullptr);
+  ASSERT_TRUE(first) << first.error().message;
+  const uint64_t taken = ledger.account().reserved;
+  EXPECT_GE(taken, static_cast<uint64_t>((*first)->arena_bytes() + (*first)->weight_bytes()));
+  EXPECT_NE((*first)->Explain().find("are promised"), std::string::npos) << (*first)->Explain();
+  ledger.SetLimit(taken + 1);
+  Stats stats;
+  const auto out = RunSmall(options, &stats);
+  options.tiles = 2;
+  const auto several = RunSmall(options, nullptr);
+  options.tiles = 1;
+  options.strict = true;
+  const auto strict = RunSmall(options, nullptr);
+  ledger.SetLimit(0);
+  ASSERT_TRUE(out) << out.error().message;
+  EXPECT_EQ(*out, expected);
+  ASSERT_FALSE(stats.steps().empty());
+  EXPECT_EQ(stats.steps()[0].node, "the arena");
+  for (const StepDown& step : stats.steps()) {
+    EXPECT_EQ(step.from, "vulkan device memory");
+    EXPECT_EQ(step.to, "vulkan host memory");
+    EXPECT_NE(step.reason.find("MiB free"), std::string::npos) << step.reason;
+  }
+  ASSERT_FALSE(several);
+  EXPECT_EQ(several.error().code, ErrorCode::kOutOfMemory);
+  ASSERT_FALSE(strict);
+  EXPECT_NE(strict.error().message.find("vulkan host memory"), std::string::npos) << strict.error().message;
+  EXPECT_EQ(ledger.account().reserved, taken) << "what was refused holds nothing";
 }
 
 TEST(Vulkan, EveryNodeCanBeVerifiedInPlace) {

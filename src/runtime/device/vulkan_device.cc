@@ -273,6 +273,27 @@ CooperativeMatrix FindCooperativeMatrix(VkPhysicalDevice device, [[maybe_unused]
 #endif
 }
 
+// The largest device-local heap.
+struct HeapMemory {
+  uint64_t bytes = 0;
+  uint64_t budget = 0;  // what this process may have of it, as far as the driver says; else all
+  uint64_t used = 0;    // by this process, as far as the driver says; else 0
+};
+HeapMemory LargestHeap(VkPhysicalDevice device) {
+  VkPhysicalDeviceMemoryBudgetPropertiesEXT budget{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
+  VkPhysicalDeviceMemoryProperties2 memory{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2};
+  const bool has_budget = HasExtension(device, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+  if (has_budget) memory.pNext = &budget;
+  TheInstance().GetPhysicalDeviceMemoryProperties2(device, &memory);
+  HeapMemory largest;
+  for (uint32_t i = 0; i < memory.memoryProperties.memoryHeapCount; ++i) {
+    const VkMemoryHeap& heap = memory.memoryProperties.memoryHeaps[i];
+    if (!(heap.flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) || heap.size <= largest.bytes) continue;
+    largest = {heap.size, has_budget ? budget.heapBudget[i] : heap.size, has_budget ? budget.heapUsage[i] : 0};
+  }
+  return largest;
+}
+
 VulkanDeviceInfo Describe(VkPhysicalDevice device, int index) {
   const Instance& vk = TheInstance();
   VkPhysicalDeviceSubgroupProperties subgroup{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES};
@@ -300,18 +321,9 @@ VulkanDeviceInfo Describe(VkPhysicalDevice device, int index) {
   info.cooperative_matrix =
       FindCooperativeMatrix(device, info.float16, features12.vulkanMemoryModel, info.no_cooperative_matrix);
 
-  VkPhysicalDeviceMemoryBudgetPropertiesEXT budget{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
-  VkPhysicalDeviceMemoryProperties2 memory{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2};
-  const bool has_budget = HasExtension(device, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
-  if (has_budget) memory.pNext = &budget;
-  vk.GetPhysicalDeviceMemoryProperties2(device, &memory);
-  for (uint32_t i = 0; i < memory.memoryProperties.memoryHeapCount; ++i) {
-    const VkMemoryHeap& heap = memory.memoryProperties.memoryHeaps[i];
-    if (!(heap.flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) || heap.size <= info.memory_total) continue;
-    info.memory_total = heap.size;
-    info.memory_free =
-        has_budget ? budget.heapBudget[i] - std::min(budget.heapBudget[i], budget.heapUsage[i]) : heap.size;
-  }
+  const HeapMemory heap = LargestHeap(device);
+  info.memory_total = heap.bytes;
+  info.memory_free = heap.budget - std::min(heap.budget, heap.used);
   if (!features12.timelineSemaphore) info.unusable = "its driver has no timeline semaphores";
   if (ComputeFamily(device) < 0) info.unusable = "it has no queue for compute";
   if (p.limits.maxPerStageDescriptorStorageBuffers < kMaxBindings) info.unusable = "its shaders see too few buffers";
@@ -361,6 +373,8 @@ VulkanBuffer& VulkanBuffer::operator=(VulkanBuffer&& other) noexcept {
   std::swap(memory_, other.memory_);
   std::swap(mapped_, other.mapped_);
   std::swap(bytes_, other.bytes_);
+  std::swap(allocated_, other.allocated_);
+  std::swap(reserved_, other.reserved_);
   return *this;
 }
 
@@ -373,9 +387,11 @@ VulkanBuffer::~VulkanBuffer() {
   }
   device_->vk_->DestroyBuffer(device_->device_, buffer_, nullptr);
   device_->vk_->FreeMemory(device_->device_, memory_, nullptr);
+  device_->allocated_ -= allocated_;
 }
 
-Result<VulkanBuffer> VulkanDevice::Allocate(uint64_t bytes, Placement placement, FaultInjector* faults) {
+Result<VulkanBuffer> VulkanDevice::Allocate(uint64_t bytes, Placement placement, FaultInjector* faults,
+                                            Reservation reserved) {
   if (faults) TIMBRE_CHECK(faults->Pass(FaultPoint::kAllocation, info_.name));
   VulkanBuffer buffer;
   VkBufferCreateInfo info{VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO};
@@ -386,17 +402,31 @@ Result<VulkanBuffer> VulkanDevice::Allocate(uint64_t bytes, Placement placement,
   buffer.bytes_ = info.size;
   VkMemoryRequirements needs;
   vk_->GetBufferMemoryRequirements(device_, buffer.buffer_, &needs);
+  if (placement == Placement::kDevice) {
+    if (reserved.bytes() == 0) {
+      TIMBRE_TRY(reserved, ledger_->Reserve(needs.size, faults));
+    } else if (reserved.bytes() < needs.size) {  // rounded up
+      reserved.Join(ledger_->Note(needs.size - reserved.bytes()));
+    }
+    buffer.reserved_ = std::move(reserved);
+  }
 
+  constexpr VkMemoryPropertyFlags kLocal = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
   constexpr VkMemoryPropertyFlags kMapped = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
   constexpr VkMemoryPropertyFlags kCached = kMapped | VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
-  const VkMemoryPropertyFlags device_wish = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | (unified_ ? kCached : 0u);
-  const std::vector<VkMemoryPropertyFlags> wishes = placement == Placement::kDevice
-                                                        ? std::vector<VkMemoryPropertyFlags>{device_wish, 0}
-                                                        : std::vector<VkMemoryPropertyFlags>{kCached, kMapped};
-  for (const VkMemoryPropertyFlags wish : wishes) {
+  struct Wish {
+    VkMemoryPropertyFlags with = 0, without = 0;
+  };
+  std::vector<Wish> wishes;
+  switch (placement) {
+    case Placement::kDevice: wishes = {{kLocal | (unified_ ? kCached : 0u)}}; break;
+    case Placement::kHost: wishes = {{kCached}, {kMapped}}; break;
+    case Placement::kSpilled: wishes = {{0, kLocal}, {unified_ ? kCached : 0u}}; break;
+  }
+  for (const Wish& wish : wishes) {
     for (uint32_t i = 0; i < memory_.memoryTypeCount && buffer.memory_ == VK_NULL_HANDLE; ++i) {
       const VkMemoryPropertyFlags has = memory_.memoryTypes[i].propertyFlags;
-      if (!(needs.memoryTypeBits >> i & 1) || (has & wish) != wish) continue;
+      if (!(needs.memoryTypeBits >> i & 1) || (has & wish.with) != wish.with || (has & wish.without) != 0) continue;
       VkMemoryAllocateInfo allocate{VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO};
       allocate.allocationSize = needs.size;
       allocate.memoryTypeIndex = i;
@@ -411,7 +441,12 @@ Result<VulkanBuffer> VulkanDevice::Allocate(uint64_t bytes, Placement placement,
         buffer.mapped_ = static_cast<std::byte*>(mapped);
       }
     }
-    if (buffer.memory_ != VK_NULL_HANDLE) return buffer;
+    if (buffer.memory_ == VK_NULL_HANDLE) continue;
+    if (placement == Placement::kDevice) {
+      buffer.allocated_ = needs.size;
+      allocated_ += needs.size;
+    }
+    return buffer;
   }
   return Fail(ErrorCode::kOutOfMemory,
               info_.name + " has no " + std::to_string(bytes >> 20) + " MiB free; use a smaller batch or --device cpu");
@@ -636,6 +671,12 @@ Status VulkanDevice::Create(int index) {
   info_ = Describe(physical_, index);
   if (!info_.unusable.empty()) return Fail(ErrorCode::kUnsupported, info_.name + " can't be used: " + info_.unusable);
   patience_ = static_cast<uint64_t>(info_.patience_seconds()) * 1'000'000'000u;
+  ledger_ = std::make_unique<MemoryLedger>(info_.name, [this] {
+    // What the driver counts as used and is none of ours is gone.
+    const HeapMemory heap = LargestHeap(physical_);
+    const uint64_t others = heap.used - std::min<uint64_t>(heap.used, allocated_);
+    return std::max<uint64_t>(1, heap.budget - std::min(heap.budget, others));
+  });
 
   VkPhysicalDeviceProperties2 properties{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
   instance.GetPhysicalDeviceProperties2(physical_, &properties);
@@ -931,6 +972,9 @@ void VulkanDevice::Settle() {
   if (!hung_ && submitted_ > 0) (void)Wait(submitted_);
 }
 
-uint64_t VulkanDevice::MemoryFree() const { return Describe(physical_, info_.index).memory_free; }
+uint64_t VulkanDevice::MemoryFree() const {
+  const MemoryLedger::Account account = ledger_->account();
+  return account.capacity - std::min(account.capacity, account.reserved);
+}
 
 }  // namespace timbre

@@ -16,6 +16,7 @@
 
 #include "base/result.h"
 #include "kernels/vulkan/recorder.h"
+#include "runtime/device/ledger.h"
 #include "runtime/session/faults.h"
 #include "runtime/weights/store.h"
 
@@ -49,7 +50,7 @@ int64_t VulkanValidationMessages();
 
 class VulkanDevice;
 
-// Memory on the device. Movable; returns its memory when it goes.
+// Memory that the device sees. Movable; returns its memory when it goes.
 class VulkanBuffer {
  public:
   VulkanBuffer() = default;
@@ -71,6 +72,8 @@ class VulkanBuffer {
   VkDeviceMemory memory_ = VK_NULL_HANDLE;
   std::byte* mapped_ = nullptr;
   uint64_t bytes_ = 0;
+  uint64_t allocated_ = 0;  // of the device's memory
+  Reservation reserved_;
 };
 
 // Commands recorded once and submitted many times. Every command waits for those before it. They belong to one session:
@@ -113,9 +116,15 @@ class VulkanDevice {
   const DeviceCaps& caps() const { return caps_; }
   uint64_t alignment() const { return alignment_; }  // of a binding's offset
 
-  enum class Placement { kDevice, kHost };
-  // kHost memory is mapped and coherent. Errors: kOutOfMemory.
-  Result<VulkanBuffer> Allocate(uint64_t bytes, Placement placement, FaultInjector* faults = nullptr);
+  // kDevice: the device's own memory. kHost: the host's, mapped and coherent. kSpilled: what belongs on the device and
+  // has no room there; the host's, where the two have memory of their own.
+  enum class Placement { kDevice, kHost, kSpilled };
+  // `reserved`: what the ledger has promised for kDevice memory; it is asked where that is nothing. Errors:
+  // kOutOfMemory.
+  Result<VulkanBuffer> Allocate(uint64_t bytes, Placement placement, FaultInjector* faults = nullptr,
+                                Reservation reserved = {});
+  // Of the largest device-local heap: kDevice buffers, and what plans will allocate.
+  MemoryLedger& ledger() { return *ledger_; }
   // A buffer that holds these bytes already, or null; and one that does from here on, for as long as somebody has it.
   std::shared_ptr<const VulkanBuffer> Holding(const ContentId& content);
   std::shared_ptr<const VulkanBuffer> Hold(const ContentId& content, VulkanBuffer buffer);
@@ -139,7 +148,8 @@ class VulkanDevice {
   // destroyed.
   void Settle();
 
-  // Bytes free for this process in the largest device-local heap, as far as the driver says, now.
+  // Bytes of the largest device-local heap that this process may have, as far as the driver says, now, and are
+  // promised to nobody.
   uint64_t MemoryFree() const;
 
   // As if bindings spanned no more: for tests of what is cut into parts. Sessions made before are not to run any more.
@@ -173,9 +183,11 @@ class VulkanDevice {
   uint64_t clock_mask_ = 0;   // 0 where the queue has no timestamps
   double clock_seconds_ = 0;  // of a tick
   std::atomic<uint64_t> submitted_ = 0, done_ = 0;
-  uint64_t patience_ = 0;           // nanoseconds
-  std::atomic<bool> hung_ = false;  // it may be at work still: what it was given must stay
-  VulkanBuffer dummy_;              // bound where a shader's input is absent
+  uint64_t patience_ = 0;                // nanoseconds
+  std::atomic<bool> hung_ = false;       // it may be at work still: what it was given must stay
+  std::atomic<uint64_t> allocated_ = 0;  // bytes of kDevice buffers
+  std::unique_ptr<MemoryLedger> ledger_;
+  VulkanBuffer dummy_;  // bound where a shader's input is absent
   std::map<std::string, VkPipeline> pipelines_;
   size_t cached_bytes_ = 0;
   std::unique_ptr<Functions> vk_;

@@ -12,6 +12,7 @@
 #include "kernels/cpu/half_micro.h"
 #include "kernels/cpu/simd.h"
 #include "runtime/check/verify.h"
+#include "runtime/device/ledger.h"
 #include "runtime/plan/memory_plan.h"
 #include "runtime/session/steps.h"
 
@@ -439,7 +440,8 @@ class CpuSession : public Session {
             std::to_string(plan_.lower_bound >> 20) + "), weights " + std::to_string(weight_bytes() >> 20) + " MiB" +
             (shared > 0 ? " (" + std::to_string(shared >> 20) + " of them shared), " : ", ") +
             (state_->bytes() > 0 ? "state " + std::to_string(state_->bytes() >> 20) + " MiB, " : "") +
-            std::to_string(static_cast<int64_t>(flops_before_ / 1e6)) + " MFLOP\n";
+            std::to_string(static_cast<int64_t>(flops_before_ / 1e6)) + " MFLOP; of the CPU's memory " +
+            CpuLedger().Summary() + " are promised\n";
     if (!left_out_.empty()) {
       text += "left out, as timbre doctor found them wrong here:";
       for (const std::string_view name : left_out_) text += " " + std::string(name);
@@ -475,6 +477,8 @@ class CpuSession : public Session {
   };
 
   Status AllocateArena() {
+    reserved_ = Reservation();
+    TIMBRE_TRY(reserved_, CpuLedger().Reserve(static_cast<uint64_t>(plan_.bytes), options_.faults));
     if (options_.faults) TIMBRE_CHECK(options_.faults->Pass(FaultPoint::kAllocation, "arena"));
     TIMBRE_TRY(arena_, AlignedBytes::Allocate(static_cast<size_t>(plan_.bytes)));
     return {};
@@ -578,6 +582,7 @@ class CpuSession : public Session {
   std::string reason_;
   CpuLadder::Shared shared_;
   MemoryPlan plan_;
+  Reservation reserved_;
   AlignedBytes arena_;
   std::vector<CpuLadder> ladders_;
   std::vector<Binding> bindings_;

@@ -9,8 +9,8 @@
 namespace timbre {
 namespace {
 
-constexpr std::array<std::string_view, kFaultPoints> kNames = {"kernel", "pack",   "allocation", "pipeline", "submit",
-                                                               "wait",   "device", "memory",     "hang",     "result"};
+constexpr std::array<std::string_view, kFaultPoints> kNames = {
+    "kernel", "pack", "allocation", "pipeline", "submit", "wait", "device", "memory", "hang", "result", "reserve"};
 
 ErrorCode CodeOf(FaultPoint point) {
   switch (point) {
@@ -19,6 +19,7 @@ ErrorCode CodeOf(FaultPoint point) {
     case FaultPoint::kPipeline:
     case FaultPoint::kResult: return ErrorCode::kKernelFailed;
     case FaultPoint::kMemory:
+    case FaultPoint::kReserve:
     case FaultPoint::kAllocation: return ErrorCode::kOutOfMemory;
     case FaultPoint::kSubmit:
     case FaultPoint::kWait:
@@ -75,7 +76,7 @@ Status FaultInjector::Parse(const std::string& text, FaultInjector& out) {
   return Fail(ErrorCode::kInvalidArgument,
               "'" + Printable(text) +
                   "' is no fault; write POINT:N or POINT:N+, or several with commas between, with POINT one of kernel, "
-                  "pack, allocation, pipeline, submit, wait, device, memory, hang, result");
+                  "pack, allocation, pipeline, submit, wait, device, memory, hang, result, reserve");
 }
 
 Status FaultInjector::ParseOne(std::string_view text, FaultInjector& out) {

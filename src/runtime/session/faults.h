@@ -15,7 +15,7 @@ namespace timbre {
 
 // What goes wrong there is in the name: a kernel fails, memory is short, a device is lost. `memory`: a device runs
 // short of it as it takes work; `hang`: it never answers; `result`: a CPU kernel succeeds with wrong numbers, which is
-// nothing that the ladder can see: --verify does.
+// nothing that the ladder can see: --verify does; `reserve`: a device's ledger has no room.
 enum class FaultPoint : uint8_t {
   kKernel,
   kPack,
@@ -26,9 +26,10 @@ enum class FaultPoint : uint8_t {
   kDevice,
   kMemory,
   kHang,
-  kResult
+  kResult,
+  kReserve
 };
-inline constexpr int kFaultPoints = 10;
+inline constexpr int kFaultPoints = 11;
 std::string_view NameOf(FaultPoint point);
 
 // Fails the nth pass (from 0) through one kind of point, or none; counts the passes through all of them. Several faults

@@ -88,9 +88,7 @@ void SessionState::Clear() {
 
 Status SessionState::Mark() {
   for (State& state : states_) {
-    AlignedBytes& third = state.buffers[2];
-    if (!state.whole || third.size() == state.bytes()) continue;
-    TIMBRE_TRY(third, AlignedBytes::Allocate(state.bytes()));
+    if (state.whole && state.buffers[2].size() != state.bytes()) TIMBRE_CHECK(state.Make(2));
   }
   Unmark();
   marked_ = true;
@@ -222,6 +220,13 @@ int64_t SessionState::bytes() const {
   return static_cast<int64_t>(sum);
 }
 
+Status SessionState::State::Make(int buffer, bool zeroed) {
+  TIMBRE_TRY(Reservation more, CpuLedger().Reserve(bytes()));
+  TIMBRE_TRY(buffers[buffer], AlignedBytes::Allocate(bytes(), zeroed));
+  reserved.Join(std::move(more));
+  return {};
+}
+
 Result<std::vector<int>> SessionState::Attach(const Graph& graph) {
   std::vector<int> indices(graph.tensors.size(), -1);
   for (size_t id = 0; id < graph.tensors.size(); ++id) {
@@ -233,7 +238,7 @@ Result<std::vector<int>> SessionState::Attach(const Graph& graph) {
       state.name = tensor.name;
       state.shape = tensor.shape;
       state.dtype = tensor.dtype;
-      TIMBRE_TRY(state.buffers[0], AlignedBytes::Allocate(state.bytes(), true));
+      TIMBRE_CHECK(state.Make(0, true));
       index = static_cast<int>(states_.size());
       states_.push_back(std::move(state));
     }
@@ -254,7 +259,7 @@ Result<std::vector<int>> SessionState::Attach(const Graph& graph) {
       return Fail(ErrorCode::kInvalidArgument,
                   graph.name + ": the state '" + state.name + "' is written in another way elsewhere");
     if (whole && state.buffers[1].size() != state.bytes()) {
-      TIMBRE_TRY(state.buffers[1], AlignedBytes::Allocate(state.bytes()));
+      TIMBRE_CHECK(state.Make(1));
     }
     state.whole = whole;
     state.axis = axis;

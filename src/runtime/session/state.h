@@ -17,6 +17,7 @@
 #include "base/result.h"
 #include "base/state_stream.h"
 #include "graph/graph.h"
+#include "runtime/device/ledger.h"
 
 namespace timbre {
 
@@ -115,11 +116,13 @@ class SessionState {
     int axis = -1;  // of the places; -1: not written at places
     bool whole = false;
     std::array<AlignedBytes, 3> buffers;
+    Reservation reserved;      // of the CPU's memory, for them
     int now = 0, marked = -1;  // which buffer
     int64_t used = 0, marked_used = 0;
 
     int next() const { return now != 0 && marked != 0 ? 0 : now != 1 && marked != 1 ? 1 : 2; }
     size_t bytes() const { return static_cast<size_t>(shape.elements()) * SizeOf(dtype); }
+    Status Make(int buffer, bool zeroed = false);
   };
   // Places that were written over.
   struct Kept {

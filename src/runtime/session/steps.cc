@@ -7,6 +7,7 @@ bool MayStepDown(Rung rung, ErrorCode code, int tiles) {
   switch (rung) {
     case Rung::kKernel: return code == ErrorCode::kKernelFailed || memory || code == ErrorCode::kUnsupported;
     case Rung::kTiles: return memory && tiles > 1;
+    case Rung::kPlace: return memory && tiles == 1;
     case Rung::kDevice:
       return code == ErrorCode::kDeviceLost || code == ErrorCode::kKernelFailed || code == ErrorCode::kUnsupported ||
              (memory && tiles == 1);

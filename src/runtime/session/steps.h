@@ -1,8 +1,8 @@
 // Every way down, in one place: what may be answered by going on with something plainer, and how it is recorded.
 //
 // From the top: a kernel, the next one for its node, its reference, the nodes that a fused node was made of, the last
-// of these once more; fewer tiles at once; the next device; the CPU. Who is on a rung asks MayStepDown before leaving
-// it, and TakeStep says that it was left.
+// of these once more; fewer tiles at once; the host's memory for the device's; the next device; the CPU. Who is on a
+// rung asks MayStepDown before leaving it, and TakeStep says that it was left.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,7 @@ namespace timbre {
 enum class Rung : uint8_t {
   kKernel,  // of one node
   kTiles,   // several at once: halved by whoever cuts the signal into them
+  kPlace,   // the memory that something lies in
   kDevice,  // as a whole
   kOpen,    // a device that is about to be opened, and was asked for by name
 };

@@ -6,7 +6,7 @@ namespace timbre {
 namespace {
 
 TEST(Steps, OnlyFailuresOfTheMachineStepDown) {
-  for (const Rung rung : {Rung::kKernel, Rung::kTiles, Rung::kDevice, Rung::kOpen}) {
+  for (const Rung rung : {Rung::kKernel, Rung::kTiles, Rung::kPlace, Rung::kDevice, Rung::kOpen}) {
     for (const ErrorCode code : {ErrorCode::kInvalidArgument, ErrorCode::kNotFound, ErrorCode::kCorrupt, ErrorCode::kIo,
                                  ErrorCode::kCancelled, ErrorCode::kInternal}) {
       for (const int tiles : {1, 8}) EXPECT_FALSE(MayStepDown(rung, code, tiles)) << ErrorCodeName(code);
@@ -16,11 +16,14 @@ TEST(Steps, OnlyFailuresOfTheMachineStepDown) {
   EXPECT_TRUE(MayStepDown(Rung::kDevice, ErrorCode::kDeviceLost));
 }
 
-// Memory that several tiles do not fit into costs tiles, not the device.
+// Memory that several tiles do not fit into costs tiles, not speed, and not the device.
 TEST(Steps, FewerTilesComeBeforeAnotherDevice) {
   EXPECT_TRUE(MayStepDown(Rung::kTiles, ErrorCode::kOutOfMemory, 2));
+  EXPECT_FALSE(MayStepDown(Rung::kPlace, ErrorCode::kOutOfMemory, 2));
   EXPECT_FALSE(MayStepDown(Rung::kDevice, ErrorCode::kOutOfMemory, 2));
   EXPECT_FALSE(MayStepDown(Rung::kTiles, ErrorCode::kOutOfMemory, 1));
+  EXPECT_TRUE(MayStepDown(Rung::kPlace, ErrorCode::kOutOfMemory, 1));
+  EXPECT_FALSE(MayStepDown(Rung::kPlace, ErrorCode::kDeviceLost, 1));
   EXPECT_TRUE(MayStepDown(Rung::kDevice, ErrorCode::kOutOfMemory, 1));
   EXPECT_FALSE(MayStepDown(Rung::kTiles, ErrorCode::kDeviceLost, 2));
 }

@@ -12,12 +12,11 @@
 #include "runtime/plan/memory_plan.h"
 #include "runtime/session/cpu_session.h"
 #include "runtime/session/steps.h"
+#include "runtime/session/vulkan_memory.h"
 #include "runtime/session/vulkan_states.h"
 
 namespace timbre {
 namespace {
-
-using Placement = VulkanDevice::Placement;
 
 // Kernels that must not be taken.
 struct Banned {
@@ -65,6 +64,17 @@ struct Chooser {
   }
 };
 
+// The most that a node wants of the memory that all nodes use in turn.
+uint64_t ScratchOf(const Graph& graph, const Chooser& chooser, const Banned& banned) {
+  uint64_t most = 0;
+  for (const Node& node : graph.nodes) {
+    const KernelRow* row = chooser.Best({graph, node}, banned);
+    if (row && row->scratch_bytes)
+      most = std::max(most, static_cast<uint64_t>(row->scratch_bytes({graph, node}, chooser.caps)));
+  }
+  return most;
+}
+
 struct PassCounts {
   int folded = 0, fused = 0;
 };
@@ -90,8 +100,7 @@ class Plan {
         shared_device_(device),
         device_(*device),
         chooser_(*device, options),
-        pool_(pool),
-        stats_(stats) {
+        memory_(*device, options, stats) {
     shared_ = {&graph_,
                CpuCaps(pool, options.precision),
                &pool,
@@ -114,9 +123,12 @@ class Plan {
     TIMBRE_CHECK(Validate(graph_));
     plan_ =
         PlanMemory(graph_, options_.toggles.static_plan && !options_.verify, static_cast<int64_t>(device_.alignment()));
-    TIMBRE_TRY(arena_, Allocate(static_cast<uint64_t>(plan_.bytes), Placement::kDevice));
-    if (!graph_.scalars.empty()) {
-      TIMBRE_TRY(scalars_, Allocate(graph_.scalars.size() * sizeof(uint32_t), Placement::kDevice));
+    const auto arena = static_cast<uint64_t>(plan_.bytes), scalars = graph_.scalars.size() * sizeof(uint32_t);
+    TIMBRE_TRY(VulkanMemory::Promise promise,
+               memory_.Reserve(arena + scalars + ScratchOf(graph_, chooser_, banned), "the arena"));
+    TIMBRE_TRY(arena_, memory_.Take(arena, "the arena", promise));
+    if (scalars > 0) {
+      TIMBRE_TRY(scalars_, memory_.Take(scalars, "the scalars", promise));
     }
     TIMBRE_CHECK(TakeStates(state));
     const auto cache = CacheDir();
@@ -152,10 +164,10 @@ class Plan {
     tuner.Save();
     scratch_ = VulkanBuffer();
     if (scratch > 0) {
-      TIMBRE_TRY(scratch_, Allocate(static_cast<uint64_t>(scratch), Placement::kDevice));
+      TIMBRE_TRY(scratch_, memory_.Take(static_cast<uint64_t>(scratch), "the scratch", promise));
     }
     if (!arena_.mapped() && widest > 0) {
-      TIMBRE_TRY(staging_, Allocate(static_cast<uint64_t>(widest), Placement::kHost));
+      TIMBRE_TRY(staging_, memory_.AllocateOnHost(static_cast<uint64_t>(widest)));
     }
     TIMBRE_CHECK(FlushUploads());
     TIMBRE_CHECK(MakeSlots());
@@ -305,8 +317,8 @@ class Plan {
       for (const TensorId id : written_) slot.write_offsets.push_back(out), out += Padded(id);
       slot.scalars_offset = in;
       in += static_cast<int64_t>(graph_.scalars.size() * sizeof(uint32_t));
-      TIMBRE_TRY(slot.in, Allocate(static_cast<uint64_t>(in), Placement::kHost));
-      TIMBRE_TRY(slot.out, Allocate(static_cast<uint64_t>(out), Placement::kHost));
+      TIMBRE_TRY(slot.in, memory_.AllocateOnHost(static_cast<uint64_t>(in)));
+      TIMBRE_TRY(slot.out, memory_.AllocateOnHost(static_cast<uint64_t>(out)));
       TIMBRE_CHECK(RecordSlot(slot));
     }
     return {};
@@ -345,7 +357,7 @@ class Plan {
   Status TakeStates(SessionState& state) {
     TIMBRE_TRY(indices_, state.Attach(graph_));
     writes_ = SessionState::WritesOf(graph_, indices_);
-    TIMBRE_TRY(twin_, VulkanStates::Of(state, shared_device_, options_.faults));
+    TIMBRE_TRY(twin_, VulkanStates::Of(state, shared_device_, memory_));
     written_.clear();
     write_of_.assign(graph_.nodes.size(), -1);
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
@@ -364,10 +376,6 @@ class Plan {
     const Place place = constant != constants_.end() ? Place{constant->second.get(), 0} : PlaceOf(written_[k]);
     commands.Copy(*place.buffer, place.offset, slots_[0].out, static_cast<uint64_t>(slots_[0].write_offsets[k]),
                   static_cast<uint64_t>(Bytes(written_[k])));
-  }
-
-  Result<VulkanBuffer> Allocate(uint64_t bytes, Placement placement) {
-    return device_.Allocate(bytes, placement, options_.faults);
   }
 
   // Where a tensor lies; no buffer: nowhere, as nobody reads it or it is a constant.
@@ -405,12 +413,12 @@ class Plan {
     // Other sessions of this device may have it.
     const ContentId content = IdOf({static_cast<const std::byte*>(data), bytes});
     if (auto held = device_.Holding(content)) return held;
-    TIMBRE_TRY(VulkanBuffer buffer, Allocate(bytes, Placement::kDevice));
+    TIMBRE_TRY(VulkanBuffer buffer, memory_.Allocate(bytes, "weights"));
     if (buffer.mapped()) {
       std::memcpy(buffer.mapped(), data, bytes);
       return device_.Hold(content, std::move(buffer));
     }
-    TIMBRE_TRY(VulkanBuffer stage, Allocate(bytes, Placement::kHost));
+    TIMBRE_TRY(VulkanBuffer stage, memory_.AllocateOnHost(bytes));
     std::memcpy(stage.mapped(), data, bytes);
     if (!uploads_) {
       TIMBRE_TRY(uploads_, device_.Record(options_.faults));
@@ -480,7 +488,7 @@ class Plan {
         const auto bytes = static_cast<uint64_t>(step.row->scratch_bytes(ref, chooser_.caps));
         if (bytes > scratch_.bytes()) {
           scratch_ = VulkanBuffer();
-          TIMBRE_TRY(scratch_, Allocate(bytes, Placement::kDevice));
+          TIMBRE_TRY(scratch_, memory_.Allocate(bytes, "the scratch"));
         }
       }
       TIMBRE_TRY(const auto commands, device_.Record(options_.faults));
@@ -672,8 +680,7 @@ class Plan {
   const std::shared_ptr<VulkanDevice> shared_device_;
   VulkanDevice& device_;
   const Chooser chooser_;
-  ThreadPool& pool_;
-  Stats* stats_;
+  const VulkanMemory memory_;
   CpuLadder::Shared shared_;
   MemoryPlan plan_;
   VulkanBuffer arena_, staging_, scratch_, scalars_;
@@ -852,14 +859,14 @@ class VulkanSession : public Session {
     if (successor_) return successor_->Explain();
     if (!plan_) return graph().name + ": there was no memory for a plan, on " + device_name() + " or the CPU\n";
     const MemoryPlan& memory = plan_->memory();
-    std::string text = graph().name + " on " + device_name() + ": " + reason_ + "\n" +
-                       std::to_string(graph().nodes.size()) + " nodes, " + std::to_string(plan_->nodes_on_cpu()) +
-                       " of them on the CPU; " + std::to_string(plan_->folded()) + " batch norms folded, " +
-                       std::to_string(plan_->fused()) + " nodes fused into epilogues, " +
-                       std::to_string(memory.in_place) + " in place\narena " + std::to_string(memory.bytes >> 20) +
-                       " MiB (no plan can need less than " + std::to_string(memory.lower_bound >> 20) + "), weights " +
-                       std::to_string(weight_bytes() >> 20) + " MiB (" +
-                       std::to_string(plan_->shared_weight_bytes() >> 20) + " of them shared)\n";
+    std::string text =
+        graph().name + " on " + device_name() + ": " + reason_ + "\n" + std::to_string(graph().nodes.size()) +
+        " nodes, " + std::to_string(plan_->nodes_on_cpu()) + " of them on the CPU; " + std::to_string(plan_->folded()) +
+        " batch norms folded, " + std::to_string(plan_->fused()) + " nodes fused into epilogues, " +
+        std::to_string(memory.in_place) + " in place\narena " + std::to_string(memory.bytes >> 20) +
+        " MiB (no plan can need less than " + std::to_string(memory.lower_bound >> 20) + "), weights " +
+        std::to_string(weight_bytes() >> 20) + " MiB (" + std::to_string(plan_->shared_weight_bytes() >> 20) +
+        " of them shared); of the device's memory " + device_->ledger().Summary() + " are promised\n";
     if (!left_out_.empty()) text += "left out, as timbre doctor found them wrong here: " + left_out_ + "\n";
     for (size_t i = 0; i < graph().nodes.size(); ++i) {
       const Node& node = graph().nodes[i];
@@ -973,13 +980,7 @@ MemoryNeeds VulkanMemoryNeeds(Graph graph, const SessionOptions& options, const 
   MemoryNeeds needs;
   needs.tile = static_cast<uint64_t>(
       PlanMemory(graph, options.toggles.static_plan, static_cast<int64_t>(device.alignment())).bytes);
-  uint64_t scratch = 0;
-  for (const Node& node : graph.nodes) {
-    const KernelRow* row = chooser.Best({graph, node}, {});
-    if (row && row->scratch_bytes)
-      scratch = std::max(scratch, static_cast<uint64_t>(row->scratch_bytes({graph, node}, chooser.caps)));
-  }
-  needs.tile += scratch;
+  needs.tile += ScratchOf(graph, chooser, {});
   for (size_t id = 0; id < graph.tensors.size(); ++id) {
     if (graph.IsConstant(static_cast<TensorId>(id)))
       needs.weights += static_cast<uint64_t>(graph.shape(static_cast<TensorId>(id)).elements()) * 4;

@@ -8,18 +8,18 @@ namespace timbre {
 using Placement = VulkanDevice::Placement;
 
 Result<std::shared_ptr<VulkanStates>> VulkanStates::Of(SessionState& state, const std::shared_ptr<VulkanDevice>& device,
-                                                       FaultInjector* faults) {
+                                                       const VulkanMemory& memory) {
   auto twin = std::static_pointer_cast<VulkanStates>(state.TwinOn(device.get()));
   if (twin == nullptr) twin = std::make_shared<VulkanStates>(device);
   for (int i = 0; i < state.count(); ++i) {
     const auto bytes = static_cast<uint64_t>(state.bytes(i));
     if (static_cast<size_t>(i) == twin->now_.size()) {
-      TIMBRE_TRY(VulkanBuffer buffer, device->Allocate(bytes, Placement::kDevice, faults));
+      TIMBRE_TRY(VulkanBuffer buffer, memory.Allocate(bytes, "the states"));
       twin->now_.push_back(std::move(buffer));
       twin->next_.emplace_back();
     }
     if (state.replaced(i) && twin->next_[i].bytes() == 0) {
-      TIMBRE_TRY(twin->next_[i], device->Allocate(bytes, Placement::kDevice, faults));
+      TIMBRE_TRY(twin->next_[i], memory.Allocate(bytes, "the states"));
     }
   }
   state.SetTwin(device.get(), twin);

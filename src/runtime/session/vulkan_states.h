@@ -3,6 +3,7 @@
 
 #include "runtime/device/vulkan_device.h"
 #include "runtime/session/state.h"
+#include "runtime/session/vulkan_memory.h"
 
 namespace timbre {
 
@@ -12,7 +13,7 @@ class VulkanStates : public SessionState::Twin {
  public:
   // The twin of `state` on `device`, with room for all that `state` has now. Errors: kOutOfMemory.
   static Result<std::shared_ptr<VulkanStates>> Of(SessionState& state, const std::shared_ptr<VulkanDevice>& device,
-                                                  FaultInjector* faults);
+                                                  const VulkanMemory& memory);
   explicit VulkanStates(std::shared_ptr<VulkanDevice> device) : device_(std::move(device)) {}
 
   const VulkanBuffer& now(int state) const { return now_[state]; }
