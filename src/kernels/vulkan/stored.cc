@@ -2,6 +2,7 @@
 // bits. A prompt's session and a step's hold the same bytes, once. Halves are the products' (product.cc), which keep
 // them as halves too, in the order in which tiles read them.
 #include <algorithm>
+#include <numeric>
 
 #include "kernels/vulkan/product.h"
 
@@ -28,12 +29,12 @@ int TypeOf(DType dtype) {
 int64_t RowBytes(const HostTensor& weight) {
   return static_cast<int64_t>(timbre::BytesOf(weight.dtype, weight.shape.back()));
 }
-// Rows that one binding spans: all, or so many that the next ones begin where a binding may. A row has an even number
-// of bytes, so that 128 of them do.
+// Rows that one binding spans: all, or so many that the next ones begin where a binding may.
 int64_t RowsBound(const HostTensor& weight, const DeviceCaps& caps) {
-  const int64_t rows = weight.shape[0];
-  const auto most = static_cast<int64_t>(std::min(caps.max_range, uint64_t{1} << 31)) / RowBytes(weight);
-  return most >= rows ? rows : most / 128 * 128;
+  constexpr int64_t kAligned = 256;
+  const int64_t rows = weight.shape[0], bytes = RowBytes(weight), step = kAligned / std::gcd(bytes, kAligned);
+  const auto most = static_cast<int64_t>(std::min(caps.max_range, uint64_t{1} << 31)) / bytes;
+  return most >= rows ? rows : most / step * step;
 }
 BufferRange Bound(const BufferRange& weights, int64_t row_bytes, int64_t first, int64_t rows) {
   const int64_t bytes = (rows * row_bytes + 3) / 4 * 4;
