@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <map>
 
@@ -34,7 +35,11 @@ struct Buffers {
   explicit Buffers(const Graph& graph) {
     for (const GraphPort& port : graph.inputs) {
       std::vector<float>& values = inputs.emplace_back(graph.shape(port.tensor).elements());
-      for (size_t i = 0; i < values.size(); ++i) values[i] = FormulaValue(Fnv1a64(port.name), i, -0.5f, 1.0f);
+      const bool whole = graph.tensors[port.tensor].dtype == DType::kI32;  // ids, positions, rows: small numbers do
+      for (size_t i = 0; i < values.size(); ++i) {
+        values[i] =
+            whole ? std::bit_cast<float>(static_cast<int32_t>(i)) : FormulaValue(Fnv1a64(port.name), i, -0.5f, 1.0f);
+      }
       in.push_back(values.data());
     }
     for (const GraphPort& port : graph.outputs) {
@@ -48,6 +53,17 @@ double Rate(double amount, double seconds) { return seconds > 0 ? amount / secon
 
 std::string OfPeak(double gflops, double peak) {
   return peak > 0 ? fmt::format(", {:.1f} % of the peak of {:.1f}", 100 * gflops / peak, peak) : "";
+}
+
+// Bytes of the weights of products, as they are stored.
+double ProductWeights(const Graph& graph) {
+  double bytes = 0;
+  for (const Node& node : graph.nodes) {
+    if (node.op == Op::kLinear && graph.IsConstant(node.inputs[1])) {
+      bytes += static_cast<double>(graph.tensors[node.inputs[1]].constant.bytes());
+    }
+  }
+  return bytes;
 }
 
 // Sums over nodes with one operator and kernel.
@@ -160,6 +176,7 @@ class BenchCommand final : public Command {
     const std::unique_ptr<Weights> weights = RandomWeights(seed_);
     TIMBRE_TRY(Graph graph, network->build(*weights, batch_));
     const double gflop = FlopsOf(graph) / 1e9 / batch_;
+    const double constant_bytes = ProductWeights(graph);
     Buffers buffers(graph);
     TIMBRE_TRY(const std::unique_ptr<Session> session, MakeSession(std::move(graph), runtime_.Session(), pool, &stats));
 
@@ -188,7 +205,7 @@ class BenchCommand final : public Command {
     // Before and after: a machine that was disturbed during one of them does not flatter the fraction.
     if (on_cpu) peak.gflops = std::max(peak.gflops, MeasureCpuPeak(pool).gflops);
     Roofline roof{.peak_gflops = peak.gflops};
-    if (on_cpu && (profile_ || !plot_.empty())) {
+    if (on_cpu && (profile_ || !plot_.empty() || network->tokens > 0)) {
       TIMBRE_TRY(const MemoryBandwidth bandwidth, MeasureMemoryBandwidth(pool));
       roof.bandwidth_gb_per_s = bandwidth.best();
       report["memory_read_gb_per_s"] = bandwidth.read;
@@ -205,7 +222,15 @@ class BenchCommand final : public Command {
     report["in_flight"] = slots;
     report["runs"] = seconds;
     report["seconds_per_tile"] = median;
-    report["real_time_factor"] = median / network->seconds;
+    const bool text = network->tokens > 0;
+    report["real_time_factor"] = text ? Report() : Report(median / network->seconds);
+    if (text) {
+      // What a step can't do without: every weight once.
+      report["tokens_per_second"] = static_cast<double>(network->tokens) / median;
+      report["weight_bytes"] = constant_bytes;
+      report["fraction_of_read_bandwidth"] =
+          on_cpu ? Report(constant_bytes / median / 1e9 / report["memory_read_gb_per_s"].get<double>()) : Report();
+    }
     report["gflop_per_tile"] = gflop;
     report["gflops"] = gflop / median;
     report["peak_gflops"] = on_cpu ? Report(peak.gflops) : Report();
@@ -218,7 +243,17 @@ class BenchCommand final : public Command {
     const auto [fastest, slowest] = std::minmax_element(seconds.begin(), seconds.end());
     terminal.Print(
         fmt::format("  seconds per tile   {:.4f}, median of {} ({:.4f} to {:.4f})", median, runs_, *fastest, *slowest));
-    terminal.Print(fmt::format("  real-time factor   {:.4f}", median / network->seconds));
+    if (text) {
+      terminal.Print(fmt::format("  tokens per second  {:.1f}", static_cast<double>(network->tokens) / median));
+      terminal.Print(fmt::format("  weights read       {}: {:.1f} GB/s{}", BytesText(constant_bytes),
+                                 constant_bytes / median / 1e9,
+                                 on_cpu ? fmt::format(", {:.1f} % of the {:.1f} of a read",
+                                                      100 * report["fraction_of_read_bandwidth"].get<double>(),
+                                                      report["memory_read_gb_per_s"].get<double>())
+                                        : ""));
+    } else {
+      terminal.Print(fmt::format("  real-time factor   {:.4f}", median / network->seconds));
+    }
     terminal.Print(fmt::format("  GFLOP per tile     {:.1f}", gflop));
     terminal.Print(fmt::format("  GFLOP/s            {:.1f}{}", gflop / median, OfPeak(gflop / median, peak.gflops)));
     terminal.Print(fmt::format("  peak memory        {} (activations {}, weights {})", BytesText(memory),

@@ -1,11 +1,14 @@
 #include "models/released_networks.h"
 
+#include <cmath>
 #include <filesystem>
 #include <vector>
 
 #include "base/atomic_file.h"
 #include "base/suggest.h"
 #include "formats/safetensors.h"
+#include "graph/one_node.h"
+#include "models/language/language_network.h"
 #include "models/separate/htdemucs.h"
 #include "models/separate/larsnet.h"
 #include "models/separate/mdx23c.h"
@@ -101,6 +104,43 @@ Result<Graph> SongDecoderChunk(Weights& weights, int) {
   return BuildBigvgan(ReleasedSongDecoder(), weights, kSongChunk);
 }
 
+// Matrices in a type that models are published in, by formula; the rest as it is.
+class Published : public Weights {
+ public:
+  Published(Weights& inner, DType dtype) : inner_(inner), dtype_(dtype) {}
+  bool Has(const std::string& name) const override { return inner_.Has(name); }
+  Result<HostTensor> Get(const std::string& name, const Shape& shape) override {
+    if (shape.rank() != 2) return inner_.Get(name, shape);
+    const float most = std::sqrt(3.0f / static_cast<float>(shape[1]));
+    return NoiseAs(dtype_, name, shape, -most, most);
+  }
+
+ private:
+  Weights& inner_;
+  DType dtype_;
+};
+
+// One token in the middle of a text, and the first ones of a prompt.
+constexpr int64_t kTextPast = 256, kPromptTokens = 256;
+Result<Graph> LanguagePassOf(const char* name, DType dtype, Weights& weights, int64_t rows) {
+  TIMBRE_TRY(const LanguageModelConfig config, ReleasedLanguageModel(name));
+  Published published(weights, dtype);
+  const int64_t past = rows == 1 ? kTextPast : 0;
+  TIMBRE_TRY(Graph graph, BuildLanguageModel(config, published, {.rows = rows, .capacity = past + kPromptTokens}));
+  for (ScalarInfo& scalar : graph.scalars) {
+    scalar.value = static_cast<uint32_t>(scalar.name == kPositionScalar ? past : past + rows);
+  }
+  return graph;
+}
+Result<Graph> Smollm2Step(Weights& weights, int) { return LanguagePassOf("smollm2-135m", DType::kQ4_1, weights, 1); }
+Result<Graph> Smollm2Prompt(Weights& weights, int) {
+  return LanguagePassOf("smollm2-135m", DType::kQ4_1, weights, kPromptTokens);
+}
+Result<Graph> Qwen3Step(Weights& weights, int) { return LanguagePassOf("qwen3-0.6b", DType::kQ8_0, weights, 1); }
+Result<Graph> Qwen3Prompt(Weights& weights, int) {
+  return LanguagePassOf("qwen3-0.6b", DType::kQ8_0, weights, kPromptTokens);
+}
+
 Status WriteText(const std::filesystem::path& path, const std::string& text) {
   TIMBRE_TRY(AtomicFile file, AtomicFile::Create(path.string()));
   TIMBRE_CHECK(file.Write(text));
@@ -134,6 +174,10 @@ constexpr NetworkRow kNetworks[] = {
     {"diffrhythm2", kSongStep, SongStep, nullptr, true, WriteSongFolder},
     {"diffrhythm2-decoder", kSongChunkSeconds, SongDecoderChunk},
     {"gtcrn", kSpeechFrames* kGtcrnHop / double{kGtcrnRate}, Gtcrn},
+    {"smollm2-135m", 0, Smollm2Step, nullptr, false, nullptr, 1},
+    {"smollm2-135m-prompt", 0, Smollm2Prompt, nullptr, false, nullptr, kPromptTokens},
+    {"qwen3-0.6b", 0, Qwen3Step, nullptr, false, nullptr, 1},
+    {"qwen3-0.6b-prompt", 0, Qwen3Prompt, nullptr, false, nullptr, kPromptTokens},
 };
 
 }  // namespace
@@ -152,6 +196,11 @@ DeepFilterNetConfig ReleasedDeepFilterNet3() {
 }
 
 Status WriteRandomModel(const NetworkRow& network, uint64_t seed, const std::string& path) {
+  if (network.tokens > 0) {
+    return Fail(ErrorCode::kUnsupported, "'" + std::string(network.name) +
+                                             "' writes texts, and no file of random weights makes such a model; bench "
+                                             "and explain take it by its name");
+  }
   const std::unique_ptr<Weights> random = RandomWeights(seed);
   Recorder weights(*random, network.half);
   TIMBRE_CHECK(network.build(weights, 1).map([](const Graph&) {}));

@@ -24,6 +24,7 @@ struct NetworkRow {
   bool half = false;  // its checkpoints hold half precision
   // Writes a model's folder of random weights, where its files are several; null where they are one.
   Status (*write_folder)(uint64_t seed, const std::string& folder) = nullptr;
+  int64_t tokens = 0;  // that a run reads: of a language model, for which `seconds` says nothing
 };
 
 std::span<const NetworkRow> Networks();
