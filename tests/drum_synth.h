@@ -20,12 +20,15 @@ struct SynthHit {
 };
 
 struct SynthOptions {
-  double tempo = 0;      // 0: from the seed, spread over 60 to 200
-  double swing = -1;     // 0 straight … 1 triplets; below 0: from the seed
-  double drift = -1;     // largest relative change of tempo; below 0: from the seed (half of the tracks have none)
-  double noise_db = 20;  // signal over noise, per stem
-  double bleed_db = 20;  // how far every other stem is down in a stem, give or take 4 dB
-  double seconds = 13;   // at least; six bars at least as well
+  double tempo = 0;           // 0: from the seed, spread over 60 to 200
+  double swing = -1;          // 0 straight … 1 triplets; below 0: from the seed
+  double drift = -1;          // largest relative change of tempo; below 0: from the seed (half of the tracks have none)
+  double noise_db = 20;       // signal over noise, per stem
+  double bleed_db = 20;       // how far every other stem is down in a stem, give or take 4 dB
+  double seconds = 13;        // at least; six bars at least as well
+  std::string metre = "4/4";  // or 3/4, 6/8, 12/8
+  std::string feel;           // of 4/4: "half-time" or "double-time"
+  bool sound = true;          // false: the hits alone
 };
 
 struct SynthTrack {
@@ -33,7 +36,8 @@ struct SynthTrack {
   double tempo = 0;  // mean
   double drift = 0, swing = 0;
   std::string groove;
-  std::vector<double> beats;  // seconds
+  int beats_per_bar = 4;
+  std::vector<double> beats;  // seconds; dotted quarters in 6/8 and 12/8
   std::vector<SynthHit> hits;
   std::map<std::string, std::vector<float>> stems;
 };
@@ -271,6 +275,83 @@ inline std::vector<SynthNote> SynthBar(const std::string& groove, int bar, bool 
   return notes;
 }
 
+// Bars of three quarters, and of two or four dotted quarters: `beats` of them.
+inline std::vector<SynthNote> SynthOtherBar(const std::string& groove, int bar, bool fill, int beats, SynthRandom& r) {
+  std::vector<SynthNote> notes;
+  const int end = fill ? beats - (beats == 4 ? 2 : 1) : beats;
+  auto add = [&](double b, const char* stem, const char* voice, double g) {
+    if (b < end - 1e-6) notes.push_back({b, stem, voice, g});
+  };
+  auto kick = [&](double b, double g = 0.9) { add(b, "kick", "kick", g); };
+  auto snare = [&](double b, double g = 0.9) { add(b, "snare", "snare", g); };
+  if (groove == "waltz") {
+    for (int i = 0; i < 6; ++i) {
+      if (i % 2 == 0 || r.Chance(0.4)) add(i / 2.0, "hihat", "closed", i % 2 == 0 ? 0.75 : 0.5);
+    }
+    kick(0);
+    snare(1, 0.7);
+    snare(2, 0.75);
+    if (r.Chance(0.2)) kick(2.5, 0.6);
+  } else if (groove == "rock in three") {
+    for (int i = 0; i < 6; ++i) add(i / 2.0, "hihat", "closed", i % 2 == 0 ? 0.8 : 0.55);
+    kick(0);
+    if (r.Chance(0.4)) kick(bar % 2 == 0 ? 0.5 : 1.5, 0.7);
+    snare(2);
+    if (r.Chance(0.15)) snare(1.5, 0.3);
+  } else if (groove == "jazz waltz") {
+    for (const double b : {0.0, 1.0, 5.0 / 3, 2.0}) add(b, "cymbals", "ride", b == 5.0 / 3 ? 0.6 : 0.8);
+    add(1, "hihat", "pedal", 0.6);
+    kick(0, 0.5);
+    if (r.Chance(0.5)) snare(r.Chance(0.5) ? 2.0 : 5.0 / 3, 0.5);
+  } else {  // compound: "ballad" with a hi-hat, "ride" with a ride
+    const bool ride = groove == "compound ride";
+    for (int i = 0; i < 3 * beats; ++i) {
+      add(i / 3.0, ride ? "cymbals" : "hihat", ride ? "ride" : "closed", i % 3 == 0 ? 0.8 : 0.55);
+    }
+    for (int i = 0; i < beats; ++i) i % 2 == 0 ? kick(i) : snare(i);
+    if (beats == 2) {
+      if (r.Chance(0.35)) kick(5.0 / 3, 0.7);
+      if (r.Chance(0.2)) kick(2.0 / 3, 0.7);
+    } else {
+      if (r.Chance(0.8)) kick(5.0 / 3, 0.75);
+      if (r.Chance(0.3)) kick(8.0 / 3, 0.7);
+      if (r.Chance(0.3)) snare(11.0 / 3, 0.4);
+    }
+  }
+  if (bar % 4 == 0) notes.push_back({0, "cymbals", "crash", 0.9});
+  static constexpr const char* kDown[] = {"high", "high", "mid", "mid", "low", "low"};
+  const int parts = groove.starts_with("compound") ? 3 : 2;
+  for (int i = 0; fill && i < (beats - end) * parts; ++i) {
+    notes.push_back({end + static_cast<double>(i) / parts, "toms", kDown[i % 6], 0.75});
+  }
+  return notes;
+}
+
+// Four quarters whose snare says half or twice the tempo.
+inline std::vector<SynthNote> SynthFeelBar(const std::string& groove, int bar, SynthRandom& r) {
+  std::vector<SynthNote> notes;
+  auto kick = [&](double b, double g = 0.9) { notes.push_back({b, "kick", "kick", g}); };
+  auto snare = [&](double b, double g = 0.9) { notes.push_back({b, "snare", "snare", g}); };
+  auto hat = [&](double b, double g) { notes.push_back({b, "hihat", "closed", g}); };
+  if (groove == "half-time") {
+    for (int i = 0; i < 8; ++i) hat(i / 2.0, i % 2 == 0 ? 0.8 : 0.55);
+    kick(0);
+    snare(2);
+    if (r.Chance(0.5)) kick(bar % 2 == 0 ? 1 : 3, 0.75);
+    if (r.Chance(0.35)) kick(1.5, 0.7);
+    if (r.Chance(0.35)) kick(3.5, 0.7);
+  } else {  // double-time: the snare between the beats
+    for (int i = 0; i < 8; ++i) hat(i / 2.0, i % 2 == 0 ? 0.8 : 0.6);
+    for (int i = 0; i < 4; ++i) {
+      kick(i);
+      snare(i + 0.5);
+    }
+    if (r.Chance(0.3)) kick(2.75, 0.7);
+  }
+  if (bar % 4 == 0) notes.push_back({0, "cymbals", "crash", 0.9});
+  return notes;
+}
+
 inline SynthTrack SynthesiseDrums(uint64_t seed, const SynthOptions& options = {}) {
   SynthRandom r(seed);
   SynthTrack track;
@@ -280,14 +361,28 @@ inline SynthTrack SynthesiseDrums(uint64_t seed, const SynthOptions& options = {
   std::vector<std::string> grooves = {"rock", "four", "ride", "tribal", "swing"};
   if (track.tempo < 125) grooves.insert(grooves.end(), {"sixteenths", "funk"});
   if (track.tempo > 95) grooves.push_back("jazz");
+  if (options.metre == "3/4") {
+    if (options.tempo <= 0) track.tempo = 75 + 115 * spread;
+    grooves = {"waltz", "rock in three"};
+    if (track.tempo > 95) grooves.push_back("jazz waltz");
+    track.beats_per_bar = 3;
+  } else if (options.metre != "4/4") {
+    if (options.tempo <= 0) track.tempo = 60 + 60 * spread;
+    grooves = {"compound hats", "compound ride"};
+    track.beats_per_bar = options.metre == "6/8" ? 2 : 4;
+  } else if (!options.feel.empty()) {
+    if (options.tempo <= 0) track.tempo = options.feel == "half-time" ? 120 + 70 * spread : 70 + 50 * spread;
+    grooves = {options.feel};
+  }
   track.groove = grooves[r.Bits() % grooves.size()];
   const bool swung = track.groove == "swing" || track.groove == "jazz";
   track.swing = options.swing >= 0 ? options.swing : swung ? r.Uniform(0.6, 1) : 0;
   track.drift = options.drift >= 0 ? options.drift : r.Chance(0.5) ? r.Uniform(0.02, 0.06) : 0;
 
   const double nominal = 60 / track.tempo;
-  const int bars = std::max(6, static_cast<int>(std::ceil(options.seconds / (4 * nominal))));
-  const int count = bars * 4 + 1;
+  const int per_bar = track.beats_per_bar;
+  const int bars = std::max(6, static_cast<int>(std::ceil(options.seconds / (per_bar * nominal))));
+  const int count = bars * per_bar + 1;
   const double lead_in = r.Uniform(0.05, 0.6), turns = r.Uniform(0.7, 1.6), start = r.Uniform(0, 6.28);
   double t = lead_in;
   for (int i = 0; i < count; ++i) {
@@ -309,8 +404,11 @@ inline SynthTrack SynthesiseDrums(uint64_t seed, const SynthOptions& options = {
   const double looseness = r.Uniform(0.001, 0.006);
   for (int bar = 0; bar < bars; ++bar) {
     const bool fill = bar % 4 == 3 || bar == bars - 1;
-    for (const SynthNote& note : SynthBar(track.groove, bar, fill, r)) {
-      const double seconds = time_of(4 * bar + note.beat) + looseness * r.Normal();
+    const std::vector<SynthNote> notes = options.metre != "4/4"  ? SynthOtherBar(track.groove, bar, fill, per_bar, r)
+                                         : !options.feel.empty() ? SynthFeelBar(track.groove, bar, r)
+                                                                 : SynthBar(track.groove, bar, fill, r);
+    for (const SynthNote& note : notes) {
+      const double seconds = time_of(per_bar * bar + note.beat) + looseness * r.Normal();
       const double gain = std::min(1.0, note.gain * (1 + 0.1 * r.Normal()));
       track.hits.push_back({std::max(0.0, seconds), note.stem, note.voice, gain});
     }
@@ -319,6 +417,7 @@ inline SynthTrack SynthesiseDrums(uint64_t seed, const SynthOptions& options = {
   track.hits.push_back({track.beats.back(), "kick", "kick", 0.9});
   std::sort(track.hits.begin(), track.hits.end(), [](const auto& a, const auto& b) { return a.seconds < b.seconds; });
 
+  if (!options.sound) return track;
   // The dry stems. A hand or foot that closes the hi-hat ends what rang in it.
   const auto samples = static_cast<size_t>((track.beats.back() + 1.5) * track.rate);
   const auto kit = SynthKit(r);

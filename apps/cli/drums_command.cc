@@ -45,6 +45,8 @@ std::vector<std::string> JoinSettings(const std::vector<std::string>& pieces) {
 }
 
 // "80-160", in beats a minute. What the tempo is nearer to lies within: in the middle where it did not.
+constexpr double kDoubtful = 0.75;  // a metre that is less sure is worth a warning
+
 Status SetTempoRange(const std::string& text, TempoOptions& tempo) {
   if (text.empty()) return {};
   const char* end = text.data() + text.size();
@@ -85,6 +87,10 @@ class DrumsCommand final : public Command {
           .value = &settings_,
           .help = "one value of it: stems.kick.voices.kick.note=35",
           .placeholder = "PATH=VALUE"},
+         {.name = "metre",
+          .value = &metre_,
+          .help = "of the bars; auto: as the hits say",
+          .choices = {"auto", "2/4", "3/4", "4/4", "6/8", "12/8"}},
          {.name = "tempo-range",
           .value = &tempo_range_,
           .help = "look for the tempo there, where it is taken for half or twice what it is",
@@ -139,7 +145,9 @@ class DrumsCommand final : public Command {
     TIMBRE_CHECK(runtime_.Check());
     report["options"] = FieldsToJson(Fields());
     report["tracks"] = Report::array();
-    TIMBRE_TRY(DrumsConfig config, LoadDrumsConfig(config_, JoinSettings(settings_)));
+    std::vector<std::string> settings = JoinSettings(settings_);
+    if (metre_ != "auto") settings.push_back("tempo.metre=" + metre_);
+    TIMBRE_TRY(DrumsConfig config, LoadDrumsConfig(config_, settings));
     TIMBRE_CHECK(SetTempoRange(tempo_range_, config.tempo));
     TIMBRE_TRY(const std::vector<TrackInput> inputs,
                separated_ ? Folders() : ExpandInputs(inputs_, recursive_, output_dir_));
@@ -302,10 +310,18 @@ class DrumsCommand final : public Command {
     for (const DrumStem& stem : analysis.stems) {
       for (const DrumHit& hit : stem.hits) hits += hit.kept ? 1 : 0;
     }
-    const std::string tempo = analysis.grid.bpm <= 0 ? std::string("no tempo found")
-                                                     : fmt::format("{:.1f} beats a minute{}", analysis.grid.bpm,
-                                                                   analysis.grid.steady ? "" : " on average, drifting");
+    const std::string tempo =
+        analysis.grid.bpm <= 0
+            ? std::string("no tempo found")
+            : fmt::format("{:.1f} beats a minute{}, {}/{} ({:.0f} % sure)", analysis.grid.bpm,
+                          analysis.grid.steady ? "" : " on average, drifting", analysis.grid.metre.notes,
+                          analysis.grid.metre.unit, 100 * analysis.grid.metre_confidence);
     terminal.Say(fmt::format("{}: {} hits, {}, in {}", input, hits, tempo, midi));
+    if (analysis.grid.bpm > 0 && analysis.grid.metre_confidence < kDoubtful) {
+      terminal.Warn(fmt::format("{}: bars of {}/{} are {:.0f} % sure; --metre says what they are", input,
+                                analysis.grid.metre.notes, analysis.grid.metre.unit,
+                                100 * analysis.grid.metre_confidence));
+    }
     return {};
   }
 
@@ -353,7 +369,8 @@ class DrumsCommand final : public Command {
   }
 
   std::vector<std::string> inputs_, settings_;
-  std::string config_, tempo_range_, output_dir_ = "drums", temp_dir_, plot_, learn_, learned_ = "drums-learned.yaml";
+  std::string config_, metre_ = "auto", tempo_range_, output_dir_ = "drums", temp_dir_, plot_, learn_,
+                       learned_ = "drums-learned.yaml";
   bool separated_ = false, keep_stems_ = false, recursive_ = false;
   ModelChoice choice_{.model = "mdx23c-drumsep"};
   RuntimeOptions runtime_;

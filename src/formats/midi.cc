@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <memory>
 
@@ -82,7 +83,7 @@ Status ReadTrack(Reader track, MidiSong& song) {
         song.tempi.push_back({tick, std::max(1, static_cast<int>(data.Number(3)))});
       } else if (type == 0x58 && data.bytes.size() >= 2) {
         const int beats = data.Byte(), power = data.Byte();
-        if (power == 2 && beats > 0) song.metres.push_back({tick, beats});
+        if (power <= 7 && beats > 0) song.metres.push_back({tick, beats, 1 << power});
       } else if (type == 0x03 && song.track_name.empty()) {
         song.track_name.assign(reinterpret_cast<const char*>(data.bytes.data()), data.bytes.size());
       }
@@ -142,7 +143,10 @@ Status Check(const MidiSong& song) {
   }
   last = 0;
   for (const MidiMetre& m : song.metres) {
-    if (m.tick < last || m.tick > kLastTick || m.beats < 1 || m.beats > 255) return wrong("such a metre");
+    if (m.tick < last || m.tick > kLastTick || m.beats < 1 || m.beats > 255 || m.unit < 1 || m.unit > 128 ||
+        !std::has_single_bit(static_cast<unsigned>(m.unit))) {
+      return wrong("such a metre");
+    }
     last = m.tick;
   }
   last = 0;
@@ -208,7 +212,12 @@ Status WriteMidi(const MidiSong& song, const std::string& path, OutputSet* outpu
   while (good && (m < song.metres.size() || t < song.tempi.size())) {
     if (t == song.tempi.size() || (m < song.metres.size() && song.metres[m].tick <= song.tempi[t].tick)) {
       const MidiMetre& metre = song.metres[m++];
-      good = Add(time, metre.tick, {0xFF, 0x58, 4, byte(metre.beats), 2, 24, 8});
+      // A metronome's clicks, in 24ths of a quarter: each note, or three eighths in compound metres.
+      const bool compound = metre.unit == 8 && metre.beats % 3 == 0 && metre.beats > 3;
+      const auto click = byte(compound ? 36 : std::max(1, 96 / metre.unit));
+      good =
+          Add(time, metre.tick,
+              {0xFF, 0x58, 4, byte(metre.beats), byte(std::countr_zero(static_cast<unsigned>(metre.unit))), click, 8});
     } else {
       const MidiTempo& tempo = song.tempi[t++];
       const int us = tempo.microseconds_per_beat;

@@ -26,7 +26,8 @@ struct MidiTempo {
 
 struct MidiMetre {
   int64_t tick = 0;
-  int beats = 4;  // quarters a bar
+  int beats = 4;  // notes of 1 / unit a bar
+  int unit = 4;   // a power of two, up to 128
 };
 
 struct MidiSong {
@@ -46,8 +47,8 @@ struct MidiSong {
 // where the file cannot be written; it appears complete or not at all, with `outputs` together with those.
 Status WriteMidi(const MidiSong& song, const std::string& path, OutputSet* outputs = nullptr);
 
-// Formats 0 and 1, all tracks in one; notes that are never released last until the end. Metres in other units than
-// quarters are left out. Fails with kCorrupt on what is no MIDI file, kUnsupported on format 2 and on SMPTE time.
+// Formats 0 and 1, all tracks in one; notes that are never released last until the end. Fails with kCorrupt on what is
+// no MIDI file, kUnsupported on format 2 and on SMPTE time.
 Result<MidiSong> ParseMidi(std::span<const std::byte> bytes);
 Result<MidiSong> ReadMidi(const std::string& path);
 

@@ -51,6 +51,27 @@ TEST(Midi, ReadsBackWhatItWrote) {
   std::filesystem::remove(path);
 }
 
+TEST(Midi, MetresKeepTheirUnits) {
+  const std::string path = TemporaryPath("metres.mid");
+  MidiSong song = Example();
+  song.metres = {{0, 3, 4}, {10, 6, 8}, {20, 12, 8}, {30, 1, 1}, {40, 7, 16}, {50, 255, 128}};
+  ASSERT_TRUE(WriteMidi(song, path));
+  const auto read = ReadMidi(path);
+  ASSERT_TRUE(read) << read.error().message;
+  ASSERT_EQ(read->metres.size(), song.metres.size());
+  for (size_t i = 0; i < song.metres.size(); ++i) {
+    EXPECT_EQ(read->metres[i].tick, song.metres[i].tick);
+    EXPECT_EQ(read->metres[i].beats, song.metres[i].beats);
+    EXPECT_EQ(read->metres[i].unit, song.metres[i].unit);
+  }
+  std::filesystem::remove(path);
+  for (const int unit : {0, -8, 3, 6, 256}) {
+    song.metres = {{0, 4, unit}};
+    EXPECT_FALSE(WriteMidi(song, path)) << unit;
+    EXPECT_FALSE(std::filesystem::exists(path));
+  }
+}
+
 TEST(Midi, TicksFollowTheTempoMap) {
   const MidiSong song = Example();
   EXPECT_EQ(song.TickAt(0), 0);

@@ -127,6 +127,22 @@ TEST(DrumsCommand, TheTempoIsLookedForInTheRangeThatIsGiven) {
   }
 }
 
+TEST(DrumsCommand, AMetreThatIsGivenIsThatOfTheMidiFile) {
+  TempFolder folder;
+  WriteStems(folder / "take", 12);
+  for (const auto& option : {std::pair{"--metre", "6/8"}, {"--set", "tempo.metre=6/8"}}) {
+    const Ran ran = RunTimbre(
+        {"drums", "--separated", "take", "-o", "out", option.first, option.second, "--json", "r.json"}, folder.path());
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    const Json report = Json::parse(ReadAll(folder / "r.json"));
+    EXPECT_EQ(report["tracks"][0]["drums"]["metre"], "6/8");
+    EXPECT_EQ(report["tracks"][0]["drums"]["metre_confidence"], 1);
+    const auto song = ReadMidi((folder / "out" / "take.mid").string());
+    ASSERT_TRUE(song);
+    for (const MidiMetre& metre : song->metres) EXPECT_EQ(std::pair(metre.beats, metre.unit), std::pair(6, 8));
+  }
+}
+
 TEST(DrumsCommand, SilenceGivesMidiWithoutNotes) {
   TempFolder folder;
   fs::create_directories(folder / "still");
@@ -171,6 +187,8 @@ TEST(DrumsCommand, WhatMakesNoSenseIsRefusedInOneSentence) {
   ExpectRefused(folder, run({"song.wav", "--set", "stems.kik.offset_ms=3"}), 2, "Did you mean 'kick'?");
   ExpectRefused(folder, run({"song.wav", "--set", "stems.kick.offset_ms=soon"}), 2, "must be a number");
   ExpectRefused(folder, run({"song.wav", "--plot", "song.gif"}), 2, ".svg");
+  ExpectRefused(folder, run({"song.wav", "--metre", "5/4"}), 2, "--metre cannot be");
+  ExpectRefused(folder, run({"song.wav", "--set", "tempo.metre=6/4"}), 2, "tempo.metre must be one of");
   for (const char* range : {"80", "80-", "160-80", "80-80", "10-80", "80-1000", "80-nan", "80-160x"}) {
     ExpectRefused(folder, run({"song.wav", "--tempo-range", range}), 2, "--tempo-range takes");
   }

@@ -247,6 +247,12 @@ nlohmann::ordered_json DrumsToJson(const DrumAnalysis& analysis) {
   json["seconds"] = analysis.seconds;
   json["tempo_bpm"] = analysis.grid.bpm > 0 ? Json(analysis.grid.bpm) : Json(nullptr);
   json["tempo_steady"] = analysis.grid.steady;
+  // Where neither the hits nor the configuration say one, there is none.
+  const bool metre = analysis.grid.bpm > 0 || analysis.config->tempo.metre;
+  json["metre"] =
+      !metre ? Json(nullptr)
+             : Json(std::to_string(analysis.grid.metre.notes) + "/" + std::to_string(analysis.grid.metre.unit));
+  json["metre_confidence"] = rounded(analysis.grid.metre_confidence, 1e-3);
   json["downbeat"] = analysis.grid.downbeat;
   json["beats"] = Json::array();
   for (double beat : analysis.grid.beats) json["beats"].push_back(rounded(beat, 1e-4));

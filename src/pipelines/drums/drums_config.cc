@@ -231,6 +231,16 @@ Result<DrumStemRules> ReadStem(const YAML::Node& node, const std::string& name, 
   return rules;
 }
 
+// "auto" is none: the onsets say.
+Result<std::optional<Metre>> ReadMetre(const YAML::Node& node) {
+  const std::string text = node.IsScalar() ? node.Scalar() : "";
+  if (text == "auto") return std::optional<Metre>();
+  for (const Metre& metre : {Metre{2, 4}, Metre{3, 4}, Metre{4, 4}, Metre{6, 8}, Metre{12, 8}}) {
+    if (text == std::to_string(metre.notes) + "/" + std::to_string(metre.unit)) return std::optional<Metre>(metre);
+  }
+  return Fail(ErrorCode::kInvalidArgument, "tempo.metre must be one of auto, 2/4, 3/4, 4/4, 6/8 and 12/8.");
+}
+
 Result<DrumDucking> ReadDucking(const YAML::Node& node, const std::string& path) {
   MapReader reader(node, path);
   TIMBRE_CHECK(reader.IsMap());
@@ -293,7 +303,11 @@ Result<DrumsConfig> Read(const YAML::Node& root) {
   TIMBRE_TRY(config.tempo.min_bpm, tempo.Number("min_bpm", 30, 400));
   TIMBRE_TRY(config.tempo.max_bpm, tempo.Number("max_bpm", config.tempo.min_bpm, 400));
   TIMBRE_TRY(config.tempo.prior_bpm, tempo.Number("prior_bpm", 30, 400));
-  TIMBRE_TRY(config.tempo.beats_per_bar, tempo.Integer("beats_per_bar", 1, 16));
+  if (tempo.node()["beats_per_bar"]) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "tempo.beats_per_bar is now tempo.metre: 3/4 for three, auto for what the hits say.");
+  }
+  TIMBRE_TRY(config.tempo.metre, ReadMetre(tempo.Take("metre")));
   TIMBRE_CHECK(tempo.NoOthers());
   MapReader midi(reader.Take("midi"), "midi");
   TIMBRE_CHECK(midi.IsMap());

@@ -63,6 +63,8 @@ TEST(DrumsConfig, MistakesAreNamedWhereTheyAre) {
   EXPECT_EQ(ErrorOf("stems: {kick: {voices: {kick: {note: 200}}}}"),
             "mine.yaml: stems.kick.voices.kick.note is 200, but must be from 0 to 127.");
   EXPECT_EQ(ErrorOf("tempo: {min_bpm: .nan}"), "mine.yaml: tempo.min_bpm must be a number.");
+  EXPECT_NE(ErrorOf("tempo: {beats_per_bar: 3}").find("is now tempo.metre"), std::string::npos);
+  EXPECT_NE(ErrorOf("tempo: {metre: 5/4}").find("one of auto, 2/4"), std::string::npos);
   EXPECT_EQ(ErrorOf("midi: 7"), "mine.yaml: midi must be a map of names to values.");
   EXPECT_EQ(ErrorOf("- a"), "mine.yaml: it must be a map like docs/drums.yaml.");
   EXPECT_NE(ErrorOf("stems: [").find("mine.yaml: it is not valid YAML at line 1"), std::string::npos);

@@ -39,24 +39,26 @@ std::vector<size_t> Bends(const std::vector<double>& beats, size_t first) {
 
 void AddTempoMap(const DrumAnalysis& analysis, MidiSong& song) {
   const std::vector<double>& beats = analysis.grid.beats;
-  const int bar = analysis.config->tempo.beats_per_bar;
-  song.metres.push_back({0, bar});
+  const Metre& metre = analysis.grid.metre;
+  song.metres.push_back({0, metre.notes, metre.unit});
   if (beats.size() < 2) {
     song.tempi.push_back({0, 500000});
     return;
   }
+  // Of so many beats: a dotted quarter need not be a whole number of ticks.
+  auto ticks = [&](double count) { return std::llround(count * metre.quarters_per_beat() * song.ticks_per_beat); };
   // The song's own tempo holds from tick 0, so what lies before the first beat need not be a whole number of beats: the
   // beats keep their distance from the file's, and the bars begin anew where the first of them does.
   const std::vector<size_t> bends = Bends(beats, 0);
   const double period = (beats[bends[0]] - beats[0]) / static_cast<double>(bends[0]);
-  const int64_t lead = std::llround(beats[0] / period * song.ticks_per_beat);
-  const int64_t first_bar = lead + static_cast<int64_t>(analysis.grid.downbeat % bar) * song.ticks_per_beat;
-  if (first_bar > 0) song.metres.push_back({first_bar, bar});
+  const int64_t lead = ticks(beats[0] / period);
+  const int64_t first_bar = lead + ticks(analysis.grid.downbeat % metre.beats());
+  if (first_bar > 0) song.metres.push_back({first_bar, metre.notes, metre.unit});
 
   int64_t from = 0;    // tick
   double reached = 0;  // seconds, with the tempi rounded to microseconds
   for (size_t bend : bends) {
-    const int64_t to = lead + static_cast<int64_t>(bend) * song.ticks_per_beat;
+    const int64_t to = lead + ticks(static_cast<double>(bend));
     const double count = static_cast<double>(to - from) / song.ticks_per_beat;
     const double beat = std::clamp((beats[bend] - reached) / count, 1e-5, 16.7);
     const int microseconds = static_cast<int>(std::lround(beat * 1e6));

@@ -65,7 +65,7 @@ std::string ClockText(double seconds) {
 
 void DrawGrid(const Drawing& d, const DrumAnalysis& analysis) {
   const std::vector<double>& beats = analysis.grid.beats;
-  const int bar = std::max(1, analysis.config->tempo.beats_per_bar);
+  const int bar = std::max(1, analysis.grid.metre.beats());
   const bool tight =
       beats.size() > 1 && d.scale * (beats.back() - beats.front()) / static_cast<double>(beats.size()) < 5;
   for (size_t i = 0; i < beats.size(); ++i) {
