@@ -141,7 +141,8 @@ Status CpuLadder::PrepareRung() {
 }
 
 Status CpuLadder::StepDown(const Error& error) {
-  if (!MayStepDown(Rung::kKernel, error.code) || rung_ >= rungs_.size()) return tl::unexpected<Error>(error);
+  const Steps steps(shared_->stats, shared_->strict);
+  if (!steps.May(Rung::kKernel, error) || rung_ >= rungs_.size()) return tl::unexpected<Error>(error);
   const std::string from = "cpu " + kernel_name();
   std::string to = from + ", once more";
   if (rung_ + 1 < rungs_.size()) {
@@ -154,18 +155,14 @@ Status CpuLadder::StepDown(const Error& error) {
   } else {
     again_ = true;
   }
-  return TakeStep(shared_->stats, shared_->strict, node_->name, from, to, error);
+  return steps.Record(node_->name, from, to, error);
 }
 
 Status CpuLadder::Prepare() {
-  while (!prepared_) {
-    if (const Status status = PrepareRung(); status) {
-      prepared_ = true;
-      again_ = false;
-    } else {
-      TIMBRE_CHECK(StepDown(status.error()));
-    }
-  }
+  if (prepared_) return {};
+  TIMBRE_CHECK(Descend([&] { return PrepareRung(); }, [&](const Error& error) { return StepDown(error); }));
+  prepared_ = true;
+  again_ = false;
   return {};
 }
 
@@ -244,15 +241,14 @@ Status CpuLadder::RunRung(std::span<const float* const> in, std::span<float* con
 }
 
 Status CpuLadder::Run(std::span<const float* const> in, std::span<float* const> out) {
-  for (;;) {
-    TIMBRE_CHECK(Prepare());
-    const Status status = RunRung(in, out);
-    if (status) {
-      again_ = false;
-      return {};
-    }
-    TIMBRE_CHECK(StepDown(status.error()));
-  }
+  TIMBRE_CHECK(Prepare());
+  TIMBRE_CHECK(Descend([&] { return RunRung(in, out); },
+                       [&](const Error& error) -> Status {
+                         TIMBRE_CHECK(StepDown(error));
+                         return Prepare();
+                       }));
+  again_ = false;
+  return {};
 }
 
 namespace {
@@ -296,15 +292,14 @@ class CpuSession : public Session {
     plan_ = PlanMemory(graph_, reuse, kAlignment, true);
     // What spares copies may cost memory, since all parts of a concatenation live as long as the longest.
     if (MemoryPlan plain = PlanMemory(graph_, reuse); plan_.bytes > plain.bytes / 4 * 5) plan_ = std::move(plain);
-    if (Status allocated = AllocateArena(); !allocated) {
-      // Fewer tiles at once are the caller's to try; for one there is nothing smaller.
-      if (MayStepDown(Rung::kTiles, allocated.error().code, options_.tiles) ||
-          !MayStepDown(Rung::kKernel, allocated.error().code))
-        return allocated;
-      const std::string arena = "cpu arena of " + std::to_string(plan_.bytes >> 20) + " MiB";
-      TIMBRE_CHECK(TakeStep(shared_.stats, options_.strict, "arena", arena, arena + ", once more", allocated.error()));
-      TIMBRE_CHECK(AllocateArena());
-    }
+    const Steps steps(shared_.stats, options_.strict, options_.tiles);
+    TIMBRE_CHECK(Descend([&] { return AllocateArena(); },
+                         [&, again = false](const Error& error) mutable -> Status {
+                           // Fewer tiles at once are the caller's to try; for one there is nothing smaller.
+                           if (std::exchange(again, true)) return tl::unexpected<Error>(error);
+                           const std::string arena = "cpu arena of " + std::to_string(plan_.bytes >> 20) + " MiB";
+                           return steps.Take(Rung::kPlace, "arena", arena, arena + ", once more", error);
+                         }));
     // Addresses never change: they are worked out once, so that a run allocates nothing.
     for (const Node& node : graph_.nodes) {
       Binding binding;
@@ -533,23 +528,25 @@ class CpuSession : public Session {
     const KernelRow* row = ladder.left_out();
     if (row == nullptr || !left_out_.insert(row->name).second) return {};
     const bool only = ladder.kernel_name() == row->name;
-    return TakeStep(shared_.stats, options_.strict, "all of " + std::string(NameOf(ladder.node().op)),
-                    "cpu " + std::string(row->name),
-                    "cpu " + ladder.kernel_name() + (only ? " all the same, as there is no other" : ""),
-                    Error{ErrorCode::kKernelFailed,
-                          "timbre doctor found it wrong on this processor (" + shared_.caps.simd_target + ")"});
+    return Steps(shared_.stats, options_.strict)
+        .Record("all of " + std::string(NameOf(ladder.node().op)), "cpu " + std::string(row->name),
+                "cpu " + ladder.kernel_name() + (only ? " all the same, as there is no other" : ""),
+                Error{ErrorCode::kKernelFailed,
+                      "timbre doctor found it wrong on this processor (" + shared_.caps.simd_target + ")"});
   }
 
   // The node's result against its oracle; a kernel that was wrong is replaced like one that failed.
   Status Verify(size_t i) {
     const Binding& binding = bindings_[i];
-    for (size_t tries = 0;; ++tries) {
-      Status right = VerifyNode(graph_, graph_.nodes[i], binding.in, {binding.out.begin(), binding.out.end()},
-                                options_.precision, {scalars_});
-      if (right || tries == ladders_[i].rungs()) return right;
-      TIMBRE_CHECK(ladders_[i].StepDown(right.error()));
-      TIMBRE_CHECK(ladders_[i].Run(binding.in, binding.out));
-    }
+    const auto verify = [&] {
+      return VerifyNode(graph_, graph_.nodes[i], binding.in, {binding.out.begin(), binding.out.end()},
+                        options_.precision, {scalars_});
+    };
+    return Descend(verify, [&, tries = size_t{0}](const Error& error) mutable -> Status {
+      if (tries++ == ladders_[i].rungs()) return tl::unexpected<Error>(error);
+      TIMBRE_CHECK(ladders_[i].StepDown(error));
+      return ladders_[i].Run(binding.in, binding.out);
+    });
   }
 
   static std::string NameOfStep(const EpilogueStep& step) {
