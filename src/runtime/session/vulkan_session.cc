@@ -10,6 +10,7 @@
 #include "runtime/check/verdicts.h"
 #include "runtime/check/verify.h"
 #include "runtime/plan/memory_plan.h"
+#include "runtime/session/cpu_ladder.h"
 #include "runtime/session/cpu_session.h"
 #include "runtime/session/steps.h"
 #include "runtime/session/vulkan_memory.h"
