@@ -7,7 +7,7 @@
 
 #include "graph/one_node.h"
 #include "graph/op_table.h"
-#include "runtime/session/cpu_session.h"
+#include "runtime/session/cpu_ladder.h"
 
 namespace timbre::cli {
 namespace {

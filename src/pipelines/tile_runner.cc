@@ -56,29 +56,29 @@ Result<std::unique_ptr<TileRunner>> TileRunner::Create(std::shared_ptr<const Sep
 }
 
 Status TileRunner::Halve(const Error& error) {
-  if (!MayStepDown(Rung::kTiles, error.code, session_batch_)) return tl::unexpected<Error>(error);
   const auto text = [](int batch) { return std::to_string(batch) + (batch == 1 ? " tile" : " tiles"); };
-  TIMBRE_CHECK(TakeStep(&stats_, options_.strict, model_->info().architecture, text(session_batch_),
-                        text(session_batch_ / 2), error));
+  TIMBRE_CHECK(
+      Steps(&stats_, options_.strict, session_batch_)
+          .Take(Rung::kTiles, model_->info().architecture, text(session_batch_), text(session_batch_ / 2), error));
   session_batch_ /= 2;
   return {};
 }
 
+Status TileRunner::HalveAndPrepare(const Error& error) {
+  TIMBRE_CHECK(Halve(error));
+  return Prepare();
+}
+
 Status TileRunner::Prepare() {
   for (Slot& slot : slots_) slot.computing = false;  // what the last session had is computed again
-  while (true) {
-    session_.reset();
+  const auto make = [&]() -> Result<std::unique_ptr<Session>> {
     TIMBRE_TRY(Graph graph, model_->BuildTile(tile_, session_batch_));
     SessionOptions options = options_;
     options.tiles = session_batch_;
-    Result<std::unique_ptr<Session>> session = MakeSession(std::move(graph), options, pool_, &stats_);
-    if (!session) {
-      TIMBRE_CHECK(Halve(session.error()));
-      continue;
-    }
-    session_ = *std::move(session);
-    break;
-  }
+    return MakeSession(std::move(graph), options, pool_, &stats_);
+  };
+  session_.reset();
+  TIMBRE_TRY(session_, Descend(make, [&](const Error& error) { return Halve(error); }));
   device_name_ = session_->device_name();
   device_reason_ = session_->device_reason();
   return {};
@@ -117,8 +117,7 @@ Status TileRunner::Start(const TilePlan& plan, size_t first, int count) {
     if (const Status status = session_->Start(static_cast<int>(next()), GraphInputs(slot, 0)); status) {
       slot.computing = true;
     } else {
-      TIMBRE_CHECK(Halve(status.error()));
-      TIMBRE_CHECK(Prepare());
+      TIMBRE_CHECK(HalveAndPrepare(status.error()));
     }
   }
   ++started_;
@@ -127,16 +126,15 @@ Status TileRunner::Start(const TilePlan& plan, size_t first, int count) {
 
 Status TileRunner::RunInParts(Slot& slot) {
   for (int done = 0; done < slot.count;) {
-    // session_batch_ halves from batch_, so that a part may only reach beyond the end where batch_ is odd.
-    const int offset = std::min(done, batch_ - session_batch_);
-    float* const output = &slot.stems[offset * stems_stride_];
-    const Status status = session_->Run(GraphInputs(slot, offset), {&output, 1});
-    if (status) {
+    const auto run = [&]() -> Status {
+      // session_batch_ halves from batch_, so that a part may only reach beyond the end where batch_ is odd.
+      const int offset = std::min(done, batch_ - session_batch_);
+      float* const output = &slot.stems[offset * stems_stride_];
+      TIMBRE_CHECK(session_->Run(GraphInputs(slot, offset), {&output, 1}));
       done = offset + session_batch_;
-      continue;
-    }
-    TIMBRE_CHECK(Halve(status.error()));
-    TIMBRE_CHECK(Prepare());
+      return {};
+    };
+    TIMBRE_CHECK(Descend(run, [&](const Error& error) { return HalveAndPrepare(error); }));
   }
   return {};
 }
@@ -155,8 +153,7 @@ Status TileRunner::Finish() {
   float* const output = slot.stems.data();
   const Status status = session_->Finish(static_cast<int>(index), {&output, 1});
   if (status) return {};
-  TIMBRE_CHECK(Halve(status.error()));
-  TIMBRE_CHECK(Prepare());
+  TIMBRE_CHECK(HalveAndPrepare(status.error()));
   return RunInParts(slot);
 }
 

@@ -64,6 +64,7 @@ class TileRunner {
 
   Status Prepare();
   Status Halve(const Error& error);
+  Status HalveAndPrepare(const Error& error);
   std::vector<const float*> GraphInputs(Slot& slot, int offset);
   Status RunInParts(Slot& slot);
   size_t next() const { return (oldest_ + started_) % slots_.size(); }

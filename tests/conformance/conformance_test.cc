@@ -7,7 +7,7 @@
 #include "graph/one_node.h"
 #include "kernels/cpu/simd.h"
 #include "runtime/check/verify.h"
-#include "runtime/session/cpu_session.h"
+#include "runtime/session/cpu_ladder.h"
 #include "tests/support/kernel_run.h"
 
 namespace timbre {

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "runtime/session/cpu_session.h"
+#include "runtime/session/cpu_ladder.h"
 
 namespace timbre::testing {
 namespace {

@@ -11,7 +11,7 @@
 #include "kernels/cpu/simd.h"
 #include "models/released_networks.h"
 #include "runtime/check/verdicts.h"
-#include "runtime/session/cpu_session.h"
+#include "runtime/session/cpu_ladder.h"
 #include "tests/e2e/program.h"
 #include "tests/vulkan/usable_device.h"
 

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdio>
+#include <utility>
 
 #include "base/suggest.h"
 #include "base/text.h"
@@ -200,18 +201,26 @@ KernelCounts CountKernels(const Session& session) {
 Result<std::unique_ptr<Session>> MakeSession(Graph graph, const SessionOptions& options, ThreadPool& pool,
                                              Stats* stats) {
   TIMBRE_TRY(DeviceChoice choice, ChooseDevice(options.device));
-  for (bool asked = options.device != "auto"; choice.vulkan_index >= 0; asked = false) {
-    auto device = VulkanDevice::Open(choice.vulkan_index);
-    if (device) {
-      return MakeVulkanSession(std::move(graph), options, *std::move(device), pool, stats, choice.reason, choice.next);
-    }
-    // A device that fails as it is opened is as good as retired; asking for one that can't be used is the caller's
-    // mistake.
-    if (asked && !MayStepDown(Rung::kOpen, device.error().code)) return tl::unexpected<Error>(device.error());
-    TIMBRE_CHECK(TakeStep(stats, options.strict, "device", "vulkan:" + std::to_string(choice.vulkan_index),
-                          choice.next.substr(0, choice.next.find(',')), device.error()));
+  const Steps steps(stats, options.strict);
+  // The device, or null where the CPU computes.
+  const auto open = [&]() -> Result<std::shared_ptr<VulkanDevice>> {
+    if (choice.vulkan_index < 0) return nullptr;
+    return VulkanDevice::Open(choice.vulkan_index);
+  };
+  // A device that fails as it is opened is as good as retired; asking for one that can't be used is the caller's
+  // mistake.
+  bool asked = options.device != "auto";
+  const auto next = [&](const Error& error) -> Status {
+    if (std::exchange(asked, false) && !steps.May(Rung::kOpen, error)) return tl::unexpected<Error>(error);
+    TIMBRE_CHECK(steps.Record("device", "vulkan:" + std::to_string(choice.vulkan_index),
+                              choice.next.substr(0, choice.next.find(',')), error));
     TIMBRE_TRY(choice, ChooseDevice(choice.next));
-    choice.reason = device.error().message;
+    choice.reason = error.message;
+    return {};
+  };
+  TIMBRE_TRY(std::shared_ptr<VulkanDevice> device, Descend(open, next));
+  if (device != nullptr) {
+    return MakeVulkanSession(std::move(graph), options, std::move(device), pool, stats, choice.reason, choice.next);
   }
   return MakeCpuSession(std::move(graph), options, pool, stats, choice.reason);
 }

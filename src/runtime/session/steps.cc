@@ -16,13 +16,18 @@ bool MayStepDown(Rung rung, ErrorCode code, int tiles) {
   return false;
 }
 
-Status TakeStep(Stats* stats, bool strict, const std::string& node, const std::string& from, const std::string& to,
-                const Error& reason) {
-  if (strict) {
+Status Steps::Take(Rung rung, const std::string& node, const std::string& from, const std::string& to,
+                   const Error& reason) const {
+  return May(rung, reason) ? Record(node, from, to, reason) : Status(tl::unexpected<Error>(reason));
+}
+
+Status Steps::Record(const std::string& node, const std::string& from, const std::string& to,
+                     const Error& reason) const {
+  if (strict_) {
     return Fail(reason.code, node + ": would step down from " + from + " to " + to + " (" + reason.message +
                                  "), which strict mode forbids");
   }
-  if (stats) stats->Record(node, from, to, reason.message);
+  if (stats_) stats_->Record(node, from, to, reason.message);
   return {};
 }
 

@@ -1,8 +1,9 @@
-// Every way down, in one place: what may be answered by going on with something plainer, and how it is recorded.
+// Every way down, in one place: what may be answered by going on with something plainer, how it is recorded, and how it
+// goes on.
 //
 // From the top: a kernel, the next one for its node, its reference, the nodes that a fused node was made of, the last
 // of these once more; fewer tiles at once; the host's memory for the device's; the next device; the CPU. Who is on a
-// rung asks MayStepDown before leaving it, and TakeStep says that it was left.
+// rung hands its work to Descend, and leaves the rung by Steps::Take.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +26,35 @@ enum class Rung : uint8_t {
 // in the graph's batch: memory that several do not fit into is answered by fewer, before anything else gives way.
 bool MayStepDown(Rung rung, ErrorCode code, int tiles = 1);
 
-// A step down that is about to be taken because of `reason`: recorded in `stats` (may be null), or an error with the
-// same facts where `strict`.
-Status TakeStep(Stats* stats, bool strict, const std::string& node, const std::string& from, const std::string& to,
-                const Error& reason);
+// The steps of one session, or of what runs several.
+class Steps {
+ public:
+  // `stats` may be null. `strict`: a step down is an error.
+  Steps(Stats* stats, bool strict, int tiles = 1) : stats_(stats), strict_(strict), tiles_(tiles) {}
+
+  bool May(Rung rung, const Error& reason) const { return MayStepDown(rung, reason.code, tiles_); }
+  // Leaves a rung because of `reason`: recorded, or, where strict, an error with the same facts; and `reason` itself
+  // where it is nothing that this rung is left for.
+  Status Take(Rung rung, const std::string& node, const std::string& from, const std::string& to,
+              const Error& reason) const;
+  // The same where it is known already that the rung has to be left.
+  Status Record(const std::string& node, const std::string& from, const std::string& to, const Error& reason) const;
+
+ private:
+  Stats* stats_;
+  bool strict_;
+  int tiles_;
+};
+
+// attempt() until it succeeds. What fails is answered by lower(error): one step down, after which there is something
+// else to attempt, or the error that ends it. Whoever lowers comes to the bottom: every rung is left once.
+template <typename Attempt, typename Lower>
+auto Descend(Attempt&& attempt, Lower&& lower) -> decltype(attempt()) {
+  for (;;) {
+    auto result = attempt();
+    if (result) return result;
+    TIMBRE_CHECK(lower(result.error()));
+  }
+}
 
 }  // namespace timbre

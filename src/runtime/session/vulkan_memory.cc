@@ -9,8 +9,8 @@ namespace timbre {
 using Placement = VulkanDevice::Placement;
 
 Status VulkanMemory::Spill(const std::string& what, const Error& error) const {
-  if (!MayStepDown(Rung::kPlace, error.code, options_->tiles)) return tl::unexpected<Error>(error);
-  return TakeStep(stats_, options_->strict, what, "vulkan device memory", "vulkan host memory", error);
+  return Steps(stats_, options_->strict, options_->tiles)
+      .Take(Rung::kPlace, what, "vulkan device memory", "vulkan host memory", error);
 }
 
 Result<VulkanMemory::Promise> VulkanMemory::Reserve(uint64_t bytes, const std::string& what) const {
@@ -21,12 +21,15 @@ Result<VulkanMemory::Promise> VulkanMemory::Reserve(uint64_t bytes, const std::s
 }
 
 Result<VulkanBuffer> VulkanMemory::Take(uint64_t bytes, const std::string& what, Promise& promise) const {
-  if (!promise.spilled) {
-    auto buffer = device_->Allocate(bytes, Placement::kDevice, options_->faults, promise.reserved.Part(bytes));
-    if (buffer) return buffer;
-    TIMBRE_CHECK(Spill(what, buffer.error()));
-  }
-  return device_->Allocate(bytes, Placement::kSpilled, options_->faults);
+  bool spilled = promise.spilled;
+  const auto allocate = [&] {
+    return spilled ? device_->Allocate(bytes, Placement::kSpilled, options_->faults)
+                   : device_->Allocate(bytes, Placement::kDevice, options_->faults, promise.reserved.Part(bytes));
+  };
+  return Descend(allocate, [&](const Error& error) -> Status {
+    if (std::exchange(spilled, true)) return tl::unexpected<Error>(error);
+    return Spill(what, error);
+  });
 }
 
 Result<VulkanBuffer> VulkanMemory::Allocate(uint64_t bytes, const std::string& what) const {

@@ -10,6 +10,7 @@
 #include "runtime/check/verdicts.h"
 #include "runtime/check/verify.h"
 #include "runtime/plan/memory_plan.h"
+#include "runtime/session/cpu_ladder.h"
 #include "runtime/session/cpu_session.h"
 #include "runtime/session/steps.h"
 #include "runtime/session/vulkan_memory.h"
@@ -614,15 +615,14 @@ class Plan {
   // A wrong result of a Vulkan kernel is an error that leaves the kernel in wrong(); on the CPU the node's ladder
   // answers.
   Status Verify(size_t index) {
-    for (size_t tries = 0;; ++tries) {
-      Status right = CompareWithOracle(graph_.nodes[index]);
-      if (right) return {};
+    const auto compare = [&] { return CompareWithOracle(graph_.nodes[index]); };
+    return Descend(compare, [&, tries = size_t{0}](const Error& error) mutable -> Status {
       wrong_ = steps_[index].row;
       CpuLadder* const cpu = steps_[index].cpu.get();
-      if (cpu == nullptr || tries == cpu->rungs()) return right;
-      TIMBRE_CHECK(cpu->StepDown(right.error()));
-      TIMBRE_CHECK(RunOnCpu(index));
-    }
+      if (cpu == nullptr || tries++ == cpu->rungs()) return tl::unexpected<Error>(error);
+      TIMBRE_CHECK(cpu->StepDown(error));
+      return RunOnCpu(index);
+    });
   }
 
   // Every activation has memory of its own then, and holds its value until the next run.
@@ -718,6 +718,7 @@ class VulkanSession : public Session {
         device_(std::move(device)),
         pool_(pool),
         stats_(stats),
+        steps_(stats, options.strict, options.tiles),
         chooser_(std::make_unique<Chooser>(*device_, options_)),
         reason_(std::move(reason)),
         // A run goes on from the states that the one before it leaves.
@@ -750,30 +751,24 @@ class VulkanSession : public Session {
 
   Status MakePlan() {
     plan_.reset();  // what it holds, the next one needs
-    for (;;) {
+    std::pair<std::string, std::string_view> failed;
+    const auto make = [&]() -> Status {
+      if (successor_) return {};
       auto plan = std::make_unique<Plan>(source_, options_, device_, pool_, stats_);
-      std::pair<std::string, std::string_view> failed;
-      Status status = plan->Prepare(banned_, *state_, failed);
-      if (status) {
-        plan_ = std::move(plan);
-        return {};
-      }
-      plan.reset();  // before its device may go
-      if (status.error().code != ErrorCode::kKernelFailed) {
-        // No room for one tile, or the device went while it was prepared. A larger batch is the caller's to halve.
-        if (MayStepDown(Rung::kTiles, status.error().code, options_.tiles)) return status;
-        return Retire(status.error());
-      }
+      TIMBRE_CHECK(plan->Prepare(banned_, *state_, failed));
+      plan_ = std::move(plan);
+      return {};
+    };
+    return Descend(make, [&](const Error& error) -> Status {
+      // No room for one tile, or the device went while it was prepared. A larger batch is the caller's to halve.
+      if (error.code != ErrorCode::kKernelFailed) return Retire(error);
       banned_.failed.insert(failed);
-      TIMBRE_CHECK(
-          Record(failed.first, "vulkan " + std::string(failed.second), NextRung(failed.first), status.error()));
+      TIMBRE_CHECK(steps_.Record(failed.first, "vulkan " + std::string(failed.second), NextRung(failed.first), error));
       // Every failure is another plan: where most kernels fail, the CPU has the result before the last of them is out.
       constexpr size_t kMostFailures = 32;
-      if (banned_.failed.size() >= kMostFailures) {
-        return Retire(
-            Error{ErrorCode::kDeviceLost, "too many kernels failed, the last of them as " + status.error().message});
-      }
-    }
+      if (banned_.failed.size() < kMostFailures) return {};
+      return Retire(Error{ErrorCode::kDeviceLost, "too many kernels failed, the last of them as " + error.message});
+    });
   }
 
   Status Run(std::span<const float* const> inputs, std::span<float* const> outputs) override {
@@ -801,19 +796,19 @@ class VulkanSession : public Session {
 
   Status Finish(int slot, std::span<float* const> outputs) override {
     TIMBRE_CHECK(PlanIfThereIsNone());  // then there is one of the two, also after each failure that was answered
-    while (plan_) {
+    const auto finish = [&]() -> Status {
+      if (successor_) {
+        TIMBRE_CHECK(successor_->SetScalars(run_scalars_[slot]));
+        return successor_->Run(inputs_[slot], outputs);
+      }
       // Where the plan is another than the run was started on, it starts again: runs are pure.
       Status status = under_way_[slot] ? Status() : StartOnPlan(slot);
       if (status) status = plan_->Finish(slot, outputs, *state_);
       under_way_[slot] = false;
-      if (status) {
-        ++runs_;
-        return {};
-      }
-      TIMBRE_CHECK(AfterFailure(status.error()));
-    }
-    TIMBRE_CHECK(successor_->SetScalars(run_scalars_[slot]));
-    return successor_->Run(inputs_[slot], outputs);
+      runs_ += status ? 1 : 0;
+      return status;
+    };
+    return Descend(finish, [&](const Error& error) { return AfterFailure(error); });
   }
 
   const Graph& graph() const override { return successor_ ? successor_->graph() : plan_ ? plan_->graph() : source_; }
@@ -891,14 +886,14 @@ class VulkanSession : public Session {
   // A run that failed is to be run again: on a new plan without the kernel whose result was wrong, or on the CPU.
   // Memory that does not suffice for several tiles is the caller's to answer.
   Status AfterFailure(const Error& error) {
-    if (MayStepDown(Rung::kTiles, error.code, options_.tiles)) return tl::unexpected<Error>(error);
+    if (successor_ || steps_.May(Rung::kTiles, error)) return tl::unexpected<Error>(error);
     under_way_.assign(under_way_.size(), false);
     if (HasState(source_)) plan_->Doubt(0);
     const KernelRow* wrong = plan_->wrong();
     if (wrong == nullptr) return Retire(error);
     banned_.wrong.insert(DeviceVerdict::IdOf(*wrong));
-    TIMBRE_CHECK(Record("all of " + std::string(NameOf(wrong->op)), "vulkan " + std::string(wrong->name),
-                        "the next rung of each", error));
+    TIMBRE_CHECK(steps_.Record("all of " + std::string(NameOf(wrong->op)), "vulkan " + std::string(wrong->name),
+                               "the next rung of each", error));
     return MakePlan();
   }
 
@@ -921,22 +916,18 @@ class VulkanSession : public Session {
           left_out_.find(row->name) != std::string::npos)
         continue;
       left_out_ += (left_out_.empty() ? "" : ", ") + std::string(row->name);
-      TIMBRE_CHECK(Record("all of " + std::string(NameOf(node.op)), "vulkan " + std::string(row->name),
-                          NextRung(node.name),
-                          Error{ErrorCode::kKernelFailed,
-                                "timbre doctor found it wrong on " + device_->info().name + " with this driver"}));
+      TIMBRE_CHECK(steps_.Record("all of " + std::string(NameOf(node.op)), "vulkan " + std::string(row->name),
+                                 NextRung(node.name),
+                                 Error{ErrorCode::kKernelFailed, "timbre doctor found it wrong on " +
+                                                                     device_->info().name + " with this driver"}));
     }
     return {};
   }
 
-  Status Record(const std::string& node, const std::string& from, const std::string& to, const Error& error) {
-    return TakeStep(stats_, options_.strict, node, from, to, error);
-  }
-
   Status Retire(const Error& error) {
-    if (!MayStepDown(Rung::kDevice, error.code)) return tl::unexpected<Error>(error);
     const std::string name = device_->info().name;
-    TIMBRE_CHECK(Record("device", "vulkan " + name, next_device_.substr(0, next_device_.find(',')), error));
+    TIMBRE_CHECK(
+        steps_.Take(Rung::kDevice, "device", "vulkan " + name, next_device_.substr(0, next_device_.find(',')), error));
     SessionOptions options = options_;
     options.device = next_device_;
     // Made before the plan is dropped: where that fails too, who asks what ran still gets an answer.
@@ -958,6 +949,7 @@ class VulkanSession : public Session {
   std::shared_ptr<VulkanDevice> device_;
   ThreadPool& pool_;
   Stats* stats_;
+  const Steps steps_;
   std::unique_ptr<Chooser> chooser_;  // null once the device is retired
   std::string reason_;
   Banned banned_;
