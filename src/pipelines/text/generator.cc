@@ -11,8 +11,10 @@ namespace timbre {
 namespace {
 
 constexpr int64_t kLeastCapacity = 256;
-// Ids of a pass. A prompt is read by the largest that it fills, its rest by the smallest that holds it.
-constexpr int64_t kRows[] = {1, 16, 64, 256};
+// Ids of a pass. A pass of few costs what reading the weights costs, about as much as a step; one of many what its rows
+// cost, those that stand for nothing too.
+constexpr int64_t kRows[] = {1, 16, 32, 64, 128, 256};
+constexpr int64_t kFewRows = 16;
 // Where all scores are wanted: they take a vocabulary's floats an id.
 constexpr int64_t kMostRowsOfAll = 64;
 
@@ -114,8 +116,8 @@ int64_t Generator::RowsFor(int64_t left, int64_t most) const {
   int64_t chosen = 1;
   for (const int64_t rows : kRows) {
     if (rows > room) break;
-    chosen = rows;
-    if (rows >= left) break;
+    const bool filled = rows <= left, nearly = 3 * (rows - left) <= left, few = rows == kFewRows && left > 2;
+    if (filled || nearly || few) chosen = rows;
   }
   return chosen;
 }
