@@ -24,6 +24,8 @@ class Command {
   virtual std::string Examples() const { return ""; }
   // Whether the options have what it makes written to the standard output, which words then keep away from.
   virtual bool TakesStdout() const { return false; }
+  // Whether the standard output gets its answer alone, for a pipe: all other words go to stderr.
+  virtual bool AnswersData() const { return false; }
   // Whether `--json` was given: what is measured for the report alone need not be measured otherwise. Set by the frame.
   bool reported() const { return reported_; }
   void set_reported(bool reported) { reported_ = reported; }

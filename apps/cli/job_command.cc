@@ -13,6 +13,7 @@ class JobCommand final : public Command {
   FieldList Fields() override { return job_->Fields(); }
   std::string Examples() const override { return examples_; }
   bool TakesStdout() const override { return job_->Streams(); }
+  bool AnswersData() const override { return job_->AnswersData(); }
   Status Run(Terminal& terminal, Report& report) override { return RunJobHere(kind_, *job_, terminal, report); }
 
  private:

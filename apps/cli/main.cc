@@ -98,6 +98,7 @@ ExitCode RunCommand(const CommandRow& row, std::vector<std::string> words) {
     return Complain(free.error());
   }
   terminal_options.stdout_is_taken = json == "-" || command->TakesStdout();
+  terminal_options.only_answers = command->AnswersData();
   for (const Field& field : fields) {
     const auto* const inputs = std::get_if<std::vector<std::string>*>(&field.value);
     if (!field.positional || inputs == nullptr) continue;

@@ -53,6 +53,10 @@ class RunCommand final : public Command {
     return Parse().has_value() && (*parsed_)->job != nullptr && (*parsed_)->job->Streams();
   }
 
+  bool AnswersData() const override {
+    return Parse().has_value() && (*parsed_)->job != nullptr && (*parsed_)->job->AnswersData();
+  }
+
   Status Run(Terminal& terminal, Report& report) override {
     if (schema_) return PrintSchemas(terminal);
     if (job_.empty()) return Fail(ErrorCode::kInvalidArgument, "JOB is missing; see 'timbre run --help'.");

@@ -109,7 +109,7 @@ void Terminal::OnEvent(const Event& event) {
     std::lock_guard lock(mutex_);
     WriteJson(event.kind, facts);
   } else if (!silent && !event.text.empty()) {
-    const bool errors = warning || detail || options_.stdout_is_taken;
+    const bool errors = warning || detail || options_.stdout_is_taken || (options_.only_answers && !answer);
     Write(errors ? stderr : stdout, warning ? "warning: " + event.text : event.text);
   }
 }

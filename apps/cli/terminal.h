@@ -18,6 +18,7 @@ struct TerminalOptions {
   bool quiet = false;            // only errors, warnings and what was asked for
   bool verbose = false;          // details too
   bool stdout_is_taken = false;  // the report or sound goes to stdout, so words go to stderr
+  bool only_answers = false;     // stdout gets answers and nothing else, so other words go to stderr
   // To stderr one line of JSON an event, {"event": "progress", …}, in place of words and the bar; answers stay.
   bool json = false;
 };

@@ -13,6 +13,7 @@
 #include "pipelines/text/chat.h"
 #include "pipelines/text/prompt_files.h"
 #include "pipelines/text/text.h"
+#include "pipelines/text/text_model.h"
 #include "runtime/check/peak.h"
 
 namespace timbre::cli {
@@ -133,10 +134,6 @@ class TextCommand final : public Command {
   }
 
  private:
-  static Result<Tokenizer> TokenizerOf(const LanguageModel& model) {
-    return model.gguf ? Tokenizer::FromGguf(*model.gguf) : Tokenizer::FromHuggingFace(model.path);
-  }
-
   Result<std::vector<int32_t>> PromptIds(const Tokenizer* tokenizer) const {
     if (!ids_.empty()) return ReadIds(ids_);
     TIMBRE_TRY(const std::string text, ReadPrompt(prompt_));

@@ -42,6 +42,8 @@ class Job {
   virtual FieldList Fields() = 0;
   // Whether the options have it write sound into JobHost::stream, and no file.
   virtual bool Streams() const { return false; }
+  // Whether what it answers (kAnswerEvent) is data for who reads it, from which other words are kept away.
+  virtual bool AnswersData() const { return false; }
   // The options are set and each is valid in itself. Adds to `report` as far as it gets. Files are named together at
   // the end of each input's work (base/output_set.h); a failure leaves none, and old ones as they were.
   virtual Status Run(const JobHost& host, Observer& observer, Json& report) = 0;

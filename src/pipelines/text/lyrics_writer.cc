@@ -12,7 +12,6 @@
 namespace timbre {
 namespace {
 
-constexpr int kTries = 8;  // of a section
 constexpr size_t kMostLine = 60, kMostAbout = 1000;
 constexpr int kTokensOfALine = 16;
 // Sections with words; the other tags stand alone.
@@ -161,7 +160,19 @@ bool IsHeading(const std::string& lower) {
   return name == "refrain" || std::find(tags.begin(), tags.end(), name) != tags.end();
 }
 
-// A line without the marks of a list, of emphasis and of quotation.
+// Without what stands in brackets, which is how to sing or a remark; one that is not closed takes the rest.
+std::string WithoutRemarks(std::string_view text) {
+  std::string out;
+  int depth = 0;
+  for (const char c : text) {
+    depth += c == '(';
+    if (depth == 0) out.push_back(c);
+    if (c == ')') depth = std::max(0, depth - 1);
+  }
+  return out;
+}
+
+// A line without remarks and the marks of a list, of emphasis and of quotation.
 std::string Plain(std::string_view line) {
   std::string text = PrintableLines(line, ' ');
   for (const auto& [fancy, plain] : {std::pair<std::string_view, std::string_view>{"\u2019", "'"},
@@ -173,6 +184,7 @@ std::string Plain(std::string_view line) {
       text.replace(at, fancy.size(), plain);
     }
   }
+  text = WithoutRemarks(text);
   std::string_view rest = Trimmed(text, " \t-*_#>\"`~");
   size_t digits = 0;
   while (digits < rest.size() && IsDigit(rest[digits])) ++digits;
@@ -181,7 +193,8 @@ std::string Plain(std::string_view line) {
   rest = Trimmed(rest, " \t-*_#>\"`~");
   std::string plain;
   for (const char c : rest) {
-    if (c == '*' || c == '"' || c == '_' || (c == ' ' && plain.ends_with(' '))) continue;
+    if (c == '*' || c == '"' || c == '_' || c == ')' || (c == ' ' && plain.ends_with(' '))) continue;
+    if ((c == '.' || c == ',') && plain.ends_with(' ')) plain.pop_back();  // what stood before was a remark
     plain.push_back(c == '\t' ? ' ' : c);
   }
   return plain;
@@ -200,13 +213,20 @@ bool CanBeSung(std::string_view line) {
   return letters >= 2 && letters > 4 * others;
 }
 
-// Cuts off what fits into a line: up to the last mark at which one breathes, else the last space.
+// Cuts off a line: of about equal parts where there must be several, at a mark at which one breathes where one is near.
 std::string_view Breath(std::string_view& rest) {
   if (rest.size() <= kMostLine) return std::exchange(rest, {});
-  const std::string_view head = rest.substr(0, kMostLine);
-  const size_t mark = head.find_last_of(",;:.!?");
-  size_t end = mark != std::string_view::npos && mark >= kMostLine / 3 ? mark + 1 : head.find_last_of(' ');
-  if (end == std::string_view::npos || end == 0) end = std::min(rest.find(' '), rest.size());  // one endless word
+  const size_t parts = (rest.size() + kMostLine - 1) / kMostLine, ideal = rest.size() / parts;
+  size_t end = 0, worst = std::string_view::npos;
+  for (size_t space = rest.find(' '); space <= kMostLine; space = rest.find(' ', space + 1)) {
+    const bool mark = space > 0 && std::string_view(",;:.!?").find(rest[space - 1]) != std::string_view::npos;
+    const size_t off = (space > ideal ? space - ideal : ideal - space) + (mark ? 0 : kMostLine / 4);
+    if (off < worst) {
+      worst = off;
+      end = space;
+    }
+  }
+  if (end == 0) end = std::min(rest.find(' '), rest.size());  // one endless word
   const std::string_view line = Trimmed(rest.substr(0, end));
   rest = Trimmed(rest.substr(end));
   return line;
@@ -300,11 +320,10 @@ std::vector<std::string> SungLines(const TextWritten& written, size_t most) {
     if (raw.empty()) continue;
     const std::string line = Plain(raw), lower = Lower(line);
     // What comes behind a heading or a remark is another section, or none.
-    if (IsHeading(lower) || IsChatter(lower)) {
+    if (IsHeading(Lower(raw)) || IsChatter(lower)) {
       if (lines.empty()) continue;
       break;
     }
-    if (line.starts_with('(') && line.ends_with(')')) continue;  // how it is to be sung
     if (!CanBeSung(line)) continue;
     for (std::string_view rest = line; !rest.empty() && lines.size() < most;) {
       const std::string_view part = Trimmed(Breath(rest));
@@ -324,8 +343,7 @@ std::string Lyrics::Text() const {
   return text;
 }
 
-Result<Lyrics> WriteLyrics(const LyricsOptions& options, bool instructed, const ContinueText& go_on,
-                           Observer& observer) {
+Status CheckLyricsOptions(const LyricsOptions& options) {
   const auto known = LyricTagNames();
   const std::vector<std::string> tags(known.begin(), known.end());
   for (const std::string& tag : options.structure) {
@@ -343,6 +361,13 @@ Result<Lyrics> WriteLyrics(const LyricsOptions& options, bool instructed, const 
     return Fail(ErrorCode::kInvalidArgument,
                 "what the song is about must be said, in at most " + std::to_string(kMostAbout) + " bytes of UTF-8.");
   }
+  return {};
+}
+
+Result<Lyrics> WriteLyrics(const LyricsOptions& options, bool instructed, const ContinueText& go_on,
+                           Observer& observer) {
+  TIMBRE_CHECK(CheckLyricsOptions(options));
+  const auto sung = std::count_if(options.structure.begin(), options.structure.end(), IsSung);
   Lyrics lyrics{.brief = BriefOf(options)};
   lyrics.brief.about = PrintableLines(Trimmed(options.about), ' ');
   const TextBegun beginning = Begin(lyrics.brief, options, instructed);
@@ -359,9 +384,10 @@ Result<Lyrics> WriteLyrics(const LyricsOptions& options, bool instructed, const 
       std::string fault;
       for (int i = 0; section.lines.empty(); ++i) {
         if (observer.Cancelled()) return Fail(ErrorCode::kCancelled, "cancelled.");
-        if (i == kTries) {
-          return Fail(ErrorCode::kUnsupported, "the model wrote no " + tag + " in " + std::to_string(kTries) +
-                                                   " tries (" + fault + "): try another --seed, or a larger model.");
+        if (i == options.tries) {
+          return Fail(ErrorCode::kUnsupported, "the model wrote no " + tag + " in " + std::to_string(i) +
+                                                   (i == 1 ? " try (" : " tries (") + fault +
+                                                   "): try another --seed, or a larger model.");
         }
         TextBegun begun = beginning;
         begun.text += so_far;

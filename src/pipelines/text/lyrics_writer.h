@@ -28,9 +28,10 @@ struct LyricsOptions {
   std::vector<std::string> structure = {"verse", "chorus", "verse"};  // tags; those without words give the tag alone
   int lines = 4;                                                      // of a section, at most
   uint64_t seed = 0;
+  int tries = 8;  // of a section; 1 where another seed gives the same
 };
 
-FieldList LyricsFields(LyricsOptions& options);  // all but `about` and `seed`
+FieldList LyricsFields(LyricsOptions& options);  // style, mood, tempo, structure and lines
 
 // What is to be written, with what was found in the words.
 struct LyricsBrief {
@@ -70,9 +71,12 @@ struct Lyrics {
   std::string Text() const;
 };
 
-// `instructed`: the model takes messages. A chorus or hook that comes again has the words of the first. Errors: a tag
-// that is none (kInvalidArgument, with the nearest); that nothing usable was written in eight tries of a section; what
-// `go_on` says. Asks the observer between tries.
+// kInvalidArgument where an option makes no sense: a tag that is none (with the nearest), nothing to write about.
+Status CheckLyricsOptions(const LyricsOptions& options);
+
+// `instructed`: the model takes messages. A chorus or hook that comes again has the words of the first. Errors: what
+// CheckLyricsOptions says; that nothing usable was written in all tries of a section; what `go_on` says. Asks the
+// observer between tries.
 Result<Lyrics> WriteLyrics(const LyricsOptions& options, bool instructed, const ContinueText& go_on,
                            Observer& observer);
 

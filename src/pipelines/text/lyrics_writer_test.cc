@@ -141,12 +141,17 @@ TEST(LyricsWriter, KeepsWhatCanBeSungAndLeavesOutTheRest) {
   EXPECT_EQ(sung("a whole line\na half li", false), (Lines{"a whole line"}));
   EXPECT_EQ(sung("all in one, without an e", false), (Lines{"all in one,"}));
   EXPECT_EQ(sung("nothing of it is who", false), Lines{});
-  // Prose, cut where one breathes.
-  const Lines prose = sung(
-      "The rain came down on the old tin roof all night, and I lay there counting every drop until "
-      "the morning broke the spell at last");
-  EXPECT_EQ(prose, (Lines{"The rain came down on the old tin roof all night,",
-                          "and I lay there counting every drop until the morning broke", "the spell at last"}));
+  // Remarks, closed and not.
+  EXPECT_EQ(sung("I stand by the sea (softly), alone (in verse 2).\nSails away (and repeats\n(hums)\n"),
+            (Lines{"I stand by the sea, alone.", "Sails away"}));
+  // Prose, cut where one breathes, into lines of about a length.
+  EXPECT_EQ(
+      sung("The rain came down on the old tin roof all night, and I lay there counting every drop until the morning "
+           "broke the spell at last"),
+      (Lines{"The rain came down on the old tin roof all night,", "and I lay there counting every drop",
+             "until the morning broke the spell at last"}));
+  EXPECT_EQ(sung("In my dreams I see these brave ones with wings like nothing else"),
+            (Lines{"In my dreams I see these brave", "ones with wings like nothing else"}));
   EXPECT_TRUE(sung(std::string(5000, 'a')).empty());
   // Nothing that drives a terminal or a song gets through.
   for (const std::string& line : sung("a\x1b[31m red line\nnul\x01 here\n[verse]\nno\n")) {

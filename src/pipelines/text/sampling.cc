@@ -1,5 +1,7 @@
 #include "pipelines/text/sampling.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -48,36 +50,39 @@ void KeepTopP(std::vector<Score>& scores, double p, float top) {
 
 }  // namespace
 
-FieldList SamplingChoice::Fields() {
+FieldList SamplingChoice::Fields(const SamplingOptions& otherwise) {
   const auto unless_greedy = [this] { return greedy ? "--greedy draws nothing" : ""; };
+  const auto with = [](const char* help, double value) {
+    return fmt::format("{} (default: the model's, else {})", help, value);
+  };
   return {{.name = "greedy", .value = &greedy, .help = "always the likeliest token, nothing by chance"},
           {.name = "temperature",
            .value = &temperature,
-           .help = "below 1 the likely becomes likelier; 0: as --greedy (default: the model's, else 1)",
+           .help = with("below 1 the likely becomes likelier; 0: as --greedy", otherwise.temperature),
            .min = 0,
            .max = 100,
            .idle = unless_greedy},
           {.name = "top-k",
            .value = &top_k,
-           .help = "draw from this many tokens at most; 0: all (default: the model's, else 50)",
+           .help = with("draw from this many tokens at most; 0: all", otherwise.top_k),
            .min = 0,
            .max = 1 << 20,
            .idle = unless_greedy},
           {.name = "top-p",
            .value = &top_p,
-           .help = "draw from the likeliest that make up this share together (default: the model's, else 1)",
+           .help = with("draw from the likeliest that make up this share together", otherwise.top_p),
            .min = 0,
            .max = 1,
            .idle = unless_greedy},
           {.name = "min-p",
            .value = &min_p,
-           .help = "leave out what is less likely than this share of the likeliest (default: the model's, else 0)",
+           .help = with("leave out what is less likely than this share of the likeliest", otherwise.min_p),
            .min = 0,
            .max = 1,
            .idle = unless_greedy},
           {.name = "repetition-penalty",
            .value = &repetition_penalty,
-           .help = "above 1: tokens that occurred become less likely (default: the model's, else 1)",
+           .help = with("above 1: tokens that occurred become less likely", otherwise.repetition_penalty),
            .min = 0.01,
            .max = 100},
           {.name = "seed", .value = &seed, .help = "the same seed gives the same text", .idle = unless_greedy}};

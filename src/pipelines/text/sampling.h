@@ -47,7 +47,8 @@ struct SamplingChoice {
   std::optional<int> top_k;
   uint64_t seed = 0;
 
-  FieldList Fields();
+  // `otherwise`: what the help says stands where neither the user nor the model says anything.
+  FieldList Fields(const SamplingOptions& otherwise = {});
   // A model that is said to be used greedily is drawn from all the same, unless that is asked for.
   SamplingOptions Resolve(const SamplingDefaults& defaults) const;
 };
