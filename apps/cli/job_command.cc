@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include "apps/cli/remote_job.h"
+
 namespace timbre::cli {
 namespace {
 
@@ -10,15 +12,25 @@ class JobCommand final : public Command {
   JobCommand(std::string_view kind, std::string examples) : kind_(kind), examples_(std::move(examples)) {
     if (const auto found = FindJobKind(kind)) job_ = (*found)->make();
   }
-  FieldList Fields() override { return job_->Fields(); }
+  FieldList Fields() override {
+    FieldList fields = job_->Fields();
+    return Append(fields, remote_.FieldsOfJob());
+  }
   std::string Examples() const override { return examples_; }
   bool TakesStdout() const override { return job_->Streams(); }
   bool AnswersData() const override { return job_->AnswersData(); }
-  Status Run(Terminal& terminal, Report& report) override { return RunJobHere(kind_, *job_, terminal, report); }
+  Status Run(Terminal& terminal, Report& report) override {
+    if (!remote_.server.empty()) return RunJobThere(kind_, *job_, remote_, terminal, report);
+    if (!remote_.token_file.empty()) {
+      return Fail(ErrorCode::kInvalidArgument, "--token-file has no effect: it belongs to --server.");
+    }
+    return RunJobHere(kind_, *job_, terminal, report);
+  }
 
  private:
   const std::string kind_, examples_;
   std::unique_ptr<Job> job_;
+  RemoteOptions remote_;
 };
 
 }  // namespace

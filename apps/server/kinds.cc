@@ -6,6 +6,7 @@
 
 #include "base/suggest.h"
 #include "base/text.h"
+#include "http/names.h"
 #include "models/catalogue.h"
 #include "pipelines/job_json.h"
 
@@ -18,7 +19,7 @@ constexpr std::array<std::string_view, 9> kTexts = {"model",     "from_model", "
 // Models, which a path could stand for.
 constexpr std::array<std::string_view, 2> kModels = {"model", "from_model"};
 // That make no sense where each job has a folder of its own, or are the slot's.
-constexpr std::array<std::string_view, 4> kNever = {"recursive", "skip_existing", "device", "inject"};
+constexpr std::array<std::string_view, 5> kNever = {"recursive", "skip_existing", "device", "inject", "stdout"};
 constexpr std::array<std::string_view, 3> kQuickKinds = {"loudness", "join", "peaks"};
 
 template <typename Names>
@@ -32,8 +33,16 @@ bool IsText(const Field& field) {
   return text && field.choices.empty();
 }
 
+bool IsOutput(const Field& field) {
+  return field.name == "output" && std::holds_alternative<std::string*>(field.value);
+}
+
+// Of kinds that make one file: its name, by which they tell the format, is the client's to choose.
+bool IsOutputFile(const Field& field) { return IsOutput(field) && field.placeholder != "DIR"; }
+
 bool MayBeSet(const Field& field) {
   const std::string key = KeyOf(field);
+  if (IsOutputFile(field)) return true;
   if (field.positional || Has(kNever, key)) return false;
   return !IsText(field) || Has(kTexts, key);
 }
@@ -49,7 +58,7 @@ bool IsServed(const JobKind& kind) {
   bool output = false;
   int inputs = 0, files = 0;
   for (const Field& field : job->Fields()) {
-    output = output || (field.name == "output" && std::holds_alternative<std::string*>(field.value));
+    output = output || IsOutput(field);
     if (!field.positional) continue;
     ++inputs;
     files += field.name == "input" && std::holds_alternative<std::vector<std::string>*>(field.value) ? 1 : 0;
@@ -109,10 +118,20 @@ Status CheckJob(const std::string& kind, size_t inputs, const Json& options) {
 Json OrderOf(const engine::JobRecord& job, const engine::Slot& slot, const std::vector<std::string>& inputs,
              const std::string& folder) {
   Json options = job.options;
-  options["output"] = folder;
   if (const auto kind = FindJobKind(job.kind); kind) {
     const std::unique_ptr<Job> made = (*kind)->make();
-    for (const Field& field : made->Fields()) {
+    const FieldList fields = made->Fields();
+    FieldList settable = Settable(fields);
+    // What is wrong with them the worker finds as well.
+    (void)FieldsFromJson(settable, options);
+    for (const Field& field : fields) {
+      if (IsOutputFile(field)) {
+        const auto named = options.find("output");
+        const bool given = named != options.end() && named->is_string();
+        options["output"] = folder + "/" + http::SafeFileName(given ? named->get<std::string>() : "output.wav");
+      } else if (IsOutput(field) && (!field.idle || field.idle().empty())) {
+        options["output"] = folder;
+      }
       if (field.name == "device") options["device"] = slot.device;
       // What takes a moment must not take the processors from what takes an hour.
       if (field.name == "threads" && slot.quick) options["threads"] = 1;

@@ -514,10 +514,13 @@ void Engine::RunJob(Runner& runner, JobRecord job) {
                           .error = ProblemJson("crashed", "its worker " + how + ", " + std::to_string(job.attempt) +
                                                               " times in a row; it is not tried again.")});
     }
-    if (const Status queued = journal_->Requeue(job.id, "its worker " + how, true, Now()); !queued) {
-      Log(LogLevel::kWarning, queued.error().message);
+    for (;;) {
+      const Status queued = journal_->Requeue(job.id, "its worker " + how, true, Now());
+      if (queued) return Wake();
+      Log(LogLevel::kWarning, "job " + job.id + " can't be queued again yet: " + queued.error().message);
+      std::unique_lock lock(mutex_);
+      if (changed_.wait_for(lock, std::chrono::seconds(1), [&] { return stop_now_.load(); })) return;
     }
-    Wake();
   };
 
   if (!runner.worker) {
@@ -579,12 +582,13 @@ void Engine::RunJob(Runner& runner, JobRecord job) {
     }
     if (!*message) continue;
     heard = Clock::now();
-    const Json& said = **message;
-    if (const auto progress = said.find("progress"); progress != said.end() && progress->is_object()) {
+    const WorkerWord said = Understand(**message);
+    if (said.kind == WorkerWord::Kind::kProgress) {
       At("after-progress");
-      const double done = progress->value("done", 0.0), total = progress->value("total", 0.0);
-      Json shown = *progress;
-      shown["progress"] = total > 0 ? std::clamp(done / total, 0.0, 1.0) : 0.0;
+      const Json shown = {{"stage", said.stage},
+                          {"done", said.done},
+                          {"total", said.total},
+                          {"progress", said.total > 0 ? std::clamp(said.done / said.total, 0.0, 1.0) : 0.0}};
       {
         const std::lock_guard lock(mutex_);
         progress_[job.id] = shown;
@@ -595,23 +599,21 @@ void Engine::RunJob(Runner& runner, JobRecord job) {
       }
       continue;
     }
-    const auto end = said.find("end");
-    if (end == said.end() || !end->is_object()) continue;
+    if (said.kind != WorkerWord::Kind::kEnd) continue;
     At("after-worker-answer");
-    const std::string state = end->value("state", "failed");
-    Json report = WithoutPaths(end->value("report", Json()), names);
-    if (state == "succeeded") {
+    Json report = WithoutPaths(said.report, names);
+    if (said.state == "succeeded") {
       if (const Status done = Succeed(job, std::move(report), folder); !done) {
-        Settle(job,
-               {.state = JobState::kFailed,
-                .error = ProblemJson("input-output", WithoutPaths(done.error().message, names).get<std::string>())});
+        const Json detail = WithoutPaths(done.error().message, names);
+        Settle(job, {.state = JobState::kFailed, .error = ProblemJson("input-output", detail.get<std::string>())});
       }
-    } else if (state == "cancelled") {
+    } else if (said.state == "cancelled") {
       Settle(job, {.state = JobState::kCancelled});
     } else {
-      Json error = WithoutPaths(end->value("error", Json::object()), names);
-      if (!error.contains("detail")) error = ProblemJson("internal", "the worker does not say why.");
-      Settle(job, {.state = JobState::kFailed, .error = std::move(error), .report = std::move(report)});
+      const Json detail = WithoutPaths(said.detail, names);
+      Settle(job, {.state = JobState::kFailed,
+                   .error = {{"type", said.problem}, {"detail", detail}},
+                   .report = std::move(report)});
     }
     return clean();
   }

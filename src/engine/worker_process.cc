@@ -18,6 +18,47 @@ namespace timbre::engine {
 
 using Json = nlohmann::ordered_json;
 
+namespace {
+
+const Json* Member(const Json& json, const char* name) {
+  if (!json.is_object()) return nullptr;
+  const auto found = json.find(name);
+  return found == json.end() ? nullptr : &*found;
+}
+
+std::string TextIn(const Json& json, const char* name) {
+  const Json* member = Member(json, name);
+  return member != nullptr && member->is_string() ? member->get<std::string>() : "";
+}
+
+double NumberIn(const Json& json, const char* name) {
+  const Json* member = Member(json, name);
+  return member != nullptr && member->is_number() ? member->get<double>() : 0;
+}
+
+}  // namespace
+
+WorkerWord Understand(const Json& message) {
+  WorkerWord word;
+  if (const Json* progress = Member(message, "progress"); progress != nullptr) {
+    word.kind = WorkerWord::Kind::kProgress;
+    word.stage = TextIn(*progress, "stage");
+    word.done = NumberIn(*progress, "done");
+    word.total = NumberIn(*progress, "total");
+  } else if (const Json* end = Member(message, "end"); end != nullptr) {
+    word.kind = WorkerWord::Kind::kEnd;
+    word.state = TextIn(*end, "state");
+    if (word.state != "succeeded" && word.state != "cancelled") word.state = "failed";
+    const Json* error = Member(*end, "error");
+    word.problem = error == nullptr ? "" : TextIn(*error, "type");
+    word.detail = error == nullptr ? "" : TextIn(*error, "detail");
+    if (word.problem.empty()) word.problem = "/problems/internal";
+    if (word.detail.empty()) word.detail = "the worker does not say why.";
+    if (const Json* report = Member(*end, "report"); report != nullptr) word.report = *report;
+  }
+  return word;
+}
+
 bool LineBuffer::Add(std::string_view bytes) {
   text_ += bytes;
   if (text_.size() <= kLongest || text_.find('\n', searched_) != std::string::npos) return true;

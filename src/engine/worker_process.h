@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -30,6 +31,18 @@ class LineBuffer {
   std::string text_;
   size_t searched_ = 0;
 };
+
+// What a worker's line means. Members of other types than these are as if they were missing.
+struct WorkerWord {
+  enum class Kind : uint8_t { kOther, kProgress, kEnd };
+  Kind kind = Kind::kOther;
+  std::string stage;            // of kProgress
+  double done = 0, total = 0;   // total is 0 where it isn't known
+  std::string state;            // of kEnd: "succeeded", "failed" or "cancelled"
+  std::string problem, detail;  // of a failure: "/problems/…" and a sentence, never empty
+  nlohmann::ordered_json report;
+};
+WorkerWord Understand(const nlohmann::ordered_json& message);
 
 class WorkerProcess {
  public:

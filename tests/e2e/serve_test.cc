@@ -320,6 +320,55 @@ TEST_F(ServeTest, DescribesAndMeasuresItself) {
   EXPECT_GT(samples, 10);
 }
 
+TEST_F(ServeTest, CommandsHaveTheirWorkDoneThere) {
+  Start();
+  const std::vector<std::string> there = {"--server", "http://127.0.0.1:" + std::to_string(port_), "--token-file",
+                                          (folder_ / "data" / "token").string()};
+  const auto run = [&](std::vector<std::string> words) {
+    words.insert(words.end(), there.begin(), there.end());
+    return RunTimbre(words, folder_.path());
+  };
+  for (const char* name : {"a.wav", "b.wav", "c.wav"}) WriteAll(folder_ / name, Wav(0.1 + 0.1 * (name[0] - 'a')));
+  const std::vector<std::string> separate = {"separate", "--model", "hpss", "a.wav", "b.wav", "c.wav", "-o"};
+  std::vector<std::string> here = separate, remote = separate;
+  here.emplace_back("here");
+  remote.emplace_back("there");
+  ASSERT_EQ(RunTimbre(here, folder_.path()).code, 0);
+  const Ran ran = run(remote);
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const std::vector<std::string> files = FilesIn(folder_ / "here");
+  EXPECT_EQ(files.size(), 6u);
+  EXPECT_EQ(FilesIn(folder_ / "there"), files);
+  for (const std::string& file : files) {
+    EXPECT_EQ(ReadAll(folder_ / "there" / file), ReadAll(folder_ / "here" / file)) << file;
+  }
+  const Ran joined = run({"join", "a.wav", "b.wav", "-o", "joined.flac"});
+  EXPECT_EQ(joined.code, 0) << joined.err;
+  EXPECT_TRUE(ReadAll(folder_ / "joined.flac").starts_with("fLaC"));
+  EXPECT_EQ(run({"loudness", "a.wav"}).code, 0);
+  // One job after the other, by hand.
+  WriteAll(folder_ / "job.json", R"({"kind": "separate", "inputs": ["a.wav"], "options": {"model": "hpss"}})");
+  const Ran submitted = run({"submit", "job.json"});
+  ASSERT_EQ(submitted.code, 0) << submitted.err;
+  const std::string id = submitted.out.substr(0, submitted.out.find('\n'));
+  EXPECT_EQ(run({"watch", id}).out, id + " succeeded\n");
+  EXPECT_NE(run({"jobs"}).out.find(id + "  succeeded"), std::string::npos);
+  EXPECT_EQ(run({"fetch", id, "-o", "fetched"}).code, 0);
+  EXPECT_EQ(ReadAll(folder_ / "fetched" / "hpss" / "a" / "harmonic.wav"),
+            ReadAll(folder_ / "here" / "hpss" / "a" / "harmonic.wav"));
+  EXPECT_EQ(run({"cancel", id}).out, id + " succeeded\n");
+  // In the server's words, with the command line's codes.
+  const Ran wrong = run({"separate", "--model", "nothing", "a.wav"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_NE(wrong.err.find("no model 'nothing'"), std::string::npos) << wrong.err;
+  EXPECT_EQ(run({"watch", "x"}).code, 2);
+  EXPECT_EQ(run({"fetch", engine::NewId()}).code, 1);
+  EXPECT_EQ(run({"separate", "--stdout", "vocals", "a.wav"}).code, 2);
+  EXPECT_EQ(RunTimbre({"separate", "a.wav", "--token-file", "x"}, folder_.path()).code, 2);
+  Kill();
+  EXPECT_NE(run({"jobs"}).err.find("can't be reached"), std::string::npos);
+}
+
 TEST_F(ServeTest, EndsWhenItIsAsked) {
   Start();
   server_->Signal(SIGTERM);

@@ -1,0 +1,170 @@
+#include "apps/cli/remote_job.h"
+
+#include <fmt/format.h>
+
+#include <deque>
+#include <filesystem>
+#include <set>
+
+#include "base/text.h"
+#include "engine/ids.h"
+#include "pipelines/track_inputs.h"
+
+namespace timbre::cli {
+namespace {
+
+// At the server at once; the first of them is waited for before another is sent.
+constexpr size_t kMostAtOnce = 32;
+
+// What the command line says, as a server wants it.
+struct Wish {
+  std::vector<std::string> inputs;
+  Report options = Report::object();
+  std::string device = "auto";
+  std::string output;
+  bool one_file = false;  // `output` is a file, made of all inputs
+  bool recursive = false;
+};
+
+Result<Wish> WishOf(std::string_view kind, Job& job) {
+  TIMBRE_TRY(const JobKind* const row, FindJobKind(kind));
+  const std::unique_ptr<Job> usual = row->make();
+  const FieldList given = job.Fields(), defaults = usual->Fields();
+  Wish wish;
+  for (size_t i = 0; i < given.size(); ++i) {
+    const Field& field = given[i];
+    if (field.positional) {
+      if (const auto* const list = std::get_if<std::vector<std::string>*>(&field.value)) wish.inputs = **list;
+      continue;
+    }
+    const std::string key = KeyOf(field);
+    const Report value = FieldsToJson({field})[key], before = FieldsToJson({defaults[i]})[key];
+    if (key == "output") {
+      wish.output = value.is_string() ? value.get<std::string>() : "";
+      wish.one_file = field.placeholder != "DIR";
+    } else if (key == "recursive") {
+      wish.recursive = value == true;
+    } else if (value == before) {
+      continue;
+    } else if (key == "device") {
+      wish.device = value.is_string() ? value.get<std::string>() : "auto";
+    } else {
+      wish.options[key] = value;
+    }
+  }
+  return wish;
+}
+
+// Jobs that are at the server, in the order in which they were sent.
+class Batch {
+ public:
+  Batch(std::string_view kind, const Wish& wish, Remote& remote, Terminal& terminal, Report& jobs)
+      : kind_(kind), wish_(wish), remote_(remote), terminal_(terminal), jobs_(jobs) {}
+
+  // Cancelled, or the server is gone: the only failures. Others are counted.
+  Status Add(const std::vector<std::string>& inputs) {
+    const std::string shown = inputs.size() == 1 ? inputs[0] : fmt::format("{} files", inputs.size());
+    const Result<std::string> id = Send(inputs);
+    if (!id) return Note(shown, id.error());
+    waiting_.push_back({*id, shown});
+    if (waiting_.size() < kMostAtOnce) return {};
+    return TakeFirst();
+  }
+  Status TakeAll() {
+    while (!waiting_.empty()) TIMBRE_CHECK(TakeFirst());
+    return {};
+  }
+  size_t failed() const { return failed_; }
+  const Error& last_error() const { return last_error_; }
+
+ private:
+  struct Sent {
+    std::string id, input;
+  };
+
+  Result<std::string> Send(const std::vector<std::string>& inputs) {
+    Report request = {
+        {"kind", kind_}, {"inputs", Report::array()}, {"options", wish_.options}, {"device", wish_.device}};
+    for (const std::string& input : inputs) {
+      TIMBRE_TRY(const std::string asset, remote_.Upload(input));
+      request["inputs"].push_back({{"asset", asset}, {"name", std::filesystem::path(input).filename().string()}});
+    }
+    if (wish_.one_file) request["options"]["output"] = std::filesystem::path(wish_.output).filename().string();
+    // A request whose answer is lost is not a second job.
+    TIMBRE_TRY(const Report job, remote_.Ask("POST", "/v1/jobs", request, "Idempotency-Key: " + engine::NewId()));
+    return job.value("id", "");
+  }
+
+  Status TakeFirst() {
+    const Sent sent = waiting_.front();
+    waiting_.pop_front();
+    terminal_.BeginProgress("running", std::filesystem::path(sent.input).filename().string());
+    const Result<Report> job = remote_.Wait(sent.id);
+    terminal_.EndProgress();
+    if (!job) return tl::unexpected<Error>(job.error());
+    const std::string folder =
+        wish_.one_file ? std::filesystem::path(wish_.output).parent_path().string() : wish_.output;
+    for (const Report& output : job->value("outputs", Report::array())) {
+      if (!names_.insert(output.value("name", "")).second) {
+        return Note(sent.input, {ErrorCode::kInvalidArgument,
+                                 "its files would be those of an input before it; give them another --output"});
+      }
+    }
+    const Result<std::vector<std::string>> files = remote_.Fetch(*job, folder);
+    if (!files) return Note(sent.input, files.error());
+    TIMBRE_TRY(const Report result, remote_.Ask("GET", "/v1/jobs/" + sent.id + "/result"));
+    jobs_.push_back({{"id", sent.id}, {"input", sent.input}, {"files", *files}, {"report", result["report"]}});
+    for (const std::string& file : *files) terminal_.Detail("  " + file);
+    terminal_.Say(fmt::format("{}: {} files from job {}", sent.input, files->size(), sent.id));
+    return {};
+  }
+
+  Status Note(const std::string& input, Error error) {
+    if (error.code == ErrorCode::kCancelled) return tl::unexpected<Error>(std::move(error));
+    ++failed_;
+    jobs_.push_back({{"input", input}, {"error", error.message}});
+    error.message = Printable(input, 200) + ": " + error.message;
+    last_error_ = error;
+    terminal_.Detail(error.message);
+    return {};
+  }
+
+  const std::string kind_;
+  const Wish& wish_;
+  Remote& remote_;
+  Terminal& terminal_;
+  Report& jobs_;
+  std::deque<Sent> waiting_;
+  std::set<std::string> names_;
+  size_t failed_ = 0;
+  Error last_error_;
+};
+
+}  // namespace
+
+Status RunJobThere(std::string_view kind, Job& job, const RemoteOptions& options, Terminal& terminal, Report& report) {
+  if (job.Streams()) {
+    return Fail(ErrorCode::kInvalidArgument, "--stdout and --server do not go together; a server makes files.");
+  }
+  TIMBRE_TRY(const Wish wish, WishOf(kind, job));
+  TIMBRE_TRY(const std::vector<TrackInput> inputs, ExpandInputs(wish.inputs, wish.recursive, wish.output));
+  TIMBRE_TRY(Remote remote, Remote::Open(options, terminal));
+  report["server"] = options.server;
+  report["jobs"] = Report::array();
+  Batch batch(kind, wish, remote, terminal, report["jobs"]);
+  std::vector<std::string> all;
+  for (const TrackInput& input : inputs) all.push_back(input.path);
+  if (wish.one_file) {
+    TIMBRE_CHECK(batch.Add(all));
+  } else {
+    for (const std::string& input : all) TIMBRE_CHECK(batch.Add({input}));
+  }
+  TIMBRE_CHECK(batch.TakeAll());
+  if (batch.failed() == 0) return {};
+  if (all.size() == 1 || wish.one_file) return tl::unexpected<Error>(batch.last_error());
+  terminal.Warn(batch.last_error().message);
+  return Fail(ErrorCode::kIo, fmt::format("{} of {} inputs could not be done; --verbose or --json say why.",
+                                          batch.failed(), all.size()));
+}
+
+}  // namespace timbre::cli

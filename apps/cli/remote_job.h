@@ -1,0 +1,16 @@
+// A job command's work, done by a server.
+#pragma once
+
+#include <string_view>
+
+#include "apps/cli/command.h"
+#include "apps/cli/remote.h"
+#include "pipelines/job.h"
+
+namespace timbre::cli {
+
+// Sends the inputs, one job each (one of all where the kind makes one file of them), waits, and puts the files where
+// the command would have. What fails at one input does not keep the others from being done.
+Status RunJobThere(std::string_view kind, Job& job, const RemoteOptions& options, Terminal& terminal, Report& report);
+
+}  // namespace timbre::cli
