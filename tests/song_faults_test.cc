@@ -2,11 +2,14 @@
 // Points are counted in the thousands: by default the first, the last and some between; TIMBRE_SWEEP=full visits each.
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <cerrno>
 #include <cstdlib>
 #include <limits>
 #include <set>
 
 #include "audio/decode.h"
+#include "base/file_faults.h"
 #include "formats/formula_weights.h"
 #include "models/released_networks.h"
 #include "pipelines/song/song.h"
@@ -136,6 +139,39 @@ TEST(SongFaults, ASongIsTheSameWhateverADeviceDoes) {
   for (const FaultPoint point : {FaultPoint::kPipeline, FaultPoint::kSubmit, FaultPoint::kWait, FaultPoint::kMemory}) {
     sweep.FailEach(point, 0);
   }
+}
+
+// Whatever fails on the way to the song and its latents, neither is there, or both are.
+TEST(SongFaults, SongAndLatentsAppearTogether) {
+  const testing::TempFolder folder;
+  const SongModel model = TinyModel();
+  SongOptions options;
+  options.tokens = options.style = testing::SongCase("song-tiny.safetensors");
+  options.seconds = 1;
+  options.steps = 2;
+  options.output = (folder / "song.flac").string();
+  options.latents = (folder / "latents.safetensors").string();
+  options.session.device = "cpu";
+  ThreadPool pool(1);
+  bool whole = false;
+  int failed = 0;
+  for (int nth = 0; !whole && nth < 100; ++nth) {
+    std::atomic<int> count = 0;
+    SetFileFault([&](FileStep, const std::string&) { return count++ == nth ? ENOSPC : 0; });
+    Stats stats;
+    Observer observer;
+    SongReport report;
+    const Status made = MakeSong(model, options, pool, stats, observer, report);
+    SetFileFault({});
+    whole = count <= nth;
+    ASSERT_TRUE(made || !whole) << made.error().message;
+    if (!made) ++failed;
+    EXPECT_EQ(testing::FilesIn(folder.path()).size(), made ? 2u : 0u) << "step " << nth;
+    std::filesystem::remove(options.output);
+    std::filesystem::remove(options.latents);
+  }
+  EXPECT_TRUE(whole);
+  EXPECT_GT(failed, 3);
 }
 
 // Weights that hold what is no number give an error, and no file.

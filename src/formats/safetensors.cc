@@ -214,7 +214,8 @@ Result<Safetensors> ReadSafetensors(const std::string& path) {
   return file;
 }
 
-Status WriteSafetensors(const std::string& path, const TensorMap& tensors, const Metadata& metadata) {
+Status WriteSafetensors(const std::string& path, const TensorMap& tensors, const Metadata& metadata,
+                        OutputSet* outputs) {
   // Wide elements first, so that every tensor is aligned; names in order among equals.
   std::vector<const TensorMap::value_type*> order;
   for (const auto& entry : tensors) order.push_back(&entry);
@@ -237,7 +238,7 @@ Status WriteSafetensors(const std::string& path, const TensorMap& tensors, const
   std::string prefix(8, '\0');
   for (int i = 0; i < 8; ++i) prefix[i] = static_cast<char>(text.size() >> (8 * i));
 
-  TIMBRE_TRY(AtomicFile file, AtomicFile::Create(path));
+  TIMBRE_TRY(AtomicFile file, AtomicFile::Create(path, outputs));
   TIMBRE_CHECK(file.Write(prefix));
   TIMBRE_CHECK(file.Write(text));
   for (const auto* entry : order) {

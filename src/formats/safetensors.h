@@ -11,6 +11,8 @@
 
 namespace timbre {
 
+class OutputSet;
+
 using Metadata = std::map<std::string, std::string>;
 
 struct Safetensors {
@@ -27,7 +29,8 @@ Result<Safetensors> ReadSafetensors(const SharedBytes& bytes);
 Result<Safetensors> ReadSafetensors(const std::string& path);
 
 // Writes tensors in the order of their names, at offsets that are multiples of their element's size. The file appears
-// when it is complete.
-Status WriteSafetensors(const std::string& path, const TensorMap& tensors, const Metadata& metadata = {});
+// when it is complete; of `outputs`, when those are named.
+Status WriteSafetensors(const std::string& path, const TensorMap& tensors, const Metadata& metadata = {},
+                        OutputSet* outputs = nullptr);
 
 }  // namespace timbre

@@ -206,6 +206,8 @@ TEST(SongProgram, SaysWhatIsWrongInOneLine) {
     EXPECT_TRUE(ran.err.starts_with("timbre: ")) << ran.err;
     EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
   }
+  const Ran text = RunTimbre({"song", "-m", model, "--tokens", path, "--style", "bad.txt"}, folder.path());
+  EXPECT_NE(text.err.find("--style-audio"), std::string::npos) << text.err;
   EXPECT_EQ(testing::FilesIn(folder.path()).size(), before) << "something was left";
 }
 

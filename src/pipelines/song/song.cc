@@ -9,6 +9,7 @@
 
 #include "audio/encode.h"
 #include "base/files.h"
+#include "base/output_set.h"
 #include "base/text.h"
 #include "formats/safetensors.h"
 #include "models/song/lyrics.h"
@@ -100,10 +101,11 @@ Result<std::vector<int32_t>> Tokens(const SongOptions& options, std::vector<std:
   const std::string& path = phones ? options.phones : options.lyrics;
   TIMBRE_TRY(const std::string text, LyricsText(path));
   auto read = phones ? TokenizePhones(text) : TokenizeLyrics(text, EspeakPhonemizer());
-  if (!read) return Prefix(read.error(), path == "-" ? "the lyrics" : Printable(path));
+  if (!read) return Prefix(read.error(), path == "-" ? "standard input" : Printable(path));
   warnings.insert(warnings.end(), read->warnings.begin(), read->warnings.end());
   if (read->tokens.empty()) {
-    return Fail(ErrorCode::kInvalidArgument, Printable(path) + ": it holds nothing that can be sung");
+    return Fail(ErrorCode::kInvalidArgument, path == "-" ? "standard input holds nothing that can be sung"
+                                                         : Printable(path) + ": it holds nothing that can be sung");
   }
   return std::move(read->tokens);
 }
@@ -133,12 +135,12 @@ Result<WriteOptions> WriteOptionsOf(const SongOptions& options) {
 // The file, and the second channel that the reference adds: the first, lower and 10 ms later.
 class SongFile {
  public:
-  static Result<std::unique_ptr<SongFile>> Create(const SongOptions& options, int sample_rate) {
+  static Result<std::unique_ptr<SongFile>> Create(const SongOptions& options, int sample_rate, OutputSet& outputs) {
     TIMBRE_TRY(const WriteOptions write, WriteOptionsOf(options));
     auto file = std::make_unique<SongFile>();
     file->channels_ = options.fake_stereo ? 2 : 1;
     file->delayed_.resize(static_cast<size_t>(kDelay * sample_rate));
-    TIMBRE_TRY(file->writer_, AudioWriter::Create(options.output, write, sample_rate, file->channels_));
+    TIMBRE_TRY(file->writer_, AudioWriter::Create(options.output, write, sample_rate, file->channels_, &outputs));
     return file;
   }
 
@@ -171,10 +173,10 @@ class SongFile {
   int64_t samples_ = 0;
 };
 
-Status WriteLatents(const std::string& path, const std::vector<float>& latents, int features) {
+Status WriteLatents(const std::string& path, const std::vector<float>& latents, int features, OutputSet& outputs) {
   TensorMap tensors;
   tensors.emplace("latent", HostTensor::FromF32({static_cast<int64_t>(latents.size()) / features, features}, latents));
-  return WriteSafetensors(path, tensors);
+  return WriteSafetensors(path, tensors, {}, &outputs);
 }
 
 class Song {
@@ -186,7 +188,7 @@ class Song {
   Status Run() {
     const Timer timer(&report_.total);
     report_.sample_rate = model_.decoder.sampling_rate;
-    TIMBRE_TRY(file_, SongFile::Create(options_, report_.sample_rate));
+    TIMBRE_TRY(file_, SongFile::Create(options_, report_.sample_rate, outputs_));
     report_.channels = file_->channels();
     decoder_.emplace(model_.decoder, model_.decoder_weights, options_.decode == "chunked", options_.session, pool_,
                      &stats_, [this](const float* samples, int64_t count) { return file_->Write(samples, count); });
@@ -293,12 +295,11 @@ class Song {
       report_.device_reason = decoder_->session()->device_reason();
     }
     for (const auto& [kernel, count] : CountKernels(*decoder_->session())) report_.kernels[kernel] += count;
-    // Last, and right after each other: whatever fails before leaves neither.
-    if (!options_.latents.empty() && !kept_.empty()) {
-      TIMBRE_CHECK(WriteLatents(options_.latents, kept_, model_.dit.mel_dim));
-      report_.latents = options_.latents;
-    }
+    const bool keep_latents = !options_.latents.empty() && !kept_.empty();
+    if (keep_latents) TIMBRE_CHECK(WriteLatents(options_.latents, kept_, model_.dit.mel_dim, outputs_));
     TIMBRE_CHECK(file_->Finish().map([](const WriteReport&) {}));
+    TIMBRE_CHECK(outputs_.Commit());
+    if (keep_latents) report_.latents = options_.latents;
     report_.output = options_.output;
     report_.frames = decoder_->frames();
     report_.samples = file_->samples();
@@ -350,6 +351,7 @@ class Song {
   Stats& stats_;
   Observer& observer_;
   SongReport& report_;
+  OutputSet outputs_;
   std::unique_ptr<SongFile> file_;
   std::optional<SongDecoder> decoder_;
   std::vector<float> kept_;  // latents

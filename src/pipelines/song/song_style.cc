@@ -15,9 +15,15 @@ namespace {
 constexpr double kMostSeconds = 10;  // of a sound, which is what the reference takes of it
 
 Result<std::vector<float>> VectorOf(const std::string& path) {
-  TIMBRE_TRY(const Safetensors file, ReadSafetensors(path));
-  const auto found = file.tensors->find("style");
-  if (found == file.tensors->end() || found->second.shape.elements() != kStyleFeatures) {
+  const auto file = ReadSafetensors(path);
+  if (!file && file.error().code == ErrorCode::kCorrupt) {
+    return Fail(ErrorCode::kCorrupt, Printable(path) +
+                                         ": it is no .safetensors, which --style takes; a sound goes with "
+                                         "--style-audio, and words with --style-text");
+  }
+  if (!file) return tl::unexpected<Error>(file.error());
+  const auto found = file->tensors->find("style");
+  if (found == file->tensors->end() || found->second.shape.elements() != kStyleFeatures) {
     return Fail(ErrorCode::kCorrupt,
                 Printable(path) + ": it holds no tensor 'style' of " + std::to_string(kStyleFeatures) + " numbers");
   }
