@@ -1,4 +1,7 @@
-# docs/presets.yaml is both the documentation of mastering chains and the presets, compiled in.
-set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/docs/presets.yaml)
-file(READ ${CMAKE_SOURCE_DIR}/docs/presets.yaml TIMBRE_PRESETS_YAML)
-file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/presets_yaml.inc CONTENT "R\"presets(@TIMBRE_PRESETS_YAML@)presets\"\n" @ONLY)
+# docs/presets.yaml and docs/notes.yaml are both the documentation of mastering chains and of the lanes of falling notes,
+# and what is compiled in.
+foreach(name presets notes)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/docs/${name}.yaml)
+  file(READ ${CMAKE_SOURCE_DIR}/docs/${name}.yaml TIMBRE_STUDIO_YAML)
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/${name}_yaml.inc CONTENT "R\"yaml(@TIMBRE_STUDIO_YAML@)yaml\"\n" @ONLY)
+endforeach()

@@ -1,0 +1,46 @@
+// Falling notes as pictures: each a pure function of scene, options and time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "pipelines/studio/notes_scene.h"
+
+namespace timbre {
+
+struct NotesLook {
+  int width = 1920, height = 1080;  // even, 64 to 7680
+  double speed = 1;                 // 1: a note is seen 2.1 s before it sounds
+  bool labels = true;               // names, numbers and times; what they look like depends on the fonts there are
+};
+
+struct YuvPlanes {
+  uint8_t* data[3];
+  int stride[3];
+};
+
+// Sizes scale with the shorter side. A note's lower edge touches the line at 85 % of the height when it sounds, to half
+// a pixel.
+class NotesPainter {
+ public:
+  // `length`: seconds, for the progress bar. `scene` must outlive the painter. Fails with kUnsupported where more than
+  // 4000 notes would be seen at once.
+  static Result<std::unique_ptr<NotesPainter>> Create(const NotesScene& scene, const NotesLook& look, double length);
+  virtual ~NotesPainter() = default;
+
+  // The picture at `seconds`; negative while counting in.
+  virtual Status Paint(double seconds) = 0;
+  // Of the picture painted last: [height][width] of 0xFFRRGGBB.
+  virtual std::span<const uint32_t> pixels() const = 0;
+  // The same as 4:2:0 by BT.709 in limited range.
+  virtual void ToYuv(const YuvPlanes& planes) const = 0;
+  virtual Status WritePng(const std::string& path) const = 0;
+};
+
+// A stretch of pixels by BT.709 in limited range: `rgb` [height][width] with `stride` pixels a row; even sizes.
+void RgbToYuv(const uint32_t* rgb, int stride, int width, int height, const YuvPlanes& planes);
+
+}  // namespace timbre
