@@ -15,10 +15,14 @@ struct ParsedJob {
   std::unique_ptr<Job> job;  // its options are set
 };
 
-// Errors: kInvalidArgument, saying where: text that is no JSON, a member too many, and all that FieldsFromJson and the
-// command line refuse: an option of another value than its default that has no effect is one.
+// Errors: kInvalidArgument, saying where: text that is no JSON, a member too many, inputs that are missing or too
+// many, and all that SetOptions refuses.
 Result<ParsedJob> ParseJob(std::string_view text);
 Result<ParsedJob> JobFromJson(const Json& json);
+
+// Options of JSON into fields that still hold their defaults: as FieldsFromJson, and one of another value than its
+// default that has no effect is an error.
+Status SetOptions(const FieldList& options, const Json& json);
 
 // The longest text that ParseJob reads, in bytes.
 inline constexpr size_t kLongestJob = size_t{1} << 20;
