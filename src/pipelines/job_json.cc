@@ -144,6 +144,14 @@ Json ReportSchema(const JobKind& kind) {
           {"additionalProperties", false}};
 }
 
+Json AllSchemas() {
+  Json schemas = Json::object();
+  for (const JobKind& kind : JobKinds()) {
+    schemas[std::string(kind.name)] = {{"job", JobSchema(kind)}, {"report", ReportSchema(kind)}};
+  }
+  return schemas;
+}
+
 std::string ReportText(const Json& report) {
   return PrintableJson(report.dump(2, ' ', false, Json::error_handler_t::replace)) + "\n";
 }

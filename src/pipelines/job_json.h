@@ -30,6 +30,8 @@ inline constexpr size_t kLongestJob = size_t{1} << 20;
 // What ParseJob takes of a kind, and what RunJob reports of it, as JSON Schemas (draft 2020-12).
 Json JobSchema(const JobKind& kind);
 Json ReportSchema(const JobKind& kind);
+// {"separate": {"job": …, "report": …}, …} of every kind.
+Json AllSchemas();
 
 // The text of a report: printable UTF-8, two blanks a level, a line end at its end. File names may hold bytes that are
 // no UTF-8; a report is.

@@ -47,7 +47,7 @@ void ExpectDescribedReport(const std::vector<std::string>& words, const fs::path
 }  // namespace
 
 Child::Child(const std::vector<std::string>& words, const fs::path& folder, uint64_t address_space)
-    : words_(words), folder_(folder), out_(TempName("timbre-out-XXXXXX")), err_(TempName("timbre-err-XXXXXX")) {
+    : out_(TempName("timbre-out-XXXXXX")), err_(TempName("timbre-err-XXXXXX")) {
   std::vector<std::string> all = {testing::ProgramPath()};
   all.insert(all.end(), words.begin(), words.end());
   std::vector<char*> argv;
@@ -89,12 +89,14 @@ Ran Child::Wait() {
   int status = 0;
   waitpid(pid_, &status, 0);
   pid_ = -1;
-  Ran ran{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), ReadAll(out_), ReadAll(err_)};
-  if (!words_.empty()) ExpectDescribedReport(words_, folder_, ran);
-  return ran;
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), ReadAll(out_), ReadAll(err_)};
 }
 
-Ran RunTimbre(const std::vector<std::string>& words, const fs::path& folder) { return Child(words, folder).Wait(); }
+Ran RunTimbre(const std::vector<std::string>& words, const fs::path& folder) {
+  Ran ran = Child(words, folder).Wait();
+  if (!words.empty()) ExpectDescribedReport(words, folder, ran);
+  return ran;
+}
 
 Ran RunTimbreWithin(uint64_t address_space, const std::vector<std::string>& words, const fs::path& folder) {
   return Child(words, folder, address_space).Wait();

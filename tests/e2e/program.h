@@ -35,8 +35,6 @@ class Child {
 
  private:
   int pid_ = -1;
-  const std::vector<std::string> words_;
-  const std::filesystem::path folder_;
   std::filesystem::path out_, err_;
 };
 
