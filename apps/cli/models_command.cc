@@ -4,24 +4,16 @@
 
 #include <algorithm>
 
-#include "apps/cli/command.h"
+#include "apps/cli/job_command.h"
 #include "base/quantities.h"
 #include "base/text.h"
 #include "models/released_networks.h"
 #include "pipelines/model_fetching.h"
+#include "pipelines/pull_job.h"
+#include "store/model_report.h"
 
 namespace timbre::cli {
 namespace {
-
-std::string_view StateName(ModelState state) {
-  switch (state) {
-    case ModelState::kBuiltIn: return "built in";
-    case ModelState::kInstalled: return "installed";
-    case ModelState::kIncomplete: return "incomplete";
-    case ModelState::kMissing: return "not here";
-  }
-  return "";
-}
 
 std::string_view VerdictName(FileVerdict verdict) {
   switch (verdict) {
@@ -32,33 +24,6 @@ std::string_view VerdictName(FileVerdict verdict) {
     case FileVerdict::kWrongDigest: return "wrong digest";
   }
   return "";
-}
-
-Report ToJson(const ModelEntry& model, const FetchOptions& options) {
-  const ModelStatus status = StatusOfModel(options.cache, model);
-  const auto known = [](auto value) { return value == decltype(value){} ? Report() : Report(value); };
-  Report files = Report::array();
-  for (const ModelFile& file : model.files) {
-    files.push_back({{"name", file.name},
-                     {"path", ModelFilePath(options.cache, model, file).string()},
-                     {"role", file.role == ModelFileRole::kWeights ? "weights" : "config"},
-                     {"url", known(file.url)},
-                     {"package", known(file.package.package)},
-                     {"package_path", known(file.package.path)},
-                     {"bytes", known(file.bytes)},
-                     {"sha256", known(file.sha256)}});
-  }
-  return {{"name", model.name},
-          {"summary", model.summary},
-          {"task", ModelTaskName(model.task)},
-          {"architecture", model.architecture},
-          {"stems", model.stems},
-          {"licence", model.licence},
-          {"page", known(model.page)},
-          {"bytes", known(ModelBytes(model))},
-          {"state", StateName(status.state)},
-          {"bytes_on_disk", status.bytes_on_disk},
-          {"files", files}};
 }
 
 class ModelsCommand final : public Command {
@@ -104,6 +69,10 @@ class ModelsCommand final : public Command {
     if (!mirror_.empty()) options.mirror = mirror_;
     if (offline_) options.offline = true;
     report["action"] = action_;
+    if (action_ == "pull" && !names_.empty()) {
+      PullJob job({.models = names_, .cache = cache_, .mirror = mirror_, .offline = offline_});
+      return RunJobHere("pull", job, terminal, report);
+    }
     if (action_ == "random") return Random(terminal, report);
     report["cache"] = options.cache.string();
     std::vector<const ModelEntry*> models;
@@ -118,7 +87,6 @@ class ModelsCommand final : public Command {
       for (const ModelEntry& model : ModelCatalogue()) models.push_back(&model);
     }
     if (action_ == "list") return List(models, options, terminal, report);
-    if (action_ == "pull") return Pull(models, options, terminal, report);
     if (action_ == "path") return Path(models, options, terminal, report);
     if (action_ == "verify") return Verify(models, options, terminal, report);
     return Remove(models, options, terminal, report);
@@ -155,23 +123,9 @@ class ModelsCommand final : public Command {
       const int64_t bytes = ModelBytes(*model);
       const std::string size = bytes > 0 ? BytesText(static_cast<double>(bytes)) : model->files.empty() ? "-" : "?";
       terminal.Print(fmt::format("{:<15} {:<9} {:>7}  {:<11} {}", model->name, ModelTaskName(model->task), size,
-                                 StateName(StatusOfModel(options.cache, *model).state), model->summary));
+                                 ModelStateName(StatusOfModel(options.cache, *model).state), model->summary));
       terminal.Print(fmt::format("    {}; licence of the weights: {}", fmt::join(model->stems, ", "), model->licence));
-      report["models"].push_back(ToJson(*model, options));
-    }
-    return {};
-  }
-
-  static Status Pull(const Models& models, const FetchOptions& options, Terminal& terminal, Report& report) {
-    report["models"] = Report::array();
-    for (const ModelEntry* model : models) {
-      TIMBRE_CHECK(FetchModel(options, *model, terminal));
-      report["models"].push_back(ToJson(*model, options));
-      if (model->files.empty()) {
-        terminal.Say(fmt::format("{} is built in.", model->name));
-      } else {
-        terminal.Say(fmt::format("{} is in {}.", model->name, ModelFolder(options.cache, *model).string()));
-      }
+      report["models"].push_back(ModelReport(*model, options.cache));
     }
     return {};
   }

@@ -76,10 +76,7 @@ class RunCommand final : public Command {
   }
 
   Status PrintSchemas(Terminal& terminal) const {
-    Json schemas = Json::object();
-    for (const JobKind& kind : JobKinds()) {
-      schemas[std::string(kind.name)] = {{"job", JobSchema(kind)}, {"report", ReportSchema(kind)}};
-    }
+    Json schemas = AllSchemas();
     if (!job_.empty()) {
       TIMBRE_TRY(const JobKind* const kind, FindJobKind(job_));
       schemas = Json(schemas[std::string(kind->name)]);

@@ -1,73 +1,13 @@
 // timbre score: how close an estimate is to its reference.
-#include <fmt/format.h>
-
-#include "apps/cli/command.h"
-#include "pipelines/score.h"
+#include "apps/cli/job_command.h"
 
 namespace timbre::cli {
-namespace {
 
-class ScoreCommand final : public Command {
- public:
-  FieldList Fields() override {
-    return {{.name = "reference",
-             .value = &reference_,
-             .help = "the audio file to compare with",
-             .positional = true,
-             .required = true},
-            {.name = "estimate",
-             .value = &estimate_,
-             .help = "the audio file that should be like it",
-             .positional = true,
-             .required = true},
-            {.name = "shorter",
-             .value = &shorter_,
-             .help = "of files that differ in length, compare as much as the shorter one holds"}};
-  }
-
-  std::string Examples() const override {
-    return "Examples:\n"
-           "  timbre score vocals.wav separated/htdemucs/song/vocals.wav\n"
-           "  timbre score --json - clean.wav denoised.wav\n";
-  }
-
-  Status Run(Terminal& terminal, Report& report) override {
-    report["reference"] = reference_;
-    report["estimate"] = estimate_;
-    TIMBRE_TRY(const Score score, ScoreFiles(reference_, estimate_, shorter_, terminal));
-    report["sample_rate"] = score.sample_rate;
-    report["channels"] = score.channels;
-    report["frames"] = score.frames;
-    struct Row {
-      const char *key, *name, *unit, *meaning;
-      std::optional<double> value;
-    };
-    const Row rows[] = {{"sdr_db", "SDR", "dB", "energy ratio over all samples and channels", score.sdr},
-                        {"median_frame_sdr_db", "SDR, frames of 1 s", "dB", "median over frames, as BSS Eval v4",
-                         score.median_frame_sdr},
-                        {"si_sdr_db", "SI-SDR", "dB", "scale-invariant", score.si_sdr},
-                        {"segmental_snr_db", "segmental SNR", "dB", "mean over frames of 30 ms, each in [-10, 35]",
-                         score.segmental_snr},
-                        {"stoi", "STOI", "", "intelligibility of speech, at most 1", score.stoi},
-                        {"estoi", "extended STOI", "", "the same under changing noise", score.estoi}};
-    for (const Row& row : rows) {
-      report["metrics"][row.key] = row.value ? Report(*row.value) : Report();
-      const std::string value =
-          !row.value ? "-" : fmt::format("{:.{}f} {}", *row.value, row.unit[0] != 0 ? 2 : 4, row.unit);
-      terminal.Print(fmt::format("{:<19} {:<11} {}", row.name, value, row.meaning));
-    }
-    report["notes"] = score.notes;
-    for (const std::string& note : score.notes) terminal.Say(note);
-    return {};
-  }
-
- private:
-  std::string reference_, estimate_;
-  bool shorter_ = false;
-};
-
-}  // namespace
-
-std::unique_ptr<Command> MakeScoreCommand() { return std::make_unique<ScoreCommand>(); }
+std::unique_ptr<Command> MakeScoreCommand() {
+  return MakeJobCommand("score",
+                        "Examples:\n"
+                        "  timbre score vocals.wav separated/htdemucs/song/vocals.wav\n"
+                        "  timbre score --json - clean.wav denoised.wav\n");
+}
 
 }  // namespace timbre::cli

@@ -59,6 +59,9 @@ const std::atomic<bool>& CancelFlag() { return cancelled; }
 
 Terminal::Terminal(const TerminalOptions& options)
     : options_(options), bar_(isatty(STDERR_FILENO) == 1 && !options.json) {
+  if (options.json) {
+    lines_.emplace([](const std::string& line) { fmt::print(stderr, "{}\n", line); });
+  }
   SetLogSink([this](LogLevel level, std::string_view message) {
     switch (level) {
       case LogLevel::kDebug: Detail(message); break;
@@ -81,15 +84,6 @@ void Terminal::Write(FILE* stream, std::string_view text) {
   std::fflush(stream);
 }
 
-void Terminal::WriteJson(std::string_view kind, const nlohmann::ordered_json& facts) {
-  nlohmann::ordered_json line = {{"event", kind}};
-  line.update(facts);
-  const std::string text =
-      PrintableJson(line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)) + "\n";
-  std::fwrite(text.data(), 1, text.size(), stderr);
-  std::fflush(stderr);
-}
-
 void Terminal::Print(std::string_view text) { OnEvent({kAnswerEvent, std::string(text)}); }
 void Terminal::Say(std::string_view text) { OnEvent({kMessageEvent, std::string(text)}); }
 void Terminal::Detail(std::string_view text) { OnEvent({kDetailEvent, std::string(text)}); }
@@ -102,12 +96,8 @@ void Terminal::OnEvent(const Event& event) {
   const bool silent = (options_.quiet && !answer && !warning) || (detail && !options_.verbose);
   if (event.kind == kBeginEvent) BeginProgress(event.facts.value("verb", ""), event.facts.value("subject", ""));
   if (event.kind == kEndEvent) EndProgress();
-  if (options_.json && !answer) {
-    if (silent) return;
-    nlohmann::ordered_json facts = event.facts;
-    if (!event.text.empty()) facts["text"] = event.text;
-    std::lock_guard lock(mutex_);
-    WriteJson(event.kind, facts);
+  if (lines_ && !answer) {
+    if (!silent) lines_->OnEvent(event);
   } else if (!silent && !event.text.empty()) {
     const bool errors = warning || detail || options_.stdout_is_taken || (options_.only_answers && !answer);
     Write(errors ? stderr : stdout, warning ? "warning: " + event.text : event.text);
@@ -117,13 +107,13 @@ void Terminal::OnEvent(const Event& event) {
 void Terminal::Complain(const Error& error) {
   std::string message = PrintableLines(error.message, ' ');
   if (message.empty() || std::string_view(".?!").find(message.back()) == std::string_view::npos) message += '.';
+  if (lines_) {
+    lines_->OnEvent({"error", "", {{"kind", ErrorCodeName(error.code)}, {"message", message}}});
+    return;
+  }
   std::lock_guard lock(mutex_);
   ClearBar();
-  if (options_.json) {
-    WriteJson("error", {{"kind", ErrorCodeName(error.code)}, {"message", message}});
-  } else {
-    fmt::print(stderr, "timbre: {}\n", message);
-  }
+  fmt::print(stderr, "timbre: {}\n", message);
 }
 
 bool Terminal::Cancelled() { return cancelled.load(std::memory_order_relaxed); }
@@ -150,6 +140,7 @@ void Terminal::BeginProgress(std::string_view verb, std::string_view subject) {
 
 void Terminal::OnProgress(const Progress& progress) {
   if (options_.quiet) return;
+  if (lines_) return lines_->OnProgress(progress);
   const auto now = std::chrono::steady_clock::now();
   std::lock_guard lock(mutex_);
   if (progress.stage != stage_ || stage_start_ == std::chrono::steady_clock::time_point()) {
@@ -158,25 +149,12 @@ void Terminal::OnProgress(const Progress& progress) {
     last_drawn_ = {};
     last_tenth_ = 0;
   }
-  if (progress.total <= 0 && !options_.json) return;
+  if (progress.total <= 0) return;
   const double fraction =
-      progress.total <= 0
-          ? 0
-          : std::clamp(static_cast<double>(progress.done) / static_cast<double>(progress.total), 0.0, 1.0);
+      std::clamp(static_cast<double>(progress.done) / static_cast<double>(progress.total), 0.0, 1.0);
   const double elapsed = std::chrono::duration<double>(now - stage_start_).count();
   // A guess from the first moments would only jump about.
   const bool guess = fraction > 0 && elapsed > 1.0;
-  if (options_.json) {
-    if (now - last_drawn_ < std::chrono::milliseconds(100) && fraction < 1) return;
-    last_drawn_ = now;
-    WriteJson("progress", {{"stage", stage_.name()},
-                           {"verb", verb_},
-                           {"subject", subject_},
-                           {"done", progress.done},
-                           {"total", progress.total > 0 ? nlohmann::ordered_json(progress.total) : nullptr},
-                           {"audio_seconds", progress.audio_seconds}});
-    return;
-  }
   const std::string label = Printable(fmt::format("{} {}", VerbFor(stage_, verb_), subject_));
   const std::string left = guess ? ", " + DurationText(elapsed * (1 - fraction) / fraction) + " left" : "";
   if (bar_) {

@@ -5,12 +5,14 @@
 #include <atomic>
 #include <chrono>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/event.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "pipelines/event_lines.h"
 
 namespace timbre::cli {
 
@@ -36,8 +38,7 @@ class Terminal final : public Observer {
 
   // What the progress that follows is about: "separating", "song.mp3".
   void BeginProgress(std::string_view verb, std::string_view subject);
-  // A bar with the time left on a terminal; a line every 10 % elsewhere; nothing with --quiet. As JSON at most ten
-  // times a second, and where a stage begins or is done.
+  // A bar with the time left on a terminal; a line every 10 % elsewhere; nothing with --quiet.
   void OnProgress(const Progress& progress) override;
   void OnEvent(const Event& event) override;
   // Whether the user pressed Ctrl-C (or the process was asked to end).
@@ -52,11 +53,11 @@ class Terminal final : public Observer {
 
  private:
   void Write(FILE* stream, std::string_view text);
-  void WriteJson(std::string_view kind, const nlohmann::ordered_json& facts);
   void ClearBar();
 
   TerminalOptions options_;
-  bool bar_ = false;  // stderr is a terminal
+  std::optional<EventLines> lines_;  // with --progress json
+  bool bar_ = false;                 // stderr is a terminal
   std::mutex mutex_;
   bool bar_shown_ = false;
   std::string verb_, subject_;

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "timbre.h"
+#include "timbre/timbre.h"
 
 enum { kControls = 3, kMostChannels = 2, kMostPorts = 2 * kMostChannels + kControls + 1 };
 

@@ -76,18 +76,23 @@ Result<ParsedJob> JobFromJson(const Json& json) {
   parsed.kind = *found;
   parsed.job = parsed.kind->make();
   const FieldList all = parsed.job->Fields(), inputs = Choose(all, true), options = Choose(all, false);
-  const Json before = FieldsToJson(options);
-  if (auto set = FieldsFromJson(options, json.value("options", Json::object())); !set) {
+  if (auto set = SetOptions(options, json.value("options", Json::object())); !set) {
     return Prefix(set.error(), "the job's options");
   }
   TIMBRE_CHECK(SetInputs(inputs, json.value("inputs", Json::array())));
+  return parsed;
+}
+
+Status SetOptions(const FieldList& options, const Json& json) {
+  const Json before = FieldsToJson(options);
+  TIMBRE_CHECK(FieldsFromJson(options, json));
   for (const Field& field : options) {
     if (!field.idle || FieldsToJson({field}).at(KeyOf(field)) == before.at(KeyOf(field))) continue;
     if (const std::string why = field.idle(); !why.empty()) {
-      return Fail(ErrorCode::kInvalidArgument, "the job's options: '" + KeyOf(field) + "' has no effect: " + why);
+      return Fail(ErrorCode::kInvalidArgument, "'" + KeyOf(field) + "' has no effect: " + why);
     }
   }
-  return parsed;
+  return {};
 }
 
 Json JobSchema(const JobKind& kind) {
@@ -137,6 +142,14 @@ Json ReportSchema(const JobKind& kind) {
           {"required", {"version", "command"}},
           {"anyOf", {Json{{"required", {"error"}}}, Json{{"required", schema["required"]}}}},
           {"additionalProperties", false}};
+}
+
+Json AllSchemas() {
+  Json schemas = Json::object();
+  for (const JobKind& kind : JobKinds()) {
+    schemas[std::string(kind.name)] = {{"job", JobSchema(kind)}, {"report", ReportSchema(kind)}};
+  }
+  return schemas;
 }
 
 std::string ReportText(const Json& report) {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "timbre.h"
+#include "timbre/timbre.h"
 
 #define CHECK(condition)                                            \
   if (!(condition)) {                                               \

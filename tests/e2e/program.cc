@@ -14,6 +14,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "pipelines/job_json.h"
+#include "tests/support/json_schema.h"
 #include "tests/support/places.h"
 
 namespace timbre::testing {
@@ -26,6 +28,20 @@ fs::path TempName(const char* pattern) {
   const int file = mkstemp(name.data());
   if (file >= 0) close(file);
   return name;
+}
+
+// Whatever a test is about, a report that the program wrote is as its schema says.
+void ExpectDescribedReport(const std::vector<std::string>& words, const fs::path& folder, const Ran& ran) {
+  const auto json = std::find(words.begin(), words.end(), "--json");
+  const bool live = std::find(words.begin(), words.end(), "--live") != words.end();  // no job
+  if (json == words.end() || json + 1 == words.end() || live || ran.code > 1) return;
+  const std::string text = json[1] == "-" ? ran.out : ReadAll(folder / json[1]);
+  const Json report = Json::parse(text, nullptr, false);
+  if (!report.is_object()) return;  // there is none, or it is not written to a file
+  for (const JobKind& kind : JobKinds()) {
+    if (kind.command != words[0] || (kind.name != words[0] && report.value("action", "") != kind.name)) continue;
+    EXPECT_EQ(SchemaErrors(ReportSchema(kind), report), std::vector<std::string>()) << ran.err;
+  }
 }
 
 }  // namespace
@@ -76,7 +92,11 @@ Ran Child::Wait() {
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), ReadAll(out_), ReadAll(err_)};
 }
 
-Ran RunTimbre(const std::vector<std::string>& words, const fs::path& folder) { return Child(words, folder).Wait(); }
+Ran RunTimbre(const std::vector<std::string>& words, const fs::path& folder) {
+  Ran ran = Child(words, folder).Wait();
+  if (!words.empty()) ExpectDescribedReport(words, folder, ran);
+  return ran;
+}
 
 Ran RunTimbreWithin(uint64_t address_space, const std::vector<std::string>& words, const fs::path& folder) {
   return Child(words, folder, address_space).Wait();

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "tests/e2e/program.h"
+#include "tests/parity/speech_support.h"
 #include "tests/support/json_schema.h"
 
 namespace timbre::testing {
@@ -89,6 +90,38 @@ TEST(RunJobFile, MastersJoinsAndMeasuresAsTheCommandsDo) {
   ExpectSame({{"loudness", "a.wav", "--normalise", "-20", "-o", "out"},
               {{"kind", "loudness"}, {"inputs", {"a.wav"}}, {"options", {{"normalise", -20}, {"output", "out"}}}}},
              prepare);
+}
+
+TEST(RunJobFile, TurnsDrumsIntoMidiAsTheCommandDoes) {
+  ExpectSame({{"drums", "--separated", "-o", "out", "--set", "stems.kick.voices.kick.note=35", "stems"},
+              {{"kind", "drums"},
+               {"inputs", {"stems"}},
+               {"options", {{"separated", true}, {"output", "out"}, {"set", {"stems.kick.voices.kick.note=35"}}}}}},
+             [](const TempFolder& folder) {
+               std::filesystem::create_directory(folder / "stems");
+               WriteTestWav(folder / "stems" / "kick.wav", 2);
+               WriteTestWav(folder / "stems" / "snare.wav", 2);
+             });
+}
+
+TEST(RunJobFile, CleansSpeechAsTheCommandDoes) {
+  ExpectSame({{"denoise", "-m", "model", "--mix", "0.5", "-o", "out", "a.wav"},
+              {{"kind", "denoise"},
+               {"inputs", {"a.wav"}},
+               {"options", {{"model", "model"}, {"mix", 0.5}, {"output", "out"}}}}},
+             [](const TempFolder& folder) {
+               MakeSmallModelFolder(folder / "model");
+               WriteTestWav(folder / "a.wav", 0.5);
+             });
+}
+
+TEST(RunJobFile, ScoresAsTheCommandDoes) {
+  ExpectSame({{"score", "a.wav", "b.wav", "--shorter"},
+              {{"kind", "score"}, {"inputs", {"a.wav", "b.wav"}}, {"options", {{"shorter", true}}}}},
+             [](const TempFolder& folder) {
+               WriteTestWav(folder / "a.wav", 2);
+               WriteTestWav(folder / "b.wav", 1.5);
+             });
 }
 
 TEST(RunJobFile, AFailureReportsTheSame) {

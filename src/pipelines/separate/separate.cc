@@ -327,7 +327,7 @@ Status SeparatorImpl::Prepare() {
   if (options_.shifts < 0 || options_.shifts > 1000) {
     return Fail(ErrorCode::kInvalidArgument, "shifts can be 0 to 1000");
   }
-  if (options_.stream.empty()) RemoveLeftovers(options_.output_dir);
+  if (options_.stream.empty() && !options_.output_dir.empty()) RemoveLeftovers(options_.output_dir);
   TIMBRE_TRY(write_, ParseWriteOptions(options_.format, options_.sample_format, options_.clip, options_.bitrate,
                                        options_.temp_dir));
   TIMBRE_TRY(outputs_, ChooseOutputs(info().stems, options_));

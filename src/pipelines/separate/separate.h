@@ -31,7 +31,7 @@ struct SeparateOptions {
   bool normalise = true;  // where the model's own pipeline does: the whole track to zero mean and unit deviation
   int batch = 1;          // 0: as many as a GPU has memory for
 
-  std::string output_dir = "separated";
+  std::string output_dir = "separated";               // empty where only samples in memory are separated
   std::string name = "{model}/{track}/{stem}.{ext}";  // {folder}, {track}, {stem}, {model}, {ext}
   std::string format = "wav";                         // wav, flac, mp3, ogg, opus, m4a, alac
   std::string sample_format = "s16";                  // s16, s24, f32, where the format has a choice

@@ -1,6 +1,4 @@
 // The C interface over LiveDenoiser.
-#include "timbre.h"
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -9,6 +7,7 @@
 
 #include "base/text.h"
 #include "pipelines/speech/live_denoiser.h"
+#include "timbre/timbre.h"
 
 using timbre::LiveDenoiser;
 using timbre::Result;
@@ -30,8 +29,6 @@ Result<std::unique_ptr<LiveDenoiser>> Create(const char* model, int sample_rate,
 }
 
 }  // namespace
-
-const char* timbre_version(void) { return TIMBRE_VERSION; }
 
 timbre_denoiser* timbre_denoiser_create(const char* model, int sample_rate, int channels, char* error,
                                         size_t error_size) {

@@ -1,0 +1,425 @@
+// From a song, a drum track or stems to MIDI.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "audio/byte_source.h"
+#include "base/output_set.h"
+#include "base/temporary_file.h"
+#include "base/text.h"
+#include "models/catalogue.h"
+#include "pipelines/drums/drum_files.h"
+#include "pipelines/drums/drums_midi.h"
+#include "pipelines/drums/drums_plot.h"
+#include "pipelines/job_schema.h"
+#include "pipelines/runtime_options.h"
+#include "pipelines/separate/model_choice.h"
+#include "pipelines/separate/separate.h"
+#include "pipelines/separate/separate_fields.h"
+#include "pipelines/track_inputs.h"
+
+namespace timbre {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kLeastTempo = 30, kMostTempo = 400;  // as docs/drums.yaml allows
+
+// Splits lists of YAML back together: the command line parts values at commas, which YAML has within one.
+std::vector<std::string> JoinSettings(const std::vector<std::string>& pieces) {
+  std::vector<std::string> settings;
+  for (const std::string& piece : pieces) {
+    const size_t equals = piece.find('='), brace = piece.find_first_of("{}[]:\"' ");
+    if (settings.empty() || (equals != std::string::npos && equals < brace)) {
+      settings.push_back(piece);
+    } else {
+      settings.back() += "," + piece;
+    }
+  }
+  return settings;
+}
+
+constexpr double kDoubtful = 0.75;  // a metre that is less sure is worth a warning
+
+// "80-160", in beats a minute. What the tempo is nearer to lies within: in the middle where it did not.
+Status SetTempoRange(const std::string& text, TempoOptions& tempo) {
+  if (text.empty()) return {};
+  const char* end = text.data() + text.size();
+  const auto [dash, low_error] = std::from_chars(text.data(), end, tempo.min_bpm);
+  const bool low = low_error == std::errc() && dash != end && *dash == '-';
+  const auto [last, high_error] = std::from_chars(low ? dash + 1 : end, end, tempo.max_bpm);
+  if (!low || high_error != std::errc() || last != end || !(tempo.min_bpm >= kLeastTempo) ||
+      !(tempo.max_bpm <= kMostTempo) || !(tempo.min_bpm < tempo.max_bpm)) {
+    return Fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("--tempo-range takes two tempi from {} to {}, the lower one first, such as 80-160, not '{}'.",
+                    kLeastTempo, kMostTempo, text));
+  }
+  if (tempo.prior_bpm < tempo.min_bpm || tempo.prior_bpm > tempo.max_bpm) {
+    tempo.prior_bpm = std::sqrt(tempo.min_bpm * tempo.max_bpm);
+  }
+  return {};
+}
+
+class DrumsJob final : public Job {
+ public:
+  FieldList Fields() override {
+    FieldList fields = {
+        {.name = "input",
+         .value = &inputs_,
+         .help = "audio files, or folders of them, - for the standard input; with --separated, folders of stems",
+         .positional = true,
+         .required = true}};
+    Append(fields, choice_.Fields("model-config"));
+    Append(
+        fields,
+        {{.name = "separated", .value = &separated_, .help = "the inputs are folders of stems: kick.wav, snare.wav, …"},
+         {.name = "config",
+          .value = &config_,
+          .help = "thresholds, notes and all else, over the default (docs/drums.yaml)",
+          .placeholder = "FILE"},
+         {.name = "set",
+          .value = &settings_,
+          .help = "one value of it: stems.kick.voices.kick.note=35",
+          .placeholder = "PATH=VALUE"},
+         {.name = "metre",
+          .value = &metre_,
+          .help = "of the bars; auto: as the hits say",
+          .choices = {"auto", "2/4", "3/4", "4/4", "6/8", "12/8"}},
+         {.name = "tempo-range",
+          .value = &tempo_range_,
+          .help = "look for the tempo there, where it is taken for half or twice what it is",
+          .placeholder = "LO-HI"},
+         {.name = "output",
+          .value = &output_dir_,
+          .help = "where the MIDI files go",
+          .placeholder = "DIR",
+          .letter = 'o'},
+         TempField(temp_dir_),
+         {.name = "keep-stems", .value = &keep_stems_, .help = "keep the stems, in a folder for each track"},
+         {.name = "plot",
+          .value = &plot_,
+          .help = "draw waveforms, hits and beats; one input only",
+          .placeholder = "FILE.png|svg"},
+         {.name = "learn",
+          .value = &learn_,
+          .help = "fit the thresholds to this corrected MIDI file; one input only",
+          .placeholder = "FILE.mid"},
+         {.name = "learned",
+          .value = &learned_,
+          .help = "where --learn writes them",
+          .placeholder = "FILE.yaml",
+          .idle = [this] { return learn_.empty() ? "--learn is not given" : ""; }},
+         {.name = "recursive", .value = &recursive_, .help = "look into the folders of folders", .letter = 'r'}});
+    Append(fields, runtime_.Fields());
+    // What parts a track, where stems are there already.
+    FieldList parting = choice_.Fields("model-config");
+    Append(parting, runtime_.Fields());
+    for (Field& field : fields) {
+      const auto same = [&](const Field& other) { return other.name == field.name; };
+      const bool parts =
+          field.name == "keep-stems" || field.name == "recursive" || std::any_of(parting.begin(), parting.end(), same);
+      if (!parts) continue;
+      field.idle = [this, idle = std::move(field.idle)]() -> std::string {
+        if (separated_) return "--separated takes folders of stems as they are";
+        return idle ? idle() : "";
+      };
+    }
+    return fields;
+  }
+
+  Status Run(const JobHost& host, Observer& observer, Json& report) override {
+    TIMBRE_CHECK(runtime_.Check());
+    report["options"] = FieldsToJson(Fields());
+    report["tracks"] = Json::array();
+    std::vector<std::string> settings = JoinSettings(settings_);
+    if (metre_ != "auto") settings.push_back("tempo.metre=" + metre_);
+    TIMBRE_TRY(DrumsConfig config, LoadDrumsConfig(config_, settings));
+    TIMBRE_CHECK(SetTempoRange(tempo_range_, config.tempo));
+    TIMBRE_TRY(const std::vector<TrackInput> inputs,
+               separated_ ? Folders() : ExpandInputs(inputs_, recursive_, output_dir_));
+    if (inputs.size() > 1 && (!plot_.empty() || !learn_.empty())) {
+      return Fail(ErrorCode::kInvalidArgument, "--plot and --learn take one input, and there are several.");
+    }
+    if (!plot_.empty() && !plot_.ends_with(".png") && !plot_.ends_with(".svg")) {
+      return Fail(ErrorCode::kInvalidArgument, "--plot draws a .png or an .svg, and '" + plot_ + "' is neither.");
+    }
+    MidiSong corrected;
+    if (!learn_.empty()) {
+      TIMBRE_TRY(corrected, ReadMidi(learn_));
+    }
+    TIMBRE_CHECK(CheckOutputFolder(output_dir_));
+    OutputPlan plan(inputs);
+    std::vector<std::string> refused;  // why an input must not be transcribed, or nothing
+    for (const TrackInput& input : inputs) {
+      std::vector<std::string> paths = {MidiPath(input)};
+      if (!plot_.empty()) paths.push_back(plot_);
+      if (!learn_.empty()) paths.push_back(learned_);
+      TIMBRE_TRY(std::string why, plan.Add(paths, input.path));
+      if (!why.empty() && (inputs.size() == 1 || runtime_.strict())) {
+        return Fail(ErrorCode::kInvalidArgument, why);
+      }
+      refused.push_back(std::move(why));
+    }
+
+    ThreadPool pool(runtime_.threads());
+    Stats stats;
+    Parting parting;
+    if (!separated_) {
+      TIMBRE_TRY(parting, MakeParting(config, host, pool, stats, observer, report));
+    }
+    Status done = All(config, inputs, refused, parting, corrected, observer, report["tracks"]);
+    if (parting.separator) report["device"]["kernels"] = parting.separator->kernels();
+    report["peak_memory_mb"] = PeakMemory() / 1e6;
+    ReportSteps(stats, observer, report);
+    return done;
+  }
+
+ private:
+  static std::string NameOf(const std::string& input) {
+    if (IsStandardInput(input)) return "stdin";
+    std::error_code error;
+    if (!fs::is_directory(input, error)) return fs::path(input).stem().string();
+    // By its real name: "stems/" has none at its end, "." and ".." would lead elsewhere.
+    const std::string name = fs::canonical(input, error).filename().string();
+    return error || name.empty() ? "stems" : name;
+  }
+  // The input's outputs, without their ending: in its tree, where folders of folders are looked into.
+  fs::path PlaceOf(const TrackInput& input) const {
+    return fs::path(output_dir_) / (recursive_ ? input.folder : "") / NameOf(input.path);
+  }
+  std::string MidiPath(const TrackInput& input) const { return PlaceOf(input).string() + ".mid"; }
+
+  Result<std::vector<TrackInput>> Folders() const {
+    for (const std::string& input : inputs_) {
+      std::error_code ignored;
+      if (!fs::is_directory(input, ignored)) {
+        return Fail(ErrorCode::kInvalidArgument, "'" + input + "' is no folder; --separated takes folders of stems.");
+      }
+    }
+    return std::vector<TrackInput>(inputs_.begin(), inputs_.end());
+  }
+
+  // What parts a track, and where its stems lie meanwhile; nothing where the inputs are stems.
+  struct Parting {
+    std::unique_ptr<OutputSet> made;  // the output folder, where nothing came to lie in it
+    std::optional<TemporaryFolder> folder;
+    std::unique_ptr<Separator> separator;
+  };
+
+  Result<Parting> MakeParting(const DrumsConfig& config, const JobHost& host, ThreadPool& pool, Stats& stats,
+                              Observer& observer, Json& report) const {
+    const auto no_drums = [&] {
+      return Fail(ErrorCode::kInvalidArgument,
+                  "The model '" + choice_.model + "' gives no part of a drum kit; take mdx23c-drumsep or larsnet.");
+    };
+    const auto is_drum = [&](std::string_view stem) { return config.Find(stem) != nullptr; };
+    // What the catalogue knows of a model is known before it is fetched.
+    std::error_code ignored;
+    if (const auto entry = FindModel(choice_.model); entry && !fs::exists(choice_.model, ignored)) {
+      const auto& stems = (*entry)->stems;
+      if (std::none_of(stems.begin(), stems.end(), is_drum)) return no_drums();
+    }
+    TIMBRE_TRY(LoadedModel model, choice_.Load(observer));
+    // Float files that are read again at once: nothing is rescaled.
+    SeparateOptions options;
+    options.sample_format = "f32";
+    options.clip = "none";
+    options.tags = keep_stems_;
+    options.session = runtime_.Session(host);
+    for (const std::string& stem : model.info().stems) {
+      if (is_drum(stem)) options.stems.push_back(stem);
+    }
+    if (options.stems.empty()) return no_drums();
+    Parting parting;
+    // Stems that are kept get their places by being renamed, which only works within a file system.
+    const std::string beside = temp_dir_.empty() || keep_stems_ ? output_dir_ : temp_dir_;
+    parting.made = std::make_unique<OutputSet>();
+    TIMBRE_CHECK(parting.made->MakeFolderOf(beside + "/"));
+    TIMBRE_TRY(parting.folder, TemporaryFolder::Create(beside));
+    for (const std::string& stem : options.stems) parting.folder->Holds(parting.folder->path() + "/" + stem + ".wav");
+    options.output_dir = parting.folder->path();
+    options.temp_dir = temp_dir_;
+    options.name = "{stem}.{ext}";
+    report["model"] = {{"name", model.name}, {"path", model.path}, {"stems", model.info().stems}};
+    TIMBRE_TRY(parting.separator, choice_.MakeSeparator(std::move(model), options, pool, stats, observer));
+    const Separator& separator = *parting.separator;
+    report["device"] = {{"name", separator.device_name()}, {"reason", separator.device_reason()}};
+    report["batch"] = separator.batch();
+    Say(observer, fmt::format("{} on {}: {}", choice_.model, separator.device_name(), separator.device_reason()));
+    return parting;
+  }
+
+  // One track that fails does not keep the others from being transcribed.
+  Status All(const DrumsConfig& config, const std::vector<TrackInput>& inputs, const std::vector<std::string>& refused,
+             const Parting& parting, const MidiSong& corrected, Observer& observer, Json& tracks) const {
+    size_t failed = 0;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      Json track = {{"input", inputs[i].path}};
+      Status done = refused[i].empty() ? One(config, inputs[i], parting, corrected, observer, track)
+                                       : Status(Fail(ErrorCode::kInvalidArgument, refused[i]));
+      EndProgress(observer);
+      if (!done) track["error"] = done.error().message;
+      tracks.push_back(std::move(track));
+      if (done) continue;
+      if (inputs.size() == 1 || done.error().code == ErrorCode::kCancelled) return done;
+      Warn(observer, done.error().message);
+      ++failed;
+    }
+    if (failed == 0) return {};
+    return Fail(ErrorCode::kIo,
+                fmt::format("{} of {} tracks could not be transcribed; the warnings say why.", failed, inputs.size()));
+  }
+
+  Status One(const DrumsConfig& config, const TrackInput& found, const Parting& parting, const MidiSong& corrected,
+             Observer& observer, Json& track) const {
+    const std::string& input = found.path;
+    const std::string title = fs::path(input).filename().string();
+    TIMBRE_TRY(const std::vector<DrumStemFile> files,
+               separated_ ? FindDrumStems(config, input) : Part(*parting.separator, input, title, observer, track));
+    BeginProgress(observer, "listening to", title);
+    TIMBRE_TRY(const DrumAnalysis analysis, AnalyseDrumFiles(config, files, observer));
+    EndProgress(observer);
+
+    const std::string midi = MidiPath(found);
+    OutputSet outputs;
+    TIMBRE_CHECK(WriteMidi(DrumsToMidi(analysis), midi, &outputs));
+    track["midi"] = midi;
+    if (!plot_.empty()) {
+      TIMBRE_CHECK(PlotDrums(analysis, Printable(NameOf(input)), plot_, &outputs));
+      track["plot"] = plot_;
+    }
+    if (!learn_.empty()) TIMBRE_CHECK(Learn(analysis, corrected, outputs, observer, track));
+    if (keep_stems_ && !separated_) TIMBRE_CHECK(Keep(PlaceOf(found), files, outputs, track));
+    TIMBRE_CHECK(outputs.Commit());
+    track["drums"] = DrumsToJson(analysis);
+    size_t hits = 0;
+    for (const DrumStem& stem : analysis.stems) {
+      for (const DrumHit& hit : stem.hits) hits += hit.kept ? 1 : 0;
+    }
+    const std::string tempo =
+        analysis.grid.bpm <= 0
+            ? std::string("no tempo found")
+            : fmt::format("{:.1f} beats a minute{}, {}/{} ({:.0f} % sure)", analysis.grid.bpm,
+                          analysis.grid.steady ? "" : " on average, drifting", analysis.grid.metre.notes,
+                          analysis.grid.metre.unit, 100 * analysis.grid.metre_confidence);
+    Say(observer, fmt::format("{}: {} hits, {}, in {}", input, hits, tempo, midi));
+    if (analysis.grid.bpm > 0 && analysis.grid.metre_confidence < kDoubtful) {
+      Warn(observer,
+           fmt::format("{}: bars of {}/{} are {:.0f} % sure; --metre says what they are", input,
+                       analysis.grid.metre.notes, analysis.grid.metre.unit, 100 * analysis.grid.metre_confidence));
+    }
+    return {};
+  }
+
+  static Result<std::vector<DrumStemFile>> Part(Separator& separator, const std::string& input,
+                                                const std::string& title, Observer& observer, Json& track) {
+    BeginProgress(observer, "parting", title);
+    TIMBRE_TRY(const TrackReport parted, separator.Separate(input, observer));
+    track["seconds"] = parted.seconds;
+    track["real_time_factor"] = parted.real_time_factor;
+    if (!parted.warning.empty()) Warn(observer, input + ": " + parted.warning);
+    std::vector<DrumStemFile> files;
+    for (const StemOutput& output : parted.outputs) files.push_back({output.stem, output.path});
+    return files;
+  }
+
+  // The stems of a track that is done go into its folder beside the MIDI file.
+  static Status Keep(const fs::path& folder, const std::vector<DrumStemFile>& files, OutputSet& outputs, Json& track) {
+    for (const DrumStemFile& file : files) {
+      const std::string target = (folder / fs::path(file.path).filename()).string();
+      TIMBRE_CHECK(outputs.Move(file.path, target));
+      track["stem_files"].push_back(target);
+    }
+    return {};
+  }
+
+  Status Learn(const DrumAnalysis& analysis, const MidiSong& corrected, OutputSet& outputs, Observer& observer,
+               Json& track) const {
+    TIMBRE_TRY(const DrumLearning learning, LearnDrums(analysis, corrected));
+    TIMBRE_TRY(AtomicFile file, outputs.Create(learned_));
+    TIMBRE_CHECK(file.Write(std::string_view(learning.yaml)));
+    TIMBRE_CHECK(file.Commit());
+    track["learned"] = {{"path", learned_}, {"stems", Json::array()}};
+    for (const DrumLearning::Stem& stem : learning.stems) {
+      track["learned"]["stems"].push_back({{"name", stem.name},
+                                           {"wanted", stem.wanted},
+                                           {"found", stem.found},
+                                           {"f1_before", stem.f1_before},
+                                           {"f1_after", stem.f1_after}});
+      Say(observer, fmt::format("  {}: {} corrected notes, F1 {:.3f} before and {:.3f} after", stem.name, stem.wanted,
+                                stem.f1_before, stem.f1_after));
+    }
+    Say(observer, fmt::format("thresholds in {}; use them with --config", learned_));
+    return {};
+  }
+
+  std::vector<std::string> inputs_, settings_;
+  std::string config_, metre_ = "auto", tempo_range_, output_dir_ = "drums", temp_dir_, plot_, learn_,
+                       learned_ = "drums-learned.yaml";
+  bool separated_ = false, keep_stems_ = false, recursive_ = false;
+  ModelChoice choice_{.model = "mdx23c-drumsep"};
+  RuntimeOptions runtime_;
+};
+
+}  // namespace
+
+std::unique_ptr<Job> MakeDrumsJob() { return std::make_unique<DrumsJob>(); }
+
+Json DrumsJobReportSchema() {
+  const Json features = {{"type", "object"}, {"additionalProperties", TypeSchema("number|null")}};
+  const Json hit = ObjectSchema({{"seconds", "number"},
+                                 {"kept", "boolean"},
+                                 {"voice?", "string"},
+                                 {"note?", "integer"},
+                                 {"velocity?", "integer"},
+                                 {"reason?", "string"},
+                                 {"features", features},
+                                 {"bleeding?", "string"}});
+  const Json stem = ObjectSchema({{"name", "string"},
+                                  {"rules", "string"},
+                                  {"kept", "integer"},
+                                  {"rejected", "integer"},
+                                  {"hits", ListSchema(hit)}});
+  const Json drums = ObjectSchema({{"seconds", "number"},
+                                   {"tempo_bpm", "number|null"},
+                                   {"tempo_steady", "boolean"},
+                                   {"downbeat", "integer"},
+                                   {"beats", ListSchema(TypeSchema("number"))},
+                                   {"stems", ListSchema(stem)}});
+  const Json learned = ObjectSchema({{"name", "string"},
+                                     {"wanted", "integer"},
+                                     {"found", "integer"},
+                                     {"f1_before", "number"},
+                                     {"f1_after", "number"}});
+  const Json track = ObjectSchema({{"input", "string"},
+                                   {"seconds?", "number"},
+                                   {"real_time_factor?", "number"},
+                                   {"midi", "string"},
+                                   {"plot?", "string"},
+                                   {"learned?", ObjectSchema({{"path", "string"}, {"stems", ListSchema(learned)}})},
+                                   {"stem_files?", ListSchema(TypeSchema("string"))},
+                                   {"drums", drums}});
+  // One that failed tells how far it came.
+  Json tracks = TrackSchema(track);
+  Json failed = track;
+  failed["properties"]["error"] = TypeSchema("string");
+  failed["required"] = Json::array({"input", "error"});
+  tracks["anyOf"].push_back(failed);
+  const Json strings = ListSchema(TypeSchema("string"));
+  // With --separated there is no model.
+  return ObjectSchema({{"options", OptionsSchema(DrumsJob().Fields())},
+                       {"tracks", ListSchema(tracks)},
+                       {"model?", ObjectSchema({{"name", "string"}, {"path", "string"}, {"stems", strings}})},
+                       {"device?", DeviceSchema()},
+                       {"batch?", "integer"},
+                       {"peak_memory_mb", "number"},
+                       {"steps_down", StepsDownSchema()}});
+}
+
+}  // namespace timbre

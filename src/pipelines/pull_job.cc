@@ -1,0 +1,77 @@
+#include "pipelines/pull_job.h"
+
+#include <fmt/format.h>
+
+#include "base/event.h"
+#include "pipelines/job_schema.h"
+#include "pipelines/model_fetching.h"
+#include "store/model_report.h"
+
+namespace timbre {
+
+FieldList PullJob::Fields() {
+  return {{.name = "model",
+           .value = &options_.models,
+           .help = "models of the catalogue",
+           .positional = true,
+           .required = true},
+          {.name = "cache",
+           .value = &options_.cache,
+           .help = "the folder that holds models (TIMBRE_CACHE sets it too)",
+           .placeholder = "DIR"},
+          {.name = "mirror",
+           .value = &options_.mirror,
+           .help = "fetch from URL/MODEL/FILE instead (TIMBRE_MODEL_MIRROR sets it too)",
+           .placeholder = "URL"},
+          {.name = "offline", .value = &options_.offline, .help = "say what to put where instead of fetching it"}};
+}
+
+Status PullJob::Run(const JobHost& /*host*/, Observer& observer, Json& report) {
+  TIMBRE_TRY(FetchOptions fetch, FetchOptionsFromEnvironment());
+  if (!options_.cache.empty()) fetch.cache = options_.cache;
+  if (!options_.mirror.empty()) fetch.mirror = options_.mirror;
+  if (options_.offline) fetch.offline = true;
+  report["action"] = "pull";
+  report["cache"] = fetch.cache.string();
+  std::vector<const ModelEntry*> models;
+  for (const std::string& name : options_.models) {
+    TIMBRE_TRY(const ModelEntry* model, FindModel(name));
+    models.push_back(model);
+  }
+  report["models"] = Json::array();
+  for (const ModelEntry* model : models) {
+    TIMBRE_CHECK(FetchModel(fetch, *model, observer));
+    report["models"].push_back(ModelReport(*model, fetch.cache));
+    Say(observer, model->files.empty()
+                      ? fmt::format("{} is built in.", model->name)
+                      : fmt::format("{} is in {}.", model->name, ModelFolder(fetch.cache, *model).string()));
+  }
+  return {};
+}
+
+std::unique_ptr<Job> MakePullJob() { return std::make_unique<PullJob>(); }
+
+Json PullJobReportSchema() {
+  const Json file = ObjectSchema({{"name", "string"},
+                                  {"path", "string"},
+                                  {"role", "string"},
+                                  {"url", "string|null"},
+                                  {"package", "string|null"},
+                                  {"package_path", "string|null"},
+                                  {"bytes", "integer|null"},
+                                  {"sha256", "string|null"}});
+  const Json model = ObjectSchema({{"name", "string"},
+                                   {"summary", "string"},
+                                   {"task", "string"},
+                                   {"architecture", "string"},
+                                   {"stems", ListSchema(TypeSchema("string"))},
+                                   {"licence", "string"},
+                                   {"page", "string|null"},
+                                   {"bytes", "integer|null"},
+                                   {"state", "string"},
+                                   {"bytes_on_disk", "integer"},
+                                   {"files", ListSchema(file)}});
+  return ObjectSchema({{"action", "string"}, {"cache", "string"}, {"models", ListSchema(model)}});
+}
+
+}  // namespace timbre

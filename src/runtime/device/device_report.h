@@ -1,0 +1,14 @@
+// What there is to compute on here, for programs and people.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "base/result.h"
+
+namespace timbre {
+
+// {"devices": [{"device": "cpu", "kind": "CPU", …, "taken": true, "why_not": null}, {"device": "vulkan:0", …}],
+//  "auto": "cpu", "reason": …}; where there is no Vulkan, "vulkan" says why.
+Result<nlohmann::ordered_json> DevicesReport();
+
+}  // namespace timbre
