@@ -389,6 +389,8 @@ Json DrumsJobReportSchema() {
   const Json drums = ObjectSchema({{"seconds", "number"},
                                    {"tempo_bpm", "number|null"},
                                    {"tempo_steady", "boolean"},
+                                   {"metre", "string|null"},
+                                   {"metre_confidence", "number"},
                                    {"downbeat", "integer"},
                                    {"beats", ListSchema(TypeSchema("number"))},
                                    {"stems", ListSchema(stem)}});
