@@ -5,7 +5,9 @@
 #include <openssl/evp.h>
 #include <sys/random.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 
 namespace timbre::engine {
@@ -38,9 +40,18 @@ std::string TimeText(int64_t microseconds) {
 std::string NewId() {
   std::array<unsigned char, 16> bytes;
   Randomise(bytes.data(), bytes.size());
-  const auto milliseconds = static_cast<uint64_t>(Now() / 1000);
+  // Ids of a process are made in their order: of one millisecond by a count in the 12 bits behind it, and where that
+  // is full, or the clock goes back, by a millisecond that is yet to come.
+  static std::atomic<uint64_t> last{0};
+  const auto now = static_cast<uint64_t>(Now() / 1000) << 12;
+  uint64_t before = last.load(), stamp = 0;
+  do {
+    stamp = std::max(now, before + 1);
+  } while (!last.compare_exchange_weak(before, stamp));
+  const uint64_t milliseconds = stamp >> 12;
   for (int i = 0; i < 6; ++i) bytes[static_cast<size_t>(i)] = static_cast<unsigned char>(milliseconds >> (40 - 8 * i));
-  bytes[6] = static_cast<unsigned char>(0x70 | (bytes[6] & 0x0F));
+  bytes[6] = static_cast<unsigned char>(0x70 | (stamp >> 8 & 0x0F));
+  bytes[7] = static_cast<unsigned char>(stamp & 0xFF);
   bytes[8] = static_cast<unsigned char>(0x80 | (bytes[8] & 0x3F));
   const std::string hex = Hex(bytes.data(), bytes.size());
   return hex.substr(0, 8) + "-" + hex.substr(8, 4) + "-" + hex.substr(12, 4) + "-" + hex.substr(16, 4) + "-" +

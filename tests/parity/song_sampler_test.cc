@@ -194,7 +194,9 @@ TEST(SongSampler, OnlyTheCacheGrowsWithTheSong) {
   const auto lengthy = SamplerOf(c.file, c.weights, {.device = "cpu"}, pool, nullptr, 1050);
   ASSERT_TRUE(brief != nullptr && lengthy != nullptr);
   EXPECT_EQ(brief->session().arena_bytes(), lengthy->session().arena_bytes());
-  EXPECT_EQ(brief->session().weight_bytes(), lengthy->session().weight_bytes());
+  // A few small constants are used where they lie, if that happens to be aligned.
+  EXPECT_NEAR(brief->session().weight_bytes(), lengthy->session().weight_bytes(),
+              static_cast<double>(brief->session().weight_bytes()) / 1000);
   // Keys and values of every layer and branch, with room for a few more than are needed.
   const int64_t place = int64_t{2} * config.depth * 2 * config.dim * 4;
   const auto places = static_cast<int64_t>(Values(c.file, "text").size()) + 1050 + config.block_size;
