@@ -117,6 +117,38 @@ TEST(Session, VerifyPasses) {
   EXPECT_TRUE(out.has_value()) << out.error().message;
 }
 
+// The mean of a signal is next to nothing beside its samples: what rounding leaves of it is no kernel's fault.
+TEST(Session, VerifyJudgesAMeanByItsTerms) {
+  constexpr int64_t kSamples = 48000;
+  auto weights = RandomWeights(7);
+  GraphBuilder builder("mean", *weights);
+  const Value x = builder.Input("x", {1, kSamples});
+  builder.Output("mean", Reduce(ReduceFn::kMean, x, {1}));
+  auto graph = builder.Finish();
+  ASSERT_TRUE(graph);
+  std::vector<float> samples(kSamples);
+  // Each with its opposite somewhere else.
+  for (int64_t i = 0; i < kSamples; ++i) {
+    const int64_t twin = (i * 7919) % kSamples;
+    samples[twin] = twin % 2 == 0 ? FormulaValue(5, twin / 2, -0.5f, 1) : -FormulaValue(5, twin / 2, -0.5f, 1);
+  }
+  samples[kSamples - 1] += 1e-4f;
+  for (int threads = 1; threads <= 2; ++threads) {
+    ThreadPool pool(threads);
+    Stats stats;
+    SessionOptions options;
+    options.verify = true;
+    options.device = "cpu";
+    const auto session = MakeSession(*graph, options, pool, &stats);
+    ASSERT_TRUE(session);
+    float mean = 0;
+    const float* in = samples.data();
+    float* out = &mean;
+    ASSERT_TRUE((*session)->Run({&in, 1}, {&out, 1}));
+    EXPECT_TRUE(stats.steps().empty()) << stats.steps()[0].reason;
+  }
+}
+
 TEST(Session, EveryInjectedFaultStepsDownAndIsCounted) {
   const Outputs expected = RunOnce({}, 1, nullptr).value();
   for (const FaultPoint point : {FaultPoint::kKernel, FaultPoint::kPack, FaultPoint::kAllocation}) {

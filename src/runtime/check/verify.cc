@@ -1,5 +1,6 @@
 #include "runtime/check/verify.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -76,6 +77,21 @@ double HalfAllowance(const Graph& graph, const Node& node, std::span<const float
   return relative / std::numeric_limits<float>::epsilon();
 }
 
+// The size by which a sum's error is judged where its terms may cancel: that of a sum of independent ones. What the
+// result happens to be says nothing then, a tensor of one value, as the mean of a signal is, least of all.
+double SizeOfSum(const Graph& graph, const Node& node, std::span<const float* const> in) {
+  if (node.op != Op::kReduce || in.empty() || in[0] == nullptr) return 0;
+  const auto& attrs = node.As<ReduceAttrs>();
+  if (attrs.fn != ReduceFn::kSum && attrs.fn != ReduceFn::kMean) return 0;
+  const int64_t count = graph.shape(node.inputs[0]).elements();
+  double power = 0;
+  for (int64_t i = 0; i < count; ++i) power += static_cast<double>(in[0][i]) * in[0][i];
+  const double results = static_cast<double>(std::max<int64_t>(1, graph.shape(node.outputs[0]).elements()));
+  const double terms = static_cast<double>(count) / results;
+  const double size = std::sqrt(power / results);  // sqrt(terms) times a term's
+  return attrs.fn == ReduceFn::kMean ? size / std::max(1.0, terms) : size;
+}
+
 }  // namespace
 
 std::vector<Tensor64> OracleOf(const Graph& graph, const Node& node, std::span<const float* const> in,
@@ -110,6 +126,7 @@ Deviation Compare(const Graph& graph, const Node& node, std::span<const float* c
   };
   if (node.composition.empty()) add(node);
   for (const Node& part : node.composition) add(part);
+  const double of_sum = SizeOfSum(graph, node.composition.empty() ? node : node.composition[0], in);
   Deviation deviation;
   double signal = 0, noise = 0;
   for (size_t o = 0; o < expected.size(); ++o) {
@@ -120,7 +137,7 @@ Deviation Compare(const Graph& graph, const Node& node, std::span<const float* c
     for (size_t i = 0; i < reference.size(); ++i) {
       const double error = std::abs(out[o][i] - reference[i]);
       const double allowed =
-          allowance * std::numeric_limits<float>::epsilon() * std::max(std::abs(reference[i]), rms) + 1e-37;
+          allowance * std::numeric_limits<float>::epsilon() * std::max({std::abs(reference[i]), rms, of_sum}) + 1e-37;
       const double ratio = std::isfinite(out[o][i]) || !std::isfinite(reference[i]) ? error / allowed : INFINITY;
       if (ratio > deviation.worst || std::isnan(ratio)) {
         deviation.worst = std::isnan(ratio) ? INFINITY : ratio;
