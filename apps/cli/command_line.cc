@@ -118,6 +118,7 @@ Result<Parsed> ParseCommandLine(const std::string& usage, const std::string& sum
         option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
         if (field.positional && IsList(field)) option->expected(-1);
       }
+      if (!field.heading.empty()) option->group(field.heading);
       options.emplace_back(&field, option);
       if (!field.positional) names.push_back(FlagOf(field));
     }

@@ -261,4 +261,9 @@ FieldList& Append(FieldList& fields, FieldList more) {
   return fields;
 }
 
+FieldList Under(const std::string& heading, FieldList fields) {
+  for (Field& field : fields) field.heading = heading;
+  return fields;
+}
+
 }  // namespace timbre

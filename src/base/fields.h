@@ -53,6 +53,7 @@ struct Field {
   // Where other options may leave it without effect: says why it has none as they are now, else nothing. To give it all
   // the same is an error.
   std::function<std::string()> idle = {};
+  std::string heading = {};  // that it stands under in the help; empty: among the first
 };
 
 using FieldList = std::vector<Field>;
@@ -103,5 +104,8 @@ nlohmann::ordered_json FieldsSchema(const FieldList& fields);
 
 // `more` at the end of `fields`.
 FieldList& Append(FieldList& fields, FieldList more);
+
+// The same fields under a heading of their own.
+FieldList Under(const std::string& heading, FieldList fields);
 
 }  // namespace timbre

@@ -17,7 +17,7 @@ RuntimeOptions::RuntimeOptions() {
 }
 
 FieldList RuntimeOptions::Fields() {
-  return {
+  FieldList fields = {
       {.name = "device",
        .value = &options_.device,
        .help = "what computes; 'timbre devices' lists it; several, with commas between: each for when one fails",
@@ -50,6 +50,7 @@ FieldList RuntimeOptions::Fields() {
        .help = "fail there on purpose, to see the ladder: kernel:17, pack:3+, device:1,allocation:0",
        .placeholder = "FAULT"},
   };
+  return Under("Engine", std::move(fields));
 }
 
 Status RuntimeOptions::Check() {

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "tests/e2e/program.h"
 #include "tests/support/environment.h"
@@ -69,6 +70,25 @@ TEST(Cli, EveryCommandOfTheHelpHasHelp) {
     ++commands;
   }
   EXPECT_GT(commands, 0);
+}
+
+// What most people need of separate is on the first screen; what computes, and how, comes under headings below.
+TEST(Cli, TheFirstScreenOfHelpHasWhatMostPeopleNeed) {
+  const std::string help = RunTimbre({"separate", "--help"}).out;
+  std::istringstream lines(help);
+  std::string line, screen;
+  for (int i = 0; i < 24 && std::getline(lines, line); ++i) {
+    EXPECT_LE(line.size(), 110u) << line;
+    screen += line + "\n";
+  }
+  for (const char* option : {"INPUT", "--model", "--output", "--stems", "--two-stems", "--format", "--recursive",
+                             "--json", "--quiet", "--verbose"})
+    EXPECT_NE(screen.find(option), std::string::npos) << option << " is not in\n" << screen;
+  const size_t engine = help.find("\nEngine:\n");
+  ASSERT_NE(engine, std::string::npos) << help;
+  for (const char* option : {"--device", "--threads", "--strict", "--inject"})
+    EXPECT_GT(help.find(option, engine), engine) << option;
+  EXPECT_EQ(screen.find("--inject"), std::string::npos) << screen;
 }
 
 TEST(Cli, WhatDoesNotExistSuggestsTheNearest) {

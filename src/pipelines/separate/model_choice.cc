@@ -11,12 +11,12 @@ namespace timbre {
 namespace fs = std::filesystem;
 
 FieldList ModelChoice::Fields(std::string config_name) {
-  return {
-      {.name = "model",
-       .value = &model,
-       .help = "a model's name or a checkpoint's path",
-       .placeholder = "NAME|PATH",
-       .letter = 'm'},
+  FieldList fields = {{.name = "model",
+                       .value = &model,
+                       .help = "a model's name or a checkpoint's path",
+                       .placeholder = "NAME|PATH",
+                       .letter = 'm'}};
+  FieldList more = {
       {.name = std::move(config_name),
        .value = &config,
        .help = "of a checkpoint that needs one",
@@ -37,6 +37,7 @@ FieldList ModelChoice::Fields(std::string config_name) {
        .min = 0,
        .max = 16},
   };
+  return Append(fields, Under("Model", std::move(more)));
 }
 
 Result<LoadedModel> ModelChoice::Load(Observer& observer) const {

@@ -45,18 +45,11 @@ Field TagsField(bool& tags) {
   return {.name = "tags", .value = &tags, .help = "do not copy title, artist, cover and the like"};
 }
 
-FieldList SeparateFields(SeparateOptions& options) {
-  FieldList fields = {
-      {.name = "output",
-       .value = &options.output_dir,
-       .help = "where the stems go",
-       .placeholder = "DIR",
-       .letter = 'o'},
-      {.name = "stems", .value = &options.stems, .help = "only these (default: all)", .placeholder = "A,B"},
-      {.name = "two-stems",
-       .value = &options.two_stems,
-       .help = "this stem, and the rest as one",
-       .placeholder = "NAME"},
+namespace {
+
+// How the track is cut into segments and computed.
+FieldList SegmentFields(SeparateOptions& options) {
+  return {
       {.name = "segment",
        .value = &options.segment,
        .help = "seconds computed at once (default: the model's)",
@@ -93,18 +86,39 @@ FieldList SeparateFields(SeparateOptions& options) {
        .min = 0,
        .max = 256},
   };
-  Append(fields, FileFields(options.format, options.sample_format, options.clip, options.bitrate));
-  return Append(fields, {
-                            {.name = "name",
-                             .value = &options.name,
-                             .help = "path of a stem below DIR, of {folder}, {track}, {stem}, {model} and {ext}",
-                             .placeholder = "TEMPLATE"},
-                            TagsField(options.tags),
-                            TempField(options.temp_dir),
-                            {.name = "skip-existing",
-                             .value = &options.skip_existing,
-                             .help = "leave tracks alone whose files are there, whole and no older than the track"},
-                        });
+}
+
+}  // namespace
+
+FieldList SeparateFields(SeparateOptions& options) {
+  FieldList fields = {
+      {.name = "output",
+       .value = &options.output_dir,
+       .help = "where the stems go",
+       .placeholder = "DIR",
+       .letter = 'o'},
+      {.name = "stems", .value = &options.stems, .help = "only these (default: all)", .placeholder = "A,B"},
+      {.name = "two-stems",
+       .value = &options.two_stems,
+       .help = "this stem, and the rest as one",
+       .placeholder = "NAME"},
+  };
+  FieldList files = FileFields(options.format, options.sample_format, options.clip, options.bitrate);
+  fields.push_back(files.front());  // the format
+  files.erase(files.begin());
+  Append(files, {
+                    {.name = "name",
+                     .value = &options.name,
+                     .help = "path of a stem below DIR, of {folder}, {track}, {stem}, {model} and {ext}",
+                     .placeholder = "TEMPLATE"},
+                    TagsField(options.tags),
+                    TempField(options.temp_dir),
+                });
+  Append(fields, {{.name = "skip-existing",
+                   .value = &options.skip_existing,
+                   .help = "leave tracks alone whose files are there, whole and no older than the track"}});
+  Append(fields, Under("Segments", SegmentFields(options)));
+  return Append(fields, Under("Files", std::move(files)));
 }
 
 }  // namespace timbre

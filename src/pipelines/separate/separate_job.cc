@@ -63,7 +63,8 @@ class SeparateJob final : public Job {
                      .value = &options_.stream,
                      .help = "write this stem alone, and no file, to the standard output: wav, flac, ogg or opus; as "
                              "it is made with --clip clamp or none, at the end with rescale",
-                     .placeholder = "STEM"}});
+                     .placeholder = "STEM",
+                     .heading = "Files"}});
     return Append(fields, runtime_.Fields());
   }
 
