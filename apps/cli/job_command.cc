@@ -14,7 +14,7 @@ class JobCommand final : public Command {
   }
   FieldList Fields() override {
     FieldList fields = job_->Fields();
-    return Append(fields, remote_.FieldsOfJob());
+    return Append(fields, Under("Server", remote_.FieldsOfJob()));
   }
   std::string Examples() const override { return examples_; }
   bool TakesStdout() const override { return job_->Streams(); }
