@@ -329,9 +329,11 @@ TEST(NoLoader, TheProgramWorksWithoutVulkan) {
       testing::RunTimbre({"doctor", "--models", "gtcrn", "--json", "doctor.json"}, folder.path());
   ASSERT_EQ(doctor.code, 0) << doctor.err;
   const Json found = Json::parse(testing::ReadAll(folder / "doctor.json"))["devices"];
-  ASSERT_EQ(found.size(), 1u);
-  EXPECT_EQ(found[0]["device"], "cpu");
-  for (const Json& kernel : found[0]["kernels"]) EXPECT_EQ(kernel["right"], true) << kernel;
+  ASSERT_GE(found.size(), 1u);
+  for (const Json& device : found) {  // one for each instruction set
+    EXPECT_EQ(device["device"], "cpu");
+    for (const Json& kernel : device["kernels"]) EXPECT_EQ(kernel["right"], true) << kernel;
+  }
 
   const testing::Ran named = testing::RunTimbre({"explain", "gtcrn", "--device", "vulkan:0"});
   EXPECT_EQ(named.code, 1);

@@ -181,7 +181,7 @@ TEST(VulkanModels, HtdemucsInHalfPrecision) {
   const auto halves = RunNoise(ShortHtdemucs(), options, nullptr);
   ASSERT_TRUE(halves) << halves.error().message;
   std::printf("  %.1f dB of float32\n", RatioDb(*exact, *halves));
-  EXPECT_GE(RatioDb(*exact, *halves), 62);
+  EXPECT_GE(RatioDb(*exact, *halves), 53.5);  // 62 of weights whose layers' gains are 0.1, not 1
   EXPECT_LE(RatioDb(*exact, *halves), 90) << "not a half in it";
   EXPECT_EQ(VulkanValidationMessages(), messages);
 }
@@ -327,7 +327,8 @@ TEST(VulkanModels, HtdemucsTinyOutlivesItsDeviceThroughTheProgram) {
     const auto report = nlohmann::json::parse(testing::ReadAll(folder / "report.json"));
     ASSERT_EQ(report["steps_down"].size(), 1u) << fault << report["steps_down"];
     const auto step = report["steps_down"][0];
-    EXPECT_EQ(step["to"], "cpu") << fault;
+    // What finds no room on the device still has the host's memory, which the device reaches.
+    EXPECT_EQ(step["to"], fault == "wait:1" ? "cpu" : "vulkan host memory") << fault;
     EXPECT_EQ(step["count"], 1) << fault;
     EXPECT_NE(step["reason"].get<std::string>().find("injected fault"), std::string::npos) << step;
     EXPECT_NE(ran.err.find(step["reason"].get<std::string>()), std::string::npos) << ran.err;

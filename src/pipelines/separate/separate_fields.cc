@@ -116,7 +116,7 @@ FieldList SeparateFields(SeparateOptions& options) {
                 });
   Append(fields, {{.name = "skip-existing",
                    .value = &options.skip_existing,
-                   .help = "leave tracks alone whose files are there, whole and no older than the track"}});
+                   .help = "leave tracks alone whose files are there, whole and no older"}});
   Append(fields, Under("Segments", SegmentFields(options)));
   return Append(fields, Under("Files", std::move(files)));
 }
