@@ -47,7 +47,7 @@ ExitCode Complain(const Error& error, const TerminalOptions& options = {}) {
 
 std::string Help() {
   std::string text =
-      "timbre runs audio models natively: it separates songs, transcribes drums and cleans speech.\n"
+      "timbre runs audio models natively: songs into stems, drums into MIDI, clean speech, songs from words.\n"
       "Usage: timbre COMMAND [OPTIONS] …\n\nCommands:\n";
   for (const CommandRow& row : kCommands) text += fmt::format("  {:<10} {}\n", row.name, row.summary);
   return text +
