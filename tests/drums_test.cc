@@ -3,6 +3,7 @@
 #include "pipelines/drums/drums.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstdio>
@@ -152,7 +153,9 @@ DrumAnalysis Silence(size_t samples) {
   return Analyse(track);
 }
 
-std::string Temporary(const std::string& name) { return ::testing::TempDir() + "timbre_drums_" + name; }
+std::string Temporary(const std::string& name) {
+  return ::testing::TempDir() + "timbre_drums_" + std::to_string(getpid()) + name;
+}
 
 TEST(Drums, SilenceGivesAValidMidiFileWithoutNotes) {
   for (size_t samples : {size_t{0}, size_t{1}, size_t{44100 * 3}}) {

@@ -1,6 +1,7 @@
 #include "base/control_group.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <map>
@@ -12,7 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 
 uint64_t QuotaOf(const std::map<std::string, std::string>& files) {
-  const fs::path root = fs::path(testing::TempDir()) / "timbre_memory_quota";
+  const fs::path root = fs::path(testing::TempDir()) / ("timbre_memory_quota" + std::to_string(getpid()));
   fs::remove_all(root);
   for (const auto& [name, text] : files) {
     fs::create_directories((root / name).parent_path());

@@ -1,6 +1,7 @@
 #include "base/cpu_quota.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <map>
@@ -12,7 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 
 int QuotaOf(const std::map<std::string, std::string>& files) {
-  const fs::path root = fs::path(testing::TempDir()) / "timbre_cpu_quota";
+  const fs::path root = fs::path(testing::TempDir()) / ("timbre_cpu_quota" + std::to_string(getpid()));
   fs::remove_all(root);
   for (const auto& [name, text] : files) {
     fs::create_directories((root / name).parent_path());

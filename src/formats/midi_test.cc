@@ -1,6 +1,7 @@
 #include "formats/midi.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -9,7 +10,9 @@
 namespace timbre {
 namespace {
 
-std::string TemporaryPath(const char* name) { return ::testing::TempDir() + "timbre_midi_" + name; }
+std::string TemporaryPath(const char* name) {
+  return ::testing::TempDir() + "timbre_midi_" + std::to_string(getpid()) + name;
+}
 
 std::vector<std::byte> Bytes(const std::string& text) {
   const auto* data = reinterpret_cast<const std::byte*>(text.data());

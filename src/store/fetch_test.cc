@@ -1,6 +1,7 @@
 #include "store/fetch.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -217,7 +218,7 @@ TEST(FetchOptionsTest, FollowTheEnvironment) {
 }
 
 TEST(FileLockTest, HoldsOthersOffUntilItEnds) {
-  const fs::path path = fs::path(testing::TempDir()) / "timbre-lock-test";
+  const fs::path path = fs::path(testing::TempDir()) / ("timbre-lock-test" + std::to_string(getpid()));
   {
     const auto lock = FileLock::Acquire(path, {});
     ASSERT_TRUE(lock);
@@ -231,7 +232,7 @@ TEST(FileLockTest, HoldsOthersOffUntilItEnds) {
 }
 
 TEST(Sha256Test, KnowsThePublishedVectors) {
-  const fs::path path = fs::path(testing::TempDir()) / "timbre-sha-test";
+  const fs::path path = fs::path(testing::TempDir()) / ("timbre-sha-test" + std::to_string(getpid()));
   std::ofstream(path, std::ios::binary) << "abc";  // FIPS 180-2, appendix B.1
   EXPECT_EQ(*Sha256OfFile(path), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   std::ofstream(path, std::ios::binary) << "";

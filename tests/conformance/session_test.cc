@@ -2,6 +2,7 @@
 #include "runtime/session/session.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -300,7 +301,7 @@ TEST(Session, VerifyReplacesAKernelThatIsWrong) {
 
 // What doctor found wrong on this processor is left out, visibly; of the last kernel there is, that is said too.
 TEST(Session, KernelsThatDoctorFoundWrongAreLeftOut) {
-  const std::string folder = testing::TempDir() + "/timbre_cpu_verdict";
+  const std::string folder = testing::TempDir() + "/timbre_cpu_verdict" + std::to_string(getpid());
   std::filesystem::remove_all(folder);
   const char* before = std::getenv("TIMBRE_CACHE");
   const std::string kept = before == nullptr ? "" : before;
@@ -343,7 +344,7 @@ Graph TwoWays() {
 }
 
 TEST(Session, TuningPicksAKernelRemembersItAndAgrees) {
-  const std::string folder = testing::TempDir() + "/timbre_tuning";
+  const std::string folder = testing::TempDir() + "/timbre_tuning" + std::to_string(getpid());
   std::filesystem::remove_all(folder);
   ASSERT_EQ(setenv("TIMBRE_CACHE", folder.c_str(), 1), 0);
   ThreadPool pool(1);
@@ -378,7 +379,7 @@ TEST(Tuner, WhatIsRememberedIsNotMeasuredAgain) {
                                      KernelsFor(Op::kConv, DeviceKind::kCpu).end());
   ASSERT_GE(rows.size(), 2u);
   rows.resize(2);
-  const std::string path = testing::TempDir() + "/timbre_tuner.json";
+  const std::string path = testing::TempDir() + "/timbre_tuner" + std::to_string(getpid()) + ".json";
   std::filesystem::remove(path);
   int timed = 0;
   auto second_is_faster = [&](size_t i) -> Result<double> {
