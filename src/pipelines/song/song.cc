@@ -1,7 +1,6 @@
 #include "pipelines/song/song.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <iostream>
@@ -11,6 +10,7 @@
 #include "base/files.h"
 #include "base/output_set.h"
 #include "base/text.h"
+#include "base/timer.h"
 #include "formats/safetensors.h"
 #include "models/song/lyrics.h"
 #include "models/song/noise.h"
@@ -24,19 +24,8 @@ namespace timbre {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 
 constexpr int64_t kMaxTensor = int64_t{1} << 28;  // elements of a file's tensor
-
-class Timer {
- public:
-  explicit Timer(double* sum) : sum_(sum), start_(Clock::now()) {}
-  ~Timer() { *sum_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
-
- private:
-  double* sum_;
-  Clock::time_point start_;
-};
 
 // ---- What files give ----
 
@@ -186,7 +175,7 @@ class Song {
       : model_(model), options_(options), pool_(pool), stats_(stats), observer_(observer), report_(report) {}
 
   Status Run() {
-    const Timer timer(&report_.total);
+    const ScopedTimer timer(&report_.total);
     report_.sample_rate = model_.decoder.sampling_rate;
     TIMBRE_TRY(file_, SongFile::Create(options_, report_.sample_rate, outputs_));
     report_.channels = file_->channels();
@@ -207,7 +196,7 @@ class Song {
   }
 
   Status Push(const float* latents, int64_t frames) {
-    const Timer timer(&report_.decode);
+    const ScopedTimer timer(&report_.decode);
     return decoder_->Push(latents, frames);
   }
 
@@ -223,7 +212,7 @@ class Song {
     TIMBRE_TRY(const SongSampler::Noise noise, NoiseSource(sampling.frames));
     std::unique_ptr<SongSampler> sampler;
     {
-      const Timer timer(&report_.text);
+      const ScopedTimer timer(&report_.text);
       TIMBRE_TRY(sampler, SongSampler::Create(model_.dit, model_.dit_weights, tokens, style, sampling, options_.session,
                                               pool_, &stats_));
     }
@@ -244,7 +233,7 @@ class Song {
     };
     while (!sampler->done()) {
       {
-        const Timer timer(&report_.sample);
+        const ScopedTimer timer(&report_.sample);
         TIMBRE_CHECK(sampler->Next(noise, between));
       }
       evaluated = sampler->block() * sampler->evaluations();
@@ -287,7 +276,7 @@ class Song {
 
   Status End() {
     {
-      const Timer timer(&report_.decode);
+      const ScopedTimer timer(&report_.decode);
       TIMBRE_CHECK(decoder_->Finish());
     }
     if (report_.device.empty()) {

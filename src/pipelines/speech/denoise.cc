@@ -1,7 +1,6 @@
 #include "pipelines/speech/denoise.h"
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <vector>
 
@@ -9,6 +8,7 @@
 #include "audio/encode.h"
 #include "base/output_set.h"
 #include "base/temporary_file.h"
+#include "base/timer.h"
 #include "pipelines/separate/separate_fields.h"
 #include "pipelines/speech/denoise_stream.h"
 
@@ -16,21 +16,10 @@ namespace timbre {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 
 // Frames that the network takes at once from a file: enough to share what a weight costs to load, few enough for the
 // feature maps to stay in the cache. Of 32, 64 and 128, 64 was the fastest.
 constexpr int kBlockFrames = 64;
-
-class Timer {
- public:
-  explicit Timer(double* sum) : sum_(sum), start_(Clock::now()) {}
-  ~Timer() { *sum_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
-
- private:
-  double* sum_;
-  Clock::time_point start_;
-};
 
 void Deinterleave(const float* in, int64_t frames, int channels, float* const* out) {
   for (int c = 0; c < channels; ++c) {
@@ -126,10 +115,10 @@ Status DenoiserImpl::Run(AudioReader& reader, AudioWriter& writer, Observer& obs
     while (stream_->available() > 0) {
       const int64_t count = std::min(stream_->available(), kPiece);
       {
-        const Timer timer(&report->compute);
+        const ScopedTimer timer(&report->compute);
         stream_->Pull(rows.data(), count, controls_);
       }
-      const Timer timer(&report->encode);
+      const ScopedTimer timer(&report->encode);
       Interleave(rows.data(), count, channels, interleaved.data());
       TIMBRE_CHECK(writer.Write(interleaved.data(), count));
     }
@@ -138,12 +127,12 @@ Status DenoiserImpl::Run(AudioReader& reader, AudioWriter& writer, Observer& obs
   for (;;) {
     int64_t count = 0;
     {
-      const Timer timer(&report->decode);
+      const ScopedTimer timer(&report->decode);
       TIMBRE_TRY(count, reader.Read(interleaved.data(), kPiece));
     }
     if (count == 0) break;
     {
-      const Timer timer(&report->compute);
+      const ScopedTimer timer(&report->compute);
       Deinterleave(interleaved.data(), count, channels, rows.data());
       TIMBRE_CHECK(stream_->Push(rows.data(), count, controls_));
     }
@@ -155,7 +144,7 @@ Status DenoiserImpl::Run(AudioReader& reader, AudioWriter& writer, Observer& obs
   }
   if (report->samples == 0) return Fail(ErrorCode::kCorrupt, report->input + ": it holds no samples");
   {
-    const Timer timer(&report->compute);
+    const ScopedTimer timer(&report->compute);
     TIMBRE_CHECK(stream_->Finish(controls_));
   }
   return write_ready();
@@ -174,7 +163,7 @@ Result<DenoiseReport> DenoiserImpl::Denoise(const TrackInput& track, Observer& o
   report.skipped = !options_.stream_out && options_.skip_existing && IsDone(input, {report.output});
   if (report.skipped) return report;
   {
-    const Timer timer(&report.total);
+    const ScopedTimer timer(&report.total);
     TIMBRE_TRY(const std::unique_ptr<AudioReader> reader,
                AudioReader::Open(input, {.cancelled = [&] { return observer.Cancelled(); },
                                          .temporary_folder = TemporaryFolderFor(options_.temp_dir, options_.output_dir,
@@ -192,7 +181,7 @@ Result<DenoiseReport> DenoiserImpl::Denoise(const TrackInput& track, Observer& o
                             : AudioWriter::Create(report.output, write, report.sample_rate, report.channels, &outputs);
     if (!writer) return tl::unexpected<Error>(writer.error());
     TIMBRE_CHECK(Run(*reader, **writer, observer, &report));
-    const Timer encode(&report.encode);
+    const ScopedTimer encode(&report.encode);
     TIMBRE_TRY(const WriteReport written, (*writer)->Finish());
     TIMBRE_CHECK(outputs.Commit());
     report.peak = written.peak;
