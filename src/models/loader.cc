@@ -69,27 +69,47 @@ Error NotFromHere(const TensorMap& weights) {
   return {ErrorCode::kUnsupported, "this checkpoint is none of a separation model that is known"};
 }
 
+bool IsMdx23c(const TensorMap& weights) { return weights.contains("first_conv.weight"); }
+
+Result<Model> HtdemucsFrom(const std::string& yaml, std::shared_ptr<const TensorMap> weights) {
+  TIMBRE_TRY(HtdemucsConfig read, ParseHtdemucsConfig(yaml, *weights));
+  return MakeHtdemucs(std::move(read.network), std::move(weights), read.tiling);
+}
+
+Result<Model> Mdx23cFrom(const std::string& yaml, std::shared_ptr<const TensorMap> weights) {
+  TIMBRE_TRY(Mdx23cOptions options, ParseMdx23cConfig(yaml));
+  return MakeMdx23c(std::move(options), std::move(weights));
+}
+
+// The networks whose checkpoints are nothing but weights, with a YAML file beside them that says how to build them.
+// Which it is, the weights' names tell; the first row that knows them is taken.
+struct ConfiguredRow {
+  std::string_view title;  // with its article
+  bool (*knows)(const TensorMap& weights);
+  Result<Model> (*make)(const std::string& yaml, std::shared_ptr<const TensorMap> weights);
+};
+constexpr ConfiguredRow kConfigured[] = {
+    {"an HTDemucs", IsHtdemucs, HtdemucsFrom},
+    {"an MDX23C", IsMdx23c, Mdx23cFrom},
+};
+
 // A checkpoint that is nothing but weights, and the YAML file that says what they are of.
 Result<Model> FromConfig(const Checkpoint& checkpoint, const std::string& config) {
   auto weights = std::make_shared<const TensorMap>(checkpoint.State());
-  const bool htdemucs = IsHtdemucs(*weights);
-  if (!htdemucs && !weights->contains("first_conv.weight")) return tl::unexpected<Error>(NotFromHere(*weights));
+  const auto row = std::find_if(std::begin(kConfigured), std::end(kConfigured),
+                                [&](const ConfiguredRow& r) { return r.knows(*weights); });
+  if (row == std::end(kConfigured)) return tl::unexpected<Error>(NotFromHere(*weights));
   if (config.empty()) {
     return Fail(ErrorCode::kUnsupported,
-                std::string("these weights are of an ") + (htdemucs ? "HTDemucs" : "MDX23C") +
+                "these weights are of " + std::string(row->title) +
                     ", but nothing says how it is built; name its YAML file with --config, or put it beside the "
                     "checkpoint under the same name");
   }
   TIMBRE_TRY(const std::string text, ReadConfig(config));
   TIMBRE_CHECK(CheckValues(*weights));
-  if (htdemucs) {
-    auto read = ParseHtdemucsConfig(text, *weights);
-    if (!read) return Prefix(read.error(), config);
-    return MakeHtdemucs(std::move(read->network), std::move(weights), read->tiling);
-  }
-  auto options = ParseMdx23cConfig(text);
-  if (!options) return Prefix(options.error(), config);
-  return MakeMdx23c(*std::move(options), std::move(weights));
+  auto model = row->make(text, std::move(weights));
+  if (!model) return Prefix(model.error(), config);
+  return model;
 }
 
 // The file beside a checkpoint that has its name and a YAML file's extension, or nothing.
