@@ -1,0 +1,79 @@
+// Bundles src/ into dist/, the same bytes from the same sources: names carry the hash of what is in them, and the page
+// that names them is written last. `node build.mjs --check` writes nothing and says whether dist/ is what it would write.
+import { build } from "esbuild";
+import { mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const dist = join(here, "dist");
+
+async function bundled() {
+  const result = await build({
+    absWorkingDir: here,
+    entryPoints: ["src/main.tsx", "src/style.css"],
+    entryNames: "assets/[name]-[hash]",
+    outdir: "dist",
+    bundle: true,
+    minify: true,
+    format: "esm",
+    target: ["chrome109", "firefox115", "safari16.4"],
+    jsx: "automatic",
+    jsxImportSource: "preact",
+    charset: "utf8",
+    legalComments: "none",
+    write: false,
+  });
+  const files = new Map();
+  for (const file of result.outputFiles) files.set(relative(dist, file.path), Buffer.from(file.contents));
+  const named = (pattern) => [...files.keys()].find((name) => pattern.test(name));
+  const html = (await readFile(join(here, "src/index.html"), "utf8"))
+    .replace("SCRIPT", "/" + named(/\.js$/))
+    .replace("STYLE", "/" + named(/\.css$/));
+  files.set("index.html", Buffer.from(html));
+  files.set("icon.svg", await readFile(join(here, "src/icon.svg")));
+  files.set("licences.txt", Buffer.from(await licences()));
+  return files;
+}
+
+// The licences of what is bundled, as they lie beside it.
+async function licences() {
+  let text = "";
+  for (const name of ["preact", "@preact/signals", "@preact/signals-core"]) {
+    const folder = join(here, "node_modules", name);
+    const { version, license } = JSON.parse(await readFile(join(folder, "package.json"), "utf8"));
+    text += `${name} ${version}\nSPDX-License-Identifier: ${license}\n\n${await readFile(join(folder, "LICENSE"), "utf8")}\n\n`;
+  }
+  return text;
+}
+
+async function present() {
+  const files = new Map();
+  const names = await readdir(dist, { recursive: true, withFileTypes: true }).catch(() => []);
+  for (const entry of names) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath ?? entry.path, entry.name);
+    files.set(relative(dist, path), await readFile(path));
+  }
+  return files;
+}
+
+const files = await bundled();
+if (process.argv.includes("--check")) {
+  const old = await present();
+  const wrong = [...new Set([...files.keys(), ...old.keys()])].filter(
+    (name) => !(files.has(name) && old.has(name) && files.get(name).equals(old.get(name))),
+  );
+  if (wrong.length > 0) {
+    console.error(`dist/ isn't what src/ makes: ${wrong.sort().join(", ")}; './dev web' makes it anew`);
+    process.exit(1);
+  }
+  console.log("dist/ is what src/ makes");
+} else {
+  await rm(dist, { recursive: true, force: true });
+  for (const [name, bytes] of files) {
+    await mkdir(dirname(join(dist, name)), { recursive: true });
+    await writeFile(join(dist, name), bytes);
+    console.log(`${name} ${bytes.length}`);
+  }
+}

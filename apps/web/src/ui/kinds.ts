@@ -1,0 +1,17 @@
+// Kinds of jobs in words; of one that has no words here, its name.
+const kWords: Record<string, string> = {
+  separate: "Separate into stems",
+  denoise: "Clean speech",
+  master: "Master",
+  loudness: "Measure loudness",
+  join: "Join into one",
+  drums: "Drums to MIDI",
+  song: "Make a song",
+  lyrics: "Write lyrics",
+  notes: "Falling-notes video",
+  style: "Compare styles",
+};
+
+export function kindText(kind: string): string {
+  return kWords[kind] ?? kind.charAt(0).toUpperCase() + kind.slice(1);
+}
