@@ -1,5 +1,6 @@
 #include "models/common_layers.h"
 
+#include <algorithm>
 #include <vector>
 
 namespace timbre {
@@ -16,6 +17,21 @@ HostTensor SwapKernelAxes(const HostTensor& weight) {
       }
     }
   });
+}
+
+HostTensor PartOfRows(const HostTensor& weight, int index, int parts) {
+  Shape shape = weight.shape;
+  shape[0] /= parts;
+  if (!weight.data) {
+    return HostTensor::Made(shape, [weight, shape, index](float* out) {
+      const std::vector<float> all = weight.ToF32();
+      std::copy_n(all.begin() + index * shape.elements(), shape.elements(), out);
+    });
+  }
+  HostTensor part = weight;
+  part.shape = shape;
+  part.data = {weight.data, weight.data.get() + static_cast<size_t>(index) * part.bytes()};
+  return part;
 }
 
 }  // namespace timbre

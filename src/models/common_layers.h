@@ -9,4 +9,7 @@ namespace timbre {
 // and whose graph has them as [time, frequency].
 HostTensor SwapKernelAxes(const HostTensor& weight);
 
+// Part `index` of `parts` equal ones along the first axis: of queries, keys and values that are stored as one matrix.
+HostTensor PartOfRows(const HostTensor& weight, int index, int parts);
+
 }  // namespace timbre

@@ -19,6 +19,7 @@
 #include "models/separate/htdemucs.h"
 #include "models/separate/larsnet.h"
 #include "models/separate/mdx23c.h"
+#include "models/separate/roformer.h"
 
 namespace timbre {
 namespace {
@@ -81,6 +82,11 @@ Result<Model> Mdx23cFrom(const std::string& yaml, std::shared_ptr<const TensorMa
   return MakeMdx23c(std::move(options), std::move(weights));
 }
 
+Result<Model> RoformerFrom(const std::string& yaml, std::shared_ptr<const TensorMap> weights) {
+  TIMBRE_TRY(RoformerOptions options, ReadRoformerOptions(yaml, *weights));
+  return MakeRoformer(std::move(options), std::move(weights));
+}
+
 // The networks whose checkpoints are nothing but weights, with a YAML file beside them that says how to build them.
 // Which it is, the weights' names tell; the first row that knows them is taken.
 struct ConfiguredRow {
@@ -91,6 +97,7 @@ struct ConfiguredRow {
 constexpr ConfiguredRow kConfigured[] = {
     {"an HTDemucs", IsHtdemucs, HtdemucsFrom},
     {"an MDX23C", IsMdx23c, Mdx23cFrom},
+    {"a RoFormer", IsRoformer, RoformerFrom},
 };
 
 // A checkpoint that is nothing but weights, and the YAML file that says what they are of.

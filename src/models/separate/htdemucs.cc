@@ -52,16 +52,7 @@ class DemucsWeights : public Weights {
     Shape stored = shape;
     stored[0] *= 3;
     TIMBRE_TRY(const HostTensor w, inner_.Get(name, stored));
-    if (!w.data) {
-      return HostTensor::Made(shape, [w, part](float* out) {
-        const std::vector<float> all = w.ToF32();
-        std::copy_n(all.begin() + part * static_cast<int64_t>(all.size() / 3), all.size() / 3, out);
-      });
-    }
-    HostTensor third = w;
-    third.shape = shape;
-    third.data = {w.data, w.data.get() + part * third.bytes()};
-    return third;
+    return PartOfRows(w, part, 3);
   }
 
   Weights& inner_;

@@ -1,0 +1,86 @@
+#include "models/separate/trainer_config.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/text.h"
+
+namespace timbre {
+
+Result<TrainerConfig> TrainerConfig::Parse(const std::string& text) {
+  constexpr size_t kLongest = 1 << 20;
+  if (text.size() > kLongest) {
+    return Fail(ErrorCode::kCorrupt,
+                "the configuration is longer than 1 MiB; give the YAML file that belongs to the checkpoint");
+  }
+  try {
+    YAML::Node root = YAML::Load(text);
+    if (root.IsMap()) return TrainerConfig(std::move(root));
+  } catch (const YAML::Exception& e) {
+    return Fail(ErrorCode::kCorrupt, "the configuration is not valid YAML: " + Printable(e.what()));
+  }
+  return Fail(ErrorCode::kCorrupt, "the configuration has no sections audio, model, training and inference");
+}
+
+YAML::Node TrainerConfig::Entry(const char* section, const char* name) const {
+  const YAML::Node part = root_[section];
+  return part.IsDefined() && part.IsMap() ? part[name] : YAML::Node(YAML::NodeType::Undefined);
+}
+
+void TrainerConfig::Fault(const char* before, const char* section, const char* name, const char* after) {
+  if (status_) status_ = Fail(ErrorCode::kCorrupt, std::string(before) + section + "." + name + after);
+}
+
+Result<TrainerTiling> ReadTrainerTiling(TrainerConfig& config) {
+  TrainerTiling t;
+  if (!config.Read("inference", "chunk_size", t.chunk_size)) config.Read("audio", "chunk_size", t.chunk_size, true);
+  config.Read("audio", "sample_rate", t.sample_rate);
+  config.Read("inference", "num_overlap", t.num_overlap);
+  config.Read("inference", "batch_size", t.batch_size);
+  config.Read("inference", "normalize", t.normalise);
+  std::string target;
+  config.Read("training", "target_instrument", target);
+  config.Read("training", "instruments", t.stems, target.empty());
+  if (!target.empty()) t.stems = {target};
+  if (!config.status()) return tl::unexpected<Error>(config.status().error());
+  TIMBRE_CHECK(CheckBounds({
+      {"chunk_size", t.chunk_size, 1024, 1 << 24},
+      {"audio.sample_rate", t.sample_rate, 1000, 384000},
+      {"training.instruments (their number)", static_cast<int64_t>(t.stems.size()), 1, 64},
+      {"inference.num_overlap", t.num_overlap, 1, 64},
+      {"inference.batch_size", t.batch_size, 1, 256},
+  }));
+  return t;
+}
+
+Result<TilePlan> PlanTrainerTiles(const TrainerTiling& tiling, int hop, int n_fft, int64_t length,
+                                  const TilingOptions& options) {
+  int64_t tile = tiling.chunk_size;
+  if (options.segment > 0) {
+    tile = std::llround(std::min(options.segment * tiling.sample_rate / hop, 1e6)) * hop;
+    if (tile < n_fft) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  "a segment of " + std::to_string(options.segment) + " s is too short for this model; its own is " +
+                      std::to_string(static_cast<double>(tiling.chunk_size) / tiling.sample_rate) + " s");
+    }
+  }
+  int64_t step = tile / tiling.num_overlap;
+  if (options.overlap >= 0) step = static_cast<int64_t>(static_cast<double>(tile) * (1 - options.overlap));
+  if (step < 1) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "an overlap of " + std::to_string(options.overlap) + " leaves no step; give less than 1");
+  }
+  return PlanFaded(length, tile, step, tile / 10, tiling.batch_size);
+}
+
+Status CheckBounds(const std::vector<ConfigBound>& bounds) {
+  for (const ConfigBound& b : bounds) {
+    if (b.value >= b.lo && b.value <= b.hi) continue;
+    return Fail(ErrorCode::kUnsupported, std::string("the configuration's ") + b.name + " is " +
+                                             std::to_string(b.value) + ", which is not within [" +
+                                             std::to_string(b.lo) + ", " + std::to_string(b.hi) + "]");
+  }
+  return {};
+}
+
+}  // namespace timbre
