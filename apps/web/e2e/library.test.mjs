@@ -14,7 +14,7 @@ before(async () => {
   server = new Server();
   await server.start();
   browser = await launch();
-  context = await browser.newContext();
+  context = await browser.newContext({ reducedMotion: "reduce" });
   page = await context.newPage();
   complaints = watched(page);
 });

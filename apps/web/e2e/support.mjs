@@ -188,3 +188,18 @@ export function watched(page) {
   });
   return () => wrong;
 }
+
+// A module of the page's own sources as a script that leaves its exports in `tested`.
+export async function bundled(contents) {
+  const { build } = await import("esbuild");
+  const result = await build({
+    stdin: { contents, resolveDir: join(web, "e2e"), loader: "ts" },
+    bundle: true,
+    format: "iife",
+    globalName: "tested",
+    jsx: "automatic",
+    jsxImportSource: "preact",
+    write: false,
+  });
+  return result.outputFiles[0].text;
+}

@@ -11,9 +11,11 @@ import { addFiles, filesOf, onUploaded } from "./model/uploads";
 import { Symbol } from "./ui/symbols";
 import { Library } from "./views/library";
 import { Machine } from "./views/machine";
+import { Mixer } from "./views/mixer";
 
 const kViews: { name: string; title: string; view: ComponentType }[] = [
   { name: "library", title: "Library", view: Library },
+  { name: "mixer", title: "Mixer", view: Mixer },
   { name: "machine", title: "Machine", view: Machine },
 ];
 

@@ -5,6 +5,7 @@ import { sentence } from "../model/api";
 import { assets, assetsLoaded, kinds, loadAssets, loadMoreAssets, moreAssets, removeAsset } from "../model/catalog";
 import { bytesText, clockText } from "../model/format";
 import { jobs, jobsLoaded, loadMoreJobs, moreJobs, outputAssets, running } from "../model/jobs";
+import { hrefOf } from "../model/route";
 import { type Asset, isOver } from "../model/types";
 import { addFiles, dismiss, giveUp, sendAgain, soundFiles, uploads } from "../model/uploads";
 import { type FormInput, JobForm } from "../ui/job_form";
@@ -174,6 +175,9 @@ export function Library() {
                   <p class="quiet number">{factsText(asset)}</p>
                 </div>
                 <div class="line">
+                  <a class="button plain" href={hrefOf("mixer", "file", asset.id)} aria-label={`Listen to ${asset.name}`}>
+                    Listen
+                  </a>
                   <button type="button" onClick={() => open([asset])} aria-label={`Separate ${asset.name}, or do something else with it`}>
                     Separate…
                   </button>

@@ -1,0 +1,208 @@
+// The mixer: what is played and what is exported is, to the sample, what the stems and the faders make; by mouse and by keys.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { Server, bundled, findings, launch, missing, overflows, song, watched } from "./support.mjs";
+
+const skip = missing() || false;
+const kSeconds = 9.3; // three slices, the last of which is short
+let server, browser, page, job, asset, complaints;
+
+before(async () => {
+  if (skip) return;
+  server = new Server();
+  await server.start();
+  asset = await server.bring("evening.wav", song(kSeconds));
+  job = await server.done("separate", [asset.id], { model: "hpss", sample_format: "f32" });
+  browser = await launch();
+  page = await (await browser.newContext({ reducedMotion: "reduce" })).newPage();
+  complaints = watched(page);
+  await page.goto(server.address);
+  await page.getByRole("link", { name: "Open in the mixer" }).click();
+  await page.getByRole("button", { name: "Play" }).waitFor();
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+const clock = async () => {
+  const [minutes, seconds] = (await page.locator(".clock").innerText()).split(" ")[0].split(":").map(Number);
+  return 60 * minutes + seconds;
+};
+const mixed = (name) => page.getByRole("group", { name, exact: true });
+
+test("stems, their waves and the original are there", { skip }, async () => {
+  await page.getByRole("heading", { name: "evening" }).waitFor();
+  for (const name of ["harmonic", "percussive"]) await mixed(name).waitFor();
+  await page.waitForFunction(() => {
+    const drawn = (canvas) => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some((value) => value > 0);
+    return [...document.querySelectorAll("canvas.wave")].length === 3 && [...document.querySelectorAll("canvas.wave")].every(drawn);
+  });
+});
+
+test("Space plays and pauses, arrows and Home seek, a loop holds what plays", { skip }, async () => {
+  await page.locator("main").focus();
+  await page.keyboard.press("Space");
+  await page.waitForFunction(() => parseFloat(document.querySelector(".clock").innerText.slice(2)) > 0.3);
+  await page.keyboard.press("ArrowRight");
+  await page.waitForFunction(() => parseFloat(document.querySelector(".clock").innerText.slice(2)) >= 5);
+  await page.keyboard.press("Space");
+  await page.getByRole("button", { name: "Play" }).waitFor();
+  const at = await clock();
+  await page.keyboard.press("Home");
+  await page.waitForFunction(() => document.querySelector(".clock").innerText.startsWith("0:00.0"));
+  assert.ok(at >= 5 && at < kSeconds);
+  await page.keyboard.press("Shift+ArrowRight");
+  await page.keyboard.press("b");
+  await page.getByText("Loop 0:00.00 – 0:01.00").waitFor();
+  await page.keyboard.press("Space");
+  let highest = 0;
+  for (let i = 0; i < 12; ++i) {
+    await page.waitForTimeout(150);
+    highest = Math.max(highest, await clock());
+  }
+  assert.ok(highest <= 1.05, `it went to ${highest} s`);
+  await page.keyboard.press("x");
+  await page.getByText(/^Loop 0/).waitFor({ state: "detached" });
+  await page.keyboard.press("Space");
+});
+
+test("digits solo and mute; what a solo silences is seen", { skip }, async () => {
+  await page.keyboard.press("1");
+  assert.equal(await page.getByRole("button", { name: "Solo harmonic" }).getAttribute("aria-pressed"), "true");
+  await page.waitForFunction(() => document.querySelectorAll(".lane.silent").length === 1);
+  await page.keyboard.press("1");
+  await page.keyboard.press("Shift+Digit2");
+  assert.equal(await page.getByRole("button", { name: "Mute percussive" }).getAttribute("aria-pressed"), "true");
+  await page.keyboard.press("Shift+Digit2");
+});
+
+test("zoom goes down to samples and back", { skip }, async () => {
+  for (let i = 0; i < 40; ++i) await page.keyboard.press("+");
+  await page.keyboard.press("0");
+  await page.getByRole("button", { name: "Original" }).click();
+  await page.getByText("The original is heard").waitFor();
+  await page.keyboard.press("o");
+});
+
+test("the export is what an OfflineAudioContext makes of stems and faders", { skip }, async () => {
+  await page.getByLabel("Level of harmonic").fill("-6");
+  await page.getByLabel("Panorama of harmonic").fill("-0.5");
+  await page.getByLabel("Level of percussive").fill("2");
+  await page.getByLabel("Panorama of percussive").fill("0.75");
+  await page.getByLabel("Level of the mix").fill("-3");
+  await page.getByRole("button", { name: "Export…" }).click();
+  await page.getByLabel("Samples of the WAV file").selectOption("f32");
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save the mix" }).click()]);
+  assert.equal(download.suggestedFilename(), "evening - mix.wav");
+  const made = readFileSync(await download.path());
+  await page.route("**/made.wav", (route) => route.fulfill({ body: made }));
+  await page.getByText(/^Its peak is|above full scale/).waitFor();
+  assert.deepEqual(await findings(page), []);
+  await page.keyboard.press("Escape");
+  // The browser's own nodes, whole files and no scheduling at all.
+  const db = await page.evaluate(
+    async ({ stems, rate, frames }) => {
+      const bytes = await (await fetch("/made.wav")).arrayBuffer();
+      const offline = new OfflineAudioContext(2, frames, rate);
+      for (const { asset, gain, pan } of stems) {
+        const source = offline.createBufferSource();
+        source.buffer = await offline.decodeAudioData(await (await fetch(`/v1/assets/${asset}/data`)).arrayBuffer());
+        const volume = offline.createGain();
+        volume.gain.value = 10 ** ((gain - 3) / 20);
+        const panner = offline.createStereoPanner();
+        panner.pan.value = pan;
+        source.connect(volume).connect(panner).connect(offline.destination);
+        source.start();
+      }
+      const wanted = await offline.startRendering();
+      const view = new DataView(bytes);
+      let signal = 0;
+      let error = 0;
+      for (let channel = 0; channel < 2; ++channel) {
+        wanted.getChannelData(channel).forEach((value, i) => {
+          signal += value * value;
+          error += (value - view.getFloat32(44 + 8 * i + 4 * channel, true)) ** 2;
+        });
+      }
+      return { signal, db: 10 * Math.log10(signal / Math.max(error, 1e-30)), bytes: bytes.byteLength };
+    },
+    {
+      rate: 44100,
+      frames: Math.round(kSeconds * 44100),
+      stems: job.outputs.map((output) => (output.name.includes("harmonic") ? { asset: output.asset, gain: -6, pan: -0.5 } : { asset: output.asset, gain: 2, pan: 0.75 })),
+    },
+  );
+  assert.equal(db.bytes, 44 + 8 * Math.round(kSeconds * 44100));
+  assert.ok(db.signal > 1 && db.db > 60, `${db.db} dB`);
+});
+
+test("what the player schedules is the stems to the sample, over the joints of slices and through a loop", { skip }, async () => {
+  const code = await bundled('export { Player } from "../src/audio/player"; export { trackOf } from "../src/ui/console";');
+  const result = await page.evaluate(
+    async ({ code, stems, frames }) => {
+      const { Player, trackOf } = new Function(`${code}; return tested;`)();
+      const rate = 44100;
+      const whole = [];
+      for (const asset of stems) {
+        const offline = new OfflineAudioContext(2, 1, rate);
+        whole.push(await offline.decodeAudioData(await (await fetch(`/v1/assets/${asset}/data`)).arrayBuffer()));
+      }
+      // Where the sound stands at each frame of the clock, and what the stems add up to there.
+      const compare = async (loop, start, length, at) => {
+        const offline = new OfflineAudioContext(2, length, rate);
+        const player = new Player(offline, stems.map((asset) => trackOf({ asset, name: asset })), frames);
+        if (loop) player.loop.value = loop;
+        player.seek(start);
+        player.begin();
+        await player.schedule(length);
+        const heard = await offline.startRendering();
+        let signal = 0;
+        let error = 0;
+        for (let channel = 0; channel < 2; ++channel) {
+          heard.getChannelData(channel).forEach((value, i) => {
+            const wanted = whole.reduce((sum, stem) => sum + (stem.getChannelData(channel)[at(i)] ?? 0), 0);
+            signal += wanted * wanted;
+            error += (value - wanted) ** 2;
+          });
+        }
+        return signal > 1 ? 10 * Math.log10(signal / Math.max(error, 1e-30)) : 0;
+      };
+      const loop = { from: 170000, to: 190001 }; // over a joint of slices at 176400
+      return {
+        through: await compare(null, 1001, frames - 1001, (i) => i + 1001),
+        looped: await compare(loop, 160000, 150000, (i) => {
+          const position = 160000 + i;
+          return position < loop.to ? position : loop.from + ((position - loop.to) % (loop.to - loop.from));
+        }),
+      };
+    },
+    { code, stems: job.outputs.map((output) => output.asset), frames: Math.round(kSeconds * 44100) },
+  );
+  assert.ok(result.through > 100, `${result.through} dB`);
+  assert.ok(result.looped > 100, `${result.looped} dB`);
+});
+
+test("faders are where they were after a reload", { skip }, async () => {
+  await page.reload();
+  await page.getByLabel("Level of harmonic").waitFor();
+  await page.waitForFunction(() => document.querySelector('[aria-label="Level of harmonic"]').value === "-6");
+});
+
+test("a file alone can be heard", { skip }, async () => {
+  await page.evaluate((id) => (location.hash = `#/mixer/file/${id}`), asset.id);
+  await mixed("evening").waitFor();
+});
+
+test("320 pixels are enough, and nothing serious is found, in light and in dark", { skip }, async () => {
+  await page.evaluate((id) => (location.hash = `#/mixer/${id}`), job.id);
+  await mixed("harmonic").waitFor();
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    assert.deepEqual(await findings(page), [], colorScheme);
+  }
+  await page.setViewportSize({ width: 320, height: 700 });
+  assert.deepEqual(await overflows(page), []);
+  assert.deepEqual(complaints(), []);
+});

@@ -1,0 +1,119 @@
+// The mix as it is heard, written as a WAV file a slice at a time, with the pan law of Web Audio's StereoPannerNode.
+import { type Span, type Track, amplitude, loudnessOf } from "./player";
+import { kSliceSeconds, sliceOf } from "./sound";
+
+export type SampleFormat = "s16" | "s24" | "f32";
+
+export interface Mixdown {
+  blob: Blob;
+  peak: number; // greatest magnitude before what exceeds full scale is cut
+}
+
+export interface MixOptions {
+  span: Span;
+  rate: number;
+  master: number; // dB
+  format: SampleFormat;
+  progress: (share: number) => void;
+  signal: AbortSignal;
+}
+
+// What a panner makes of two channels: from left and right into left, and into right.
+export function panGains(pan: number): { ll: number; rl: number; lr: number; rr: number } {
+  if (pan <= 0) {
+    const x = ((pan + 1) * Math.PI) / 2;
+    return { ll: 1, rl: Math.cos(x), lr: 0, rr: Math.sin(x) };
+  }
+  const x = (pan * Math.PI) / 2;
+  return { ll: Math.cos(x), rl: 0, lr: Math.sin(x), rr: 1 };
+}
+
+const kBytes = { s16: 2, s24: 3, f32: 4 };
+
+function header(frames: number, rate: number, format: SampleFormat): ArrayBuffer {
+  const bytes = new ArrayBuffer(44);
+  const view = new DataView(bytes);
+  const text = (at: number, word: string) => [...word].forEach((letter, i) => view.setUint8(at + i, letter.charCodeAt(0)));
+  const block = 2 * kBytes[format];
+  text(0, "RIFF");
+  view.setUint32(4, 36 + frames * block, true);
+  text(8, "WAVEfmt ");
+  view.setUint32(16, 16, true);
+  view.setUint16(20, format === "f32" ? 3 : 1, true);
+  view.setUint16(22, 2, true);
+  view.setUint32(24, rate, true);
+  view.setUint32(28, rate * block, true);
+  view.setUint16(32, block, true);
+  view.setUint16(34, 8 * kBytes[format], true);
+  text(36, "data");
+  view.setUint32(40, frames * block, true);
+  return bytes;
+}
+
+function encode(left: Float32Array, right: Float32Array, format: SampleFormat): ArrayBuffer {
+  const size = kBytes[format];
+  const bytes = new ArrayBuffer(left.length * 2 * size);
+  const view = new DataView(bytes);
+  let at = 0;
+  const put = (value: number) => {
+    if (format === "f32") view.setFloat32(at, value, true);
+    else if (format === "s16") view.setInt16(at, Math.max(-32768, Math.min(32767, Math.round(value * 32768))), true);
+    else {
+      const whole = Math.max(-8388608, Math.min(8388607, Math.round(value * 8388608)));
+      view.setUint16(at, whole & 0xffff, true);
+      view.setInt8(at + 2, whole >> 16);
+    }
+    at += size;
+  };
+  for (let i = 0; i < left.length; ++i) {
+    put(left[i] as number);
+    put(right[i] as number);
+  }
+  return bytes;
+}
+
+// The largest that a WAV file's lengths can say.
+const kMostBytes = 2 ** 32 - 64;
+
+export async function mixdown(tracks: readonly Track[], { span, rate, master, format, progress, signal }: MixOptions): Promise<Mixdown> {
+  const frames = span.to - span.from;
+  if (frames * 2 * kBytes[format] > kMostBytes) throw new Error("That is more than a WAV file can hold; choose a region or s16.");
+  const heard = tracks
+    .map((track) => ({ asset: track.asset, gain: loudnessOf(track, tracks) * amplitude(master), pan: panGains(track.pan.value) }))
+    .filter((track) => track.gain > 0);
+  const length = kSliceSeconds * rate;
+  const parts: BlobPart[] = [header(frames, rate, format)];
+  let peak = 0;
+  for (let at = span.from; at < span.to; ) {
+    if (signal.aborted) throw new DOMException("given up", "AbortError");
+    const index = Math.floor(at / length);
+    const first = at - index * length;
+    const count = Math.min(length - first, span.to - at);
+    const left = new Float32Array(count);
+    const right = new Float32Array(count);
+    const slices = await Promise.all(heard.map((track) => sliceOf(track.asset, rate, index)));
+    heard.forEach(({ gain, pan }, t) => {
+      const [l, r] = slices[t] as [Float32Array, Float32Array];
+      const there = Math.min(count, l.length - first);
+      for (let i = 0; i < there; ++i) {
+        const a = (l[first + i] as number) * gain;
+        const b = (r[first + i] as number) * gain;
+        left[i] = (left[i] as number) + a * pan.ll + b * pan.rl;
+        right[i] = (right[i] as number) + a * pan.lr + b * pan.rr;
+      }
+    });
+    for (let i = 0; i < count; ++i) peak = Math.max(peak, Math.abs(left[i] as number), Math.abs(right[i] as number));
+    parts.push(new Blob([encode(left, right, format)]));
+    at += count;
+    progress((at - span.from) / frames);
+  }
+  return { blob: new Blob(parts, { type: "audio/wav" }), peak };
+}
+
+export function download(blob: Blob, name: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}

@@ -1,0 +1,340 @@
+// Several sounds played together to the sample: slices of all of them are scheduled at the same frames of one clock, a few
+// seconds ahead. Nothing of a slice is started before every track has it, so that what is late is late for all of them.
+import { type Signal, effect, signal } from "@preact/signals";
+import { kSliceSeconds, sliceOf } from "./sound";
+
+export interface Track {
+  asset: string;
+  name: string;
+  gain: Signal<number>; // dB; kSilent and below is silence
+  pan: Signal<number>; // -1 to 1
+  mute: Signal<boolean>;
+  solo: Signal<boolean>;
+}
+
+export interface Span {
+  from: number; // frames
+  to: number;
+}
+
+export const kSilent = -60; // dB, the lowest that a fader goes
+const kAhead = 6; // seconds that are scheduled
+const kLead = 0.06; // seconds until the first sample sounds
+const kRamp = 0.01; // seconds, the time constant of faders
+const kTick = 120; // milliseconds
+
+export function amplitude(db: number): number {
+  return db <= kSilent ? 0 : 10 ** (db / 20);
+}
+
+// What a track's fader, its mute and everybody's solos come to.
+export function loudnessOf(track: Track, tracks: readonly Track[]): number {
+  const alone = tracks.some((other) => other.solo.value);
+  if (track.mute.value || (alone && !track.solo.value)) return 0;
+  return amplitude(track.gain.value);
+}
+
+interface Strip {
+  asset: string;
+  input: AudioNode;
+  meter: AnalyserNode;
+}
+
+// A stretch of the sound as it was scheduled: `frames` from `from` on begin to sound at frame `when` of the clock.
+interface Segment extends Span {
+  when: number;
+  speed: number;
+}
+
+export class Player {
+  readonly playing = signal(false);
+  readonly waiting = signal(false); // for samples that are still on their way
+  readonly loop = signal<Span | null>(null);
+  readonly original = signal(false); // whether the original is heard in place of the tracks
+  readonly matched = signal(0); // dB by which the original was brought to the mix' level
+  readonly speed = signal(1); // as a tape's: the pitch goes along
+  readonly master = signal(0); // dB
+  readonly failure = signal("");
+  readonly rate: number;
+  readonly meter: AnalyserNode;
+  readonly strips: readonly Strip[];
+
+  private readonly out: GainNode;
+  private readonly mix: GainNode;
+  private readonly mixMeter: AnalyserNode;
+  private readonly reference: Strip | null = null;
+  private readonly referenceGain: GainNode;
+  private readonly stops: (() => void)[] = [];
+  private nodes = new Set<AudioBufferSourceNode>();
+  private segments: Segment[] = [];
+  private cursor = 0; // the next frame to be scheduled
+  private when = 0; // the clock's frame at which it is to sound
+  private rest = 0; // where the sound stands while it doesn't play
+  private run = 0; // counts what makes schedules void
+  private filling = false;
+  private timer: ReturnType<typeof setInterval> | undefined;
+  private power = { mix: 0, original: 0 };
+
+  // `frames` is counted at the context's rate, at which the server is asked for samples.
+  constructor(
+    readonly context: BaseAudioContext,
+    readonly tracks: readonly Track[],
+    readonly frames: number,
+    original: string | null = null,
+  ) {
+    this.rate = context.sampleRate;
+    this.out = context.createGain();
+    this.meter = context.createAnalyser();
+    this.out.connect(this.meter).connect(context.destination);
+    this.mix = context.createGain();
+    this.mixMeter = context.createAnalyser();
+    this.mix.connect(this.out);
+    this.strips = tracks.map((track) => {
+      const gain = context.createGain();
+      const pan = context.createStereoPanner();
+      const meter = context.createAnalyser();
+      meter.fftSize = 1024;
+      gain.connect(pan).connect(meter);
+      meter.connect(this.mix);
+      meter.connect(this.mixMeter);
+      this.watch(() => this.turn(gain.gain, loudnessOf(track, tracks)));
+      this.watch(() => this.turn(pan.pan, track.pan.value));
+      return { asset: track.asset, input: gain, meter };
+    });
+    this.referenceGain = context.createGain();
+    if (original !== null) {
+      const meter = context.createAnalyser();
+      meter.connect(this.referenceGain).connect(this.out);
+      this.reference = { asset: original, input: meter, meter };
+    }
+    this.watch(() => this.turn(this.out.gain, amplitude(this.master.value)));
+    this.watch(() => this.turn(this.mix.gain, this.original.value && this.reference ? 0 : 1));
+    this.watch(() => this.turn(this.referenceGain.gain, this.original.value && this.reference ? amplitude(this.matched.value) : 0));
+  }
+
+  get hasOriginal(): boolean {
+    return this.reference !== null;
+  }
+
+  // The frame that is heard now.
+  position(): number {
+    if (!this.playing.value) return this.rest;
+    const context = this.context as Partial<AudioContext> & BaseAudioContext;
+    const heard = (context.currentTime - (context.outputLatency ?? 0)) * this.rate;
+    let found = this.segments[0];
+    if (!found) return this.rest;
+    for (const segment of this.segments) if (segment.when <= heard) found = segment;
+    const inside = Math.max(0, (heard - found.when) * found.speed);
+    return Math.min(found.to, found.from + inside);
+  }
+
+  async play(): Promise<void> {
+    if (this.playing.value) return;
+    const loop = this.loop.value;
+    if (this.rest >= this.frames || (loop && this.rest >= loop.to)) this.rest = loop?.from ?? 0;
+    this.playing.value = true;
+    this.failure.value = "";
+    const { context } = this;
+    // A browser may hold the sound back until it was clicked on; scheduling does not wait for it.
+    if (context instanceof AudioContext && context.state === "suspended") void context.resume();
+    this.begin();
+    this.timer = setInterval(() => {
+      this.match();
+      void this.fill();
+    }, kTick);
+    await this.fill();
+  }
+
+  pause(): void {
+    if (!this.playing.value) return;
+    this.rest = this.position();
+    this.playing.value = false;
+    this.waiting.value = false;
+    clearInterval(this.timer);
+    this.silence();
+  }
+
+  seek(frame: number): void {
+    this.rest = Math.max(0, Math.min(this.frames, Math.round(frame)));
+    if (this.playing.value) this.restart();
+    else void this.prepare();
+  }
+
+  setLoop(span: Span | null): void {
+    const here = this.position();
+    const loop = span && span.to - span.from >= 0.05 * this.rate ? span : null;
+    this.loop.value = loop;
+    if (this.playing.value) {
+      // What lies outside, or on its end, would never come to be in it.
+      this.rest = loop && (here < loop.from || here > loop.to - 0.05 * this.rate) ? loop.from : here;
+      this.restart();
+    }
+  }
+
+  setSpeed(speed: number): void {
+    const here = this.position();
+    this.speed.value = speed;
+    if (this.playing.value) {
+      this.rest = here;
+      this.restart();
+    }
+  }
+
+  // Brings in what is heard first, before anybody asks for it.
+  async prepare(): Promise<void> {
+    await this.slices(Math.floor(this.rest / this.sliceFrames)).catch(() => undefined);
+  }
+
+  dispose(): void {
+    this.pause();
+    for (const stop of this.stops) stop();
+    if (this.context instanceof AudioContext) void this.context.close();
+  }
+
+  // Schedules up to frame `until` of the clock.
+  async schedule(until: number): Promise<void> {
+    const run = this.run;
+    while (this.when < until && this.cursor < this.frames) {
+      const index = Math.floor(this.cursor / this.sliceFrames);
+      const slices = await this.slices(index);
+      if (run !== this.run) return;
+      const late = this.context.currentTime * this.rate - this.when;
+      if (late > 0 && !(this.context instanceof OfflineAudioContext)) this.when += Math.ceil(late + kLead * this.rate);
+      this.place(index, slices);
+    }
+  }
+
+  // From where it stands, as soon as it can be.
+  begin(): void {
+    ++this.run;
+    this.cursor = Math.round(this.rest);
+    const live = this.context instanceof OfflineAudioContext ? 0 : kLead;
+    this.when = Math.ceil((this.context.currentTime + live) * this.rate);
+    this.segments = [];
+  }
+
+  private get sliceFrames(): number {
+    return kSliceSeconds * this.rate;
+  }
+
+  private get sources(): readonly Strip[] {
+    return this.reference ? [...this.strips, this.reference] : this.strips;
+  }
+
+  private slices(index: number): Promise<Float32Array[][]> {
+    return Promise.all(this.sources.map((strip) => sliceOf(strip.asset, this.rate, index)));
+  }
+
+  private watch(update: () => void): void {
+    this.stops.push(effect(update));
+  }
+
+  private turn(parameter: AudioParam, value: number): void {
+    if (this.context instanceof OfflineAudioContext || !this.playing.peek()) parameter.value = value;
+    else parameter.setTargetAtTime(value, this.context.currentTime, kRamp);
+  }
+
+  private restart(): void {
+    this.silence();
+    this.begin();
+    void this.fill();
+  }
+
+  private silence(): void {
+    ++this.run;
+    for (const node of this.nodes) {
+      node.onended = null;
+      node.stop();
+      node.disconnect();
+    }
+    this.nodes.clear();
+    this.segments = [];
+  }
+
+  private async fill(): Promise<void> {
+    if (this.filling) return;
+    this.filling = true;
+    try {
+      for (let run = -1; this.playing.value && run !== this.run; ) {
+        run = this.run; // a seek meanwhile makes another round
+        const now = this.context.currentTime * this.rate;
+        this.waiting.value = this.when <= now && this.cursor < this.frames;
+        await this.schedule(now + kAhead * this.rate);
+        this.waiting.value = false;
+        this.failure.value = "";
+      }
+      // Segments that were heard tell nothing any more; the last of them may still be heard.
+      const now = this.context.currentTime * this.rate;
+      while (this.segments.length > 2 && (this.segments[1] as Segment).when < now - this.rate) this.segments.shift();
+      if (this.playing.value && this.cursor >= this.frames && now > this.when + 0.2 * this.rate) {
+        this.pause();
+        this.rest = this.frames;
+      }
+    } catch (error) {
+      // Asked for again at the next tick: what plays goes on when the server is back.
+      this.failure.value = error instanceof Error ? error.message : String(error);
+    } finally {
+      this.filling = false;
+    }
+  }
+
+  // Starts what is left of a slice, or of the loop, at the frame where what came before ends.
+  private place(index: number, slices: readonly Float32Array[][]): void {
+    const loop = this.loop.value;
+    const first = this.cursor - index * this.sliceFrames;
+    let to = Math.min((index + 1) * this.sliceFrames, this.frames);
+    const looping = loop !== null && this.cursor < loop.to && loop.to <= to;
+    if (looping) to = loop.to;
+    const length = to - this.cursor;
+    const speed = this.speed.value;
+    this.sources.forEach((strip, i) => {
+      const slice = slices[i] as Float32Array[];
+      const frames = Math.min(length, (slice[0]?.length ?? 0) - first);
+      if (frames <= 0) return; // the sound is shorter than the longest
+      const buffer = this.context.createBuffer(2, frames, this.rate);
+      slice.forEach((plane, channel) => buffer.copyToChannel(plane.subarray(first, first + frames) as Float32Array<ArrayBuffer>, channel));
+      const node = this.context.createBufferSource();
+      node.buffer = buffer;
+      node.playbackRate.value = speed;
+      node.connect(strip.input);
+      node.onended = () => {
+        node.disconnect();
+        this.nodes.delete(node);
+      };
+      node.start(this.when / this.rate);
+      this.nodes.add(node);
+    });
+    this.segments.push({ from: this.cursor, to, when: this.when, speed });
+    this.when += length / speed;
+    this.cursor = looping && loop ? loop.from : to;
+  }
+
+  // While both are heard or could be, their power over the last seconds says by how much the original has to be turned so
+  // that neither wins by being louder.
+  private match(): void {
+    if (!this.reference) return;
+    const own = amplitude(this.matched.peek());
+    this.power.mix = 0.95 * this.power.mix + 0.05 * powerOf(this.mixMeter);
+    this.power.original = 0.95 * this.power.original + 0.05 * powerOf(this.reference.meter);
+    if (this.power.mix < 1e-9 || this.power.original < 1e-9 || own === 0) return;
+    const db = 10 * Math.log10(this.power.mix / this.power.original);
+    this.matched.value = Math.max(-24, Math.min(12, db));
+  }
+}
+
+const samples = new Float32Array(2048);
+
+function powerOf(meter: AnalyserNode): number {
+  meter.getFloatTimeDomainData(samples.subarray(0, meter.fftSize));
+  let sum = 0;
+  for (let i = 0; i < meter.fftSize; ++i) sum += (samples[i] as number) ** 2;
+  return sum / meter.fftSize;
+}
+
+// The greatest magnitude of what a meter last saw.
+export function peakOf(meter: AnalyserNode): number {
+  meter.getFloatTimeDomainData(samples.subarray(0, meter.fftSize));
+  let peak = 0;
+  for (let i = 0; i < meter.fftSize; ++i) peak = Math.max(peak, Math.abs(samples[i] as number));
+  return peak;
+}

@@ -1,0 +1,328 @@
+// The sounds that a job made, played together: faders, panorama, mute and solo, the original beside them, and the mix as a
+// file.
+import { useSignal, useSignalEffect } from "@preact/signals";
+import { useCallback, useEffect } from "preact/hooks";
+import { type Mixdown, type SampleFormat, download, mixdown } from "../audio/mixdown";
+import { type Span, loudnessOf } from "../audio/player";
+import { sentence } from "../model/api";
+import { clockText, dbText, whenText } from "../model/format";
+import { assetOf } from "../model/catalog";
+import { findJob, jobs, jobsLoaded, loadJob } from "../model/jobs";
+import { hrefOf, route } from "../model/route";
+import type { Asset, Job } from "../model/types";
+import { type Console, type Sound, useConsole } from "../ui/console";
+import { Dialog } from "../ui/dialog";
+import { fileName, isSound, jobName } from "../ui/jobs_list";
+import { kindText } from "../ui/kinds";
+import { Meter } from "../ui/meter";
+import { Fader, Strip } from "../ui/strip";
+import { Symbol } from "../ui/symbols";
+import { Transport } from "../ui/transport";
+import { Minimap, Stage, Wave } from "../ui/wave";
+
+function soundsOf(job: Job): Sound[] {
+  return job.outputs.filter((output) => isSound(output.media_type)).map((output) => ({ asset: output.asset, name: withoutEnding(fileName(output.name)) }));
+}
+
+function withoutEnding(name: string): string {
+  return name.replace(/\.[^.]+$/, "");
+}
+
+// What is mixed: what a job made, or a file alone.
+interface Piece {
+  key: string;
+  title: string;
+  about: string;
+  sounds: Sound[];
+  original: string | null;
+  job: Job | null;
+}
+
+function pieceOfJob(job: Job): Piece {
+  return {
+    key: job.id,
+    title: withoutEnding(jobName(job)),
+    about: [kindText(job.kind), job.options.model, whenText(job.ended ?? job.created)].filter((part) => typeof part === "string").join(" · "),
+    sounds: soundsOf(job),
+    original: job.kind === "separate" && job.inputs.length === 1 ? (job.inputs[0]?.asset ?? null) : null,
+    job,
+  };
+}
+
+function pieceOfAsset(asset: Asset): Piece {
+  const name = withoutEnding(asset.name);
+  return { key: asset.id, title: name, about: "A file as it was brought in", sounds: [{ asset: asset.id, name }], original: null, job: null };
+}
+
+interface Kept {
+  [asset: string]: { gain: number; pan: number; mute: boolean; solo: boolean };
+}
+
+// Faders stay where they were left, in this browser.
+function useKept(job: string, { tracks }: Console): void {
+  const key = `timbre.mix.${job}`;
+  useEffect(() => {
+    try {
+      const kept = JSON.parse(localStorage.getItem(key) ?? "{}") as Kept;
+      for (const track of tracks) {
+        const strip = kept[track.asset];
+        if (!strip) continue;
+        track.gain.value = strip.gain;
+        track.pan.value = strip.pan;
+        track.mute.value = strip.mute;
+        track.solo.value = strip.solo;
+      }
+    } catch {
+      localStorage.removeItem(key);
+    }
+  }, [tracks]);
+  useSignalEffect(() => {
+    const kept: Kept = {};
+    for (const track of tracks) kept[track.asset] = { gain: track.gain.value, pan: track.pan.value, mute: track.mute.value, solo: track.solo.value };
+    localStorage.setItem(key, JSON.stringify(kept));
+  });
+}
+
+function Export({ desk, piece, onClose }: { desk: Console; piece: Piece; onClose: () => void }) {
+  const { title, job } = piece;
+  const { player, tracks } = desk;
+  const loop = player.loop.peek();
+  const part = useSignal<"all" | "loop">(loop ? "loop" : "all");
+  const format = useSignal<SampleFormat>("s24");
+  const share = useSignal<number | null>(null);
+  const done = useSignal<Mixdown | null>(null);
+  const error = useSignal("");
+  const abort = useSignal<AbortController | null>(null);
+  useEffect(() => () => abort.peek()?.abort(), []);
+  const start = async () => {
+    const span: Span = part.value === "loop" && loop ? loop : { from: 0, to: player.frames };
+    abort.value = new AbortController();
+    error.value = "";
+    share.value = 0;
+    try {
+      const made = await mixdown(tracks, {
+        span,
+        rate: player.rate,
+        master: player.master.value,
+        format: format.value,
+        progress: (value) => (share.value = value),
+        signal: abort.value.signal,
+      });
+      done.value = made;
+      download(made.blob, `${title} - mix.wav`);
+    } catch (problem) {
+      if (!abort.value.signal.aborted) error.value = sentence(problem);
+    } finally {
+      share.value = null;
+    }
+  };
+  const over = done.value && done.value.peak > 1 ? 20 * Math.log10(done.value.peak) : 0;
+  return (
+    <Dialog title="Export" onClose={onClose}>
+      <div class="pad stack">
+        <h3>The mix, as it is heard</h3>
+        <div class="fields">
+          <div class="field">
+            <label for="part">What of it</label>
+            <select id="part" value={part.value} onChange={(event) => (part.value = event.currentTarget.value as "all" | "loop")}>
+              <option value="all">All, {clockText(player.frames / player.rate)}</option>
+              {loop && (
+                <option value="loop">
+                  The loop, {clockText(loop.from / player.rate, 1)} – {clockText(loop.to / player.rate, 1)}
+                </option>
+              )}
+            </select>
+          </div>
+          <div class="field">
+            <label for="samples">Samples of the WAV file</label>
+            <select id="samples" value={format.value} onChange={(event) => (format.value = event.currentTarget.value as SampleFormat)}>
+              <option value="s16">16 bit</option>
+              <option value="s24">24 bit</option>
+              <option value="f32">32 bit, floating</option>
+            </select>
+          </div>
+        </div>
+        <p class="quiet">{tracks.filter((track) => loudnessOf(track, tracks) > 0).map((track) => track.name).join(", ") || "Nothing is heard: all is muted."}. The speed is the sound's own.</p>
+        {share.value !== null && <progress max={1} value={share.value} aria-label="Progress of the mix" />}
+        {error.value && (
+          <p class="error" role="alert">
+            {error.value}
+          </p>
+        )}
+        {done.value && (
+          <p role="status" class={over > 0 && format.value !== "f32" ? "notice warn" : "quiet"}>
+            {over > 0
+              ? format.value === "f32"
+                ? `It reaches ${dbText(over)} above full scale, which floating samples keep.`
+                : `${dbText(over)} above full scale were cut off; turn the mix down, or take floating samples.`
+              : `Its peak is ${dbText(20 * Math.log10(Math.max(1e-6, done.value.peak)))}.`}
+          </p>
+        )}
+        {job && <h3>The stems, as they were made</h3>}
+        {job && (
+        <ul class="stack">
+          {job.outputs.length > 1 && (
+            <li>
+              <a href={`/v1/jobs/${job.id}/files.zip`}>All as a zip archive</a>
+            </li>
+          )}
+          {job.outputs.map((output) => (
+            <li key={output.name}>
+              <a href={`/v1/jobs/${job.id}/files/${encodeURIComponent(output.name)}?download=${encodeURIComponent(`${title} - ${fileName(output.name)}`)}`}>{fileName(output.name)}</a>
+            </li>
+          ))}
+        </ul>
+        )}
+      </div>
+      <footer>
+        <button type="button" onClick={onClose}>
+          Close
+        </button>
+        {share.value !== null ? (
+          <button type="button" onClick={() => abort.value?.abort()}>
+            Stop
+          </button>
+        ) : (
+          <button type="button" class="primary" onClick={() => void start()}>
+            Save the mix
+          </button>
+        )}
+      </footer>
+    </Dialog>
+  );
+}
+
+function Desk({ desk, piece }: { desk: Console; piece: Piece }) {
+  const { player, view, tracks, original } = desk;
+  const exporting = useSignal(false);
+  useKept(piece.key, desk);
+  const digit = useCallback(
+    (n: number, shift: boolean) => {
+      const track = tracks[n - 1];
+      if (!track) return;
+      if (shift) track.mute.value = !track.mute.value;
+      else track.solo.value = !track.solo.value;
+    },
+    [tracks],
+  );
+  return (
+    <>
+      <div class="sheet pad">
+        <Transport player={player} view={view} onDigit={digit} />
+      </div>
+      <section class="sheet" aria-label="Tracks">
+        <Minimap asset={original ?? tracks[0]!.asset} view={view} player={player} />
+        <Stage view={view} player={player}>
+          {tracks.map((track, index) => (
+            <div class={`lane ${loudnessOf(track, tracks) === 0 ? "silent" : ""}`} key={track.asset + index}>
+              <Strip track={track} index={index} player={player} tracks={tracks} />
+              <div class="lane-wave">
+                <Wave asset={track.asset} view={view} faint={loudnessOf(track, tracks) === 0} />
+              </div>
+            </div>
+          ))}
+        </Stage>
+        <div class="lane master">
+          <div class="strip" role="group" aria-label="Mix">
+            <h3>Mix</h3>
+            <Fader label="Level of the mix" value={player.master} />
+            <Meter player={player} node={player.meter} />
+          </div>
+          <div class="line pad">
+            <button type="button" class="primary" onClick={() => (exporting.value = true)}>
+              <Symbol name="save" />
+              Export…
+            </button>
+            {player.hasOriginal && player.original.value && <span class="quiet">The original is heard, at {dbText(player.matched.value)} to be as loud as the mix.</span>}
+          </div>
+        </div>
+      </section>
+      {exporting.value && <Export desk={desk} piece={piece} onClose={() => (exporting.value = false)} />}
+    </>
+  );
+}
+
+function Open({ piece }: { piece: Piece }) {
+  const { key, title, about, sounds, original } = piece;
+  const { console: desk, error } = useConsole(key, sounds, original);
+  return (
+    <>
+      <div class="title">
+        <div>
+          <h1>{title}</h1>
+          <p class="quiet">{about}</p>
+        </div>
+        <a class="button" href={hrefOf("mixer")}>
+          Another one
+        </a>
+      </div>
+      {error && (
+        <p class="notice bad" role="alert">
+          {error}
+        </p>
+      )}
+      {sounds.length === 0 && <p class="empty">This job made no sound.</p>}
+      {desk ? <Desk desk={desk} piece={piece} /> : !error && sounds.length > 0 && <p class="empty">Loading…</p>}
+    </>
+  );
+}
+
+function OpenAsset({ id }: { id: string }) {
+  const asset = useSignal<Asset | null>(null);
+  const error = useSignal("");
+  useEffect(() => {
+    assetOf(id).then(
+      (found) => (asset.value = found),
+      (problem) => (error.value = sentence(problem)),
+    );
+  }, [id]);
+  return asset.value ? <Open piece={pieceOfAsset(asset.value)} /> : <p class="empty">{error.value || "Loading…"}</p>;
+}
+
+export function Mixer() {
+  const [id, file] = route.value.rest;
+  useEffect(() => {
+    if (id && id !== "file" && !findJob(id)) void loadJob(id);
+  }, [id]);
+  if (id === "file" && file) return <OpenAsset key={file} id={file} />;
+  if (id) {
+    const job = jobs.value.find((one) => one.id === id);
+    if (job) return <Open key={id} piece={pieceOfJob(job)} />;
+    return <p class="empty">{jobsLoaded.value ? "There is no such job any more." : "Loading…"}</p>;
+  }
+  const heard = jobs.value.filter((job) => job.state === "succeeded" && job.outputs.some((output) => isSound(output.media_type)));
+  return (
+    <>
+      <div class="title">
+        <div>
+          <h1>Mixer</h1>
+          <p class="quiet">What was made, to be heard</p>
+        </div>
+      </div>
+      <section class="sheet" aria-label="What can be heard">
+        {heard.length === 0 ? (
+          <p class="empty">
+            Separate a song in the <a href={hrefOf("library")}>library</a>; its stems can then be mixed here.
+          </p>
+        ) : (
+          <ul class="rows">
+            {heard.map((job) => (
+              <li key={job.id}>
+                <div class="what">
+                  <p class="name">{jobName(job)}</p>
+                  <p class="quiet">
+                    {kindText(job.kind)}
+                    {typeof job.options.model === "string" ? ` · ${job.options.model}` : ""} · {soundsOf(job).map((sound) => sound.name).join(", ")}
+                  </p>
+                </div>
+                <a class="button" href={hrefOf("mixer", job.id)} aria-label={`Open ${jobName(job)}`}>
+                  Open
+                </a>
+              </li>
+            ))}
+          </ul>
+        )}
+      </section>
+    </>
+  );
+}
