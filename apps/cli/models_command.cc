@@ -52,7 +52,12 @@ class ModelsCommand final : public Command {
             {.name = "offline",
              .value = &offline_,
              .help = "say what to put where instead of fetching it",
-             .idle = unless_pulling}};
+             .idle = unless_pulling},
+            [&] {
+              Field accept = AcceptLicenceField(&accept_licence_);
+              accept.idle = unless_pulling;
+              return accept;
+            }()};
   }
 
   std::string Examples() const override {
@@ -70,7 +75,11 @@ class ModelsCommand final : public Command {
     if (offline_) options.offline = true;
     report["action"] = action_;
     if (action_ == "pull" && !names_.empty()) {
-      PullJob job({.models = names_, .cache = cache_, .mirror = mirror_, .offline = offline_});
+      PullJob job({.models = names_,
+                   .cache = cache_,
+                   .mirror = mirror_,
+                   .offline = offline_,
+                   .accept_licence = accept_licence_});
       return RunJobHere("pull", job, terminal, report);
     }
     if (action_ == "random") return Random(terminal, report);
@@ -187,7 +196,7 @@ class ModelsCommand final : public Command {
 
   std::string action_ = "list", cache_, mirror_;
   std::vector<std::string> names_;
-  bool offline_ = false;
+  bool offline_ = false, accept_licence_ = false;
 };
 
 }  // namespace

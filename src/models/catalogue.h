@@ -13,9 +13,9 @@
 
 namespace timbre {
 
-enum class ModelTask { kSeparate, kDenoise, kSong, kStyle, kText };
+enum class ModelTask { kSeparate, kDenoise, kSong, kStyle, kText, kFrames };
 
-std::string_view ModelTaskName(ModelTask task);  // "separate", "denoise", "song", "text": the command that runs it
+std::string_view ModelTaskName(ModelTask task);  // "separate", "denoise", "song", "text", "frames": the command
 
 enum class ModelFileRole {
   kWeights,  // a checkpoint, or an archive that holds one
@@ -48,6 +48,7 @@ struct ModelEntry {
   std::vector<ModelFile> files;  // empty for an algorithm that is compiled in
   // For a bag of networks: bag_weights[k][s] is network k's share of stem s; network k is files[k]. Empty otherwise.
   std::vector<std::vector<float>> bag_weights;
+  bool licence_first = false;  // nothing is fetched before somebody has said that they accept the licence
 };
 
 // The model a command takes where the user names none.

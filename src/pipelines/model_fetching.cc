@@ -37,17 +37,24 @@ Status FetchModel(const FetchOptions& options, const ModelEntry& model, Observer
   return {};
 }
 
-Status FetchIfNamed(const std::string& name, Observer& observer) {
+Status FetchIfNamed(const std::string& name, Observer& observer, bool licence_accepted) {
   std::error_code ignored;
   const auto model = FindModel(name);
   if (!model || std::filesystem::exists(name, ignored)) return {};
-  TIMBRE_TRY(const FetchOptions options, FetchOptionsFromEnvironment());
+  TIMBRE_TRY(FetchOptions options, FetchOptionsFromEnvironment());
+  options.licence_accepted = licence_accepted;
   Status fetched = FetchModel(options, **model, observer);
   if (fetched || fetched.error().code == ErrorCode::kCancelled || (*model)->task != ModelTask::kSeparate)
     return fetched;
   Error error = fetched.error();
   error.message += fmt::format(" The model {} needs no download.", kBuiltInSeparationModel);
   return tl::unexpected<Error>(std::move(error));
+}
+
+Field AcceptLicenceField(bool* value) {
+  return {.name = "accept-licence",
+          .value = value,
+          .help = "fetch weights whose licence has to be accepted first; 'timbre models list --json -' states it"};
 }
 
 }  // namespace timbre

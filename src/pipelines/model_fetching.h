@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "base/fields.h"
 #include "base/observer.h"
 #include "base/result.h"
 #include "models/catalogue.h"
@@ -18,6 +19,9 @@ Status FetchModel(const FetchOptions& options, const ModelEntry& model, Observer
 
 // For jobs that compute: where `name` is a model of the catalogue, has it fetched; anything else is left alone. The
 // error names the model that needs no download, if there is one for the task.
-Status FetchIfNamed(const std::string& name, Observer& observer);
+Status FetchIfNamed(const std::string& name, Observer& observer, bool licence_accepted = false);
+
+// --accept-licence.
+Field AcceptLicenceField(bool* value);
 
 }  // namespace timbre

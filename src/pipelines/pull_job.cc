@@ -23,7 +23,8 @@ FieldList PullJob::Fields() {
            .value = &options_.mirror,
            .help = "fetch from URL/MODEL/FILE instead (TIMBRE_MODEL_MIRROR sets it too)",
            .placeholder = "URL"},
-          {.name = "offline", .value = &options_.offline, .help = "say what to put where instead of fetching it"}};
+          {.name = "offline", .value = &options_.offline, .help = "say what to put where instead of fetching it"},
+          AcceptLicenceField(&options_.accept_licence)};
 }
 
 Status PullJob::Run(const JobHost& /*host*/, Observer& observer, Json& report) {
@@ -31,6 +32,7 @@ Status PullJob::Run(const JobHost& /*host*/, Observer& observer, Json& report) {
   if (!options_.cache.empty()) fetch.cache = options_.cache;
   if (!options_.mirror.empty()) fetch.mirror = options_.mirror;
   if (options_.offline) fetch.offline = true;
+  fetch.licence_accepted = options_.accept_licence;
   report["action"] = "pull";
   report["cache"] = fetch.cache.string();
   std::vector<const ModelEntry*> models;

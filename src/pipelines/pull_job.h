@@ -12,6 +12,7 @@ struct PullOptions {
   std::vector<std::string> models;
   std::string cache, mirror;  // empty: the environment's
   bool offline = false;       // or where the environment says so
+  bool accept_licence = false;
 };
 
 class PullJob final : public Job {

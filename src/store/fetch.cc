@@ -112,6 +112,11 @@ Result<FetchOptions> FetchOptionsFromEnvironment() {
 Result<std::vector<fs::path>> PullModel(const FetchOptions& options, const ModelEntry& model, Observer* observer) {
   if (auto installed = InstalledModelFiles(options.cache, model)) return installed;
   const std::string name(model.name);
+  if (model.licence_first && !options.licence_accepted && !options.offline) {
+    return Fail(ErrorCode::kInvalidArgument, "the weights of " + name + " are under the " + std::string(model.licence) +
+                                                 ": read it at " + std::string(model.page) +
+                                                 ", and if you accept it, fetch them with --accept-licence.");
+  }
   TIMBRE_CHECK(MakeFolders(ModelFolder(options.cache, model)));
   TIMBRE_TRY(const FileLock lock, FileLock::Acquire(LockPath(options, model), CancelledBy(observer)));
   PartOfAll part(observer, MissingBytes(options, model));

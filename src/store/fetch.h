@@ -20,8 +20,9 @@ struct FetchOptions {
   std::filesystem::path cache;  // the folder that holds models/
   // Where files come from in place of the catalogue's addresses, as MIRROR/NAME/FILE. Empty: the catalogue's.
   std::string mirror;
-  bool offline = false;       // never try the network
-  double stall_seconds = 30;  // as in DownloadRequest
+  bool offline = false;           // never try the network
+  bool licence_accepted = false;  // of models whose licence comes first (ModelEntry::licence_first)
+  double stall_seconds = 30;      // as in DownloadRequest
   double pause_seconds = 1;
 };
 

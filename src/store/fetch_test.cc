@@ -60,6 +60,27 @@ class Recorder : public Observer {
   int64_t done = 0;
 };
 
+// Some weights are not for everybody: nothing is asked of the network before the licence was accepted.
+TEST_F(FetchTest, ALicenceThatComesFirstIsAcceptedFirst) {
+  ModelEntry model = model_;
+  model.licence = "Licence of Toys";
+  model.licence_first = true;
+  LoopbackServer server(mirror_);
+  options_.mirror = server.Url("/mirror");
+  const auto refused = PullModel(options_, model);
+  ASSERT_FALSE(refused);
+  for (const char* part : {"Licence of Toys", "https://example.org/toy", "--accept-licence"}) {
+    EXPECT_NE(refused.error().message.find(part), std::string::npos) << refused.error().message;
+  }
+  EXPECT_FALSE(fs::exists(options_.cache));
+  options_.licence_accepted = true;
+  const auto pulled = PullModel(options_, model);
+  ASSERT_TRUE(pulled) << pulled.error().message;
+  // What is here is read without a word.
+  options_.licence_accepted = false;
+  EXPECT_TRUE(PullModel(options_, model));
+}
+
 TEST_F(FetchTest, PullVerifyAndRemove) {
   LoopbackServer server(mirror_);
   options_.mirror = server.Url("/mirror");

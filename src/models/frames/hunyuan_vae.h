@@ -1,0 +1,61 @@
+// The causal 3-D autoencoder of HunyuanVideo (W. Kong et al., "HunyuanVideo: A Systematic Framework For Large Video
+// Generative Models"), whose latents FramePack makes: latents to frames, frames to latents.
+//
+// Time is causal but for the norms, whose statistics are those of all that is given at once: what a tile makes of its
+// latents depends on the tile.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "graph/graph.h"
+#include "graph/weights.h"
+
+namespace timbre {
+
+// As its JSON states it, in the JSON's names.
+struct HunyuanVaeConfig {
+  int in_channels = 3, out_channels = 3;  // of a frame
+  int latent_channels = 16;
+  std::vector<int> block_out_channels = {128, 256, 512, 512};  // four: three of them halve the picture's sides
+  int layers_per_block = 2;
+  int norm_num_groups = 32;
+  bool mid_block_add_attention = true;
+  double scaling_factor = 0.476986;  // of latents, in the latents' file
+};
+
+inline constexpr int64_t kFrameScale = 8;  // sides of a picture for those of a latent
+inline constexpr int64_t kFrameSteps = 4;  // frames for a latent, but for the first, which is one frame
+
+// Errors say which number makes no sense, or what kind of network is not computed.
+Result<HunyuanVaeConfig> ParseHunyuanVaeConfig(std::string_view json);
+std::string ToJson(const HunyuanVaeConfig& config);
+
+// Of a tile of latents, or of what they are made from.
+struct LatentShape {
+  int64_t frames = 1, height = 1, width = 1;  // in latents
+
+  int64_t places() const { return frames * height * width; }
+  int64_t pictures() const { return kFrameSteps * (frames - 1) + 1; }
+  friend bool operator==(const LatentShape&, const LatentShape&) = default;
+  friend auto operator<=>(const LatentShape&, const LatentShape&) = default;
+};
+
+// The names of the weights of each half begin with one of these.
+inline constexpr std::string_view kFrameDecoderScopes[] = {"decoder.", "post_quant_conv."};
+inline constexpr std::string_view kFrameEncoderScopes[] = {"encoder.", "quant_conv."};
+
+// Input "latents" [1, frames, height, width, latent_channels] as a latents' file holds them, output "frames"
+// [1, 4 (frames - 1) + 1, 8 height, 8 width, out_channels], about in [-1, 1]. With `taps` what blocks and the first
+// layers of each make are outputs too, by their names in the checkpoint.
+Result<Graph> BuildHunyuanDecoder(const HunyuanVaeConfig& config, Weights& weights, const LatentShape& shape,
+                                  bool taps = false);
+
+// Input "frames" [1, 4 (frames - 1) + 1, 8 height, 8 width, in_channels] in [-1, 1], output "moments"
+// [1, frames, height, width, 2 latent_channels]: means of the latents, before they are scaled, and logarithms of their
+// variances.
+Result<Graph> BuildHunyuanEncoder(const HunyuanVaeConfig& config, Weights& weights, const LatentShape& shape);
+
+}  // namespace timbre

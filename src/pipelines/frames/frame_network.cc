@@ -1,0 +1,63 @@
+#include "pipelines/frames/frame_network.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+namespace timbre {
+namespace {
+
+// Plans are kept for the next tile of their shape while their activations take no more than this together; one alone
+// may take as much as it needs.
+constexpr int64_t kKeptBytes = int64_t{512} << 20;
+
+}  // namespace
+
+FrameNetwork::FrameNetwork(const FramesModel& model, FramesHalf half, const SessionOptions& options, ThreadPool& pool,
+                           Stats* stats)
+    : model_(model), half_(half), options_(options), pool_(pool), stats_(stats) {}
+
+Result<Session*> FrameNetwork::SessionFor(const LatentShape& shape) {
+  if (const auto found = sessions_.find(shape); found != sessions_.end()) return found->second.get();
+  int64_t kept = 0;
+  for (const auto& [other, session] : sessions_) kept += session->arena_bytes();
+  // What the new one will take is about as much for each place as what another takes.
+  if (!sessions_.empty()) {
+    const auto& [other, session] = *sessions_.begin();
+    kept += session->arena_bytes() / other.places() * shape.places();
+  }
+  if (kept > kKeptBytes) sessions_.clear();
+  const std::unique_ptr<Weights> weights = WeightsFromMap(model_.weights);
+  const bool decoder = half_ == FramesHalf::kDecoder;
+  TIMBRE_TRY(Graph graph, decoder ? BuildHunyuanDecoder(model_.config, *weights, shape)
+                                  : BuildHunyuanEncoder(model_.config, *weights, shape));
+  TIMBRE_TRY(std::unique_ptr<Session> session, MakeSession(std::move(graph), options_, pool_, stats_));
+  return (sessions_[shape] = std::move(session)).get();
+}
+
+Result<Volume> FrameNetwork::Run(const Volume& tile) {
+  const bool decoder = half_ == FramesHalf::kDecoder;
+  const LatentShape shape =
+      decoder ? LatentShape{tile.frames, tile.height, tile.width}
+              : LatentShape{(tile.frames - 1) / kFrameSteps + 1, tile.height / kFrameScale, tile.width / kFrameScale};
+  TIMBRE_TRY(Session* const session, SessionFor(shape));
+  Volume result = decoder ? Volume(shape.pictures(), kFrameScale * shape.height, kFrameScale * shape.width,
+                                   model_.config.out_channels)
+                          : Volume(shape.frames, shape.height, shape.width, 2 * model_.config.latent_channels);
+  const float* const in[] = {tile.values.data()};
+  float* const out[] = {result.values.data()};
+  TIMBRE_CHECK(session->Run(in, out));
+  if (device_.empty()) {
+    device_ = session->device_name();
+    device_reason_ = session->device_reason();
+  }
+  if (counted_.insert(shape).second) {
+    for (const auto& [kernel, count] : CountKernels(*session)) kernels_[kernel] += count;
+  }
+  if (std::all_of(result.values.begin(), result.values.end(), [](float x) { return std::isfinite(x); })) return result;
+  return Fail(ErrorCode::kKernelFailed,
+              std::string("the ") + (decoder ? "decoder" : "encoder") +
+                  " gave something that is not a number; try --device cpu, and timbre doctor");
+}
+
+}  // namespace timbre
