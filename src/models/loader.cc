@@ -20,6 +20,7 @@
 #include "models/separate/larsnet.h"
 #include "models/separate/mdx23c.h"
 #include "models/separate/roformer.h"
+#include "models/separate/scnet.h"
 
 namespace timbre {
 namespace {
@@ -87,6 +88,11 @@ Result<Model> RoformerFrom(const std::string& yaml, std::shared_ptr<const Tensor
   return MakeRoformer(std::move(options), std::move(weights));
 }
 
+Result<Model> ScnetFrom(const std::string& yaml, std::shared_ptr<const TensorMap> weights) {
+  TIMBRE_TRY(ScnetOptions options, ReadScnetOptions(yaml, *weights));
+  return MakeScnet(std::move(options), std::move(weights));
+}
+
 // The networks whose checkpoints are nothing but weights, with a YAML file beside them that says how to build them.
 // Which it is, the weights' names tell; the first row that knows them is taken.
 struct ConfiguredRow {
@@ -98,6 +104,7 @@ constexpr ConfiguredRow kConfigured[] = {
     {"an HTDemucs", IsHtdemucs, HtdemucsFrom},
     {"an MDX23C", IsMdx23c, Mdx23cFrom},
     {"a RoFormer", IsRoformer, RoformerFrom},
+    {"an SCNet", IsScnet, ScnetFrom},
 };
 
 // A checkpoint that is nothing but weights, and the YAML file that says what they are of.
