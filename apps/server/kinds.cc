@@ -20,7 +20,7 @@ constexpr std::array<std::string_view, 9> kTexts = {"model",     "from_model", "
 constexpr std::array<std::string_view, 2> kModels = {"model", "from_model"};
 // That make no sense where each job has a folder of its own, or are the slot's.
 constexpr std::array<std::string_view, 5> kNever = {"recursive", "skip_existing", "device", "inject", "stdout"};
-constexpr std::array<std::string_view, 3> kQuickKinds = {"loudness", "join", "peaks"};
+constexpr std::array<std::string_view, 4> kQuickKinds = {"loudness", "join", "peaks", "style"};
 
 template <typename Names>
 bool Has(const Names& names, std::string_view name) {

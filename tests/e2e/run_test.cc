@@ -90,6 +90,12 @@ TEST(RunJobFile, MastersJoinsAndMeasuresAsTheCommandsDo) {
   ExpectSame({{"loudness", "a.wav", "--normalise", "-20", "-o", "out"},
               {{"kind", "loudness"}, {"inputs", {"a.wav"}}, {"options", {{"normalise", -20}, {"output", "out"}}}}},
              prepare);
+  ExpectSame({{"style", "a.wav", "b.wav", "--match", "both", "-o", "out"},
+              {{"kind", "style"}, {"inputs", {"a.wav", "b.wav"}}, {"options", {{"match", "both"}, {"output", "out"}}}}},
+             [](const TempFolder& folder) {
+               WriteTestWav(folder / "a.wav", 1);
+               WriteTestWav(folder / "b.wav", 0.5, 48000);
+             });
 }
 
 TEST(RunJobFile, TurnsDrumsIntoMidiAsTheCommandDoes) {

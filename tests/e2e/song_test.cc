@@ -305,6 +305,32 @@ TEST(SongProgram, TakesAStyleOfSoundAndOfWords) {
   EXPECT_NE(of_both, of_words);
   both.insert(both.end(), {"--style-blend", "1"});
   EXPECT_EQ(sing("all-sound.wav", both).size(), of_sound.size());
+  // The style of one clip as `timbre style` writes it is that of the sound.
+  const Ran heard =
+      RunTimbre({"style", "like.wav", "--vector", "like.safetensors", "--style-model", style}, folder.path());
+  ASSERT_EQ(heard.code, 0) << heard.err;
+  std::vector<std::string> again{"song",    "-m", model,     "--tokens",         path, "--seconds", "1",
+                                 "--steps", "3",  "--style", "like.safetensors", "-o", "again.wav"};
+  ASSERT_EQ(RunTimbre(again, folder.path()).code, 0);
+  const Floats first = Samples(folder / "sound.wav", 2), second = Samples(folder / "again.wav", 2);
+  ASSERT_EQ(first.size(), second.size());
+  for (size_t i = 0; i < first.size(); ++i) ASSERT_NEAR(first[i], second[i], 1e-3) << i;
+  // Leaning towards words it is another, and of several clips each is told how alike it is.
+  const Ran leaning = RunTimbre({"style", "like.wav", "sound.wav", "--vector", "mixed.safetensors", "--style-model",
+                                 style, "--style-text", "slow piano ballad", "--json", "style.json"},
+                                folder.path());
+  ASSERT_EQ(leaning.code, 0) << leaning.err;
+  for (const json& clip : json::parse(testing::ReadAll(folder / "style.json"))["clips"]) {
+    EXPECT_LT(clip["similarity"], 1);
+    EXPECT_GT(clip["similarity"], -1);
+  }
+  const auto mixed = ReadSafetensors((folder / "mixed.safetensors").string());
+  ASSERT_TRUE(mixed) << mixed.error().message;
+  const Floats vector = mixed->tensors->at("style").ToF32();
+  ASSERT_EQ(vector.size(), 512u);
+  double square = 0;
+  for (const float x : vector) square += double{x} * x;
+  EXPECT_NEAR(square, 1, 1e-5);
   const Ran late = RunTimbre({"song", "-m", model, "--tokens", path, "--style-model", style, "--style-audio",
                               "like.wav", "--style-offset", "60"},
                              folder.path());

@@ -5,23 +5,18 @@
 #include <cmath>
 
 #include "dsp/fft.h"
+#include "dsp/harmonic_share.h"
 #include "dsp/window.h"
 
 namespace timbre {
 namespace {
 
-// The paper's: frames of 4096 samples at 44.1 kHz, a hop of a quarter, medians of 17.
-constexpr int64_t kFrame = 4096, kHop = 1024, kReach = 8, kBins = kFrame / 2 + 1;
+constexpr int64_t kFrame = kHarmonicFrame, kHop = kHarmonicHop, kReach = kHarmonicReach, kBins = kFrame / 2 + 1;
 // A sample depends on the frames that cover it, and these on the frames that their medians reach.
 constexpr int64_t kContext = kFrame + kReach * kHop;
 constexpr int64_t kDefaultStep = 96 * kHop;
 // The sum of squared Hann windows at a hop of a quarter.
 constexpr float kWindowSum = 1.5f;
-
-float MedianOf(float* values, int64_t count) {
-  std::nth_element(values, values + count / 2, values + count);
-  return values[count / 2];
-}
 
 class HpssProcessor : public TileProcessor {
  public:
@@ -63,20 +58,11 @@ class HpssProcessor : public TileProcessor {
 
   // The share of the harmonic part: one for all channels, which keeps their balance.
   void Mask(int64_t f) {
-    std::array<float, 2 * kReach + 1> values;
-    const float* row = &magnitude_[f * kBins];
-    for (int64_t k = 0; k < kBins; ++k) {
-      int64_t count = 0;
-      for (int64_t g = std::max<int64_t>(0, f - kReach); g <= std::min(frames_ - 1, f + kReach); ++g) {
-        values[count++] = magnitude_[g * kBins + k];
-      }
-      const float harmonic = MedianOf(values.data(), count);
-      const int64_t lo = std::max<int64_t>(0, k - kReach), hi = std::min(kBins, k + kReach + 1);
-      std::copy(row + lo, row + hi, values.begin());
-      const float percussive = MedianOf(values.data(), hi - lo);
-      const float sum = harmonic * harmonic + percussive * percussive;
-      mask_[f * kBins + k] = sum > 0 ? harmonic * harmonic / sum : 0.5f;
-    }
+    const int64_t first = std::max<int64_t>(0, f - kReach), last = std::min(frames_ - 1, f + kReach);
+    std::array<const float*, 2 * kReach + 1> rows;
+    for (int64_t g = first; g <= last; ++g) rows[static_cast<size_t>(g - first)] = &magnitude_[g * kBins];
+    HarmonicShares({rows.data(), static_cast<size_t>(last - first + 1)}, static_cast<size_t>(f - first), kBins,
+                   &mask_[f * kBins]);
   }
 
   void Synthesise(int64_t f, float* scratch) {

@@ -1,6 +1,4 @@
-// Harmonic/percussive separation by median filters with soft masks (Fitzgerald, "Harmonic/percussive separation using
-// median filtering", DAFx 2010): an algorithm, no network. What sounds long is flat along time in the spectrogram, what
-// sounds short is flat along frequency.
+// Harmonic/percussive separation by median filters (dsp/harmonic_share.h): an algorithm, no network.
 #pragma once
 
 #include <memory>

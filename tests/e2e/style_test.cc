@@ -1,0 +1,84 @@
+// `timbre style`, on files.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "audio/encode.h"
+#include "formats/safetensors.h"
+#include "tests/e2e/program.h"
+#include "tests/style_synth.h"
+
+namespace timbre::testing {
+namespace {
+
+using Json = nlohmann::json;
+
+void WriteMono(const std::filesystem::path& path, const std::vector<float>& mono) {
+  auto writer = AudioWriter::Create(path.string(), {}, 44100, 1);
+  ASSERT_TRUE(writer && (*writer)->Write(mono.data(), static_cast<int64_t>(mono.size())) && (*writer)->Finish());
+}
+
+// Two clips that are made alike, and one that is not.
+void WriteClips(const TempFolder& folder) {
+  WriteMono(folder / "a.wav", StyleClipOf(RandomStyleSet(1), 1, 2));
+  WriteMono(folder / "b.wav", StyleClipOf(RandomStyleSet(1), 2, 2));
+  WriteMono(folder / "c.wav", StyleClipOf(RandomStyleSet(2), 3, 2));
+}
+
+TEST(StyleCli, MarksTheStrangerAndMatchesIt) {
+  const TempFolder folder;
+  WriteClips(folder);
+  const Ran ran =
+      RunTimbre({"style", "a.wav", "b.wav", "c.wav", "--match", "both", "--json", "report.json"}, folder.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_NE(ran.out.find("all together"), std::string::npos) << ran.out;
+  const Json report = Json::parse(ReadAll(folder / "report.json"));
+  const Json& clips = report["clips"];
+  ASSERT_EQ(clips.size(), 3u);
+  EXPECT_TRUE(clips[2]["marked"]);
+  EXPECT_GT(clips[2]["distance"].get<double>(), clips[0]["distance"].get<double>());
+  EXPECT_GE(clips[2]["terms"].size(), 8u);
+  EXPECT_EQ(clips[2]["similarity"], nullptr);
+  EXPECT_EQ(clips[0]["output"], "matched/a.wav");
+  // The mark names the two features that cause it most.
+  const std::string first = clips[2]["terms"][0]["feature"], second = clips[2]["terms"][1]["feature"];
+  EXPECT_NE(ran.out.find("c.wav: " + first), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find(", " + second), std::string::npos) << ran.out;
+  // What was written is as loud as all together, as far as peaks allow, and nearer to the rest in its tone.
+  const Ran again = RunTimbre({"style", "matched", "--json", "-"}, folder.path());
+  ASSERT_EQ(again.code, 0) << again.err;
+  for (const Json& clip : Json::parse(again.out)["clips"]) {
+    EXPECT_NEAR(clip["integrated_lufs"], report["style"]["integrated_lufs"].get<double>(), 0.2) << clip["input"];
+    for (const Json& band : clip["match_tone"]["bands"]) EXPECT_LE(std::abs(band["db"].get<double>()), 6.0);
+  }
+  EXPECT_LT(Json::parse(again.out)["clips"][2]["distance"], clips[2]["distance"]);
+}
+
+TEST(StyleCli, SaysWhatMakesNoSense) {
+  const TempFolder folder;
+  WriteMono(folder / "a.wav", std::vector<float>(44100));
+  const auto error = [&](const std::vector<std::string>& words) {
+    std::vector<std::string> all = {"style"};
+    all.insert(all.end(), words.begin(), words.end());
+    const Ran ran = RunTimbre(all, folder.path());
+    EXPECT_NE(ran.code, 0);
+    EXPECT_EQ(FilesIn(folder.path()), std::vector<std::string>{"a.wav"});
+    return ran.err;
+  };
+  EXPECT_NE(error({"a.wav", "--match", "both"}).find("several clips"), std::string::npos);
+  EXPECT_NE(error({"-", "a.wav", "--match", "tone"}).find("read once"), std::string::npos);
+  EXPECT_NE(error({"a.wav", "--vector", "a.wav"}).find(".safetensors"), std::string::npos);
+  EXPECT_NE(error({"a.wav", "--style-text", "slow"}).find("--vector"), std::string::npos);
+  EXPECT_NE(error({"a.wav", "-o", "out"}).find("--match"), std::string::npos);
+  EXPECT_NE(error({"gone.wav"}).find("gone.wav"), std::string::npos);
+  // Silence is no error: it is like nothing.
+  const Ran ran = RunTimbre({"style", "a.wav", "--json", "-"}, folder.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json clip = Json::parse(ran.out)["clips"][0];
+  EXPECT_EQ(clip["distance"], nullptr);
+  EXPECT_EQ(clip["features"], nullptr);
+}
+
+}  // namespace
+}  // namespace timbre::testing
