@@ -12,10 +12,12 @@ import { Symbol } from "./ui/symbols";
 import { Library } from "./views/library";
 import { Machine } from "./views/machine";
 import { Mixer } from "./views/mixer";
+import { Speech } from "./views/speech";
 
 const kViews: { name: string; title: string; view: ComponentType }[] = [
   { name: "library", title: "Library", view: Library },
   { name: "mixer", title: "Mixer", view: Mixer },
+  { name: "speech", title: "Speech", view: Speech },
   { name: "machine", title: "Machine", view: Machine },
 ];
 

@@ -80,7 +80,7 @@ export async function mixdown(tracks: readonly Track[], { span, rate, master, fo
   if (frames * 2 * kBytes[format] > kMostBytes) throw new Error("That is more than a WAV file can hold; choose a region or s16.");
   const heard = tracks
     .map((track) => ({ asset: track.asset, gain: loudnessOf(track, tracks) * amplitude(master), pan: panGains(track.pan.value) }))
-    .filter((track) => track.gain > 0);
+    .filter((track) => track.gain !== 0);
   const length = kSliceSeconds * rate;
   const parts: BlobPart[] = [header(frames, rate, format)];
   let peak = 0;

@@ -10,6 +10,7 @@ export interface Track {
   pan: Signal<number>; // -1 to 1
   mute: Signal<boolean>;
   solo: Signal<boolean>;
+  factor: Signal<number>; // besides the fader: for shares and differences of sounds, and so of any sign
 }
 
 export interface Span {
@@ -31,7 +32,7 @@ export function amplitude(db: number): number {
 export function loudnessOf(track: Track, tracks: readonly Track[]): number {
   const alone = tracks.some((other) => other.solo.value);
   if (track.mute.value || (alone && !track.solo.value)) return 0;
-  return amplitude(track.gain.value);
+  return amplitude(track.gain.value) * track.factor.value;
 }
 
 interface Strip {

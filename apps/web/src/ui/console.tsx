@@ -21,7 +21,7 @@ export interface Sound {
 }
 
 export function trackOf({ asset, name }: Sound): Track {
-  return { asset, name, gain: signal(0), pan: signal(0), mute: signal(false), solo: signal(false) };
+  return { asset, name, gain: signal(0), pan: signal(0), mute: signal(false), solo: signal(false), factor: signal(1) };
 }
 
 function contextAt(rate: number): AudioContext {

@@ -142,7 +142,7 @@ function Export({ desk, piece, onClose }: { desk: Console; piece: Piece; onClose
             </select>
           </div>
         </div>
-        <p class="quiet">{tracks.filter((track) => loudnessOf(track, tracks) > 0).map((track) => track.name).join(", ") || "Nothing is heard: all is muted."}. The speed is the sound's own.</p>
+        <p class="quiet">{tracks.filter((track) => loudnessOf(track, tracks) !== 0).map((track) => track.name).join(", ") || "Nothing is heard: all is muted."}. The speed is the sound's own.</p>
         {share.value !== null && <progress max={1} value={share.value} aria-label="Progress of the mix" />}
         {error.value && (
           <p class="error" role="alert">
