@@ -8,6 +8,28 @@ import { fileURLToPath } from "node:url";
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, "dist");
 
+// docs/notes.yaml, the table that `timbre notes` draws by, as a module: its lines have one form, and any other is an error.
+const lanes = {
+  name: "lanes",
+  setup(builder) {
+    const path = join(here, "../../docs/notes.yaml");
+    builder.onResolve({ filter: /^timbre:lanes$/ }, () => ({ path, namespace: "lanes" }));
+    builder.onLoad({ filter: /.*/, namespace: "lanes" }, async () => {
+      const table = [];
+      for (const line of (await readFile(path, "utf8")).split("\n")) {
+        const name = /^ {2}- name: (.+)$/.exec(line);
+        const colour = /^ {4}colour: "(#[0-9A-F]{6})"$/.exec(line);
+        const note = /^ {6}- \{note: (\d+), name: ([^,]+), shape: (\w+)\}$/.exec(line);
+        if (name) table.push({ name: name[1], colour: "", voices: [] });
+        else if (colour) table.at(-1).colour = colour[1];
+        else if (note) table.at(-1).voices.push({ note: Number(note[1]), name: note[2], shape: note[3] });
+        else if (!/^(#.*|lanes:| {4}notes:|)$/.test(line)) throw new Error(`docs/notes.yaml: '${line}' is not understood`);
+      }
+      return { contents: JSON.stringify(table), loader: "json" };
+    });
+  },
+};
+
 async function bundled() {
   const result = await build({
     absWorkingDir: here,
@@ -22,6 +44,7 @@ async function bundled() {
     jsxImportSource: "preact",
     charset: "utf8",
     legalComments: "none",
+    plugins: [lanes],
     write: false,
   });
   const files = new Map();

@@ -9,6 +9,7 @@ import { connection, follow, running } from "./model/jobs";
 import { hrefOf, replaceRoute, route } from "./model/route";
 import { addFiles, filesOf, onUploaded } from "./model/uploads";
 import { Symbol } from "./ui/symbols";
+import { Drums } from "./views/drums";
 import { Library } from "./views/library";
 import { Machine } from "./views/machine";
 import { Mixer } from "./views/mixer";
@@ -17,6 +18,7 @@ import { Speech } from "./views/speech";
 const kViews: { name: string; title: string; view: ComponentType }[] = [
   { name: "library", title: "Library", view: Library },
   { name: "mixer", title: "Mixer", view: Mixer },
+  { name: "drums", title: "Drums", view: Drums },
   { name: "speech", title: "Speech", view: Speech },
   { name: "machine", title: "Machine", view: Machine },
 ];

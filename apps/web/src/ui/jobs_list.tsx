@@ -27,7 +27,7 @@ export function fileName(name: string): string {
 }
 
 export function isSound(mediaType: string): boolean {
-  return mediaType.startsWith("audio/");
+  return mediaType.startsWith("audio/") && !mediaType.includes("midi");
 }
 
 // The view that shows what came of a job best.

@@ -2,6 +2,7 @@
 import { useEffect } from "preact/hooks";
 import { assets, loadAssets } from "../model/catalog";
 import { outputAssets } from "../model/jobs";
+import { isSound } from "./jobs_list";
 import type { Asset } from "../model/types";
 
 interface PickProps {
@@ -13,7 +14,7 @@ interface PickProps {
 
 export function Pick({ label, text, made = false, onPick }: PickProps) {
   useEffect(() => void loadAssets().catch(() => undefined), []);
-  const list = assets.value.filter((asset) => asset.media_type.startsWith("audio/") && (made || !outputAssets.value.has(asset.id)));
+  const list = assets.value.filter((asset) => isSound(asset.media_type) && (made || !outputAssets.value.has(asset.id)));
   const submit = (event: Event) => {
     event.preventDefault();
     const id = new FormData(event.currentTarget as HTMLFormElement).get("asset");

@@ -11,16 +11,18 @@ export type Values = Record<string, unknown>;
 const kFirst: Record<string, string[]> = {
   separate: ["model", "two_stems", "format"],
   denoise: ["model", "atten_lim", "format"],
-  drums: ["model", "from", "tempo", "metre"],
+  drums: ["model", "from", "metre", "keep_stems"],
   master: ["preset", "loudness", "ceiling", "format"],
   loudness: ["normalise", "ceiling", "format"],
   join: ["output", "crossfade", "law", "normalise"],
   song: ["model", "style_text", "seconds", "seed"],
 };
 
-const kTaskOf: Record<string, string> = { separate: "separate", denoise: "denoise" };
+const kTaskOf: Record<string, string> = { separate: "separate", denoise: "denoise", drums: "separate" };
+const kDrums = ["kick", "snare", "toms", "hh", "cymbals"];
 
 function fits(model: Model, kind: string, key: string): boolean {
+  if (kind === "drums" && key === "model" && !model.stems.some((stem) => kDrums.includes(stem))) return false;
   const task = key === "from_model" ? "separate" : kTaskOf[kind];
   return task === undefined || model.task === task;
 }

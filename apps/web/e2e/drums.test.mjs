@@ -1,0 +1,150 @@
+// Drums: hits are found, corrected by keyboard and by mouse, kept through a reload, and saved as MIDI that says the same times.
+import assert from "node:assert/strict";
+import { copyFileSync, mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { Server, findings, launch, missing, overflows, root, song, watched } from "./support.mjs";
+
+const skip = missing() || false;
+let server, browser, page, complaints;
+
+// A small network with the parts of a kit, whose weights mean nothing, stands in for the one of the catalogue.
+function installKit(folder) {
+  mkdirSync(folder, { recursive: true });
+  copyFileSync(join(root, "tests/data/official/mdx23c-tiny.ckpt"), join(folder, "drumsep_5stems_mdx23c_jarredou.ckpt"));
+  copyFileSync(join(root, "tests/data/official/mdx23c-tiny.yaml"), join(folder, "config_mdx23c.yaml"));
+}
+
+before(async () => {
+  if (skip) return;
+  server = new Server();
+  installKit(join(server.folder, "cache/models/mdx23c-drumsep"));
+  await server.start();
+  await server.bring("beat.wav", song(8));
+  browser = await launch();
+  page = await (await browser.newContext({ reducedMotion: "reduce" })).newPage();
+  complaints = watched(page);
+  await page.goto(server.address);
+  await page.getByRole("link", { name: "Drums" }).click();
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+// Seconds, note and velocity of what sounds in a MIDI file of one track, by its own tempi.
+function notesOf(bytes) {
+  const division = bytes.readUInt16BE(12);
+  const notes = [];
+  let at = 22;
+  let seconds = 0;
+  let tempo = 500000;
+  while (at < bytes.length) {
+    let delta = 0;
+    for (;;) {
+      const byte = bytes[at++];
+      delta = (delta << 7) | (byte & 0x7f);
+      if (byte < 0x80) break;
+    }
+    seconds += (delta * tempo) / division / 1e6;
+    const status = bytes[at++];
+    if (status === 0xff) {
+      const type = bytes[at++];
+      const length = bytes[at++];
+      if (type === 0x51) tempo = bytes.readUIntBE(at, 3);
+      at += length;
+    } else {
+      if (status >> 4 === 9) notes.push({ seconds, note: bytes[at], velocity: bytes[at + 1] });
+      at += 2;
+    }
+  }
+  return notes;
+}
+
+const heading = () => page.getByRole("region", { name: "Hit", exact: true }).getByRole("heading").innerText();
+const total = async () => Number(/(\d+)( hits)?$/.exec((await heading()).replace(/ hits$/, ""))[1]);
+
+test("hits are found by the form and shown over the wave", { skip }, async () => {
+  await page.getByRole("button", { name: "Find the hits…" }).click();
+  await page.waitForFunction(() => document.querySelector("dialog button[type=submit]:not(:disabled)"));
+  assert.equal(await page.getByRole("dialog").getByLabel("Model", { exact: true }).inputValue(), "mdx23c-drumsep");
+  await page.getByRole("dialog").getByRole("button", { name: "Start" }).click();
+  await page.getByRole("region", { name: "Hit", exact: true }).waitFor({ timeout: 60000 });
+  assert.ok((await total()) > 3);
+});
+
+test("by keyboard: choose, change, add, delete, undo and redo", { skip }, async () => {
+  const before = await total();
+  await page.locator("main").focus();
+  await page.keyboard.press(".");
+  assert.match(await heading(), /^Hit 1 of/);
+  await page.getByLabel("Time, seconds").fill("1.234");
+  await page.keyboard.press("Enter");
+  await page.getByLabel("Velocity").focus();
+  await page.keyboard.press("Home");
+  await page.locator("main").focus();
+  await page.keyboard.press("n");
+  assert.equal(await total(), before + 1);
+  await page.keyboard.press("Delete");
+  assert.equal(await total(), before);
+  await page.keyboard.press("Control+z");
+  assert.equal(await total(), before + 1);
+  await page.keyboard.press("Control+Shift+z");
+  assert.equal(await total(), before);
+});
+
+test("by mouse: a double click adds, a drag moves", { skip }, async () => {
+  const before = await total();
+  const lane = page.locator("canvas.hits").first();
+  await lane.scrollIntoViewIfNeeded();
+  const box = await lane.boundingBox();
+  const x = box.x + 0.77 * box.width;
+  await page.mouse.dblclick(x, box.y + 20);
+  assert.equal(await total(), before + 1);
+  const time = async () => Number(await page.getByLabel("Time, seconds").inputValue());
+  assert.ok(Math.abs((await time()) - 0.77 * 8) < 0.05, String(await time()));
+  await page.mouse.move(x, box.y + 20);
+  await page.mouse.down();
+  await page.mouse.move(x + 0.05 * box.width, box.y + 20, { steps: 4 });
+  await page.mouse.up();
+  await page.waitForFunction((least) => Number(document.querySelector("#hit-time").value) > least, 0.8 * 8);
+});
+
+test("the MIDI file has the hits as they are shown, to a millisecond, and a reload keeps them", { skip }, async () => {
+  const before = await total();
+  await page.reload();
+  await page.getByRole("region", { name: "Hit", exact: true }).waitFor();
+  assert.equal(await total(), before);
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "MIDI", exact: true }).click()]);
+  assert.equal(download.suggestedFilename(), "beat.mid");
+  const saved = notesOf(readFileSync(await download.path()));
+  const shown = await page.evaluate(() => JSON.parse(Object.entries(localStorage).find(([key]) => key.startsWith("timbre.hits."))[1]));
+  assert.equal(saved.length, before);
+  shown.forEach((hit, i) => {
+    assert.ok(Math.abs(saved[i].seconds - hit.seconds) < 1e-3, `${saved[i].seconds} and ${hit.seconds}`);
+    assert.deepEqual([saved[i].note, saved[i].velocity], [hit.note, hit.velocity]);
+  });
+  assert.ok(shown.some((hit) => hit.velocity === 1 && Math.abs(hit.seconds - 1.234) < 1e-9));
+});
+
+test("notes fall while it plays", { skip }, async () => {
+  const picture = () => page.locator("canvas.falling").evaluate((canvas) => canvas.toDataURL());
+  await page.locator("canvas.falling").scrollIntoViewIfNeeded();
+  await page.locator("main").focus();
+  await page.keyboard.press("Home");
+  const first = await picture();
+  await page.keyboard.press("Space");
+  await page.waitForFunction(() => parseFloat(document.querySelector(".clock").innerText.slice(2)) > 0.5);
+  assert.notEqual(await picture(), first);
+  await page.keyboard.press("Space");
+});
+
+test("nothing serious is found, and 320 pixels are enough", { skip }, async () => {
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    assert.deepEqual(await findings(page), [], colorScheme);
+  }
+  await page.setViewportSize({ width: 320, height: 700 });
+  assert.deepEqual(await overflows(page), []);
+  assert.deepEqual(complaints(), []);
+});

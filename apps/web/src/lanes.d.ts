@@ -1,0 +1,15 @@
+// docs/notes.yaml, made a module by build.mjs.
+declare module "timbre:lanes" {
+  export interface Voice {
+    note: number; // General MIDI
+    name: string;
+    shape: "box" | "ring" | "diamond" | "cross" | "bar";
+  }
+  export interface Lane {
+    name: string;
+    colour: string; // #RRGGBB
+    voices: Voice[];
+  }
+  const lanes: Lane[];
+  export default lanes;
+}

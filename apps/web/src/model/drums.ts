@@ -1,0 +1,254 @@
+// Hits of drums: as a job found them, as they were changed, and as a MIDI file.
+import { computed, signal } from "@preact/signals";
+import lanes, { type Lane, type Voice } from "timbre:lanes";
+
+export interface Hit {
+  id: number;
+  seconds: number;
+  note: number;
+  velocity: number; // 1 to 127
+}
+
+// One that was heard and not taken for a hit, and why.
+export interface Rejected {
+  seconds: number;
+  stem: string;
+  reason: string;
+}
+
+export interface FoundDrums {
+  seconds: number;
+  tempo_bpm: number | null;
+  tempo_steady: boolean;
+  metre: string | null;
+  metre_confidence: number;
+  downbeat: number; // which beat begins a bar
+  beats: number[];
+  stems: { name: string; hits: { seconds: number; kept: boolean; note?: number; velocity?: number; reason?: string; voice?: string }[] }[];
+}
+
+const kMostSteps = 200;
+
+export class HitList {
+  readonly hits = signal<readonly Hit[]>([]); // in order of time
+  readonly selected = signal<number | null>(null);
+  readonly rejected: readonly Rejected[];
+  private readonly past = signal<readonly (readonly Hit[])[]>([]);
+  private readonly future = signal<readonly (readonly Hit[])[]>([]);
+  private next = 1;
+
+  readonly canUndo = computed(() => this.past.value.length > 0);
+  readonly canRedo = computed(() => this.future.value.length > 0);
+  readonly current = computed(() => this.hits.value.find((hit) => hit.id === this.selected.value) ?? null);
+
+  constructor(
+    readonly found: FoundDrums,
+    private readonly store: string,
+  ) {
+    const hits: Hit[] = [];
+    const rejected: Rejected[] = [];
+    for (const stem of found.stems) {
+      for (const hit of stem.hits) {
+        if (hit.kept && hit.note !== undefined) hits.push({ id: this.next++, seconds: hit.seconds, note: hit.note, velocity: hit.velocity ?? 96 });
+        else if (!hit.kept) rejected.push({ seconds: hit.seconds, stem: stem.name, reason: hit.reason ?? "" });
+      }
+    }
+    this.rejected = rejected;
+    this.hits.value = sorted(this.kept() ?? hits);
+    for (const hit of this.hits.value) this.next = Math.max(this.next, hit.id + 1);
+  }
+
+  add(seconds: number, note: number, velocity = 96): void {
+    const hit = { id: this.next++, seconds: Math.max(0, seconds), note, velocity };
+    this.change([...this.hits.value, hit]);
+    this.selected.value = hit.id;
+  }
+
+  edit(id: number, part: Partial<Omit<Hit, "id">>): void {
+    this.change(this.hits.value.map((hit) => (hit.id === id ? { ...hit, ...part } : hit)));
+  }
+
+  remove(id: number): void {
+    const at = this.hits.value.findIndex((hit) => hit.id === id);
+    const rest = this.hits.value.filter((hit) => hit.id !== id);
+    this.change(rest);
+    this.selected.value = rest[Math.min(at, rest.length - 1)]?.id ?? null;
+  }
+
+  undo(): void {
+    const before = this.past.value.at(-1);
+    if (!before) return;
+    this.past.value = this.past.value.slice(0, -1);
+    this.future.value = [...this.future.value, this.hits.value];
+    this.set(before);
+  }
+
+  redo(): void {
+    const after = this.future.value.at(-1);
+    if (!after) return;
+    this.future.value = this.future.value.slice(0, -1);
+    this.past.value = [...this.past.value, this.hits.value];
+    this.set(after);
+  }
+
+  // The one after, or before, what is selected; else after, or before, `seconds`.
+  step(direction: 1 | -1, seconds: number): Hit | null {
+    const list = this.hits.value;
+    const at = list.findIndex((hit) => hit.id === this.selected.value);
+    let to = at + direction;
+    if (at < 0) {
+      const first = list.findIndex((hit) => hit.seconds >= seconds);
+      to = direction > 0 ? first : (first < 0 ? list.length : first) - 1;
+    }
+    const hit = list[Math.max(0, Math.min(list.length - 1, to))];
+    if (!hit) return null;
+    this.selected.value = hit.id;
+    return hit;
+  }
+
+  private change(hits: Hit[]): void {
+    this.past.value = [...this.past.value.slice(1 - kMostSteps), this.hits.value];
+    this.future.value = [];
+    this.set(sorted(hits));
+  }
+
+  private set(hits: readonly Hit[]): void {
+    this.hits.value = hits;
+    localStorage.setItem(this.store, JSON.stringify(hits));
+  }
+
+  private kept(): Hit[] | null {
+    try {
+      const kept = JSON.parse(localStorage.getItem(this.store) ?? "null") as Hit[] | null;
+      return Array.isArray(kept) ? kept : null;
+    } catch {
+      return null;
+    }
+  }
+}
+
+function sorted(hits: readonly Hit[]): Hit[] {
+  return [...hits].sort((a, b) => a.seconds - b.seconds || a.note - b.note);
+}
+
+export interface Sounding {
+  lane: Lane;
+  voice: Voice;
+}
+
+const kByNote = new Map<number, Sounding>();
+for (const lane of lanes) for (const voice of lane.voices) kByNote.set(voice.note, { lane, voice });
+
+// A note that the table lacks has a grey lane of its own.
+export function soundingOf(note: number): Sounding {
+  return kByNote.get(note) ?? { lane: { name: `Note ${note}`, colour: "#A0A0A0", voices: [] }, voice: { note, name: "unknown", shape: "box" } };
+}
+
+export function noteText(note: number): string {
+  const { lane, voice } = soundingOf(note);
+  return lane.name.toLowerCase() === voice.name ? lane.name : `${lane.name}, ${voice.name}`;
+}
+
+export const allNotes: readonly number[] = lanes.flatMap((lane) => lane.voices.map((voice) => voice.note));
+
+// The notes that are used, in the table's order.
+export function notesOf(hits: readonly Hit[]): number[] {
+  const used = new Set(hits.map((hit) => hit.note));
+  return [...allNotes.filter((note) => used.has(note)), ...[...used].filter((note) => !kByNote.has(note)).sort((a, b) => a - b)];
+}
+
+const kTicks = 480; // of a quarter
+const kHitSeconds = 0.05;
+
+function variable(value: number): number[] {
+  const bytes = [value & 0x7f];
+  for (let rest = value >> 7; rest > 0; rest >>= 7) bytes.unshift((rest & 0x7f) | 0x80);
+  return bytes;
+}
+
+// Where beats lie: the tick of each, the quarters of one, and how the time between two is divided.
+class TempoMap {
+  readonly beats: number[];
+  readonly ticks: number; // of a beat
+  readonly perBar: number;
+  readonly lead: number; // beats before the first that was heard
+  readonly metre: [number, number];
+
+  constructor(found: FoundDrums) {
+    const [upper = 4, lower = 4] = (found.metre ?? "4/4").split("/").map(Number);
+    this.metre = [upper, lower];
+    const compound = lower === 8 && upper % 3 === 0;
+    this.ticks = compound ? (kTicks * 3) / 2 : (kTicks * 4) / lower;
+    this.perBar = compound ? upper / 3 : upper;
+    const usual = 60 / (found.tempo_bpm ?? 120);
+    const heard = found.beats.length >= 2 ? found.beats : [0, usual];
+    const first = heard[0] as number;
+    const interval = (heard[1] as number) - first;
+    // As many beats before the first as there is time for, and so many that bars begin where they were heard to.
+    let lead = Math.round(first / interval);
+    const downbeat = found.beats.length >= 2 ? found.downbeat : 0;
+    while (first > 0.02 && (lead + downbeat) % this.perBar !== 0) ++lead;
+    if (first > 0.02 && lead === 0) lead = this.perBar - (downbeat % this.perBar);
+    this.lead = lead;
+    this.beats = lead > 0 ? [0, ...heard] : [...heard];
+    if (lead === 0) this.beats[0] = 0;
+  }
+
+  // Beats from the beginning to entry i.
+  private count(i: number): number {
+    return this.lead > 0 ? (i === 0 ? 0 : this.lead + i - 1) : i;
+  }
+
+  private span(i: number): { from: number; seconds: number; beats: number } {
+    const last = this.beats.length - 2;
+    const at = Math.max(0, Math.min(last, i));
+    const from = this.beats[at] as number;
+    return { from, seconds: (this.beats[at + 1] as number) - from, beats: this.count(at + 1) - this.count(at) };
+  }
+
+  tickAt(seconds: number): number {
+    let i = 0;
+    while (i < this.beats.length - 2 && (this.beats[i + 1] as number) <= seconds) ++i;
+    const { from, seconds: length, beats } = this.span(i);
+    return Math.round((this.count(i) + ((seconds - from) / length) * beats) * this.ticks);
+  }
+
+  // Tempi, in microseconds a quarter, where they change.
+  tempi(): { tick: number; microseconds: number }[] {
+    const list: { tick: number; microseconds: number }[] = [];
+    for (let i = 0; i + 1 < this.beats.length; ++i) {
+      const { seconds, beats } = this.span(i);
+      const microseconds = Math.round(((seconds / beats) * 1e6 * kTicks) / this.ticks);
+      if (list.at(-1)?.microseconds !== microseconds) list.push({ tick: this.count(i) * this.ticks, microseconds });
+    }
+    return list;
+  }
+}
+
+// A standard MIDI file of one track, with the tempo as it was heard.
+export function midiOf(found: FoundDrums, hits: readonly Hit[]): Uint8Array {
+  const map = new TempoMap(found);
+  const events: { tick: number; order: number; bytes: number[] }[] = [];
+  const unit = Math.round(Math.log2(map.metre[1]));
+  events.push({ tick: 0, order: 0, bytes: [0xff, 0x58, 4, map.metre[0], unit, 24, 8] });
+  for (const { tick, microseconds } of map.tempi()) {
+    events.push({ tick, order: 1, bytes: [0xff, 0x51, 3, (microseconds >> 16) & 0xff, (microseconds >> 8) & 0xff, microseconds & 0xff] });
+  }
+  for (const hit of hits) {
+    const tick = map.tickAt(hit.seconds);
+    const end = Math.max(tick + 1, map.tickAt(hit.seconds + kHitSeconds));
+    events.push({ tick, order: 3, bytes: [0x99, hit.note, Math.max(1, Math.min(127, Math.round(hit.velocity)))] });
+    events.push({ tick: end, order: 2, bytes: [0x89, hit.note, 64] });
+  }
+  events.sort((a, b) => a.tick - b.tick || a.order - b.order);
+  const track: number[] = [];
+  let before = 0;
+  for (const { tick, bytes } of events) {
+    track.push(...variable(tick - before), ...bytes);
+    before = tick;
+  }
+  track.push(0, 0xff, 0x2f, 0);
+  const long = (value: number) => [(value >>> 24) & 0xff, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff];
+  const text = (word: string) => [...word].map((letter) => letter.charCodeAt(0));
+  return new Uint8Array([...text("MThd"), ...long(6), 0, 0, 0, 1, kTicks >> 8, kTicks & 0xff, ...text("MTrk"), ...long(track.length), ...track]);
+}

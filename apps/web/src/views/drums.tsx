@@ -1,0 +1,386 @@
+// The hits that a job heard in a song's drums, over its wave: looked at, heard, corrected, and saved as MIDI.
+import { useSignal, useSignalEffect } from "@preact/signals";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { download } from "../audio/mixdown";
+import { colourOf, fit } from "../draw/wave";
+import { paintNotes } from "../draw/notes";
+import { getJson, sentence } from "../model/api";
+import { whenText } from "../model/format";
+import { type FoundDrums, HitList, allNotes, midiOf, noteText, notesOf, soundingOf } from "../model/drums";
+import { jobs, loadJob, running } from "../model/jobs";
+import { go, hrefOf, route } from "../model/route";
+import type { TimeView } from "../model/timeline";
+import type { Job } from "../model/types";
+import { type Console, useConsole } from "../ui/console";
+import { type FormInput, JobForm } from "../ui/job_form";
+import { JobRow, fileName, isSound, jobName } from "../ui/jobs_list";
+import { Pick } from "../ui/pick";
+import { Strip } from "../ui/strip";
+import { Symbol } from "../ui/symbols";
+import { Transport } from "../ui/transport";
+import { Minimap, Stage, Wave } from "../ui/wave";
+
+const kNear = 8; // pixels about a hit that are taken for it
+
+function withoutEnding(name: string): string {
+  return name.replace(/\.[^.]+$/, "");
+}
+
+function HitLane({ list, note, view, rejected }: { list: HitList; note: number; view: TimeView; rejected: boolean }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const drag = useRef<{ id: number; from: number; moved: boolean } | null>(null);
+  const { lane } = soundingOf(note);
+  const draw = () => {
+    const element = canvas.current;
+    const context = element?.getContext("2d");
+    if (!element || !context) return;
+    fit(element);
+    const ratio = element.width / Math.max(1, element.clientWidth);
+    const { width, height } = element;
+    context.clearRect(0, 0, width, height);
+    const x = (seconds: number) => view.share(seconds * view.rate) * width;
+    void [view.from.value, view.to.value];
+    context.fillStyle = colourOf("--line");
+    for (const beat of list.found.beats) context.fillRect(Math.round(x(beat)), 0, 1, height);
+    if (rejected) {
+      context.fillStyle = colourOf("--edge");
+      const stems = new Set(list.found.stems.filter((stem) => stem.hits.some((hit) => hit.note === note)).map((stem) => stem.name));
+      for (const hit of list.rejected) if (stems.has(hit.stem)) context.fillRect(x(hit.seconds), height * 0.75, ratio, height * 0.25);
+    }
+    for (const hit of list.hits.value) {
+      if (hit.note !== note) continue;
+      const left = x(hit.seconds);
+      if (left < -8 || left > width + 8) continue;
+      const tall = height * (0.25 + (0.7 * hit.velocity) / 127);
+      const chosen = hit.id === list.selected.value;
+      context.fillStyle = lane.colour;
+      context.fillRect(left - ratio, height - tall, 3 * ratio, tall);
+      context.beginPath();
+      context.arc(left + ratio / 2, height - tall, (chosen ? 6 : 4) * ratio, 0, 2 * Math.PI);
+      context.fill();
+      if (chosen) {
+        context.strokeStyle = colourOf("--text");
+        context.lineWidth = 2 * ratio;
+        context.stroke();
+      }
+    }
+  };
+  useSignalEffect(draw);
+  useEffect(() => {
+    draw();
+    const watch = new ResizeObserver(draw);
+    watch.observe(canvas.current!);
+    return () => watch.disconnect();
+  }, [rejected]);
+  const secondsAt = (x: number) => {
+    const box = canvas.current!.getBoundingClientRect();
+    const share = (x - box.left) / box.width;
+    return (view.from.peek() + share * (view.to.peek() - view.from.peek())) / view.rate;
+  };
+  const nearest = (x: number) => {
+    const box = canvas.current!.getBoundingClientRect();
+    const within = (kNear / box.width) * ((view.to.peek() - view.from.peek()) / view.rate);
+    const at = secondsAt(x);
+    let best = null;
+    let distance = within;
+    for (const hit of list.hits.peek()) {
+      if (hit.note === note && Math.abs(hit.seconds - at) <= distance) {
+        best = hit;
+        distance = Math.abs(hit.seconds - at);
+      }
+    }
+    return best;
+  };
+  return (
+    <canvas
+      ref={canvas}
+      class="hits"
+      aria-hidden="true"
+      title="Click chooses, a drag moves, a double click adds"
+      onPointerDown={(event) => {
+        const hit = nearest(event.clientX);
+        list.selected.value = hit?.id ?? null;
+        if (!hit) return;
+        event.currentTarget.setPointerCapture(event.pointerId);
+        drag.current = { id: hit.id, from: event.clientX, moved: false };
+      }}
+      onPointerMove={(event) => {
+        if (drag.current && Math.abs(event.clientX - drag.current.from) > 3) drag.current.moved = true;
+      }}
+      onPointerUp={(event) => {
+        const dragged = drag.current;
+        drag.current = null;
+        const hit = dragged && list.hits.peek().find((one) => one.id === dragged.id);
+        if (dragged?.moved && hit) list.edit(hit.id, { seconds: Math.max(0, hit.seconds + secondsAt(event.clientX) - secondsAt(dragged.from)) });
+      }}
+      onDblClick={(event) => {
+        if (!nearest(event.clientX)) list.add(secondsAt(event.clientX), note);
+      }}
+    />
+  );
+}
+
+function Falling({ desk, list }: { desk: Console; list: HitList }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  useEffect(() => {
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    let frame = 0;
+    const draw = () => {
+      frame = requestAnimationFrame(draw);
+      const element = canvas.current;
+      if (!element) return;
+      fit(element);
+      paintNotes(element, list.hits.peek(), desk.player.position() / desk.player.rate, list.found.beats, still);
+    };
+    frame = requestAnimationFrame(draw);
+    return () => cancelAnimationFrame(frame);
+  }, [desk, list]);
+  return <canvas ref={canvas} class="falling" role="img" aria-label="Falling notes: each hit reaches the white line when it sounds" />;
+}
+
+function Editor({ desk, list, title }: { desk: Console; list: HitList; title: string }) {
+  const { player } = desk;
+  const note = useSignal(notesOf(list.hits.peek())[0] ?? 38);
+  const hit = list.current.value;
+  const count = list.hits.value.length;
+  const choose = (direction: 1 | -1) => {
+    const chosen = list.step(direction, player.position() / player.rate);
+    if (!chosen) return;
+    player.seek(chosen.seconds * player.rate);
+    desk.view.follow(chosen.seconds * player.rate);
+  };
+  const add = () => list.add(player.position() / player.rate, hit?.note ?? note.value);
+  useEffect(() => {
+    const keys = (event: KeyboardEvent) => {
+      const target = event.target as HTMLElement;
+      if (event.altKey || document.querySelector("dialog[open]") || target.matches("select, textarea, input:not([type=range])")) return;
+      const command = event.ctrlKey || event.metaKey;
+      if (command && event.key.toLowerCase() === "z") {
+        if (event.shiftKey) list.redo();
+        else list.undo();
+      } else if (command) return;
+      else if (event.key === ".") choose(1);
+      else if (event.key === ",") choose(-1);
+      else if (event.key === "n") add();
+      else if ((event.key === "Delete" || event.key === "Backspace") && list.selected.peek() !== null) list.remove(list.selected.peek() as number);
+      else return;
+      event.preventDefault();
+    };
+    addEventListener("keydown", keys);
+    return () => removeEventListener("keydown", keys);
+  });
+  return (
+    <section class="sheet" aria-label="Hit">
+      <header>
+        <h2>
+          {hit ? `Hit ${list.hits.value.indexOf(hit) + 1} of ${count}` : `${count} hits`}
+        </h2>
+        <button type="button" onClick={() => choose(-1)} title=",">
+          Previous
+        </button>
+        <button type="button" onClick={() => choose(1)} title=".">
+          Next
+        </button>
+        <button type="button" onClick={add} title="n: where it stands">
+          <Symbol name="plus" />
+          Add here
+        </button>
+        <button type="button" disabled={!hit} onClick={() => hit && list.remove(hit.id)} title="Delete">
+          Delete
+        </button>
+        <button type="button" class="icon" aria-label="Undo" title="Ctrl+Z" disabled={!list.canUndo.value} onClick={() => list.undo()}>
+          <Symbol name="undo" />
+        </button>
+        <button type="button" class="icon" aria-label="Redo" title="Ctrl+Shift+Z" disabled={!list.canRedo.value} onClick={() => list.redo()}>
+          <Symbol name="redo" />
+        </button>
+        <button type="button" class="primary" onClick={() => download(new Blob([midiOf(list.found, list.hits.value) as Uint8Array<ArrayBuffer>], { type: "audio/midi" }), `${title}.mid`)}>
+          <Symbol name="save" />
+          MIDI
+        </button>
+      </header>
+      <div class="pad fields">
+        <div class="field">
+          <label for="hit-note">Sound{hit ? "" : " of what is added"}</label>
+          <select id="hit-note" value={String(hit?.note ?? note.value)} onChange={(event) => (hit ? list.edit(hit.id, { note: Number(event.currentTarget.value) }) : (note.value = Number(event.currentTarget.value)))}>
+            {allNotes.map((one) => (
+              <option key={one} value={String(one)}>
+                {noteText(one)}
+              </option>
+            ))}
+          </select>
+        </div>
+        <div class="field">
+          <label for="hit-time">Time, seconds</label>
+          <input id="hit-time" type="number" min={0} step={0.001} disabled={!hit} value={hit ? hit.seconds.toFixed(3) : ""} onChange={(event) => hit && list.edit(hit.id, { seconds: Math.max(0, event.currentTarget.valueAsNumber || 0) })} />
+        </div>
+        <div class="field">
+          <label for="hit-velocity">Velocity</label>
+          <input
+            id="hit-velocity"
+            type="range"
+            min={1}
+            max={127}
+            disabled={!hit}
+            value={hit?.velocity ?? 96}
+            aria-valuetext={hit ? String(hit.velocity) : "no hit is chosen"}
+            onChange={(event) => hit && list.edit(hit.id, { velocity: event.currentTarget.valueAsNumber })}
+          />
+        </div>
+      </div>
+    </section>
+  );
+}
+
+function Desk({ desk, list, title }: { desk: Console; list: HitList; title: string }) {
+  const { player, view, tracks } = desk;
+  const rejected = useSignal(false);
+  // The stems are in the song already.
+  useEffect(() => tracks.slice(1).forEach((track) => (track.mute.value = true)), [tracks]);
+  const digit = (n: number, shift: boolean) => {
+    const track = tracks[n - 1];
+    if (track && shift) track.mute.value = !track.mute.value;
+    else if (track) track.solo.value = !track.solo.value;
+  };
+  return (
+    <>
+      <div class="sheet pad">
+        <Transport player={player} view={view} onDigit={digit} />
+      </div>
+      <section class="sheet" aria-label="Hits">
+        <Minimap asset={tracks[0]!.asset} view={view} player={player} />
+        <Stage view={view} player={player}>
+          {tracks.map((track, index) => (
+            <div class="lane" key={track.asset}>
+              <Strip track={track} index={index} player={player} tracks={tracks} />
+              <div class="lane-wave">
+                <Wave asset={track.asset} view={view} />
+              </div>
+            </div>
+          ))}
+          {notesOf(list.hits.value).map((note) => (
+            <div class="lane" key={note}>
+              <div class="strip short">
+                <h3>
+                  <svg class="swatch" viewBox="0 0 12 12" aria-hidden="true">
+                    <circle cx="6" cy="6" r="5" fill={soundingOf(note).lane.colour} />
+                  </svg>
+                  {noteText(note)} <span class="quiet number">{list.hits.value.filter((hit) => hit.note === note).length}</span>
+                </h3>
+              </div>
+              <HitLane list={list} note={note} view={view} rejected={rejected.value} />
+            </div>
+          ))}
+        </Stage>
+        <div class="line pad">
+          <label class="tick">
+            <input type="checkbox" checked={rejected.value} onChange={(event) => (rejected.value = event.currentTarget.checked)} />
+            Show the {list.rejected.length} that were heard and rejected
+          </label>
+        </div>
+      </section>
+      <Editor desk={desk} list={list} title={title} />
+      <section class="sheet" aria-label="Falling notes">
+        <header>
+          <h2>Falling notes</h2>
+        </header>
+        <Falling desk={desk} list={list} />
+      </section>
+    </>
+  );
+}
+
+interface Report {
+  tracks?: { drums?: FoundDrums }[];
+}
+
+function tempoText(found: FoundDrums): string {
+  if (!found.tempo_bpm) return "no tempo found";
+  return `${found.tempo_bpm.toFixed(1)} beats a minute${found.tempo_steady ? "" : " on average, drifting"}${found.metre ? `, ${found.metre} (${Math.round(100 * found.metre_confidence)} % sure)` : ""}`;
+}
+
+function Open({ job }: { job: Job }) {
+  const report = useSignal<Report | null>(null);
+  const problem = useSignal("");
+  useEffect(() => {
+    getJson<{ report: Report | null }>(`/v1/jobs/${job.id}/result`).then(
+      (result) => (report.value = result.report ?? {}),
+      (error) => (problem.value = sentence(error)),
+    );
+  }, [job.id]);
+  const found = report.value?.tracks?.[0]?.drums;
+  const list = useMemo(() => (found ? new HitList(found, `timbre.hits.${job.id}`) : null), [found]);
+  const sounds = [
+    { asset: job.inputs[0]?.asset ?? "", name: withoutEnding(jobName(job)) },
+    ...job.outputs.filter((output) => isSound(output.media_type)).map((output) => ({ asset: output.asset, name: withoutEnding(fileName(output.name)) })),
+  ];
+  const { console: desk, error } = useConsole(job.id, sounds, null);
+  const wrong = problem.value || error;
+  return (
+    <>
+      <div class="title">
+        <div>
+          <h1>{withoutEnding(jobName(job))}</h1>
+          <p class="quiet">
+            {found ? tempoText(found) : "Drums"} · {whenText(job.ended ?? job.created)}
+          </p>
+        </div>
+        <a class="button" href={hrefOf("drums")}>
+          Another one
+        </a>
+      </div>
+      {wrong && (
+        <p class="notice bad" role="alert">
+          {wrong}
+        </p>
+      )}
+      {report.value && !found && <p class="empty">This job heard no drums.</p>}
+      {desk && list ? <Desk desk={desk} list={list} title={withoutEnding(jobName(job))} /> : !wrong && !(report.value && !found) && <p class="empty">Loading…</p>}
+    </>
+  );
+}
+
+export function Drums() {
+  const id = route.value.rest[0];
+  const form = useSignal<FormInput | null>(null);
+  const wanted = useSignal("");
+  useEffect(() => {
+    if (id) void loadJob(id);
+  }, [id]);
+  const waited = jobs.value.find((job) => job.id === wanted.value);
+  useEffect(() => {
+    if (waited?.state === "succeeded") {
+      wanted.value = "";
+      go("drums", waited.id);
+    }
+  }, [waited?.state]);
+  const job = id ? jobs.value.find((one) => one.id === id) : undefined;
+  if (id) return job?.state === "succeeded" ? <Open key={id} job={job} /> : <p class="empty">{job ? "This job is not done." : "There is no such job any more."}</p>;
+  const active = running.value.filter((one) => one.kind === "drums");
+  const done = jobs.value.filter((one) => one.kind === "drums" && (one.state === "succeeded" || one.state === "failed" || one.state === "cancelled"));
+  return (
+    <>
+      <div class="title">
+        <div>
+          <h1>Drums</h1>
+          <p class="quiet">Hits, tempo and beats of a song's drums, to be corrected and saved as MIDI</p>
+        </div>
+        <Pick label="File to listen to" text="Find the hits…" made onPick={(asset) => (form.value = { asset: asset.id, name: asset.name })} />
+      </div>
+      <section class="sheet" aria-label="Drums that were listened to">
+        {active.length + done.length === 0 ? (
+          <p class="empty">
+            Bring a song or a drum track into the <a href={hrefOf("library")}>library</a>, then find its hits here.
+          </p>
+        ) : (
+          <ul class="rows">
+            {[...active, ...done].map((one) => (
+              <JobRow key={one.id} job={one} />
+            ))}
+          </ul>
+        )}
+      </section>
+      {form.value && <JobForm inputs={[form.value]} kind="drums" fixed onClose={() => (form.value = null)} onMade={([made]) => (wanted.value = made?.id ?? "")} />}
+    </>
+  );
+}
