@@ -30,6 +30,26 @@ const lanes = {
   },
 };
 
+// Titles and descriptions of docs/presets.yaml, the chains that `timbre master` has.
+const presets = {
+  name: "presets",
+  setup(builder) {
+    const path = join(here, "../../docs/presets.yaml");
+    builder.onResolve({ filter: /^timbre:presets$/ }, () => ({ path, namespace: "presets" }));
+    builder.onLoad({ filter: /.*/, namespace: "presets" }, async () => {
+      const list = [];
+      for (const line of (await readFile(path, "utf8")).split("\n")) {
+        const id = /^(\w+):$/.exec(line);
+        const field = /^ {2}(title|description): (.+)$/.exec(line);
+        if (id) list.push({ id: id[1], title: "", description: "" });
+        else if (field) list.at(-1)[field[1]] = field[2].startsWith('"') ? JSON.parse(field[2]) : field[2];
+      }
+      if (list.some((preset) => !preset.title || !preset.description)) throw new Error("docs/presets.yaml: a preset has no title or description");
+      return { contents: JSON.stringify(list), loader: "json" };
+    });
+  },
+};
+
 async function bundled() {
   const result = await build({
     absWorkingDir: here,
@@ -44,7 +64,7 @@ async function bundled() {
     jsxImportSource: "preact",
     charset: "utf8",
     legalComments: "none",
-    plugins: [lanes],
+    plugins: [lanes, presets],
     write: false,
   });
   const files = new Map();

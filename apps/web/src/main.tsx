@@ -14,11 +14,13 @@ import { Library } from "./views/library";
 import { Machine } from "./views/machine";
 import { Mixer } from "./views/mixer";
 import { Speech } from "./views/speech";
+import { Studio } from "./views/studio";
 
 const kViews: { name: string; title: string; view: ComponentType }[] = [
   { name: "library", title: "Library", view: Library },
   { name: "mixer", title: "Mixer", view: Mixer },
   { name: "drums", title: "Drums", view: Drums },
+  { name: "studio", title: "Studio", view: Studio },
   { name: "speech", title: "Speech", view: Speech },
   { name: "machine", title: "Machine", view: Machine },
 ];

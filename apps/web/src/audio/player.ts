@@ -60,6 +60,8 @@ export class Player {
   readonly meter: AnalyserNode;
   readonly strips: readonly Strip[];
 
+  matching = true; // by what is heard; else `matched` stays as it was set
+
   private readonly out: GainNode;
   private readonly mix: GainNode;
   private readonly mixMeter: AnalyserNode;
@@ -313,7 +315,7 @@ export class Player {
   // While both are heard or could be, their power over the last seconds says by how much the original has to be turned so
   // that neither wins by being louder.
   private match(): void {
-    if (!this.reference) return;
+    if (!this.reference || !this.matching) return;
     const own = amplitude(this.matched.peek());
     this.power.mix = 0.95 * this.power.mix + 0.05 * powerOf(this.mixMeter);
     this.power.original = 0.95 * this.power.original + 0.05 * powerOf(this.reference.meter);

@@ -59,9 +59,3 @@ export function assetOf(id: string): Promise<Asset> {
   }
   return asset;
 }
-
-export interface Preset {
-  id: string;
-  name: string;
-}
-export const presets = signal<readonly Preset[]>([]);

@@ -1,7 +1,7 @@
 // The dialog that makes jobs of files.
 import { useEffect, useState } from "preact/hooks";
 import { sentence } from "../model/api";
-import { kinds, loadCatalog, presets, schemaOf } from "../model/catalog";
+import { kinds, loadCatalog, schemaOf } from "../model/catalog";
 import { submit } from "../model/jobs";
 import type { Job, OptionsSchema } from "../model/types";
 import { Dialog } from "./dialog";
@@ -78,7 +78,7 @@ export function JobForm({ inputs, kind: first, fixed = false, onClose, onMade }:
               </select>
             </div>
           )}
-          {schema ? <SchemaFields kind={kind} schema={schema} values={values} presets={presets.value} onChange={setValues} /> : !error && <p class="quiet">Loading the options…</p>}
+          {schema ? <SchemaFields kind={kind} schema={schema} values={values} onChange={setValues} /> : !error && <p class="quiet">Loading the options…</p>}
           {error && (
             <p class="error" role="alert">
               {error}

@@ -35,6 +35,7 @@ function viewOf(job: Job): { href: string; text: string } | null {
   if (job.kind === "separate") return { href: hrefOf("mixer", job.id), text: "Open in the mixer" };
   if (job.kind === "denoise") return { href: hrefOf("speech", job.id), text: "Before and after" };
   if (job.kind === "drums") return { href: hrefOf("drums", job.id), text: "Show the hits" };
+  if (job.kind === "master") return { href: hrefOf("studio", "master", job.id), text: "Before and after" };
   if (job.outputs.some((output) => isSound(output.media_type))) return { href: hrefOf("mixer", job.id), text: "Listen" };
   return null;
 }

@@ -1,6 +1,7 @@
 // A form for the options of a kind of job, made from its schema: what is set most first, the rest behind "More". Nothing
 // is judged here: the server refuses with the sentence that the command line has.
 import { useId } from "preact/hooks";
+import presets from "timbre:presets";
 import { labelOf, bytesText } from "../model/format";
 import { models } from "../model/catalog";
 import type { FieldSchema, Model, OptionsSchema } from "../model/types";
@@ -51,11 +52,10 @@ interface FieldProps {
   name: string;
   field: FieldSchema;
   value: unknown;
-  presets: readonly { id: string; name: string }[];
   onChange: (value: unknown) => void;
 }
 
-function FieldInput({ kind, name, field, value, presets, onChange }: FieldProps) {
+function FieldInput({ kind, name, field, value, onChange }: FieldProps) {
   const id = useId();
   const types = typesOf(field);
   const help = field.description ? <p class="quiet" id={`${id}-help`}>{field.description}</p> : null;
@@ -76,7 +76,7 @@ function FieldInput({ kind, name, field, value, presets, onChange }: FieldProps)
   if (name === "model" || name === "from_model") {
     choices = models.value.filter((model) => fits(model, kind, name)).map((model) => ({ value: model.name, text: modelText(model) }));
   }
-  if (name === "preset" && presets.length > 0) choices = presets.map((preset) => ({ value: preset.id, text: preset.name }));
+  if (name === "preset") choices = presets.map((preset) => ({ value: preset.id, text: preset.title }));
   const shown = value ?? field.default;
   let input;
   if (choices && choices.length > 0) {
@@ -132,12 +132,11 @@ interface SchemaFieldsProps {
   kind: string;
   schema: OptionsSchema;
   values: Values;
-  presets?: readonly { id: string; name: string }[];
   omit?: readonly string[];
   onChange: (values: Values) => void;
 }
 
-export function SchemaFields({ kind, schema, values, presets = [], omit = [], onChange }: SchemaFieldsProps) {
+export function SchemaFields({ kind, schema, values, omit = [], onChange }: SchemaFieldsProps) {
   const names = Object.keys(schema.properties).filter((name) => !omit.includes(name));
   const wanted = kFirst[kind] ?? names.slice(0, 4);
   const first = wanted.filter((name) => names.includes(name));
@@ -151,7 +150,7 @@ export function SchemaFields({ kind, schema, values, presets = [], omit = [], on
   };
   const inputs = (list: string[]) =>
     list.map((name) => (
-      <FieldInput key={name} kind={kind} name={name} field={schema.properties[name] as FieldSchema} value={values[name]} presets={presets} onChange={(value) => change(name, value)} />
+      <FieldInput key={name} kind={kind} name={name} field={schema.properties[name] as FieldSchema} value={values[name]} onChange={(value) => change(name, value)} />
     ));
   return (
     <>

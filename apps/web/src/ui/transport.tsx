@@ -32,10 +32,11 @@ function isTaken(event: KeyboardEvent): boolean {
 interface TransportProps {
   player: Player;
   view: TimeView;
+  original?: string; // what the original is called here
   onDigit?: (digit: number, shift: boolean) => void;
 }
 
-export function Transport({ player, view, onDigit }: TransportProps) {
+export function Transport({ player, view, original = "Original", onDigit }: TransportProps) {
   const at = useSignal(0);
   const help = useSignal(false);
   const rate = player.rate;
@@ -104,7 +105,7 @@ export function Transport({ player, view, onDigit }: TransportProps) {
       <div class="line">
         {player.hasOriginal && (
           <button type="button" aria-pressed={player.original.value} title="o" onClick={() => (player.original.value = !player.original.value)}>
-            Original
+            {original}
           </button>
         )}
         <button type="button" aria-pressed={loop !== null} title="a and b set its ends, x takes it away" onClick={() => (loop ? player.setLoop(null) : player.setLoop({ from: Math.round(view.from.peek()), to: Math.round(view.to.peek()) }))}>

@@ -9,7 +9,7 @@ import { clockText } from "../model/format";
 import { type TimeView, rulerStep } from "../model/timeline";
 
 // Calls back when an element's size, the screen's fineness or the colours change.
-function useRedraw(element: { current: HTMLElement | null }, redraw: () => void): void {
+export function useRedraw(element: { current: HTMLElement | null }, redraw: () => void): void {
   const latest = useRef(redraw);
   latest.current = redraw;
   useEffect(() => {

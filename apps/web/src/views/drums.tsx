@@ -18,7 +18,7 @@ import { Pick } from "../ui/pick";
 import { Strip } from "../ui/strip";
 import { Symbol } from "../ui/symbols";
 import { Transport } from "../ui/transport";
-import { Minimap, Stage, Wave } from "../ui/wave";
+import { Minimap, Stage, Wave, useRedraw } from "../ui/wave";
 
 const kNear = 8; // pixels about a hit that are taken for it
 
@@ -66,12 +66,8 @@ function HitLane({ list, note, view, rejected }: { list: HitList; note: number; 
     }
   };
   useSignalEffect(draw);
-  useEffect(() => {
-    draw();
-    const watch = new ResizeObserver(draw);
-    watch.observe(canvas.current!);
-    return () => watch.disconnect();
-  }, [rejected]);
+  useEffect(draw, [rejected]);
+  useRedraw(canvas, draw);
   const secondsAt = (x: number) => {
     const box = canvas.current!.getBoundingClientRect();
     const share = (x - box.left) / box.width;

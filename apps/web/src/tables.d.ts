@@ -13,3 +13,14 @@ declare module "timbre:lanes" {
   const lanes: Lane[];
   export default lanes;
 }
+
+// docs/presets.yaml, likewise.
+declare module "timbre:presets" {
+  export interface Preset {
+    id: string;
+    title: string;
+    description: string;
+  }
+  const presets: Preset[];
+  export default presets;
+}

@@ -1,0 +1,236 @@
+// Mastering: a preset and a loudness for a track, and the result beside what it was, at one loudness.
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import presets from "timbre:presets";
+import { getJson, sentence } from "../model/api";
+import { whenText } from "../model/format";
+import { jobs, loadJob, submit } from "../model/jobs";
+import { hrefOf } from "../model/route";
+import type { Asset, Job } from "../model/types";
+import { type Console, useConsole } from "../ui/console";
+import { JobRow, fileName, isSound, jobName } from "../ui/jobs_list";
+import { Meter } from "../ui/meter";
+import { Pick } from "../ui/pick";
+import { Transport } from "../ui/transport";
+import { Minimap, Stage, Wave } from "../ui/wave";
+
+export interface Loudness {
+  integrated_lufs: number | null;
+  short_term_max_lufs: number | null;
+  range_lu: number | null;
+  true_peak_dbtp: number | null;
+}
+
+interface Report {
+  chain?: { title?: string; description?: string };
+  tracks?: { before?: Loudness; after?: Loudness; gain_db?: number | null; limited_db?: number | null; warning?: string | null }[];
+}
+
+const kTargets: [string, string][] = [
+  ["", "As the preset leaves it"],
+  ["-14", "−14 LUFS, streaming"],
+  ["-16", "−16 LUFS, podcasts"],
+  ["-23", "−23 LUFS, EBU R 128"],
+];
+
+export function numberText(value: number | null | undefined, digits = 1): string {
+  return value === null || value === undefined || !Number.isFinite(value) ? "–" : value.toFixed(digits).replace("-", "−");
+}
+
+export function LoudnessTable({ rows }: { rows: readonly { name: string; loudness: Loudness | undefined }[] }) {
+  return (
+    <div class="scroll" tabIndex={0} role="region" aria-label="Table of loudness">
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Sound</th>
+            <th scope="col">Integrated, LUFS</th>
+            <th scope="col">Short-term at most, LUFS</th>
+            <th scope="col">Range, LU</th>
+            <th scope="col">True peak, dBTP</th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map(({ name, loudness }) => (
+            <tr key={name}>
+              <td class="name">{name}</td>
+              <td class="number">{numberText(loudness?.integrated_lufs)}</td>
+              <td class="number">{numberText(loudness?.short_term_max_lufs)}</td>
+              <td class="number">{numberText(loudness?.range_lu)}</td>
+              <td class="number">{numberText(loudness?.true_peak_dbtp)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Desk({ desk, report }: { desk: Console; report: Report | null }) {
+  const { player, view, tracks, original } = desk;
+  const track = report?.tracks?.[0];
+  const louder = (track?.after?.integrated_lufs ?? NaN) - (track?.before?.integrated_lufs ?? NaN);
+  const match = useSignal(true);
+  useEffect(() => {
+    // Measured over the whole, which what is heard just now can't know better.
+    player.matching = false;
+    player.matched.value = match.value && Number.isFinite(louder) ? louder : 0;
+  }, [louder, match.value]);
+  return (
+    <>
+      <div class="sheet pad">
+        <Transport player={player} view={view} original="Before" />
+        <label class="tick">
+          <input type="checkbox" checked={match.value} onChange={(event) => (match.value = event.currentTarget.checked)} />
+          Both at one loudness{Number.isFinite(louder) ? ` (${numberText(Math.abs(louder))} dB apart)` : ""}
+        </label>
+      </div>
+      <section class="sheet" aria-label="Before and after">
+        <Minimap asset={tracks[0]!.asset} view={view} player={player} />
+        <Stage view={view} player={player}>
+          {[
+            { asset: original as string, name: "Before", heard: player.original.value },
+            { asset: tracks[0]!.asset, name: "After", heard: !player.original.value },
+          ].map(({ asset, name, heard }) => (
+            <div class={`lane ${heard ? "" : "silent"}`} key={name}>
+              <div class="strip" role="group" aria-label={name}>
+                <h3>{name}</h3>
+                {name === "After" && <Meter player={player} node={player.meter} />}
+              </div>
+              <div class="lane-wave">
+                <Wave asset={asset} view={view} faint={!heard} />
+              </div>
+            </div>
+          ))}
+        </Stage>
+      </section>
+    </>
+  );
+}
+
+function OpenMaster({ job }: { job: Job }) {
+  const report = useSignal<Report | null>(null);
+  const problem = useSignal("");
+  useEffect(() => {
+    getJson<{ report: Report | null }>(`/v1/jobs/${job.id}/result`).then(
+      (result) => (report.value = result.report ?? {}),
+      (error) => (problem.value = sentence(error)),
+    );
+  }, [job.id]);
+  const output = job.outputs.find((one) => isSound(one.media_type));
+  const { console: desk, error } = useConsole(job.id, output ? [{ asset: output.asset, name: "After" }] : [], job.inputs[0]?.asset ?? null);
+  const track = report.value?.tracks?.[0];
+  const wrong = problem.value || error;
+  return (
+    <>
+      <div class="title">
+        <div>
+          <h1>{jobName(job).replace(/\.[^.]+$/, "")}</h1>
+          <p class="quiet">
+            Mastered{report.value?.chain?.title ? ` · ${report.value.chain.title}` : ""} · {whenText(job.ended ?? job.created)}
+          </p>
+        </div>
+        <div class="line">
+          {output && (
+            <a class="button" href={`/v1/jobs/${job.id}/files/${encodeURIComponent(output.name)}?download=${encodeURIComponent(fileName(output.name))}`}>
+              Download
+            </a>
+          )}
+          <a class="button" href={hrefOf("studio")}>
+            Another one
+          </a>
+        </div>
+      </div>
+      {wrong && (
+        <p class="notice bad" role="alert">
+          {wrong}
+        </p>
+      )}
+      {track?.warning && <p class="notice warn">{track.warning}</p>}
+      {desk ? <Desk desk={desk} report={report.value} /> : !wrong && <p class="empty">Loading…</p>}
+      {track && (
+        <section class="sheet" aria-label="Loudness">
+          <header>
+            <h2>Loudness</h2>
+            {track.limited_db !== undefined && track.limited_db !== null && <span class="quiet">The limiter takes {numberText(track.limited_db)} dB at most</span>}
+          </header>
+          <LoudnessTable
+            rows={[
+              { name: "Before", loudness: track.before },
+              { name: "After", loudness: track.after },
+            ]}
+          />
+        </section>
+      )}
+    </>
+  );
+}
+
+export function OpenMasterById({ id }: { id: string }) {
+  useEffect(() => void loadJob(id), [id]);
+  const job = jobs.value.find((one) => one.id === id);
+  if (!job) return <p class="empty">There is no such job any more.</p>;
+  return job.state === "succeeded" ? <OpenMaster key={id} job={job} /> : <ul class="sheet rows"><JobRow job={job} /></ul>;
+}
+
+export function Mastering({ onMade }: { onMade: (job: Job) => void }) {
+  const preset = useSignal("clean_master");
+  const target = useSignal("");
+  const format = useSignal("wav");
+  const error = useSignal("");
+  const start = (asset: Asset) => {
+    error.value = "";
+    const options: Record<string, unknown> = { preset: preset.value, format: format.value };
+    if (target.value) options.loudness = Number(target.value);
+    submit({ kind: "master", inputs: [{ asset: asset.id, name: asset.name }], options }).then(onMade, (problem) => (error.value = sentence(problem)));
+  };
+  return (
+    <section class="sheet" aria-label="Mastering">
+      <header>
+        <h2>Mastering</h2>
+      </header>
+      <div class="pad stack">
+        <fieldset class="choices">
+          <legend>Preset</legend>
+          {presets.map(({ id, title, description }) => (
+            <label key={id} class="choice">
+              <input type="radio" name="preset" value={id} checked={preset.value === id} onChange={() => (preset.value = id)} />
+              <span>
+                <span class="name">{title}</span>
+                <span class="quiet">{description}</span>
+              </span>
+            </label>
+          ))}
+        </fieldset>
+        <div class="fields">
+          <div class="field">
+            <label for="target">Loudness</label>
+            <select id="target" value={target.value} onChange={(event) => (target.value = event.currentTarget.value)}>
+              {kTargets.map(([value, text]) => (
+                <option key={value} value={value}>
+                  {text}
+                </option>
+              ))}
+            </select>
+          </div>
+          <div class="field">
+            <label for="master-format">Format</label>
+            <select id="master-format" value={format.value} onChange={(event) => (format.value = event.currentTarget.value)}>
+              {["wav", "flac", "mp3", "ogg", "opus", "m4a"].map((name) => (
+                <option key={name} value={name}>
+                  {name}
+                </option>
+              ))}
+            </select>
+          </div>
+        </div>
+        <Pick label="File to master" text="Master" made onPick={start} />
+        {error.value && (
+          <p class="error" role="alert">
+            {error.value}
+          </p>
+        )}
+      </div>
+    </section>
+  );
+}
