@@ -57,13 +57,14 @@ http::Response Refused(const engine::Problem& problem) {
 http::Response Refused(const Error& error) { return Refused(engine::ProblemOf(error)); }
 
 Json AssetJson(const engine::AssetRecord& asset) {
+  const std::string self = "/v1/assets/" + asset.id;
   return {{"id", asset.id},
           {"name", asset.name},
           {"bytes", asset.bytes},
           {"media_type", asset.media_type},
           {"facts", asset.facts},
           {"created", engine::TimeText(asset.created)},
-          {"links", {{"self", "/v1/assets/" + asset.id}, {"data", "/v1/assets/" + asset.id + "/data"}}}};
+          {"links", {{"self", self}, {"data", self + "/data"}, {"peaks", self + "/peaks"}, {"pcm", self + "/pcm"}}}};
 }
 
 Result<std::unique_ptr<App>> App::Start(ServeSettings settings) {
@@ -82,6 +83,12 @@ Result<std::unique_ptr<App>> App::Start(ServeSettings settings) {
   engine.on_event = [&self = *app](const engine::EventRecord& event) { self.OnEvent(event); };
   engine.on_progress = [&self = *app](const std::string& job, const Json& progress) { self.OnProgress(job, progress); };
   TIMBRE_TRY(app->engine_, engine::Engine::Open(std::move(engine)));
+  engine::PreviewSettings previews{.most_bytes = app->settings_.most_previews,
+                                   .reserve_bytes = app->settings_.reserve_bytes,
+                                   .changed = [&self = *app] {
+                                     if (http::Server* server = self.notified_; server != nullptr) server->Notify();
+                                   }};
+  TIMBRE_TRY(app->previews_, engine::Previews::Open(app->engine_->assets(), std::move(previews)));
   TIMBRE_TRY(const auto range, app->engine_->journal().EventRange());
   {
     const std::lock_guard lock(app->events_mutex_);
@@ -108,6 +115,7 @@ void App::Stop(double grace_seconds) {
   if (engine_) engine_->Stop(grace_seconds);
   notified_ = nullptr;
   if (server_) server_->Stop();
+  previews_.reset();  // it tells the server of what is there
 }
 
 Status App::ReadTokens() {
@@ -160,9 +168,11 @@ http::Router App::Routes() {
   http::Router router;
   AddInfoRoutes(router);
   AddAssetRoutes(router);
+  AddPreviewRoutes(router);
   AddUploadRoutes(router);
   AddJobRoutes(router);
   AddEventRoutes(router);
+  AddWebRoutes(router);
   return router;
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "engine/engine.h"
+#include "engine/previews.h"
 #include "http/problem.h"
 #include "http/server.h"
 
@@ -30,6 +31,7 @@ struct ServeSettings {
   std::string allowed_origin;
   int64_t most_upload = int64_t{2} << 30;  // bytes
   int64_t reserve_bytes = int64_t{2} << 30, quota_bytes = 0;
+  int64_t most_previews = int64_t{4} << 30;  // bytes
   int64_t keep_seconds = 7 * 24 * 3600;
   int streams_of_client = 64;
   double requests_per_second = 50;
@@ -59,8 +61,10 @@ class App {
   void AddInfoRoutes(http::Router& router);
   void AddJobRoutes(http::Router& router);
   void AddAssetRoutes(http::Router& router);
+  void AddPreviewRoutes(http::Router& router);
   void AddUploadRoutes(http::Router& router);
   void AddEventRoutes(http::Router& router);
+  void AddWebRoutes(http::Router& router);
 
   http::Response CreateJob(http::Request& request);
   http::Response GetJob(http::Request& request);
@@ -75,6 +79,8 @@ class App {
   http::OpenedBody OpenUpload(http::Request& request);
   http::Response FinishUpload(const engine::UploadRecord& upload, http::Response response);
   http::Response OpenEvents(http::Request& request);
+  http::Response GetPeaks(http::Request& request);
+  http::Response GetPcm(http::Request& request);
   http::Response ServeAsset(const http::Request& request, const std::string& id, const std::string& name);
 
   Json JobJson(const engine::JobRecord& job);
@@ -85,6 +91,7 @@ class App {
   const ServeSettings settings_;
   std::map<std::string, std::string> tokens_;  // by name
   std::unique_ptr<engine::Engine> engine_;
+  std::unique_ptr<engine::Previews> previews_;
   std::atomic<http::Server*> notified_{nullptr};
 
   std::mutex sessions_mutex_;

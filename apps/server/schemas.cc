@@ -38,6 +38,13 @@ Json Schemas() {
                                    {"created", "string"},
                                    {"links", AnyObject()}});
   schemas["Assets"] = ObjectSchema({{"assets", ListSchema(Reference("Asset"))}});
+  schemas["Peaks"] = ObjectSchema(
+      {{"sample_rate", "integer"},
+       {"channels", "integer"},
+       {"frames", "integer"},
+       {"levels",
+        ListSchema(ObjectSchema(
+            {{"level", "integer"}, {"frames_per_bin", "integer"}, {"bins", "integer"}, {"link", "string"}}))}});
   Json kinds = Json::array();
   Json options = Json::array();
   for (const JobKind* kind : ServedKinds()) {

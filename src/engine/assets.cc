@@ -68,7 +68,8 @@ void RemoveAllIn(const std::string& folder) {
 
 Result<AssetStore> AssetStore::Open(const std::string& folder) {
   AssetStore store(folder);
-  for (const char* name : {"/assets", "/jobs", "/uploads", "/tmp"}) TIMBRE_CHECK(MakeFolders(folder + name));
+  for (const char* name : {"/assets", "/derived", "/jobs", "/uploads", "/tmp"})
+    TIMBRE_CHECK(MakeFolders(folder + name));
   RemoveAllIn(folder + "/tmp");
   RemoveAllIn(folder + "/jobs");
   return store;
@@ -80,6 +81,9 @@ std::string AssetStore::PathOf(const std::string& id) const {
 std::string AssetStore::TemporaryPath() const { return folder_ + "/tmp/" + NewId(); }
 std::string AssetStore::JobFolder(const std::string& job) const { return folder_ + "/jobs/" + job + ".part"; }
 std::string AssetStore::UploadPath(const std::string& upload) const { return folder_ + "/uploads/" + upload; }
+std::string AssetStore::DerivedFolder() const { return folder_ + "/derived"; }
+std::string AssetStore::PeaksFolder(const std::string& id) const { return DerivedFolder() + "/" + id + ".peaks"; }
+std::string AssetStore::SamplesPath(const std::string& id) const { return DerivedFolder() + "/" + id + ".f32"; }
 
 Result<AssetRecord> AssetStore::Take(const std::string& path, const std::string& name,
                                      const std::function<bool()>& cancelled) {
@@ -103,7 +107,16 @@ Result<AssetRecord> AssetStore::Take(const std::string& path, const std::string&
   return asset;
 }
 
-void AssetStore::Remove(const std::string& id) const { unlink(PathOf(id).c_str()); }
+void AssetStore::Remove(const std::string& id) const {
+  unlink(PathOf(id).c_str());
+  RemoveDerived(id);
+}
+
+void AssetStore::RemoveDerived(const std::string& id) const {
+  std::error_code ignored;
+  fs::remove_all(PeaksFolder(id), ignored);
+  fs::remove(SamplesPath(id), ignored);
+}
 
 void AssetStore::RemoveOthers(const std::vector<std::string>& known) const {
   std::vector<std::string> sorted = known;
@@ -113,6 +126,10 @@ void AssetStore::RemoveOthers(const std::vector<std::string>& known) const {
     if (!entry.is_regular_file(ignored)) continue;
     if (std::binary_search(sorted.begin(), sorted.end(), entry.path().filename().string())) continue;
     fs::remove(entry.path(), ignored);
+  }
+  for (const auto& entry : fs::directory_iterator(DerivedFolder(), ignored)) {
+    if (std::binary_search(sorted.begin(), sorted.end(), entry.path().stem().string())) continue;
+    fs::remove_all(entry.path(), ignored);
   }
   for (const std::string& id : known) {
     if (FileBytes(PathOf(id)) < 0) Log(LogLevel::kWarning, "the file of asset " + id + " is missing");

@@ -11,7 +11,7 @@
 
 namespace timbre::engine {
 
-// Of a folder with "assets", "jobs", "uploads" and "tmp" in it, on one file system. Thread-safe.
+// Of a folder with "assets", "derived", "jobs", "uploads" and "tmp" in it, on one file system. Thread-safe.
 class AssetStore {
  public:
   // Makes the folders; files that had no time to become something are removed from "tmp" and "jobs".
@@ -21,12 +21,18 @@ class AssetStore {
   std::string TemporaryPath() const;                        // a name that nothing has
   std::string JobFolder(const std::string& job) const;      // "jobs/ID.part"
   std::string UploadPath(const std::string& upload) const;  // "uploads/ID"
+  // What was computed from an asset and can be again.
+  std::string DerivedFolder() const;
+  std::string PeaksFolder(const std::string& id) const;
+  std::string SamplesPath(const std::string& id) const;
 
   // `path`, a file in the store's folder, becomes an asset: its bytes are on the disk and under its own name when this
   // returns. Of what is there already `path` is only removed.
   Result<AssetRecord> Take(const std::string& path, const std::string& name,
                            const std::function<bool()>& cancelled = {});
+  // And what was computed from it.
   void Remove(const std::string& id) const;
+  void RemoveDerived(const std::string& id) const;
   // Removes the files that `known` has no row for.
   void RemoveOthers(const std::vector<std::string>& known) const;
 

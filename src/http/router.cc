@@ -73,6 +73,7 @@ Json Operation(const Route& route) {
     Json answer = {{"description", ReasonPhrase(status)}};
     const bool bare = status == 204 || status == 304 || route.gives.empty();
     if (status < 300 && !bare) answer["content"] = Content(route.gives);
+    if (status < 300 && !route.also_gives.empty()) answer["content"].update(Content(route.also_gives));
     if (status >= 400)
       answer["content"] = {{"application/problem+json", {{"schema", {{"$ref", "#/components/schemas/Problem"}}}}}};
     responses[std::to_string(status)] = answer;
@@ -109,7 +110,9 @@ Router::Match Router::Find(std::string_view method, std::string_view path) const
 
 nlohmann::ordered_json Router::OpenApi(const std::string& version, const nlohmann::ordered_json& schemas) const {
   Json paths = Json::object();
-  for (const Route& route : routes_) paths[route.pattern][LowerCase(route.method)] = Operation(route);
+  for (const Route& route : routes_) {
+    if (route.described) paths[route.pattern][LowerCase(route.method)] = Operation(route);
+  }
   return {{"openapi", "3.1.0"},
           {"jsonSchemaDialect", "https://json-schema.org/draft/2020-12/schema"},
           {"info", {{"title", "timbre"}, {"version", version}, {"description", "Audio models as jobs."}}},

@@ -34,13 +34,15 @@ struct Route {
   std::string pattern;  // "/v1/jobs/{id}": a name in braces stands for a segment
   std::string name;     // of the operation, and of its row in metrics: "getJob"
   std::string summary;
-  bool open = false;  // no token is needed
+  bool open = false;      // no token is needed
+  bool described = true;  // in the OpenAPI description
   std::vector<QueryParameter> query = {};
   BodyKind body = BodyKind::kNone;
   size_t most_body = 0;    // bytes
   std::string takes = {};  // the schema of a JSON body
   std::string gives = {};  // the schema of the JSON answer, or a media type where it has a '/'; empty: no content
   std::vector<int> statuses = {200};  // besides those that any route may answer
+  std::string also_gives = {};        // a media type that an answer may have instead
   std::function<Response(Request&)> handler;
   std::function<OpenedBody(Request&)> open_body = {};  // of kStream
 };
