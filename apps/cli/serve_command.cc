@@ -1,5 +1,8 @@
 // timbre serve: jobs over HTTP. timbre worker: the process that it has them done by.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <spawn.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -9,6 +12,7 @@
 #include "apps/cli/command.h"
 #include "apps/server/app.h"
 #include "apps/server/worker.h"
+#include "base/atomic_file.h"
 #include "base/quantities.h"
 
 namespace timbre::cli {
@@ -34,6 +38,34 @@ Status AddSlots(const std::string& text, std::vector<engine::Slot>& slots) {
                 "--workers takes DEVICE or DEVICE=COUNT with a count of 1 to 64, not '" + text + "'.");
   }
   for (int i = 0; i < number; ++i) slots.push_back({.device = device});
+  return {};
+}
+
+// Has the desktop show `address`, with the token in it, by way of a file that only its owner can read: the arguments of
+// a program are for everybody to see.
+Status ShowInBrowser(const std::string& address, const std::string& folder) {
+  const std::string path = folder + "/open.html";
+  const mode_t old = umask(077);
+  auto file = AtomicFile::Create(path);
+  Status made =
+      file
+          ? file->Write("<!doctype html><title>timbre</title><meta http-equiv=\"refresh\" content=\"0; url=" + address +
+                        "\">\n")
+          : Status(tl::unexpected<Error>(file.error()));
+  if (made) made = file->Commit();
+  umask(old);
+  TIMBRE_CHECK(made);
+  char program[] = "xdg-open";
+  std::string argument = path;
+  char* const arguments[] = {program, argument.data(), nullptr};
+  posix_spawn_file_actions_t quiet;
+  posix_spawn_file_actions_init(&quiet);
+  posix_spawn_file_actions_addopen(&quiet, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_addopen(&quiet, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  pid_t child = 0;
+  const int failed = posix_spawnp(&child, program, &quiet, nullptr, arguments, environ);
+  posix_spawn_file_actions_destroy(&quiet);
+  if (failed != 0) return Fail(ErrorCode::kNotFound, "there is no xdg-open here: open the address by hand.");
   return {};
 }
 
@@ -98,13 +130,14 @@ class ServeCommand final : public Command {
          .value = &settings_.allowed_origin,
          .help = "an origin whose pages may ask",
          .placeholder = "URL"},
+        {.name = "open", .value = &open_, .help = "show the page in a browser"},
         {.name = "openapi", .value = &openapi_, .help = "print the description of the API, and serve nothing"},
     };
   }
 
   std::string Examples() const override {
     return "Examples:\n"
-           "  timbre serve\n"
+           "  timbre serve --open\n"
            "  timbre serve --listen unix:/run/timbre/socket --workers cpu,vulkan:0\n"
            "docs/server.md shows a session with curl.\n";
   }
@@ -132,7 +165,14 @@ class ServeCommand final : public Command {
     TIMBRE_TRY(const std::unique_ptr<server::App> app, server::App::Start(settings_));
     if (address.path.empty()) {
       const std::string host = address.host.find(':') == std::string::npos ? address.host : "[" + address.host + "]";
-      terminal.Print(fmt::format("serving at http://{}:{}/ with what is kept in {}", host, app->port(), data_));
+      const std::string origin = fmt::format("http://{}:{}/", host, app->port());
+      terminal.Print(fmt::format("serving at {} with what is kept in {}", origin, data_));
+      // The token is for whoever sits there, and for no log.
+      const std::string page = origin + "#token=" + app->token();
+      if (isatty(STDOUT_FILENO) != 0) terminal.Print("the page, with the token in its address: " + page);
+      if (open_) {
+        if (const Status shown = ShowInBrowser(page, data_); !shown) terminal.Warn(shown.error().message);
+      }
     } else {
       terminal.Print(fmt::format("serving at {} with what is kept in {}", listen_, data_));
     }
@@ -150,7 +190,7 @@ class ServeCommand final : public Command {
   std::string listen_ = "127.0.0.1:7433", data_ = UsualFolder();
   std::vector<std::string> workers_ = {"cpu"};
   double grace_ = 30, keep_ = 7, memory_ = 0, reserve_ = 2, quota_ = 0, most_upload_ = 2;
-  bool openapi_ = false;
+  bool open_ = false, openapi_ = false;
   server::ServeSettings settings_;
 };
 

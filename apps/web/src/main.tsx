@@ -25,12 +25,13 @@ const kViews: { name: string; title: string; view: ComponentType }[] = [
   { name: "machine", title: "Machine", view: Machine },
 ];
 
-// `#token=…` is how `timbre serve` hands the page its token: a fragment reaches no server and no log. It is taken out of
-// the address at once.
+// `#token=…` is how `timbre serve` hands the page its token, `&to=…` the view to begin with: a fragment reaches no server
+// and no log. It is taken out of the address at once.
 function takeToken(): string {
-  const token = /^#token=([^&]+)$/.exec(location.hash)?.[1] ?? "";
-  if (token) replaceRoute("#/");
-  return decodeURIComponent(token);
+  if (!location.hash.startsWith("#token=")) return "";
+  const given = new URLSearchParams(location.hash.slice(1));
+  replaceRoute(`#/${given.get("to") ?? ""}`);
+  return given.get("token") ?? "";
 }
 
 async function enter(token: string): Promise<void> {

@@ -20,7 +20,7 @@ export class ApiError extends Error {
 export const locked = signal(false);
 
 const kNoAnswer = "The server does not answer.";
-const kMostTries = 5; // of a request that came too soon
+const kMostTries = 8; // of a request that came too soon
 
 function pause(seconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, seconds * 1000));
@@ -45,7 +45,9 @@ export async function request(path: string, init: RequestInit = {}): Promise<Res
       throw new ApiError(kNoAnswer, 0);
     }
     if (response.ok) return response;
-    if (response.status === 429 && attempt < kMostTries && (init.method ?? "GET") === "GET") {
+    // Too many at once, or what is asked for is still being computed.
+    const later = response.status === 429 || (response.status === 503 && response.headers.has("Retry-After"));
+    if (later && attempt < kMostTries && (init.method ?? "GET") === "GET") {
       await pause(Number(response.headers.get("Retry-After") ?? 1));
       continue;
     }
