@@ -43,6 +43,55 @@ void ExpectRefused(const TempFolder& folder, const Ran& ran, int code, const std
   EXPECT_FALSE(fs::exists(folder / "out")) << ran.err;
 }
 
+TEST(DrumsCommand, HitsThatWereCorrectedMakeTheMidiAnew) {
+  TempFolder folder;
+  WriteAll(folder / "take.json",
+           R"({"seconds": 2, "tempo_bpm": 120, "beats": [0, 0.5, 1, 1.5, 2], "downbeat": 0, "stems": [
+               {"name": "snare", "hits": [{"seconds": 0.52, "note": 38, "velocity": 90},
+                                          {"seconds": 1.1, "kept": false, "reason": "by hand"}]}]})");
+  const Ran ran = RunTimbre(
+      {"drums", "--hits", "take.json", "-o", "out", "--quantise", "1/8", "--save-hits", "--json", "again.json"},
+      folder.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(FilesIn(folder / "out"), (std::vector<std::string>{"take.hits.json", "take.mid"}));
+  const auto song = ReadMidi((folder / "out" / "take.mid").string());
+  ASSERT_TRUE(song) << song.error().message;
+  ASSERT_EQ(song->notes.size(), 1u);
+  EXPECT_EQ(song->notes[0].note, 38);
+  EXPECT_NEAR(song->NoteSeconds()[0], 0.5, 1e-3);
+  // The hits keep the times at which they were played: they can be moved to another grid, or none.
+  const Ran unmoved = RunTimbre({"drums", "--hits", "out/take.hits.json", "-o", "played"}, folder.path());
+  ASSERT_EQ(unmoved.code, 0) << unmoved.err;
+  const auto played = ReadMidi((folder / "played" / "take.mid").string());
+  ASSERT_TRUE(played) << played.error().message;
+  EXPECT_NEAR(played->NoteSeconds()[0], 0.52, 1e-3);
+  // A report is such a file too, and can be drawn.
+  const Ran again = RunTimbre({"drums", "--hits", "again.json", "-o", "drawn", "--video", "out.mp4"}, folder.path());
+  ASSERT_EQ(again.code, 0) << again.err;
+  EXPECT_GT(fs::file_size(folder / "out.mp4"), 1000u);
+}
+
+TEST(DrumsCommand, WhatMakesNoSenseOfHitsLeavesNothing) {
+  TempFolder folder;
+  WriteAll(folder / "hits.json",
+           R"({"stems": [{"name": "snare", "hits": [{"seconds": 1, "note": 38, "velocity": 90}]}]})");
+  WriteAll(folder / "bad.json", R"({"stems": [{"name": "gong", "hits": []}]})");
+  const auto run = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"drums", "-o", "out"};
+    words.insert(words.end(), more.begin(), more.end());
+    return RunTimbre(words, folder.path());
+  };
+  ExpectRefused(folder, run({}), 2, "--hits");
+  ExpectRefused(folder, run({"--hits", "gone.json"}), 1, "gone.json");
+  ExpectRefused(folder, run({"--hits", "bad.json"}), 2, "stems[0]");
+  ExpectRefused(folder, run({"--hits", "hits.json", "x.wav"}), 2, "inputs");
+  ExpectRefused(folder, run({"--hits", "hits.json", "--quantise", "1/7"}), 2, "1/4");
+  ExpectRefused(folder, run({"--hits", "hits.json", "--swing", "0.6"}), 2, "--quantise");
+  ExpectRefused(folder, run({"--hits", "hits.json", "--quantise", "1/8t", "--swing", "0.6"}), 2, "triplets");
+  ExpectRefused(folder, run({"--hits", "hits.json", "--plot", "x.png"}), 2, "--hits");
+  ExpectRefused(folder, run({"--hits", "hits.json", "--video", "x.avi"}), 2, ".mp4");
+}
+
 TEST(DrumsCommand, StemsBecomeMidiAPictureAndAReport) {
   TempFolder folder;
   const SynthTrack track = WriteStems(folder / "take", 12);

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "models/catalogue.h"
 #include "pipelines/drums/drum_files.h"
+#include "pipelines/drums/drums_hits.h"
 #include "pipelines/drums/drums_midi.h"
 #include "pipelines/drums/drums_plot.h"
 #include "pipelines/job_schema.h"
@@ -21,6 +22,7 @@
 #include "pipelines/separate/model_choice.h"
 #include "pipelines/separate/separate.h"
 #include "pipelines/separate/separate_fields.h"
+#include "pipelines/studio/notes_video.h"
 #include "pipelines/track_inputs.h"
 
 namespace timbre {
@@ -73,8 +75,7 @@ class DrumsJob final : public Job {
         {.name = "input",
          .value = &inputs_,
          .help = "audio files, or folders of them, - for the standard input; with --separated, folders of stems",
-         .positional = true,
-         .required = true}};
+         .positional = true}};
     Append(fields, choice_.Fields("model-config"));
     Append(
         fields,
@@ -100,6 +101,28 @@ class DrumsJob final : public Job {
           .help = "where the MIDI files go",
           .placeholder = "DIR",
           .letter = 'o'},
+         {.name = "hits",
+          .value = &hits_,
+          .help = "instead of listening, take these hits: a file of --save-hits or a report, edited",
+          .placeholder = "FILE.json"},
+         {.name = "save-hits", .value = &save_hits_, .help = "write the hits for editing, beside each MIDI file"},
+         {.name = "quantise",
+          .value = &quantise_,
+          .help = "move notes to the nearest step of the beat's grid; t: triplets",
+          .choices = Steps()},
+         {.name = "swing",
+          .value = &swing_,
+          .help = "where between two steps the one between them goes: 0.5 is straight, 0.667 a triplet's",
+          .min = 0.5,
+          .max = 0.75,
+          .idle = [this]() -> std::string {
+            if (quantise_ == kAsPlayed) return "--quantise is not given";
+            return quantise_.ends_with('t') ? "triplets are not swung" : "";
+          }},
+         {.name = "video",
+          .value = &video_,
+          .help = "draw falling notes with the track's sound (timbre notes); one input only",
+          .placeholder = "FILE.mp4|webm"},
          TempField(temp_dir_),
          {.name = "keep-stems", .value = &keep_stems_, .help = "keep the stems, in a folder for each track"},
          {.name = "plot",
@@ -117,6 +140,16 @@ class DrumsJob final : public Job {
           .idle = [this] { return learn_.empty() ? "--learn is not given" : ""; }},
          {.name = "recursive", .value = &recursive_, .help = "look into the folders of folders", .letter = 'r'}});
     Append(fields, runtime_.Fields());
+    // What listens, where the hits are there already.
+    for (Field& field : fields) {
+      const std::vector<std::string_view> listens = {"separated", "metre",      "tempo-range", "plot",     "learn",
+                                                     "learned",   "keep-stems", "temp",        "recursive"};
+      if (std::find(listens.begin(), listens.end(), field.name) == listens.end()) continue;
+      field.idle = [this, idle = std::move(field.idle)]() -> std::string {
+        if (!hits_.empty()) return "--hits takes the place of sound";
+        return idle ? idle() : "";
+      };
+    }
     // What parts a track, where stems are there already.
     FieldList parting = choice_.Fields("model-config");
     Append(parting, runtime_.Fields());
@@ -127,6 +160,7 @@ class DrumsJob final : public Job {
       if (!parts) continue;
       field.idle = [this, idle = std::move(field.idle)]() -> std::string {
         if (separated_) return "--separated takes folders of stems as they are";
+        if (!hits_.empty()) return "--hits takes the place of sound";
         return idle ? idle() : "";
       };
     }
@@ -141,10 +175,17 @@ class DrumsJob final : public Job {
     if (metre_ != "auto") settings.push_back("tempo.metre=" + metre_);
     TIMBRE_TRY(DrumsConfig config, LoadDrumsConfig(config_, settings));
     TIMBRE_CHECK(SetTempoRange(tempo_range_, config.tempo));
+    if (!video_.empty() && !video_.ends_with(".mp4") && !video_.ends_with(".webm")) {
+      return Fail(ErrorCode::kInvalidArgument, "--video draws a .mp4 or a .webm, and '" + video_ + "' is neither.");
+    }
+    if (!hits_.empty()) return FromHits(config, observer, report);
+    if (inputs_.empty()) {
+      return Fail(ErrorCode::kInvalidArgument, "An input is missing: a file, a folder, or --hits FILE.json.");
+    }
     TIMBRE_TRY(const std::vector<TrackInput> inputs,
                separated_ ? Folders() : ExpandInputs(inputs_, recursive_, output_dir_));
-    if (inputs.size() > 1 && (!plot_.empty() || !learn_.empty())) {
-      return Fail(ErrorCode::kInvalidArgument, "--plot and --learn take one input, and there are several.");
+    if (inputs.size() > 1 && (!plot_.empty() || !learn_.empty() || !video_.empty())) {
+      return Fail(ErrorCode::kInvalidArgument, "--plot, --learn and --video take one input, and there are several.");
     }
     if (!plot_.empty() && !plot_.ends_with(".png") && !plot_.ends_with(".svg")) {
       return Fail(ErrorCode::kInvalidArgument, "--plot draws a .png or an .svg, and '" + plot_ + "' is neither.");
@@ -160,6 +201,8 @@ class DrumsJob final : public Job {
       std::vector<std::string> paths = {MidiPath(input)};
       if (!plot_.empty()) paths.push_back(plot_);
       if (!learn_.empty()) paths.push_back(learned_);
+      if (save_hits_) paths.push_back(HitsPath(MidiPath(input)));
+      if (!video_.empty()) paths.push_back(video_);
       TIMBRE_TRY(std::string why, plan.Add(paths, input.path));
       if (!why.empty() && (inputs.size() == 1 || runtime_.strict())) {
         return Fail(ErrorCode::kInvalidArgument, why);
@@ -288,8 +331,11 @@ class DrumsJob final : public Job {
 
     const std::string midi = MidiPath(found);
     OutputSet outputs;
-    TIMBRE_CHECK(WriteMidi(DrumsToMidi(analysis), midi, &outputs));
-    track["midi"] = midi;
+    TIMBRE_TRY(const MidiSong song, WriteSong(analysis, midi, outputs, track));
+    // Folders of stems, and what comes through a pipe once, have no sound to go with the pictures.
+    std::error_code ignored;
+    const bool sound = !separated_ && !IsStandardInput(input) && fs::is_regular_file(input, ignored);
+    TIMBRE_CHECK(Video(song, sound ? input : "", outputs, observer, track));
     if (!plot_.empty()) {
       TIMBRE_CHECK(PlotDrums(analysis, Printable(NameOf(input)), plot_, &outputs));
       track["plot"] = plot_;
@@ -314,6 +360,74 @@ class DrumsJob final : public Job {
            fmt::format("{}: bars of {}/{} are {:.0f} % sure; --metre says what they are", input,
                        analysis.grid.metre.notes, analysis.grid.metre.unit, 100 * analysis.grid.metre_confidence));
     }
+    return {};
+  }
+
+  static constexpr std::string_view kAsPlayed = "none";
+  static std::vector<std::string> Steps() {
+    std::vector<std::string> names = {std::string(kAsPlayed)};
+    for (const QuantiseStep& step : QuantiseSteps()) names.emplace_back(step.name);
+    return names;
+  }
+  static std::string HitsPath(const std::string& midi) {
+    return fs::path(midi).replace_extension(".hits.json").string();
+  }
+
+  // The MIDI file of what was heard, on the grid where that is asked for, and the hits for editing, which never are.
+  Result<MidiSong> WriteSong(const DrumAnalysis& analysis, const std::string& path, OutputSet& outputs,
+                             Json& track) const {
+    MidiSong song = DrumsToMidi(analysis);
+    for (const QuantiseStep& step : QuantiseSteps()) {
+      if (step.name == quantise_) Quantise(song, {.steps_per_quarter = step.per_quarter, .swing = swing_});
+    }
+    TIMBRE_CHECK(WriteMidi(song, path, &outputs));
+    track["midi"] = path;
+    if (!save_hits_) return song;
+    TIMBRE_TRY(AtomicFile file, outputs.Create(HitsPath(path)));
+    TIMBRE_CHECK(file.Write(std::string_view(DrumHitsToJson(analysis).dump(1) + "\n")));
+    TIMBRE_CHECK(file.Commit());
+    track["hits_file"] = HitsPath(path);
+    return song;
+  }
+
+  Status Video(const MidiSong& song, const std::string& sound, OutputSet& outputs, Observer& observer,
+               Json& track) const {
+    if (video_.empty()) return {};
+    BeginProgress(observer, "drawing", video_);
+    const Result<NotesReport> made = MakeNotesVideo(
+        song, video_, {.output = video_, .audio = sound, .threads = runtime_.threads()}, observer, &outputs);
+    EndProgress(observer);
+    if (!made) return tl::unexpected<Error>(made.error());
+    for (const std::string& warning : made->warnings) Warn(observer, warning);
+    track["video"] = video_;
+    return {};
+  }
+
+  // The MIDI file anew, of hits that a person has corrected.
+  Status FromHits(const DrumsConfig& config, Observer& observer, Json& report) const {
+    if (!inputs_.empty())
+      return Fail(ErrorCode::kInvalidArgument, "--hits takes the place of inputs; give one of them.");
+    TIMBRE_TRY(const DrumAnalysis analysis, ReadDrumHits(config, hits_));
+    TIMBRE_CHECK(CheckOutputFolder(output_dir_));
+    fs::path name = fs::path(hits_).stem();  // of song.hits.json it is song
+    if (name.extension() == ".hits") name = name.stem();
+    const std::string midi = (fs::path(output_dir_) / name).string() + ".mid";
+    OutputPlan plan(std::vector<TrackInput>{TrackInput(hits_)});
+    std::vector<std::string> paths = {midi};
+    if (save_hits_) paths.push_back(HitsPath(midi));
+    if (!video_.empty()) paths.push_back(video_);
+    TIMBRE_TRY(const std::string why, plan.Add(paths, hits_));
+    if (!why.empty()) return Fail(ErrorCode::kInvalidArgument, why);
+    OutputSet outputs;
+    Json track = {{"input", hits_}};
+    TIMBRE_TRY(const MidiSong song, WriteSong(analysis, midi, outputs, track));
+    TIMBRE_CHECK(Video(song, "", outputs, observer, track));
+    TIMBRE_CHECK(outputs.Commit());
+    track["drums"] = DrumsToJson(analysis);
+    report["tracks"].push_back(std::move(track));
+    report["peak_memory_mb"] = PeakMemory() / 1e6;
+    ReportSteps(Stats(), observer, report);
+    Say(observer, fmt::format("{}: {} notes, in {}", hits_, song.notes.size(), midi));
     return {};
   }
 
@@ -361,8 +475,9 @@ class DrumsJob final : public Job {
 
   std::vector<std::string> inputs_, settings_;
   std::string config_, metre_ = "auto", tempo_range_, output_dir_ = "drums", temp_dir_, plot_, learn_,
-                       learned_ = "drums-learned.yaml";
-  bool separated_ = false, keep_stems_ = false, recursive_ = false;
+                       learned_ = "drums-learned.yaml", hits_, quantise_ = std::string(kAsPlayed), video_;
+  double swing_ = 0.5;
+  bool separated_ = false, keep_stems_ = false, recursive_ = false, save_hits_ = false;
   ModelChoice choice_{.model = "mdx23c-drumsep"};
   RuntimeOptions runtime_;
 };
@@ -404,6 +519,8 @@ Json DrumsJobReportSchema() {
                                    {"real_time_factor?", "number"},
                                    {"midi", "string"},
                                    {"plot?", "string"},
+                                   {"hits_file?", "string"},
+                                   {"video?", "string"},
                                    {"learned?", ObjectSchema({{"path", "string"}, {"stems", ListSchema(learned)}})},
                                    {"stem_files?", ListSchema(TypeSchema("string"))},
                                    {"drums", drums}});

@@ -94,7 +94,8 @@ class NotesVideo {
   NotesVideo(const NotesScene& scene, const NotesOptions& options, Size size, Observer& observer, NotesReport& report)
       : scene_(scene), options_(options), size_(size), observer_(observer), report_(report) {}
 
-  Status Run();
+  // With `outputs` a video is named together with those.
+  Status Run(OutputSet* outputs);
 
  private:
   double TimeOf(int64_t frame) const { return static_cast<double>(frame) / options_.fps - lead_; }
@@ -108,7 +109,7 @@ class NotesVideo {
     return {.cancelled = [this] { return observer_.Cancelled(); },
             .temporary_folder = TemporaryFolderFor("", fs::path(options_.output).parent_path().string(), false)};
   }
-  Status Encode(NotesPainter& painter);
+  Status Encode(NotesPainter& painter, OutputSet& outputs);
   Status EncodePictures(VideoWriter& writer, BoundedQueue<std::unique_ptr<Planes>>& drawn,
                         BoundedQueue<std::unique_ptr<Planes>>& empty);
   Status WriteSound(VideoWriter& writer, double until);
@@ -125,7 +126,7 @@ class NotesVideo {
   std::vector<float> block_;
 };
 
-Status NotesVideo::Run() {
+Status NotesVideo::Run(OutputSet* outputs) {
   lead_ = options_.count_in * scene_.beats_per_bar * scene_.beat_seconds;
   double length = scene_.last() + kAfterLast;
   if (!options_.audio.empty()) {
@@ -144,7 +145,11 @@ Status NotesVideo::Run() {
       NotesPainter::Create(
           scene_, {.width = size_.width, .height = size_.height, .speed = options_.speed, .labels = options_.labels},
           length));
-  return options_.output.ends_with('/') ? WritePictures(*painter) : Encode(*painter);
+  if (options_.output.ends_with('/')) return WritePictures(*painter);
+  if (outputs != nullptr) return Encode(*painter, *outputs);
+  OutputSet alone;
+  TIMBRE_CHECK(Encode(*painter, alone));
+  return alone.Commit();
 }
 
 Status NotesVideo::WriteSound(VideoWriter& writer, double until) {
@@ -184,7 +189,7 @@ Status NotesVideo::EncodePictures(VideoWriter& writer, BoundedQueue<std::unique_
   return WriteSound(writer, 2 * kLongestScene);
 }
 
-Status NotesVideo::Encode(NotesPainter& painter) {
+Status NotesVideo::Encode(NotesPainter& painter, OutputSet& outputs) {
   VideoOptions video{.container = options_.output.ends_with(".webm") ? VideoContainer::kWebm : VideoContainer::kMp4,
                      .width = size_.width,
                      .height = size_.height,
@@ -193,7 +198,6 @@ Status NotesVideo::Encode(NotesPainter& painter) {
                      .effort = options_.effort,
                      .sound = !options_.audio.empty(),
                      .threads = options_.threads};
-  OutputSet outputs;
   TIMBRE_TRY(const std::unique_ptr<VideoWriter> writer, VideoWriter::Create(options_.output, video, &outputs));
   BoundedQueue<std::unique_ptr<Planes>> drawn(kWaiting), empty(kWaiting + 2);
   for (size_t i = 0; i < kWaiting + 2; ++i) {
@@ -216,8 +220,7 @@ Status NotesVideo::Encode(NotesPainter& painter) {
   thread.join();
   TIMBRE_CHECK(painted);
   TIMBRE_CHECK(encoded);
-  TIMBRE_CHECK(writer->Finish());
-  return outputs.Commit();
+  return writer->Finish();
 }
 
 // A folder that gets its name when every picture is in it.
@@ -303,7 +306,7 @@ Result<NotesReport> MakeNotesVideo(const std::string& midi, const NotesOptions& 
 }
 
 Result<NotesReport> MakeNotesVideo(const MidiSong& song, const std::string& name, const NotesOptions& options,
-                                   Observer& observer) {
+                                   Observer& observer, OutputSet* outputs) {
   const Clock::time_point start = Clock::now();
   NotesOptions own = options;
   if (own.threads <= 0) own.threads = std::min(16, ThreadPool().threads());
@@ -328,7 +331,7 @@ Result<NotesReport> MakeNotesVideo(const MidiSong& song, const std::string& name
     for (const int note : scene->unknown) notes += (notes.empty() ? "" : ", ") + std::to_string(note);
     report.warnings.push_back("No lane of the table has the notes " + notes + "; they get grey ones.");
   }
-  TIMBRE_CHECK(NotesVideo(*scene, own, size, observer, report).Run());
+  TIMBRE_CHECK(NotesVideo(*scene, own, size, observer, report).Run(outputs));
   report.total = std::chrono::duration<double>(Clock::now() - start).count();
   report.real_time_factor = report.total / report.seconds;
   return report;

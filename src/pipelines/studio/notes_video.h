@@ -12,6 +12,8 @@
 
 namespace timbre {
 
+class OutputSet;
+
 struct NotesOptions {
   std::string output = "notes.mp4";  // .mp4, .webm, or a folder's name for pictures: "frames/"
   std::string audio;                 // a file; empty: a silent video
@@ -46,8 +48,9 @@ struct NotesReport {
 // its time. As long as the sound, and at least two seconds longer than the last note. Pictures are drawn while others
 // are encoded.
 Result<NotesReport> MakeNotesVideo(const std::string& midi, const NotesOptions& options, Observer& observer);
-// The same of notes that are in memory; `name` is for the report and for messages.
+// The same of notes that are in memory; `name` is for the report and for messages. With `outputs` a video is named
+// together with those.
 Result<NotesReport> MakeNotesVideo(const MidiSong& song, const std::string& name, const NotesOptions& options,
-                                   Observer& observer);
+                                   Observer& observer, OutputSet* outputs = nullptr);
 
 }  // namespace timbre
