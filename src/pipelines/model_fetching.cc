@@ -47,6 +47,9 @@ Status FetchIfNamed(const std::string& name, Observer& observer, bool licence_ac
   if (fetched || fetched.error().code == ErrorCode::kCancelled || (*model)->task != ModelTask::kSeparate)
     return fetched;
   Error error = fetched.error();
+  if (!options.offline && name != kPackagedSeparationModel) {
+    error.message += fmt::format(" The nearest that a Python package index has is {}.", kPackagedSeparationModel);
+  }
   error.message += fmt::format(" The model {} needs no download.", kBuiltInSeparationModel);
   return tl::unexpected<Error>(std::move(error));
 }

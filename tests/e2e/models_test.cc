@@ -43,7 +43,8 @@ TEST_F(ModelsCli, ListsEveryModelWithItsFacts) {
   EXPECT_EQ(first["files"][0]["path"], (cache_ / "models/htdemucs/955717e8-8726e21a.th").string());
   for (const Json& model : report["models"]) {
     const std::string name = model["name"];
-    const bool unpublished = name == "larsnet" || name == "hpss" || name == "muq-mulan" || name.starts_with("mdx23c") ||
+    const bool unpublished = name == "larsnet" || name == "spleeter-4stems" || name == "spleeter-5stems" ||
+                             name == "hpss" || name == "muq-mulan" || name.starts_with("mdx23c") ||
                              name.starts_with("diffrhythm2");
     EXPECT_EQ(model["bytes"].is_null(), unpublished) << name;
   }
