@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -37,6 +38,20 @@ inline FramesModel FormulaFramesModel(const Safetensors& file, FramesHalf half,
   model.config = *config;
   model.weights = std::make_shared<const TensorMap>(std::move(wanted));
   return model;
+}
+
+// Laid out as the official one, with the small case's weights, which are stored so.
+inline void MakeVaeFolder(const std::filesystem::path& folder, const HunyuanVaeConfig& config,
+                          DType dtype = DType::kF32) {
+  const auto all = ReadFormulaWeights(VaeCase("vae-tiny.weights.json"));
+  ASSERT_TRUE(all) << all.error().message;
+  TensorMap stored = **all;
+  for (auto& [name, tensor] : stored) {
+    if (dtype == DType::kF16) tensor = HostTensor::Half(tensor);
+  }
+  std::filesystem::create_directories(folder);
+  ASSERT_TRUE(WriteSafetensors((folder / "diffusion_pytorch_model.safetensors").string(), stored));
+  std::ofstream(folder / "config.json") << ToJson(config);
 }
 
 // A tensor [channels, frames, height, width] of the reference as a volume.

@@ -81,6 +81,14 @@ Result<FramesModel> ReadFolder(fs::path folder, FramesHalf half) {
 
 }  // namespace
 
+Status CheckFramesModelName(const std::string& name) {
+  std::error_code error;
+  const auto entry = FindModel(name);
+  if (!entry || (*entry)->task == ModelTask::kFrames || fs::exists(name, error)) return {};
+  return Fail(ErrorCode::kInvalidArgument,
+              "'" + name + "' makes no frames; use timbre " + std::string(ModelTaskName((*entry)->task)));
+}
+
 Result<FramesModel> OpenFramesModel(const std::string& name, FramesHalf half) {
   std::error_code error;
   if (fs::is_directory(name, error)) return ReadFolder(name, half);
@@ -89,11 +97,8 @@ Result<FramesModel> OpenFramesModel(const std::string& name, FramesHalf half) {
     return Fail(ErrorCode::kNotFound,
                 "there is no '" + Printable(name) + "'; a model for frames is a folder or a file");
   }
+  TIMBRE_CHECK(CheckFramesModelName(name));
   TIMBRE_TRY(const ModelEntry* entry, FindModel(name));
-  if (entry->task != ModelTask::kFrames) {
-    return Fail(ErrorCode::kInvalidArgument,
-                "'" + name + "' makes no frames; use timbre " + std::string(ModelTaskName(entry->task)));
-  }
   TIMBRE_TRY(const std::string cache, CacheDir());
   TIMBRE_TRY(const std::vector<fs::path> files, InstalledModelFiles(cache, *entry));
   TIMBRE_TRY(FramesModel model, ReadFolder(ModelFolder(cache, *entry), half));

@@ -1,0 +1,292 @@
+#include "pipelines/frames/frame_reader.h"
+
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <filesystem>
+
+#include "base/text.h"
+#include "formats/safetensors.h"
+#include "models/frames/hunyuan_vae.h"
+
+extern "C" {
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libswscale/swscale.h>
+}
+
+namespace timbre {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kMostFrames = kFrameSteps << 16, kMostSide = 1 << 13;
+constexpr int64_t kChannels = 3;
+
+// What FFmpeg may recognise a file as: no scripts, which would have it open others, and none of the formats that nobody
+// keeps a start image or a clip in.
+constexpr const char* kContainers =
+    "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,image2,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,apng";
+constexpr const char* kCodecs =
+    "png,apng,mjpeg,webp,bmp,tiff,gif,h264,hevc,mpeg4,vp8,vp9,libvpx,libvpx-vp9,av1,libdav1d,libaom-av1,ffv1,rawvideo";
+
+struct Free {
+  void operator()(AVFormatContext* format) const { avformat_close_input(&format); }
+  void operator()(AVCodecContext* context) const { avcodec_free_context(&context); }
+  void operator()(AVFrame* frame) const { av_frame_free(&frame); }
+  void operator()(AVPacket* packet) const { av_packet_free(&packet); }
+  void operator()(SwsContext* context) const { sws_freeContext(context); }
+};
+template <typename T>
+using Owned = std::unique_ptr<T, Free>;
+
+// The pictures of a file, one after the other.
+class Pictures {
+ public:
+  static Result<Pictures> Open(const std::string& path) {
+    Pictures pictures(Printable(path));
+    TIMBRE_CHECK(pictures.OpenFile(path));
+    return pictures;
+  }
+
+  // The next picture, or null after the last one. Valid until the next call.
+  Result<AVFrame*> Next() {
+    while (true) {
+      av_frame_unref(frame_.get());
+      const int got = avcodec_receive_frame(decoder_.get(), frame_.get());
+      if (got == 0) return frame_.get();
+      if (got == AVERROR_EOF) return nullptr;
+      if (got != AVERROR(EAGAIN)) return Failed("decoded", got);
+      int read = 0;
+      do {
+        av_packet_unref(packet_.get());
+        read = av_read_frame(format_.get(), packet_.get());
+      } while (read >= 0 && packet_->stream_index != stream_);
+      if (read < 0 && read != AVERROR_EOF) return Failed("read", read);
+      const int sent = avcodec_send_packet(decoder_.get(), read < 0 ? nullptr : packet_.get());
+      if (sent < 0 && sent != AVERROR_EOF) return Failed("decoded", sent);
+    }
+  }
+
+  double fps() const {
+    const AVRational rate = format_->streams[stream_]->avg_frame_rate;
+    return rate.num > 0 && rate.den > 0 ? av_q2d(rate) : 0;
+  }
+  const std::string& name() const { return name_; }
+
+ private:
+  explicit Pictures(std::string name) : name_(std::move(name)) {}
+
+  tl::unexpected<Error> Failed(const char* what, int error) const {
+    char why[AV_ERROR_MAX_STRING_SIZE] = {};
+    av_strerror(error, why, sizeof(why));
+    const ErrorCode code = error == AVERROR(ENOMEM) ? ErrorCode::kOutOfMemory : ErrorCode::kCorrupt;
+    return Fail(code, "'" + name_ + "' could not be " + what + ": " + why);
+  }
+
+  Status OpenFile(const std::string& path) {
+    AVDictionary* settings = nullptr;
+    av_dict_set(&settings, "protocol_whitelist", "file", 0);
+    av_dict_set(&settings, "format_whitelist", kContainers, 0);
+    av_dict_set(&settings, "codec_whitelist", kCodecs, 0);
+    AVFormatContext* format = nullptr;
+    const int opened = avformat_open_input(&format, ("file:" + path).c_str(), nullptr, &settings);
+    av_dict_free(&settings);
+    if (opened < 0) return Failed("opened as a picture or a video", opened);
+    format_.reset(format);
+    if (const int found = avformat_find_stream_info(format, nullptr); found < 0) return Failed("read", found);
+    const AVCodec* codec = nullptr;
+    stream_ = av_find_best_stream(format, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
+    if (stream_ < 0 || codec == nullptr) {
+      return Fail(ErrorCode::kUnsupported, "'" + name_ + "' holds no picture that can be decoded");
+    }
+    decoder_.reset(avcodec_alloc_context3(codec));
+    frame_.reset(av_frame_alloc());
+    packet_.reset(av_packet_alloc());
+    if (decoder_ == nullptr || frame_ == nullptr || packet_ == nullptr) return Failed("read", AVERROR(ENOMEM));
+    decoder_->max_pixels = kMostSide * kMostSide;
+    decoder_->codec_whitelist = av_strdup(kCodecs);
+    int ready = avcodec_parameters_to_context(decoder_.get(), format->streams[stream_]->codecpar);
+    if (ready >= 0) ready = avcodec_open2(decoder_.get(), codec, nullptr);
+    return ready < 0 ? Status(Failed("decoded", ready)) : Status();
+  }
+
+  std::string name_;
+  Owned<AVFormatContext> format_;
+  Owned<AVCodecContext> decoder_;
+  Owned<AVFrame> frame_;
+  Owned<AVPacket> packet_;
+  int stream_ = -1;
+};
+
+// Frames that were read and may be asked for again.
+class Kept {
+ public:
+  Kept(int64_t height, int64_t width) : height_(height), width_(width) {}
+  int64_t end() const { return first_ + static_cast<int64_t>(frames_.size()); }
+  void Add(std::vector<float> frame) { frames_.push_back(std::move(frame)); }
+  void ForgetBefore(int64_t begin) {
+    for (; first_ < begin && !frames_.empty(); ++first_) frames_.pop_front();
+  }
+  Volume Part(int64_t begin, int64_t end) const {
+    Volume part(end - begin, height_, width_, kChannels);
+    for (int64_t t = begin; t < end; ++t) {
+      const std::vector<float>& frame = frames_[static_cast<size_t>(t - first_)];
+      std::copy(frame.begin(), frame.end(), part.at(t - begin, 0, 0));
+    }
+    return part;
+  }
+
+ private:
+  int64_t height_, width_;
+  int64_t first_ = 0;
+  std::deque<std::vector<float>> frames_;
+};
+
+class Decoded final : public FrameReader {
+ public:
+  explicit Decoded(Pictures pictures) : pictures_(std::move(pictures)) {}
+
+  // The number of frames is known for sure when they have been decoded once; what is declared is often wrong.
+  static Result<std::unique_ptr<FrameReader>> Of(const std::string& path) {
+    int64_t frames = 0, height = 0, width = 0;
+    {
+      TIMBRE_TRY(Pictures all, Pictures::Open(path));
+      while (true) {
+        TIMBRE_TRY(const AVFrame* const frame, all.Next());
+        if (frame == nullptr || ++frames > kMostFrames) break;
+        if (frames > 1 && (frame->height != height || frame->width != width)) {
+          return Fail(ErrorCode::kUnsupported, "'" + all.name() + "' changes its size in the middle");
+        }
+        height = frame->height, width = frame->width;
+      }
+    }
+    TIMBRE_TRY(Pictures pictures, Pictures::Open(path));
+    const double fps = pictures.fps();
+    auto reader = std::make_unique<Decoded>(std::move(pictures));
+    TIMBRE_CHECK(reader->Take(path, frames, height, width, fps));
+    return reader;
+  }
+
+  Result<Volume> Frames(int64_t begin, int64_t end) override {
+    kept_.ForgetBefore(begin);
+    while (kept_.end() < end) {
+      TIMBRE_TRY(const AVFrame* const frame, pictures_.Next());
+      if (frame == nullptr)
+        return Fail(ErrorCode::kIo, "'" + pictures_.name() + "' has become shorter while it was read");
+      TIMBRE_TRY(std::vector<float> values, Convert(*frame));
+      kept_.Add(std::move(values));
+    }
+    return kept_.Part(begin, end);
+  }
+
+ private:
+  Status Take(const std::string& path, int64_t frames, int64_t height, int64_t width, double fps) {
+    TIMBRE_CHECK(FrameReader::Take(path, frames, height, width, fps));
+    kept_ = Kept(height, width);
+    return {};
+  }
+
+  Result<std::vector<float>> Convert(const AVFrame& frame) {
+    const auto height = static_cast<int>(info().height), width = static_cast<int>(info().width);
+    if (frame.height != height || frame.width != width) {
+      return Fail(ErrorCode::kIo, "'" + pictures_.name() + "' has changed while it was read");
+    }
+    const auto format = static_cast<AVPixelFormat>(frame.format);
+    if (scaler_ == nullptr || format != format_) {
+      format_ = format;
+      scaler_.reset(sws_getContext(width, height, format, width, height, AV_PIX_FMT_RGB24,
+                                   SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT, nullptr, nullptr, nullptr));
+      if (scaler_ == nullptr) {
+        return Fail(ErrorCode::kUnsupported, "'" + pictures_.name() + "' has pixels of a kind that can't be read");
+      }
+      const int* matrix = sws_getCoefficients(frame.colorspace == AVCOL_SPC_BT709 ? SWS_CS_ITU709 : SWS_CS_DEFAULT);
+      sws_setColorspaceDetails(scaler_.get(), matrix, frame.color_range == AVCOL_RANGE_JPEG ? 1 : 0, matrix, 1, 0,
+                               1 << 16, 1 << 16);
+    }
+    bytes_.resize(static_cast<size_t>(info().height * info().width * kChannels));
+    uint8_t* const planes[] = {bytes_.data(), nullptr, nullptr, nullptr};
+    const int strides[] = {width * static_cast<int>(kChannels), 0, 0, 0};
+    if (sws_scale(scaler_.get(), frame.data, frame.linesize, 0, height, planes, strides) != height) {
+      return Fail(ErrorCode::kInternal, "'" + pictures_.name() + "' could not be made red, green and blue");
+    }
+    std::vector<float> values(bytes_.size());
+    std::transform(bytes_.begin(), bytes_.end(), values.begin(),
+                   [](uint8_t level) { return static_cast<float>(level) / 127.5f - 1; });
+    return values;
+  }
+
+  Pictures pictures_;
+  Kept kept_{0, 0};
+  Owned<SwsContext> scaler_;
+  AVPixelFormat format_ = AV_PIX_FMT_NONE;
+  std::vector<uint8_t> bytes_;
+};
+
+class Stored final : public FrameReader {
+ public:
+  static Result<std::unique_ptr<FrameReader>> Of(const std::string& path) {
+    TIMBRE_TRY(const Safetensors file, ReadSafetensors(path));
+    auto found = file.tensors->find("frames");
+    if (found == file.tensors->end() && file.tensors->size() == 1) found = file.tensors->begin();
+    if (found == file.tensors->end())
+      return Fail(ErrorCode::kNotFound, Printable(path) + ": it holds no tensor 'frames'");
+    const Shape& shape = found->second.shape;
+    if (shape.rank() != 4 || shape[0] != kChannels) {
+      return Fail(ErrorCode::kInvalidArgument, Printable(path) + ": '" + Printable(found->first) + "' has shape " +
+                                                   shape.ToString() +
+                                                   " where the encoder wants [3, frames, height, width]");
+    }
+    auto reader = std::make_unique<Stored>();
+    TIMBRE_CHECK(reader->Take(path, shape[1], shape[2], shape[3], 0));
+    const std::vector<float> values = found->second.ToF32();
+    if (!std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); })) {
+      return Fail(ErrorCode::kCorrupt,
+                  Printable(path) + ": '" + Printable(found->first) + "' holds something that is not a number");
+    }
+    reader->frames_ = Volume(shape[1], shape[2], shape[3], kChannels);
+    const int64_t places = shape.Product(1, 4);
+    for (int64_t c = 0; c < kChannels; ++c) {
+      for (int64_t p = 0; p < places; ++p) {
+        reader->frames_.values[static_cast<size_t>(p * kChannels + c)] = values[static_cast<size_t>(c * places + p)];
+      }
+    }
+    return reader;
+  }
+  Result<Volume> Frames(int64_t begin, int64_t end) override { return frames_.Frames(begin, end); }
+
+ private:
+  Volume frames_;
+};
+
+}  // namespace
+
+Status FrameReader::Take(const std::string& path, int64_t frames, int64_t height, int64_t width, double fps) {
+  const std::string name = "'" + Printable(path) + "'";
+  const std::string size = std::to_string(width) + "x" + std::to_string(height);
+  if (frames < 1 || height < 1 || width < 1) return Fail(ErrorCode::kUnsupported, name + " holds no picture");
+  if (frames > kMostFrames || height > kMostSide || width > kMostSide) {
+    return Fail(ErrorCode::kUnsupported, name + " holds " + std::to_string(frames) + " frames of " + size +
+                                             ", more or larger ones than can be encoded");
+  }
+  if (height % kFrameScale != 0 || width % kFrameScale != 0) {
+    return Fail(ErrorCode::kInvalidArgument,
+                name + " has pictures of " + size + ", whose sides must be multiples of 8; cut or scale it first");
+  }
+  info_ = {.frames = (frames - 1) / kFrameSteps * kFrameSteps + 1, .height = height, .width = width, .fps = fps};
+  if (info_.frames < frames) {
+    info_.warnings.push_back(Printable(path) + ": the last " + std::to_string(frames - info_.frames) + " of " +
+                             std::to_string(frames) + " frames are left out: they make no whole latent");
+  }
+  return {};
+}
+
+Result<std::unique_ptr<FrameReader>> FrameReader::Open(const std::string& path) {
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) {
+    return Fail(ErrorCode::kNotFound, "there is no file '" + Printable(path) + "'");
+  }
+  return path.ends_with(".safetensors") ? Stored::Of(path) : Decoded::Of(path);
+}
+
+}  // namespace timbre

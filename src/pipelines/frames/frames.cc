@@ -1,0 +1,344 @@
+#include "pipelines/frames/frames.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <optional>
+
+#include "base/output_set.h"
+#include "base/text.h"
+#include "base/timer.h"
+#include "models/song/noise.h"
+#include "pipelines/frames/frame_network.h"
+#include "pipelines/frames/frame_reader.h"
+#include "pipelines/frames/frame_writer.h"
+#include "pipelines/frames/latents.h"
+#include "pipelines/frames/preview.h"
+#include "pipelines/frames/sections.h"
+
+namespace timbre {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kPreviewStretch = 8;  // latents at a time
+
+std::string OutputOf(const FramesOptions& options) {
+  if (!options.output.empty()) return options.output;
+  return options.decodes() ? "clip.mp4" : "latents.safetensors";
+}
+
+// A tile's network, with its progress told and its time taken.
+class TileCounter {
+ public:
+  TileCounter(FrameNetwork& network, int64_t tiles, Observer& observer, FramesReport& report)
+      : network_(network), tiles_(tiles), observer_(observer), report_(report) {}
+
+  Result<Volume> Run(const Volume& tile) {
+    if (observer_.Cancelled()) return Fail(ErrorCode::kCancelled, "cancelled");
+    const ScopedTimer timer(&report_.network);
+    Result<Volume> result = network_.Run(tile);
+    observer_.OnProgress(
+        {.stage = Stage::kCompute, .done = ++report_.tiles, .total = tiles_, .audio_seconds = report_.seconds});
+    return result;
+  }
+
+ private:
+  FrameNetwork& network_;
+  const int64_t tiles_;
+  Observer& observer_;
+  FramesReport& report_;
+};
+
+void ReportNetwork(const FrameNetwork& network, FramesReport& report) {
+  report.device = network.device();
+  report.device_reason = network.device_reason();
+  report.kernels = network.kernels();
+}
+
+// ---- Decoding ----
+
+// A stretch of one of the files, and the frames that come of it.
+struct Piece {
+  const Volume* latents = nullptr;
+  Section section;
+
+  int64_t length() const { return section.end - section.begin; }
+  int64_t frames() const { return kFrameSteps * (length() - 1) + 1; }
+};
+
+class Decoding {
+ public:
+  Decoding(const FramesModel* model, const FramesOptions& options, ThreadPool& pool, Stats& stats, Observer& observer,
+           FramesReport& report)
+      : model_(model), options_(options), pool_(pool), stats_(stats), observer_(observer), report_(report) {}
+
+  Status Run() {
+    const ScopedTimer timer(&report_.total);
+    TIMBRE_CHECK(ReadFiles());
+    TIMBRE_CHECK(CutIntoPieces());
+    const std::string path = OutputOf(options_);
+    const VolumeSize size{report_.frames, report_.height, report_.width};
+    OutputSet outputs;
+    TIMBRE_TRY(
+        const std::unique_ptr<FrameWriter> writer,
+        FrameWriter::Create(
+            path, size, {.fps = options_.fps, .crf = options_.crf, .threads = std::min(16, pool_.threads())}, outputs));
+    const VolumeSink write = [&](const Volume& frames) { return writer->Write(frames); };
+    SectionJoiner joiner(overlap_, write);
+    TIMBRE_CHECK(options_.preview ? Preview(joiner) : Compute(joiner));
+    TIMBRE_CHECK(joiner.Finish());
+    TIMBRE_CHECK(writer->Finish());
+    TIMBRE_CHECK(outputs.Commit());
+    report_.output = path;
+    return {};
+  }
+
+ private:
+  Status ReadFiles() {
+    const int64_t channels = model_ == nullptr ? kPreviewChannels : model_->config.latent_channels;
+    for (const std::string& path : options_.inputs) {
+      TIMBRE_TRY(Volume latents, ReadLatents(path, channels));
+      const Volume& first = files_.empty() ? latents : files_.front();
+      if (latents.height != first.height || latents.width != first.width) {
+        return Fail(ErrorCode::kInvalidArgument, Printable(path) + " holds latents for pictures of another size than " +
+                                                     Printable(options_.inputs.front()));
+      }
+      files_.push_back(std::move(latents));
+    }
+    return {};
+  }
+
+  Status CutIntoPieces() {
+    overlap_ = options_.append;
+    for (const Volume& file : files_) {
+      report_.latents += file.frames;
+      if (options_.window == 0) {
+        pieces_.push_back({&file, {0, file.frames}});
+        continue;
+      }
+      overlap_ = FramePackOverlap(options_.window);
+      TIMBRE_TRY(const std::vector<Section> sections, FramePackSections(file.frames, options_.window));
+      for (const Section& section : sections) pieces_.push_back({&file, section});
+    }
+    for (const Piece& piece : pieces_) {
+      report_.frames += piece.frames();
+      if (pieces_.size() == 1 || piece.frames() >= overlap_) continue;
+      return Fail(ErrorCode::kInvalidArgument, "a section of " + std::to_string(piece.frames()) +
+                                                   " frames can't share " + std::to_string(overlap_) +
+                                                   " of them; give a smaller --append");
+    }
+    report_.sections = static_cast<int64_t>(pieces_.size());
+    report_.frames -= overlap_ * (report_.sections - 1);
+    report_.height = files_.front().height * kFrameScale;
+    report_.width = files_.front().width * kFrameScale;
+    report_.seconds = static_cast<double>(report_.frames) / options_.fps;
+    return {};
+  }
+
+  Status Preview(SectionJoiner& joiner) {
+    for (const Piece& piece : pieces_) {
+      const Volume latents = piece.latents->Frames(piece.section.begin, piece.section.end);
+      for (int64_t at = 0; at < latents.frames; at += kPreviewStretch) {
+        if (observer_.Cancelled()) return Fail(ErrorCode::kCancelled, "cancelled");
+        TIMBRE_CHECK(joiner.Write(PreviewOf(latents, at, std::min(at + kPreviewStretch, latents.frames))));
+      }
+      joiner.EndSection();
+    }
+    return {};
+  }
+
+  Status Compute(SectionJoiner& joiner) {
+    TIMBRE_TRY(const FrameTiling tiling, DecoderTiling(options_.mode, options_.tiles));
+    const auto work_of = [&](const Piece& piece) {
+      return TiledWork{tiling,
+                       {piece.length(), files_.front().height, files_.front().width},
+                       {piece.frames(), report_.height, report_.width}};
+    };
+    int64_t tiles = 0;
+    for (const Piece& piece : pieces_) tiles += work_of(piece).tiles();
+    FrameNetwork network(*model_, FramesHalf::kDecoder, options_.session, pool_, &stats_);
+    TileCounter counter(network, tiles, observer_, report_);
+    for (const Piece& piece : pieces_) {
+      TIMBRE_CHECK(RunTiled(
+          work_of(piece),
+          [&](int64_t begin, int64_t end) -> Result<Volume> {
+            return piece.latents->Frames(piece.section.begin + begin, piece.section.begin + end);
+          },
+          [&](const Volume& tile) { return counter.Run(tile); },
+          [&](const Volume& frames) { return joiner.Write(frames); }));
+      joiner.EndSection();
+      ReportNetwork(network, report_);
+    }
+    return {};
+  }
+
+  const FramesModel* const model_;
+  const FramesOptions& options_;
+  ThreadPool& pool_;
+  Stats& stats_;
+  Observer& observer_;
+  FramesReport& report_;
+  std::vector<Volume> files_;
+  std::vector<Piece> pieces_;
+  int64_t overlap_ = 0;
+};
+
+}  // namespace
+
+FieldList FramesFields(FramesOptions& options) {
+  const auto of_decoding = [&options] { return options.decodes() ? "" : "it belongs to 'frames decode'"; };
+  const auto of_encoding = [&options] { return options.decodes() ? "it belongs to 'frames encode'" : ""; };
+  return {{.name = "action",
+           .value = &options.action,
+           .help = "decode: latents into frames; encode: a picture or a video into latents",
+           .positional = true,
+           .required = true,
+           .choices = {"decode", "encode"}},
+          {.name = "input",
+           .value = &options.inputs,
+           .help = "files of latents (.safetensors), in the clip's order; of encode, a picture or a video",
+           .positional = true,
+           .required = true},
+          {.name = "output",
+           .value = &options.output,
+           .help = "clip.mp4, frame_%05d.png or values.safetensors; of encode, latents.safetensors",
+           .placeholder = "FILE",
+           .letter = 'o'},
+          ChoiceField<FrameMode>(
+              "mode", &options.mode,
+              {{"tiled", FrameMode::kTiled}, {"framewise", FrameMode::kFramewise}, {"whole", FrameMode::kWhole}},
+              "how the clip is cut, which is part of the result: in time and space, in time, not at "
+              "all"),
+          {.name = "fps", .value = &options.fps, .help = "frames a second", .min = 1, .max = 240, .idle = of_decoding},
+          {.name = "crf",
+           .value = &options.crf,
+           .help = "quality of H.264; lower is better and larger",
+           .min = 0,
+           .max = 51,
+           .idle = of_decoding},
+          {.name = "append",
+           .value = &options.append,
+           .help = "frames that each file shares with the next, faded over",
+           .placeholder = "FRAMES",
+           .min = 0,
+           .max = 4096,
+           .idle = of_decoding},
+          {.name = "window",
+           .value = &options.window,
+           .help = "cut latents into FramePack's sections of so many (9, if nobody changed it), and join those",
+           .placeholder = "LATENTS",
+           .min = 1,
+           .max = 1024,
+           .idle =
+               [&options] {
+                 if (!options.decodes()) return "it belongs to 'frames decode'";
+                 return options.append > 0 || options.inputs.size() > 1 ? "it cuts one file, and joins without --append"
+                                                                        : "";
+               }},
+          {.name = "preview",
+           .value = &options.preview,
+           .help = "a clip of coarse colours within a second, without a network",
+           .idle = of_decoding},
+          {.name = "sample",
+           .value = &options.sample,
+           .help = "draw latents at random, as FramePack does, instead of taking their means",
+           .idle = of_encoding},
+          {.name = "seed",
+           .value = &options.seed,
+           .help = "of --sample",
+           .idle = [&options] { return options.sample ? "" : "it belongs to --sample"; }},
+          {.name = "tile",
+           .value = &options.tiles.side,
+           .help = "sides of a tile, in pixels",
+           .min = 16,
+           .max = 4096,
+           .heading = "Tiles"},
+          {.name = "tile-stride",
+           .value = &options.tiles.side_stride,
+           .help = "pixels from one to the next",
+           .min = 8,
+           .max = 4096,
+           .heading = "Tiles"},
+          {.name = "tile-frames",
+           .value = &options.tiles.frames,
+           .help = "frames of a tile, less one",
+           .min = 4,
+           .max = 4096,
+           .heading = "Tiles"},
+          {.name = "tile-frames-stride",
+           .value = &options.tiles.frames_stride,
+           .help = "frames from one to the next",
+           .min = 4,
+           .max = 4096,
+           .heading = "Tiles"}};
+}
+
+Status CheckFramesOptions(const FramesOptions& options) {
+  const std::string path = OutputOf(options);
+  if (options.decodes()) {
+    TIMBRE_CHECK(CheckFramePath(path));
+  } else if (!path.ends_with(".safetensors")) {
+    return Fail(ErrorCode::kInvalidArgument, "'" + Printable(path) + "' does not end in .safetensors, as latents do");
+  }
+  if (!options.decodes() && options.inputs.size() != 1) {
+    return Fail(ErrorCode::kInvalidArgument, "'frames encode' takes one picture or video");
+  }
+  std::error_code error;
+  for (const std::string& input : options.inputs) {
+    if (!fs::equivalent(input, path, error)) continue;
+    return Fail(ErrorCode::kInvalidArgument, "'" + Printable(path) + "' would be written over an input");
+  }
+  TIMBRE_TRY([[maybe_unused]] const FrameTiling tiling, DecoderTiling(options.mode, options.tiles));
+  return {};
+}
+
+Status DecodeFrames(const FramesModel* model, const FramesOptions& options, ThreadPool& pool, Stats& stats,
+                    Observer& observer, FramesReport& report) {
+  TIMBRE_CHECK(Decoding(model, options, pool, stats, observer, report).Run());
+  report.real_time_factor = report.total / report.seconds;
+  return {};
+}
+
+Status EncodeFrames(const FramesModel& model, const FramesOptions& options, ThreadPool& pool, Stats& stats,
+                    Observer& observer, FramesReport& report) {
+  {
+    const ScopedTimer timer(&report.total);
+    TIMBRE_TRY(const std::unique_ptr<FrameReader> reader, FrameReader::Open(options.inputs.front()));
+    const FrameReader::Info& info = reader->info();
+    report.frames = info.frames;
+    report.height = info.height, report.width = info.width;
+    report.latents = (info.frames - 1) / kFrameSteps + 1;
+    report.sections = 1;
+    report.seconds = info.fps > 0 ? static_cast<double>(info.frames) / info.fps : 0;
+    report.warnings = info.warnings;
+    TiledWork work{.input = {info.frames, info.height, info.width},
+                   .output = {report.latents, info.height / kFrameScale, info.width / kFrameScale}};
+    TIMBRE_TRY(work.tiling, EncoderTiling(options.mode, options.tiles));
+    FrameNetwork network(model, FramesHalf::kEncoder, options.session, pool, &stats);
+    TileCounter counter(network, work.tiles(), observer, report);
+    Volume moments;
+    TIMBRE_CHECK(RunTiled(
+        work, [&](int64_t begin, int64_t end) { return reader->Frames(begin, end); },
+        [&](const Volume& tile) { return counter.Run(tile); },
+        [&](const Volume& part) -> Status {
+          if (moments.values.empty()) moments = Volume(0, part.height, part.width, part.channels);
+          moments.frames += part.frames;
+          moments.values.insert(moments.values.end(), part.values.begin(), part.values.end());
+          return {};
+        }));
+    ReportNetwork(network, report);
+    OutputSet outputs;
+    const std::string path = OutputOf(options);
+    // One number for each latent's, drawn as PyTorch would.
+    std::vector<float> noise(options.sample ? moments.values.size() / 2 : 0);
+    NormalNoise(options.seed).Fill(noise);
+    TIMBRE_CHECK(WriteLatents(path, LatentsOf(moments, noise, model.config.scaling_factor), outputs));
+    TIMBRE_CHECK(outputs.Commit());
+    report.output = path;
+  }
+  report.real_time_factor = report.seconds > 0 ? report.total / report.seconds : 0;
+  return {};
+}
+
+}  // namespace timbre

@@ -1,0 +1,116 @@
+// Latents into a clip, and pictures into latents.
+#include <fmt/format.h>
+
+#include "base/quantities.h"
+#include "pipelines/frames/frames.h"
+#include "pipelines/job_schema.h"
+#include "pipelines/model_fetching.h"
+#include "pipelines/runtime_options.h"
+
+namespace timbre {
+namespace {
+
+Json ToJson(const FramesReport& frames) {
+  return {{"output", frames.output},
+          {"latents", frames.latents},
+          {"frames", frames.frames},
+          {"width", frames.width},
+          {"height", frames.height},
+          {"sections", frames.sections},
+          {"tiles", frames.tiles},
+          {"seconds", frames.seconds},
+          {"timings", {{"network", frames.network}, {"total", frames.total}}},
+          {"real_time_factor", frames.real_time_factor},
+          {"warnings", frames.warnings}};
+}
+
+class FramesJob final : public Job {
+ public:
+  FieldList Fields() override {
+    FieldList fields = FramesFields(options_);
+    Append(fields, {{.name = "model",
+                     .value = &model_,
+                     .help = "a model's name, or the path of its folder or of its weights",
+                     .placeholder = "NAME|FOLDER|FILE",
+                     .letter = 'm'},
+                    AcceptLicenceField(&accept_licence_)});
+    return Append(fields, runtime_.Fields());
+  }
+
+  Status Run(const JobHost& host, Observer& observer, Json& report) override {
+    TIMBRE_CHECK(runtime_.Check());
+    options_.session = runtime_.Session(host);
+    report["options"] = FieldsToJson(Reported());
+    TIMBRE_CHECK(CheckFramesOptions(options_));
+    const bool decodes = options_.decodes();
+    FramesModel model;
+    if (!options_.preview) {
+      TIMBRE_CHECK(CheckFramesModelName(model_));
+      TIMBRE_CHECK(FetchIfNamed(model_, observer, accept_licence_));
+      TIMBRE_TRY(model, OpenFramesModel(model_, decodes ? FramesHalf::kDecoder : FramesHalf::kEncoder));
+      report["model"] = {{"name", model.name}, {"path", model.path}, {"architecture", "hunyuan-vae"}};
+    }
+    ThreadPool pool(runtime_.threads());
+    Stats stats;
+    FramesReport frames;
+    BeginProgress(observer, decodes ? "decoding" : "encoding", options_.inputs.front());
+    const FramesModel* const wanted = options_.preview ? nullptr : &model;
+    const Status made = decodes ? DecodeFrames(wanted, options_, pool, stats, observer, frames)
+                                : EncodeFrames(model, options_, pool, stats, observer, frames);
+    EndProgress(observer);
+    for (const std::string& warning : frames.warnings) Warn(observer, warning);
+    report["frames"] = ToJson(frames);
+    if (!frames.device.empty()) {
+      report["device"] = {{"name", frames.device}, {"reason", frames.device_reason}, {"kernels", frames.kernels}};
+      Say(observer, fmt::format("{} on {}: {}", model.name, frames.device, frames.device_reason));
+    }
+    report["peak_memory_mb"] = PeakMemory() / 1e6;
+    ReportSteps(stats, observer, report);
+    TIMBRE_CHECK(made);
+    Say(observer, fmt::format("{}: {} of {}x{}, {} latents, in {}", frames.output,
+                              frames.frames == 1 ? "1 frame" : fmt::format("{} frames", frames.frames), frames.width,
+                              frames.height, frames.latents, DurationText(frames.total)));
+    return {};
+  }
+
+  // What the report says of the options.
+  FieldList Reported() {
+    FieldList reported;
+    for (Field& field : FramesFields(options_)) {
+      if (!field.positional) reported.push_back(std::move(field));
+    }
+    return Append(reported, runtime_.Fields());
+  }
+
+ private:
+  std::string model_ = kDefaultFramesModel;
+  bool accept_licence_ = false;
+  FramesOptions options_;
+  RuntimeOptions runtime_;
+};
+
+}  // namespace
+
+std::unique_ptr<Job> MakeFramesJob() { return std::make_unique<FramesJob>(); }
+
+Json FramesJobReportSchema() {
+  const Json frames = ObjectSchema({{"output", "string"},
+                                    {"latents", "integer"},
+                                    {"frames", "integer"},
+                                    {"width", "integer"},
+                                    {"height", "integer"},
+                                    {"sections", "integer"},
+                                    {"tiles", "integer"},
+                                    {"seconds", "number"},
+                                    {"timings", ObjectSchema({{"network", "number"}, {"total", "number"}})},
+                                    {"real_time_factor", "number"},
+                                    {"warnings", ListSchema(TypeSchema("string"))}});
+  return ObjectSchema({{"options", OptionsSchema(FramesJob().Reported())},
+                       {"model?", ObjectSchema({{"name", "string"}, {"path", "string"}, {"architecture", "string"}})},
+                       {"frames", frames},
+                       {"device?", DeviceSchema()},
+                       {"peak_memory_mb", "number"},
+                       {"steps_down", StepsDownSchema()}});
+}
+
+}  // namespace timbre

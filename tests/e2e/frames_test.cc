@@ -1,0 +1,279 @@
+// timbre frames, as a user runs it: a folder laid out as the official one, with weights by formula.
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "pipelines/frames/frame_reader.h"
+#include "pipelines/frames/latents.h"
+#include "tests/e2e/program.h"
+#include "tests/parity/frames_support.h"
+#include "tests/support/json_schema.h"
+
+namespace timbre {
+namespace {
+
+using nlohmann::json;
+using testing::Ran;
+using testing::RatioDb;
+using testing::RunTimbre;
+using testing::SharedPath;
+using testing::TempFolder;
+using testing::VaeCase;
+using testing::Values;
+using testing::VolumeOf;
+using testing::WriteAll;
+using Words = std::vector<std::string>;
+
+constexpr double kFloorDb = 100;
+
+Safetensors Case(const std::string& name) {
+  const auto file = ReadSafetensors(VaeCase(name));
+  EXPECT_TRUE(file) << file.error().message;
+  return *file;
+}
+
+HunyuanVaeConfig ConfigOf(const Safetensors& file) {
+  const auto config = ParseHunyuanVaeConfig(file.metadata.at("config"));
+  EXPECT_TRUE(config);
+  return *config;
+}
+
+void WriteTensor(const std::filesystem::path& path, const std::string& name, const Shape& shape,
+                 const std::vector<float>& values) {
+  TensorMap tensors;
+  tensors.emplace(name, HostTensor::FromF32(shape, values));
+  ASSERT_TRUE(WriteSafetensors(path.string(), tensors));
+}
+
+// Frames of a file of values, in the reference's order.
+std::vector<float> FramesIn(const std::filesystem::path& path) {
+  const auto file = ReadSafetensors(path.string());
+  EXPECT_TRUE(file) << file.error().message;
+  return file ? Values(*file, "frames") : std::vector<float>();
+}
+
+Ran Frames(const TempFolder& folder, Words words) {
+  words.insert(words.begin(), "frames");
+  words.insert(words.end(), {"--device", "cpu"});
+  return RunTimbre(words, folder.path());
+}
+
+// In tiles, as values and as pictures; the report is as its schema says, and a preview needs no model.
+TEST(FramesProgram, GivesTheReferencesFrames) {
+  const TempFolder folder;
+  const Safetensors file = Case("vae-tiny-tiled-default.safetensors");
+  testing::MakeVaeFolder(folder / "model", ConfigOf(file));
+  WriteTensor(folder / "latents.safetensors", "latents", file.tensors->at("latents").shape, Values(file, "latents"));
+  const Ran ran = Frames(
+      folder, {"decode", "latents.safetensors", "-m", "model", "-o", "out.safetensors", "--json", "report.json"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_GE(RatioDb(Values(file, "out"), FramesIn(folder / "out.safetensors")), kFloorDb);
+  const json report = json::parse(testing::ReadAll(folder / "report.json"));
+  EXPECT_EQ(report["frames"]["tiles"], 2);
+  EXPECT_EQ(report["frames"]["frames"], 1);
+  EXPECT_EQ(report["frames"]["height"], 272);
+  EXPECT_EQ(report["steps_down"], json::array());
+  const json schemas = json::parse(RunTimbre({"run", "--schema", "frames"}).out);
+  EXPECT_EQ(testing::SchemaErrors(schemas["report"], report), std::vector<std::string>());
+
+  ASSERT_EQ(Frames(folder, {"decode", "latents.safetensors", "-m", "model", "-o", "frame_%03d.png"}).code, 0);
+  const auto picture = FrameReader::Open((folder / "frame_000.png").string());
+  ASSERT_TRUE(picture) << picture.error().message;
+  const auto shown = (*picture)->Frames(0, 1);
+  ASSERT_TRUE(shown) << shown.error().message;
+  const Volume wanted = VolumeOf(file, "out");
+  ASSERT_EQ(shown->values.size(), wanted.values.size());
+  int64_t off = 0;
+  for (size_t i = 0; i < wanted.values.size(); ++i) {
+    const double level = std::floor(std::clamp(wanted.values[i], -1.0f, 1.0f) * 127.5f + 127.5f);
+    const double ours = std::round((shown->values[i] + 1) * 127.5);
+    EXPECT_LE(std::abs(level - ours), 1) << i;
+    off += level != ours ? 1 : 0;
+  }
+  EXPECT_LE(off, static_cast<int64_t>(wanted.values.size() / 1000));
+
+  ASSERT_EQ(
+      Frames(folder, {"decode", "latents.safetensors", "-m", "nowhere/at/all", "--preview", "-o", "p_%d.png"}).code, 0);
+  EXPECT_TRUE(std::filesystem::exists(folder / "p_0.png"));
+}
+
+// The 8-bit frames that the reference states, and the video: as many pictures, tagged, the index in front.
+TEST(FramesProgram, WritesLevelsAndVideosAsTheReferenceDoes) {
+  const std::string path = SharedPath("goldens/vae/vae-tiny.decode.safetensors");
+  TIMBRE_NEED_SHARED(path);
+  const TempFolder folder;
+  const Safetensors file = Case("vae-tiny.decode.safetensors");
+  testing::MakeVaeFolder(folder / "model" / "vae", ConfigOf(file));
+  ASSERT_EQ(Frames(folder, {"decode", path, "-m", "model", "-o", "f_%02d.png"}).code, 0);
+  ASSERT_EQ(Frames(folder, {"decode", path, "-m", "model", "-o", "clip.mp4", "--crf", "0", "--fps", "24"}).code, 0);
+  const std::vector<float> levels = Values(file, "frames");  // [9, 64, 64, 3]
+  const auto clip = FrameReader::Open((folder / "clip.mp4").string());
+  ASSERT_TRUE(clip) << clip.error().message;
+  EXPECT_EQ((*clip)->info().frames, 9);
+  EXPECT_EQ((*clip)->info().fps, 24);
+  const std::string bytes = testing::ReadAll(folder / "clip.mp4");
+  EXPECT_LT(bytes.find("moov"), bytes.find("mdat"));
+  const auto video = (*clip)->Frames(0, 9);
+  ASSERT_TRUE(video) << video.error().message;
+  size_t off = 0;
+  std::vector<float> expected, shown;
+  for (int t = 0; t < 9; ++t) {
+    const auto picture = FrameReader::Open((folder / ("f_0" + std::to_string(t) + ".png")).string());
+    ASSERT_TRUE(picture) << picture.error().message;
+    const auto frame = (*picture)->Frames(0, 1);
+    ASSERT_TRUE(frame);
+    for (size_t i = 0; i < frame->values.size(); ++i) {
+      const double ours = std::round((frame->values[i] + 1) * 127.5), level = levels[t * frame->values.size() + i];
+      ASSERT_LE(std::abs(ours - level), 1) << t << " " << i;
+      off += ours != level ? 1 : 0;
+    }
+  }
+  EXPECT_LE(off, levels.size() / 1000);
+  // Brightness alone: colour has a quarter of its pixels, and these latents are noise.
+  const auto brightness = [](const float* rgb) { return 0.2126f * rgb[0] + 0.7152f * rgb[1] + 0.0722f * rgb[2]; };
+  for (size_t i = 0; i < levels.size(); i += 3) {
+    expected.push_back(brightness(&levels[i]) / 127.5f - 1);
+    shown.push_back(brightness(&video->values[i]));
+  }
+  EXPECT_GE(RatioDb(expected, shown), 20);
+}
+
+// FramePack's sections, cut from one file and from files that overlap.
+TEST(FramesProgram, JoinsSectionsAsFramePackDoes) {
+  const std::string path = SharedPath("goldens/vae/vae-tiny.framepack.safetensors");
+  TIMBRE_NEED_SHARED(path);
+  const TempFolder folder;
+  const Safetensors file = Case("vae-tiny.framepack.safetensors");
+  testing::MakeVaeFolder(folder / "model", ConfigOf(file));
+  Ran ran = Frames(folder, {"decode", path, "-m", "model", "--window", "9", "-o", "out.safetensors"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_GE(RatioDb(Values(file, "out"), FramesIn(folder / "out.safetensors")), kFloorDb);
+
+  const Volume all = VolumeOf(file, "latents");
+  OutputSet outputs;
+  const std::pair<int, int> sections[] = {{0, 19}, {10, 28}, {19, 28}};
+  Words words{"decode"};
+  for (const auto& [begin, end] : sections) {
+    words.push_back("s" + std::to_string(begin) + ".safetensors");
+    ASSERT_TRUE(WriteLatents((folder / words.back()).string(), all.Frames(begin, end), outputs));
+  }
+  ASSERT_TRUE(outputs.Commit());
+  words.insert(words.end(), {"-m", "model", "--append", "33", "-o", "joined.safetensors"});
+  ran = Frames(folder, words);
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(testing::ReadAll(folder / "joined.safetensors"), testing::ReadAll(folder / "out.safetensors"));
+}
+
+// A folder as it is published, in half precision.
+TEST(FramesProgram, ReadsTheOfficialFolder) {
+  const std::string path = SharedPath("goldens/vae/vae-tiny-hf.decode.safetensors");
+  TIMBRE_NEED_SHARED(path);
+  const TempFolder folder;
+  const Ran ran =
+      Frames(folder, {"decode", path, "-m", SharedPath("goldens/vae/vae-tiny-hf"), "-o", "out.safetensors"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_GE(RatioDb(Values(Case("vae-tiny-hf.decode.safetensors"), "out"), FramesIn(folder / "out.safetensors")),
+            kFloorDb);
+}
+
+TEST(FramesProgram, EncodesPicturesAndVideos) {
+  const TempFolder folder;
+  const Safetensors file = Case("vae-tiny-encode.safetensors");
+  const HunyuanVaeConfig config = ConfigOf(file);
+  testing::MakeVaeFolder(folder / "model", config);
+  for (const std::string name : {"image", "video"}) {
+    WriteTensor(folder / "frames.safetensors", "frames", file.tensors->at(name).shape, Values(file, name));
+    const Ran ran = Frames(folder, {"encode", "frames.safetensors", "-m", "model", "-o", "l.safetensors"});
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    const auto latents = ReadLatents((folder / "l.safetensors").string(), config.latent_channels);
+    ASSERT_TRUE(latents) << latents.error().message;
+    const Volume moments = VolumeOf(file, name + ".moments");
+    EXPECT_GE(RatioDb(LatentsOf(moments, {}, config.scaling_factor).values, latents->values), kFloorDb);
+    // What is drawn around the means, with the case's noise; the program's own comes of a seed.
+    const Volume drawn = LatentsOf(moments, Values(file, name + ".noise"), config.scaling_factor);
+    EXPECT_GE(RatioDb(VolumeOf(file, name + ".latents").values, drawn.values), kFloorDb);
+    for (const char* out : {"a.safetensors", "b.safetensors"}) {
+      ASSERT_EQ(
+          Frames(folder, {"encode", "frames.safetensors", "-m", "model", "--sample", "--seed", "3", "-o", out}).code,
+          0);
+    }
+    EXPECT_EQ(testing::ReadAll(folder / "a.safetensors"), testing::ReadAll(folder / "b.safetensors"));
+    EXPECT_NE(testing::ReadAll(folder / "a.safetensors"), testing::ReadAll(folder / "l.safetensors"));
+  }
+  // A picture of the eight bits that it is made of.
+  WriteTensor(folder / "latents.safetensors", "latents", {16, 1, 4, 4}, std::vector<float>(256, 0.25f));
+  ASSERT_EQ(Frames(folder, {"decode", "latents.safetensors", "-m", "model", "-o", "p_%d.png"}).code, 0);
+  const Ran ran = Frames(folder, {"encode", "p_0.png", "-m", "model", "-o", "of-picture.safetensors"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const auto latents = ReadLatents((folder / "of-picture.safetensors").string(), config.latent_channels);
+  ASSERT_TRUE(latents) << latents.error().message;
+  EXPECT_EQ(latents->height, 4);
+}
+
+// One sentence each, and no file.
+TEST(FramesProgram, RefusesWhatMakesNoSense) {
+  const TempFolder folder;
+  const HunyuanVaeConfig config = ConfigOf(Case("vae-tiny-encode.safetensors"));
+  testing::MakeVaeFolder(folder / "model", config);
+  std::vector<float> holed(256, 0.25f);
+  holed[200] = std::numeric_limits<float>::quiet_NaN();
+  WriteTensor(folder / "nan.safetensors", "latents", {16, 1, 4, 4}, holed);
+  WriteTensor(folder / "channels.safetensors", "latents", {4, 1, 8, 8}, std::vector<float>(256));
+  WriteTensor(folder / "flat.safetensors", "latents", {16, 16}, std::vector<float>(256));
+  WriteTensor(folder / "good.safetensors", "latents", {1, 16, 1, 4, 4}, std::vector<float>(256));
+  WriteTensor(folder / "other.safetensors", "latents", {16, 1, 2, 8}, std::vector<float>(256));
+  WriteTensor(folder / "odd.safetensors", "frames", {3, 1, 12, 16}, std::vector<float>(576));
+  TensorMap many;
+  many.emplace("latents", HostTensor::FromBytes({16, 70000, 1, 1}, DType::kU8, std::vector<std::byte>(1120000)));
+  ASSERT_TRUE(WriteSafetensors((folder / "long.safetensors").string(), many));
+  // A header that promises a thousand million latents.
+  const std::string header =
+      R"({"latents":{"dtype":"F32","shape":[16,1000000000,8,8],"data_offsets":[0,4096000000000]}})";
+  std::string promised(8, '\0');
+  promised[0] = static_cast<char>(header.size());
+  WriteAll(folder / "promised.safetensors", promised + header);
+  WriteAll(folder / "text.png", "#EXTM3U\nfile:///etc/passwd\n");
+  std::filesystem::create_directories(folder / "empty");
+  testing::MakeVaeFolder(folder / "fifteen", config);
+  WriteAll(folder / "fifteen" / "config.json", R"({"_class_name": "AutoencoderKLHunyuanVideo15"})");
+  const size_t before = testing::FilesIn(folder.path()).size();
+
+  struct {
+    Words words;
+    const char* says;
+  } const cases[] = {
+      {{"decode", "nan.safetensors", "-m", "model"}, "not a number in channel 12 of latent 0"},
+      {{"decode", "channels.safetensors", "-m", "model"}, "wants [16, frames, height, width]"},
+      {{"decode", "flat.safetensors", "-m", "model"}, "has shape [16, 16]"},
+      {{"decode", "long.safetensors", "-m", "model"}, "larger than any clip"},
+      {{"decode", "promised.safetensors", "-m", "model"}, "promised.safetensors"},
+      {{"decode", "gone.safetensors", "-m", "model"}, "gone.safetensors"},
+      {{"decode", "good.safetensors", "other.safetensors", "-m", "model"}, "another size"},
+      {{"decode", "good.safetensors", "good.safetensors", "-m", "model", "--append", "9"}, "give a smaller --append"},
+      {{"decode", "good.safetensors", "-m", "model", "--window", "9"}, "sections of 9 latents"},
+      {{"decode", "good.safetensors", "-m", "model", "-o", "good.safetensors"}, "written over an input"},
+      {{"decode", "good.safetensors", "-m", "model", "-o", "frame.png"}, "frame_%05d.png"},
+      {{"decode", "good.safetensors", "-m", "model", "-o", "clip.avi"}, "ends neither in .mp4"},
+      {{"decode", "good.safetensors", "-m", "model", "--tile-stride", "100"}, "multiples of 8"},
+      {{"decode", "good.safetensors", "-m", "model", "--tile-stride", "512"}, "from 8 to the tile's size"},
+      {{"decode", "good.safetensors", "-m", "empty"}, "diffusion_pytorch_model.safetensors"},
+      {{"decode", "good.safetensors", "-m", "fifteen"}, "_class_name"},
+      {{"decode", "good.safetensors", "-m", "htdemucs"}, "use timbre separate"},
+      {{"encode", "odd.safetensors", "-m", "model"}, "multiples of 8"},
+      {{"encode", "text.png", "-m", "model"}, "text.png"},
+      {{"encode", "good.safetensors", "nan.safetensors", "-m", "model"}, "takes one"},
+      {{"encode", "odd.safetensors", "-m", "model", "--fps", "24"}, "frames decode"},
+      {{"decode", "good.safetensors", "-m", "model", "--seed", "2"}, "--sample"},
+  };
+  for (const auto& one : cases) {
+    const Ran ran = Frames(folder, one.words);
+    const std::string label = one.words[1] + ": " + ran.err;
+    EXPECT_TRUE(ran.code == 1 || ran.code == 2) << label;
+    EXPECT_NE(ran.err.find(one.says), std::string::npos) << one.says << " is not in " << label;
+    EXPECT_EQ(testing::FilesIn(folder.path()).size(), before) << label;
+  }
+}
+
+}  // namespace
+}  // namespace timbre

@@ -1,0 +1,216 @@
+// A small clip with something failing at each point in turn: it is the same clip all the same, and the step is
+// recorded. By default the first, the last and some between; TIMBRE_SWEEP=full visits each.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <limits>
+#include <set>
+
+#include "base/file_faults.h"
+#include "base/output_set.h"
+#include "pipelines/frames/frames.h"
+#include "pipelines/frames/latents.h"
+#include "runtime/session/faults.h"
+#include "tests/e2e/program.h"
+#include "tests/parity/frames_support.h"
+#include "tests/vulkan/usable_device.h"
+
+namespace timbre {
+namespace {
+
+constexpr double kFloorDb = 90;
+
+FramesModel TinyModel() {
+  const auto file = ReadSafetensors(testing::VaeCase("vae-tiny-tiled-default.safetensors"));
+  EXPECT_TRUE(file);
+  return testing::FormulaFramesModel(*file, FramesHalf::kDecoder);
+}
+
+class Sweep {
+ public:
+  explicit Sweep(std::string device) : device_(std::move(device)) {
+    Volume latents(2, 3, 2, 16);
+    for (size_t i = 0; i < latents.values.size(); ++i) latents.values[i] = FormulaValue(17, i, -1, 2);
+    OutputSet outputs;
+    EXPECT_TRUE(WriteLatents(latents_.string(), latents, outputs));
+    EXPECT_TRUE(outputs.Commit());
+  }
+
+  Status Run(FaultInjector* faults, bool strict, Stats& stats, std::vector<float>* frames) {
+    FramesOptions options;
+    options.inputs = {latents_.string()};
+    options.output = (folder_ / "out.safetensors").string();
+    options.session.device = device_;
+    options.session.faults = faults;
+    options.session.strict = strict;
+    Observer observer;
+    FramesReport report;
+    TIMBRE_CHECK(DecodeFrames(&model_, options, pool_, stats, observer, report));
+    TIMBRE_TRY(const Safetensors file, ReadSafetensors(options.output));
+    *frames = testing::Values(file, "frames");
+    std::filesystem::remove(options.output);
+    return {};
+  }
+
+  void FailEach(FaultPoint point, int64_t most) {
+    if (healthy_.empty()) {
+      Stats stats;
+      const Status ran = Run(&counter_, true, stats, &healthy_);
+      ASSERT_TRUE(ran) << ran.error().message;
+    }
+    const int64_t count = counter_.passes(point);
+    ASSERT_GT(count, 0) << NameOf(point);
+    if (full_) most = count;
+    std::set<int64_t> chosen;
+    for (int64_t i = 0; i < most; ++i) chosen.insert(most > 1 ? i * (count - 1) / (most - 1) : count / 2);
+    for (const int64_t n : chosen) Fail(point, n);
+    std::printf("  %-10s %4zu of %5ld points failed in turn\n", std::string(NameOf(point)).c_str(), chosen.size(),
+                static_cast<long>(count));
+  }
+
+  // From the first on, all of them.
+  void FailAll(FaultPoint point) {
+    FaultInjector injector;
+    injector.FailFrom(point, 0);
+    Stats stats;
+    std::vector<float> frames;
+    const Status ran = Run(&injector, false, stats, &frames);
+    ASSERT_TRUE(ran) << ran.error().message;
+    EXPECT_GE(testing::RatioDb(healthy_, frames), kFloorDb);
+    EXPECT_FALSE(stats.steps().empty());
+  }
+
+ private:
+  void Fail(FaultPoint point, int64_t n) {
+    const std::string label = std::string(NameOf(point)) + ":" + std::to_string(n);
+    FaultInjector injector;
+    injector.FailAt(point, n);
+    Stats stats;
+    std::vector<float> frames;
+    const Status ran = Run(&injector, false, stats, &frames);
+    ASSERT_TRUE(ran) << label << ": " << ran.error().message;
+    EXPECT_GE(testing::RatioDb(healthy_, frames), kFloorDb) << label;
+    ASSERT_EQ(stats.steps().size(), 1u) << label;
+    const StepDown step = stats.steps()[0];
+    EXPECT_EQ(step.count, 1) << label;
+
+    if (device_ != "cpu" && !full_) return;
+    FaultInjector again;
+    again.FailAt(point, n);
+    Stats none;
+    const Status refused = Run(&again, true, none, &frames);
+    ASSERT_FALSE(refused) << label;
+    for (const std::string& fact : {step.node, step.from, step.to, step.reason}) {
+      EXPECT_NE(refused.error().message.find(fact), std::string::npos) << label << ": " << refused.error().message;
+    }
+    EXPECT_EQ(testing::FilesIn(folder_.path()).size(), 1u) << label << " left a file";
+  }
+
+  static bool IsFull() {
+    const char* wish = std::getenv("TIMBRE_SWEEP");
+    return wish != nullptr && std::string_view(wish) == "full";
+  }
+
+  const std::string device_;
+  const bool full_ = IsFull();
+  const testing::TempFolder folder_;
+  const std::filesystem::path latents_ = folder_ / "latents.safetensors";
+  const FramesModel model_ = TinyModel();
+  ThreadPool pool_{2};
+  FaultInjector counter_;
+  std::vector<float> healthy_;
+};
+
+TEST(FramesFaults, AClipIsTheSameWhateverFails) {
+  Sweep sweep("cpu");
+  sweep.FailEach(FaultPoint::kKernel, 8);
+  sweep.FailEach(FaultPoint::kPack, 4);
+  sweep.FailEach(FaultPoint::kAllocation, 4);
+  sweep.FailEach(FaultPoint::kReserve, 1);
+}
+
+TEST(FramesFaults, AClipIsTheSameWhateverADeviceDoes) {
+  TIMBRE_NEED_VULKAN();
+  Sweep sweep(UsableDeviceName());
+  sweep.FailEach(FaultPoint::kDevice, 1);
+  // A driver that has no program for any convolution, or whatever else.
+  sweep.FailAll(FaultPoint::kPipeline);
+  sweep.FailEach(FaultPoint::kKernel, 1);
+  sweep.FailEach(FaultPoint::kAllocation, 1);
+  for (const FaultPoint point : {FaultPoint::kPipeline, FaultPoint::kSubmit, FaultPoint::kWait, FaultPoint::kMemory}) {
+    sweep.FailEach(point, 0);
+  }
+}
+
+// Whatever of the file system fails, the clip is there whole or not at all.
+TEST(FramesFaults, PicturesAppearTogether) {
+  const testing::TempFolder folder;
+  const FramesModel model = TinyModel();
+  OutputSet outputs;
+  FramesOptions options;
+  options.inputs = {(folder / "latents.safetensors").string()};
+  options.output = (folder / "frame_%d.png").string();
+  options.session.device = "cpu";
+  ASSERT_TRUE(WriteLatents(options.inputs[0], Volume(2, 1, 1, 16), outputs));
+  ASSERT_TRUE(outputs.Commit());
+  ThreadPool pool(1);
+  bool whole = false;
+  int failed = 0;
+  for (int nth = 0; !whole && nth < 100; ++nth) {
+    std::atomic<int> count = 0;
+    SetFileFault([&](FileStep, const std::string&) { return count++ == nth ? ENOSPC : 0; });
+    Stats stats;
+    Observer observer;
+    FramesReport report;
+    const Status made = DecodeFrames(&model, options, pool, stats, observer, report);
+    SetFileFault({});
+    whole = count <= nth;
+    ASSERT_TRUE(made || !whole) << made.error().message;
+    if (!made) ++failed;
+    EXPECT_EQ(testing::FilesIn(folder.path()).size(), made ? 6u : 1u) << "step " << nth;
+    for (int i = 0; i < 5; ++i) std::filesystem::remove(folder / ("frame_" + std::to_string(i) + ".png"));
+  }
+  EXPECT_TRUE(whole);
+  EXPECT_GT(failed, 5);
+}
+
+// An observer that has had enough, and weights that hold what is no number.
+TEST(FramesFaults, AnEndedClipLeavesNothing) {
+  const testing::TempFolder folder;
+  FramesModel model = TinyModel();
+  FramesOptions options;
+  options.inputs = {(folder / "latents.safetensors").string()};
+  options.output = (folder / "clip.mp4").string();
+  options.session.device = "cpu";
+  OutputSet outputs;
+  ASSERT_TRUE(WriteLatents(options.inputs[0], Volume(8, 1, 1, 16), outputs));
+  ASSERT_TRUE(outputs.Commit());
+  struct Impatient : Observer {
+    void OnProgress(const Progress& progress) override { done = progress.done; }
+    bool Cancelled() override { return done >= 1; }
+    int64_t done = 0;
+  } impatient;
+  ThreadPool pool(1);
+  Stats stats;
+  FramesReport report;
+  const Status cancelled = DecodeFrames(&model, options, pool, stats, impatient, report);
+  ASSERT_FALSE(cancelled);
+  EXPECT_EQ(cancelled.error().code, ErrorCode::kCancelled);
+  EXPECT_EQ(report.tiles, 1);
+  EXPECT_EQ(testing::FilesIn(folder.path()).size(), 1u);
+
+  TensorMap broken = *model.weights;
+  HostTensor& bias = broken.at("decoder.conv_out.conv.bias");
+  bias = HostTensor::FromF32(bias.shape, std::vector<float>(3, std::numeric_limits<float>::quiet_NaN()));
+  model.weights = std::make_shared<const TensorMap>(std::move(broken));
+  Observer observer;
+  const Status made = DecodeFrames(&model, options, pool, stats, observer, report);
+  ASSERT_FALSE(made);
+  EXPECT_NE(made.error().message.find("not a number"), std::string::npos) << made.error().message;
+  EXPECT_EQ(testing::FilesIn(folder.path()).size(), 1u);
+}
+
+}  // namespace
+}  // namespace timbre
