@@ -89,21 +89,6 @@ class Recorder : public Weights {
   TensorMap tensors_;
 };
 
-// One evaluation of both branches of DiffRhythm 2 in the middle of a song; a block takes sixteen.
-constexpr int kSongPlaces = 410;
-constexpr double kSongStep = 10.0 / kLatentsPerSecond / 16;
-Result<Graph> SongStep(Weights& weights, int) {
-  const DitConfig config = ReleasedDit();
-  return BuildDitStep(config, weights, {.branches = 2, .rows = config.block_size, .places = kSongPlaces});
-}
-
-// A chunk of its decoder: twenty latents, of which fifteen are new.
-constexpr int64_t kSongChunk = 20;
-constexpr double kSongChunkSeconds = 15.0 / kLatentsPerSecond;
-Result<Graph> SongDecoderChunk(Weights& weights, int) {
-  return BuildBigvgan(ReleasedSongDecoder(), weights, kSongChunk);
-}
-
 // Matrices in a type that models are published in, by formula; the rest as it is.
 class Published : public Weights {
  public:
@@ -119,6 +104,27 @@ class Published : public Weights {
   Weights& inner_;
   DType dtype_;
 };
+
+// One evaluation of both branches of DiffRhythm 2 in the middle of a song; a block takes sixteen.
+constexpr int kSongPlaces = 410;
+constexpr double kSongStep = 10.0 / kLatentsPerSecond / 16;
+Result<Graph> SongStepOf(Weights& weights) {
+  const DitConfig config = ReleasedDit();
+  return BuildDitStep(config, weights, {.branches = 2, .rows = config.block_size, .places = kSongPlaces});
+}
+
+// In halves: two gigabytes.
+Result<Graph> SongStep(Weights& weights, int) {
+  Published published(weights, DType::kF16);
+  return SongStepOf(published);
+}
+
+// A chunk of its decoder: twenty latents, of which fifteen are new.
+constexpr int64_t kSongChunk = 20;
+constexpr double kSongChunkSeconds = 15.0 / kLatentsPerSecond;
+Result<Graph> SongDecoderChunk(Weights& weights, int) {
+  return BuildBigvgan(ReleasedSongDecoder(), weights, kSongChunk);
+}
 
 // One token in the middle of a text, and the first ones of a prompt.
 constexpr int64_t kTextPast = 256, kPromptTokens = 256;
@@ -159,7 +165,7 @@ Status WriteSongFolder(uint64_t seed, const std::string& folder) {
              }));
   TIMBRE_CHECK(WriteSafetensors((path / "decoder.safetensors").string(), decoder));
   TIMBRE_TRY(const TensorMap dit, RandomTensors(seed, true, [](Weights& weights) -> Status {
-               TIMBRE_CHECK(SongStep(weights, 1).map([](const Graph&) {}));
+               TIMBRE_CHECK(SongStepOf(weights).map([](const Graph&) {}));
                return EmbedText(ReleasedDit(), weights, {}).map([](const std::vector<float>&) {});
              }));
   return WriteSafetensors((path / "model.safetensors").string(), dit);
