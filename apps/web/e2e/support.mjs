@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 
 export const web = join(dirname(fileURLToPath(import.meta.url)), "..");
 export const root = join(web, "../..");
-const program = process.env.TIMBRE_PROGRAM ?? join(root, "build/release/bin/timbre");
+export const program = process.env.TIMBRE_PROGRAM ?? join(root, "build/release/bin/timbre");
 const chromium = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find((path) => existsSync(path));
 
 const kTypes = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
@@ -50,10 +50,10 @@ export class Server {
     this.token = readFileSync(join(this.folder, "data/token"), "utf8").trim().split(" ")[1];
     this.own = `http://127.0.0.1:${this.port}`;
     this.origin = this.own;
-    const index = await fetch(this.own + "/");
-    if (!(index.headers.get("content-type") ?? "").startsWith("text/html")) this.origin = await this.front();
+    // The page that is in the program; with TIMBRE_PAGE=dist the one that was built since.
+    if (process.env.TIMBRE_PAGE === "dist") this.origin = await this.front();
   }
-  // dist/ and, behind it, the server, for a program that has no page in it.
+  // dist/ and, behind it, the server.
   async front() {
     this.proxy ??= createServer((incoming, outgoing) => {
       const path = incoming.url.split("?")[0];

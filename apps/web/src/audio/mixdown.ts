@@ -1,6 +1,6 @@
 // The mix as it is heard, written as a WAV file a slice at a time, with the pan law of Web Audio's StereoPannerNode.
-import { type Span, type Track, amplitude, loudnessOf } from "./player";
-import { kSliceSeconds, sliceOf } from "./sound";
+import { type Span, type Track, amplitude, loudnessOf, slicesOf } from "./player";
+import { kSliceSeconds } from "./sound";
 
 export type SampleFormat = "s16" | "s24" | "f32";
 
@@ -79,7 +79,7 @@ export async function mixdown(tracks: readonly Track[], { span, rate, master, fo
   const frames = span.to - span.from;
   if (frames * 2 * kBytes[format] > kMostBytes) throw new Error("That is more than a WAV file can hold; choose a region or s16.");
   const heard = tracks
-    .map((track) => ({ asset: track.asset, gain: loudnessOf(track, tracks) * amplitude(master), pan: panGains(track.pan.value) }))
+    .map((track) => ({ slices: slicesOf(track), gain: loudnessOf(track, tracks) * amplitude(master), pan: panGains(track.pan.value) }))
     .filter((track) => track.gain !== 0);
   const length = kSliceSeconds * rate;
   const parts: BlobPart[] = [header(frames, rate, format)];
@@ -91,7 +91,7 @@ export async function mixdown(tracks: readonly Track[], { span, rate, master, fo
     const count = Math.min(length - first, span.to - at);
     const left = new Float32Array(count);
     const right = new Float32Array(count);
-    const slices = await Promise.all(heard.map((track) => sliceOf(track.asset, rate, index)));
+    const slices = await Promise.all(heard.map((track) => track.slices(rate, index)));
     heard.forEach(({ gain, pan }, t) => {
       const [l, r] = slices[t] as [Float32Array, Float32Array];
       const there = Math.min(count, l.length - first);

@@ -1,7 +1,7 @@
 // Several sounds played together to the sample: slices of all of them are scheduled at the same frames of one clock, a few
 // seconds ahead. Nothing of a slice is started before every track has it, so that what is late is late for all of them.
 import { type Signal, effect, signal } from "@preact/signals";
-import { kSliceSeconds, sliceOf } from "./sound";
+import { type SliceSource, kSliceSeconds, sliceOf } from "./sound";
 
 export interface Track {
   asset: string;
@@ -10,6 +10,7 @@ export interface Track {
   pan: Signal<number>; // -1 to 1
   mute: Signal<boolean>;
   solo: Signal<boolean>;
+  slices?: SliceSource; // in place of the asset's
   factor: Signal<number>; // besides the fader: for shares and differences of sounds, and so of any sign
 }
 
@@ -35,8 +36,12 @@ export function loudnessOf(track: Track, tracks: readonly Track[]): number {
   return amplitude(track.gain.value) * track.factor.value;
 }
 
+export function slicesOf(track: Pick<Track, "asset" | "slices">): SliceSource {
+  return track.slices ?? ((rate, index) => sliceOf(track.asset, rate, index));
+}
+
 interface Strip {
-  asset: string;
+  slices: SliceSource;
   input: AudioNode;
   meter: AnalyserNode;
 }
@@ -102,13 +107,13 @@ export class Player {
       meter.connect(this.mixMeter);
       this.watch(() => this.turn(gain.gain, loudnessOf(track, tracks)));
       this.watch(() => this.turn(pan.pan, track.pan.value));
-      return { asset: track.asset, input: gain, meter };
+      return { slices: slicesOf(track), input: gain, meter };
     });
     this.referenceGain = context.createGain();
     if (original !== null) {
       const meter = context.createAnalyser();
       meter.connect(this.referenceGain).connect(this.out);
-      this.reference = { asset: original, input: meter, meter };
+      this.reference = { slices: slicesOf({ asset: original }), input: meter, meter };
     }
     this.watch(() => this.turn(this.out.gain, amplitude(this.master.value)));
     this.watch(() => this.turn(this.mix.gain, this.original.value && this.reference ? 0 : 1));
@@ -225,7 +230,7 @@ export class Player {
   }
 
   private slices(index: number): Promise<Float32Array[][]> {
-    return Promise.all(this.sources.map((strip) => sliceOf(strip.asset, this.rate, index)));
+    return Promise.all(this.sources.map((strip) => strip.slices(this.rate, index)));
   }
 
   private watch(update: () => void): void {

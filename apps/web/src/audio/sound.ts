@@ -87,6 +87,9 @@ export function cachedSliceBytes(): number {
   return sliceCache.bytes;
 }
 
+// Where samples come from, a slice at a time: an asset of the server's, or what is put together here.
+export type SliceSource = (rate: number, index: number) => Promise<Float32Array[]>;
+
 // Two channels, whatever the sound has: one is doubled, of more the first two are taken.
 function planes(samples: Float32Array, channels: number): Float32Array[] {
   if (channels === 1) return [samples, samples];

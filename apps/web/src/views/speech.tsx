@@ -81,7 +81,7 @@ function Desk({ desk, job }: { desk: Console; job: Job }) {
               </button>
             ))}
           </div>
-          <label class="line grow">
+          <label class="line wide">
             <span>Lower noise by at most</span>
             <input
               class="grow"

@@ -1,12 +1,93 @@
 // The studio: tracks mastered, and songs put together from clips.
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { ApiError, sentence } from "../model/api";
+import { whenText } from "../model/format";
 import { jobs, running } from "../model/jobs";
-import { go, route } from "../model/route";
+import { createProject, loadProjects, projects, removeProject } from "../model/project";
+import { go, hrefOf, route } from "../model/route";
 import { JobRow } from "../ui/jobs_list";
+import { Symbol } from "../ui/symbols";
 import { Mastering, OpenMasterById } from "./mastering";
+import { TimelineView } from "./timeline";
 
 const kKinds = ["master", "join", "loudness"];
+
+function Songs() {
+  const name = useSignal("");
+  const rate = useSignal("44100");
+  const fade = useSignal("2");
+  const error = useSignal("");
+  const offered = useSignal(true);
+  const failed = (problem: unknown) => {
+    if (problem instanceof ApiError && problem.status === 404) offered.value = false;
+    else error.value = sentence(problem);
+  };
+  useEffect(() => void loadProjects().catch(failed), []);
+  if (!offered.value) return null;
+  const make = (event: Event) => {
+    event.preventDefault();
+    error.value = "";
+    createProject(name.value.trim() || "Song", Number(rate.value), Number(fade.value)).then((made) => go("studio", "song", made.id), failed);
+  };
+  return (
+    <section class="sheet" aria-label="Songs">
+      <header>
+        <h2>Songs of clips</h2>
+      </header>
+      <form class="pad fields" onSubmit={make} noValidate>
+        <div class="field">
+          <label for="song-name">Name</label>
+          <input id="song-name" value={name.value} onInput={(event) => (name.value = event.currentTarget.value)} />
+        </div>
+        <div class="field">
+          <label for="song-rate">Sample rate</label>
+          <select id="song-rate" value={rate.value} onChange={(event) => (rate.value = event.currentTarget.value)}>
+            {["44100", "48000", "96000"].map((one) => (
+              <option key={one} value={one}>
+                {Number(one) / 1000} kHz
+              </option>
+            ))}
+          </select>
+        </div>
+        <div class="field">
+          <label for="song-fade">Cross-fades, seconds</label>
+          <input id="song-fade" type="number" min={0} max={60} step={0.1} value={fade.value} onInput={(event) => (fade.value = event.currentTarget.value)} />
+        </div>
+        <div class="field">
+          <span class="label" aria-hidden="true">
+            &nbsp;
+          </span>
+          <button type="submit" class="primary">
+            <Symbol name="plus" />
+            New song
+          </button>
+        </div>
+      </form>
+      {error.value && (
+        <p class="error pad" role="alert">
+          {error.value}
+        </p>
+      )}
+      <ul class="rows">
+        {projects.value.map((project) => (
+          <li key={project.id}>
+            <div class="what">
+              <p class="name">{project.name || "Song"}</p>
+              <p class="quiet">changed {whenText(project.changed)}</p>
+            </div>
+            <a class="button" href={hrefOf("studio", "song", project.id)} aria-label={`Open ${project.name}`}>
+              Open
+            </a>
+            <button type="button" class="icon plain" title="Remove the song; its files stay" aria-label={`Remove ${project.name}`} onClick={() => removeProject(project).catch(failed)}>
+              <Symbol name="close" />
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
 
 export function Studio() {
   const [what, id] = route.value.rest;
@@ -19,6 +100,7 @@ export function Studio() {
     }
   }, [waited?.state]);
   if (what === "master" && id) return <OpenMasterById key={id} id={id} />;
+  if (what === "song" && id) return <TimelineView key={id} id={id} />;
   const list = [...running.value, ...jobs.value.filter((job) => job.ended)].filter((job) => kKinds.includes(job.kind));
   return (
     <>
@@ -28,6 +110,7 @@ export function Studio() {
           <p class="quiet">Tracks mastered, songs put together</p>
         </div>
       </div>
+      <Songs />
       <Mastering onMade={(job) => (wanted.value = job.id)} />
       {list.length > 0 && (
         <section class="sheet" aria-label="Studio's jobs">

@@ -1,0 +1,144 @@
+// A song put together from clips: placed, trimmed, split and moved by keyboard and by mouse, undone and done again, kept by
+// the server, and written into one file that is what `timbre join` makes.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { Server, findings, launch, missing, overflows, program, song, watched } from "./support.mjs";
+
+const skip = missing() || false;
+let server, browser, page, complaints;
+
+before(async () => {
+  if (skip) return;
+  server = new Server();
+  await server.start();
+  await server.bring("verse.wav", song(6));
+  await server.bring("chorus.wav", song(5, 48000));
+  browser = await launch();
+  page = await (await browser.newContext({ reducedMotion: "reduce" })).newPage();
+  complaints = watched(page);
+  await page.goto(server.address);
+  await page.getByRole("link", { name: "Studio" }).click();
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+const clips = async () => (await page.getByRole("list", { name: "Clips" }).getByRole("button").allInnerTexts()).map((text) => text.replace(/\s+/g, " "));
+const saw = (expected) =>
+  page.waitForFunction((wanted) => JSON.stringify([...document.querySelectorAll('ol[aria-label="Clips"] button')].map((button) => button.innerText.replace(/\s+/g, " "))) === JSON.stringify(wanted), expected);
+
+test("a song is made, and files are put in with cross-fades", { skip }, async () => {
+  await page.getByLabel("Name").fill("Evening");
+  await page.getByLabel("Cross-fades, seconds").fill("1");
+  await page.getByRole("button", { name: "New song" }).click();
+  await page.getByRole("heading", { name: "Evening" }).waitFor();
+  for (const name of ["verse.wav", "chorus.wav"]) {
+    const id = (await server.json("/v1/assets")).assets.find((asset) => asset.name === name).id;
+    await page.getByLabel("File to put in").selectOption(id);
+    await page.getByRole("button", { name: "Put in" }).click();
+    await page.getByRole("list", { name: "Clips" }).getByText(name).waitFor();
+  }
+  await saw(["1. verse.wav 0:00.0 – 0:06.0", "2. chorus.wav 0:05.0 – 0:10.0"]);
+});
+
+test("by keyboard: trimmed, moved, split, undone and done again; the server keeps it", { skip }, async () => {
+  await page.getByLabel("Length, seconds").fill("4");
+  await page.keyboard.press("Enter");
+  await saw(["1. verse.wav 0:00.0 – 0:06.0", "2. chorus.wav 0:05.0 – 0:09.0"]);
+  const earlier = page.getByRole("button", { name: "Earlier" });
+  await earlier.focus();
+  await page.keyboard.press("Enter");
+  await saw(["1. chorus.wav 0:00.0 – 0:04.0", "2. verse.wav 0:03.0 – 0:09.0"]);
+  await page.locator("main").focus();
+  await page.keyboard.press("Control+z");
+  await saw(["1. verse.wav 0:00.0 – 0:06.0", "2. chorus.wav 0:05.0 – 0:09.0"]);
+  await page.keyboard.press("Control+Shift+z");
+  await saw(["1. chorus.wav 0:00.0 – 0:04.0", "2. verse.wav 0:03.0 – 0:09.0"]);
+  await page.keyboard.press("Control+z");
+  await saw(["1. verse.wav 0:00.0 – 0:06.0", "2. chorus.wav 0:05.0 – 0:09.0"]);
+  await page.reload();
+  await saw(["1. verse.wav 0:00.0 – 0:06.0", "2. chorus.wav 0:05.0 – 0:09.0"]);
+});
+
+test("by mouse: a clip is dragged behind the other", { skip }, async () => {
+  const lane = page.locator("canvas.clips");
+  await lane.scrollIntoViewIfNeeded();
+  const box = await lane.boundingBox();
+  await page.mouse.move(box.x + 0.2 * box.width, box.y + 36);
+  await page.mouse.down();
+  await page.mouse.move(box.x + 0.9 * box.width, box.y + 36, { steps: 5 });
+  await page.mouse.up();
+  await saw(["1. chorus.wav 0:00.0 – 0:04.0", "2. verse.wav 0:03.0 – 0:09.0"]);
+  await page.getByRole("button", { name: "Undo" }).click();
+  await saw(["1. verse.wav 0:00.0 – 0:06.0", "2. chorus.wav 0:05.0 – 0:09.0"]);
+});
+
+// Samples of a 24-bit WAV file.
+function samples(bytes) {
+  let at = 12;
+  while (bytes.toString("latin1", at, at + 4) !== "data") at += 8 + bytes.readUInt32LE(at + 4);
+  return Array.from({ length: bytes.readUInt32LE(at + 4) / 3 }, (_, i) => bytes.readIntLE(at + 8 + 3 * i, 3) / 8388608);
+}
+
+test("what is saved is what timbre join makes of the same clips", { skip }, async () => {
+  await page.getByRole("list", { name: "Clips" }).getByText("verse.wav").click();
+  await page.getByLabel("Level, dB").fill("-3");
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => document.querySelector("#clip-gain").value === "-3");
+  const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save as WAV" }).click()]);
+  assert.equal(file.suggestedFilename(), "Evening.wav");
+  const made = samples(readFileSync(await file.path()));
+  for (const asset of (await server.json("/v1/assets")).assets) {
+    writeFileSync(join(server.folder, asset.name), Buffer.from(await (await server.ask(`/v1/assets/${asset.id}/data`)).arrayBuffer()));
+  }
+  writeFileSync(join(server.folder, "song.yaml"), "crossfade: 1\nclips:\n  - {file: verse.wav, gain_db: -3}\n  - {file: chorus.wav, length: 4}\n");
+  execFileSync(program, ["join", "--timeline", join(server.folder, "song.yaml"), "--normalise", "none", "--sample-rate", "44100", "--sample-format", "s24", "--quiet", "-o", join(server.folder, "joined.wav")]);
+  const wanted = samples(readFileSync(join(server.folder, "joined.wav")));
+  assert.equal(made.length, wanted.length);
+  let signal = 0;
+  let error = 0;
+  wanted.forEach((value, i) => {
+    signal += value * value;
+    error += (value - made[i]) ** 2;
+  });
+  const db = 10 * Math.log10(signal / Math.max(error, 1e-30));
+  assert.ok(signal > 1 && db > 60, `${db} dB`);
+});
+
+test("it is heard, and goes into the library", { skip }, async () => {
+  await page.locator("main").focus();
+  await page.keyboard.press("Space");
+  await page.waitForFunction(() => parseFloat(document.querySelector(".clock").innerText.slice(2)) > 0.3);
+  await page.keyboard.press("Space");
+  await page.getByRole("button", { name: "Into the library" }).click();
+  await page.getByText("Evening.wav goes into the library").waitFor();
+  await page.waitForFunction(async () => (await (await fetch("/v1/assets")).json()).assets.some((asset) => asset.name === "Evening.wav"), null, { polling: 200 });
+});
+
+test("somebody else's change is not overwritten", { skip }, async () => {
+  const { projects } = await server.json("/v1/projects");
+  const { id, revision } = projects[0];
+  const headers = { "Content-Type": "application/json", "If-Match": `"${revision}"` };
+  await server.json(`/v1/projects/${id}/operations`, { method: "POST", headers, body: JSON.stringify({ op: "mute", clip: (await server.json(`/v1/projects/${id}`)).timeline.clips[0].id, on: true }) });
+  await page.getByRole("button", { name: "Duplicate" }).click();
+  await page.getByRole("alert").getByText("the project is not what it was").waitFor();
+  assert.equal((await clips()).length, 2);
+  assert.equal(await page.getByRole("button", { name: "Mute" }).getAttribute("aria-pressed"), "true");
+});
+
+test("nothing serious is found, and 320 pixels are enough", { skip }, async () => {
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    assert.deepEqual(await findings(page), [], colorScheme);
+  }
+  await page.setViewportSize({ width: 320, height: 700 });
+  assert.deepEqual(await overflows(page), []);
+  await page.getByRole("link", { name: "Another one" }).click();
+  await page.getByRole("heading", { name: "Songs of clips" }).waitFor();
+  assert.deepEqual(await findings(page), []);
+  assert.deepEqual(complaints(), []);
+});
