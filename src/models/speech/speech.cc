@@ -7,10 +7,12 @@
 #include "base/mapped_file.h"
 #include "base/paths.h"
 #include "formats/checkpoint.h"
+#include "formats/tarball.h"
 #include "formats/weight_values.h"
 #include "models/catalogue.h"
 #include "models/model_files.h"
 #include "models/released_networks.h"
+#include "models/speech/deepfilternet_onnx.h"
 #include "models/speech/gtcrn.h"
 
 namespace timbre {
@@ -64,6 +66,14 @@ Result<SpeechModel> LoadFolder(const std::string& path) {
 }
 
 Result<SpeechModel> LoadFile(const std::string& path) {
+  if (LooksLikeTarball(path)) {
+    TIMBRE_TRY(DeepFilterNetPackage package, ReadDeepFilterNetPackage(path));
+    SpeechModel model;
+    model.architecture = SpeechArchitecture::kDeepFilterNet;
+    model.deepfilternet = package.config;
+    model.weights = std::make_shared<const TensorMap>(std::move(package.weights));
+    return model;
+  }
   TIMBRE_TRY(Checkpoint checkpoint, ReadCheckpoint(path));
   const auto ini = checkpoint.files.find("config.ini");
   TensorMap weights = checkpoint.State();
@@ -81,9 +91,9 @@ Result<SpeechModel> LoadFile(const std::string& path) {
     return model;
   }
   if (model.weights->contains("enc.erb_conv0.1.weight")) {
-    return Fail(
-        ErrorCode::kInvalidArgument,
-        "this is the bare checkpoint of a DeepFilterNet; give the .zip or the folder that holds its config.ini");
+    return Fail(ErrorCode::kInvalidArgument,
+                "this is the bare checkpoint of a DeepFilterNet; give the .zip, the _onnx.tar.gz or the folder that "
+                "holds its config.ini");
   }
   return Fail(ErrorCode::kUnsupported,
               "this is no checkpoint of DeepFilterNet3 or GTCRN, which are what cleans speech");
