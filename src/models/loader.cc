@@ -21,6 +21,7 @@
 #include "models/separate/htdemucs.h"
 #include "models/separate/larsnet.h"
 #include "models/separate/mdx23c.h"
+#include "models/separate/mdxnet.h"
 #include "models/separate/roformer.h"
 #include "models/separate/scnet.h"
 #include "models/separate/spleeter.h"
@@ -70,6 +71,13 @@ Error NotFromHere(const TensorMap& weights) {
   if (has("enc1.conv.weight")) {
     return {ErrorCode::kUnsupported,
             "this is one of LarsNet's networks; name the folder that holds all five, pretrained_larsnet_models"};
+  }
+  for (const auto& [name, tensor] : weights) {
+    if (name.starts_with("stg1_low_band_net") || name.starts_with("stg1_full_band_net")) {
+      return {
+          ErrorCode::kUnsupported,
+          "this is one of UVR's VR networks, which are not computed here; MDX-Nets and RoFormers do the same better"};
+    }
   }
   return {ErrorCode::kUnsupported, "this checkpoint is none of a separation model that is known"};
 }
@@ -319,6 +327,11 @@ Result<LoadedModel> LoadPath(const fs::path& path, const std::string& config, do
     Result<LoadedModel> bag = LoadBag(path);
     if (!bag) return Prefix(bag.error(), path.string());
     return bag;
+  }
+  if (extension == ".onnx") {
+    auto model = LoadMdxnet(path.string(), config);
+    if (!model) return Prefix(model.error(), path.string());
+    return Single(*std::move(model));
   }
   TIMBRE_TRY(Model model, LoadCheckpoint(path, config));
   return Single(std::move(model));
