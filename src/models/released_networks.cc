@@ -12,6 +12,8 @@
 #include "models/separate/htdemucs.h"
 #include "models/separate/larsnet.h"
 #include "models/separate/mdx23c.h"
+#include "models/separate/roformer.h"
+#include "models/separate/scnet.h"
 #include "models/song/song_model.h"
 #include "models/speech/deepfilternet.h"
 #include "models/speech/gtcrn.h"
@@ -58,6 +60,62 @@ Result<Graph> Mdx23cDrumsep(Weights& weights, int batch) {
   return BuildMdx23c(Drumsep(), weights, Drumsep().chunk_size, batch);
 }
 Result<Model> MakeDrumsep(State state) { return MakeMdx23c(Drumsep(), std::move(state)); }
+
+// viperx' BS-RoFormer of the epoch 317, whose bands are the paper's.
+RoformerOptions BsRoformer() {
+  RoformerOptions options;
+  options.dim = 512;
+  options.depth = 12;
+  options.hop = 441;
+  options.bands = PublishedBands();
+  options.tiling = {.chunk_size = 352800, .num_overlap = 2, .stems = {"vocals"}};
+  return options;
+}
+// Kim's Mel-Band RoFormer.
+RoformerOptions MelRoformer() {
+  RoformerOptions options;
+  options.mel = true;
+  options.dim = 384;
+  options.depth = 6;
+  options.hop = 441;
+  options.mask_layers = 3;
+  options.bands = MelBands(44100, 2048, 60).value_or(std::vector<BandRange>());
+  options.tiling = {.chunk_size = 352800, .num_overlap = 2, .stems = {"vocals"}};
+  return options;
+}
+template <RoformerOptions (*kOptions)()>
+Result<Graph> Roformer(Weights& weights, int batch) {
+  return BuildRoformer(kOptions(), weights, kOptions().tiling.chunk_size, batch);
+}
+template <RoformerOptions (*kOptions)()>
+Result<Model> MakeReleasedRoformer(State state) {
+  return MakeRoformer(kOptions(), std::move(state));
+}
+
+// SCNet as its authors trained it on MUSDB18, and the largest that others did.
+ScnetOptions SmallScnet() {
+  ScnetOptions options;
+  options.tiling = {.chunk_size = 485100, .stems = {"drums", "bass", "other", "vocals"}};
+  return options;
+}
+ScnetOptions LargestScnet() {
+  ScnetOptions options = SmallScnet();
+  options.dims = {4, 64, 128, 256};
+  options.band_sr = {0.23, 0.37, 0.40};
+  options.band_stride = {1, 4, 4};
+  options.band_kernel = {3, 4, 4};
+  options.conv_depths = {3, 3, 3};
+  options.num_dplayer = 8;
+  return options;
+}
+template <ScnetOptions (*kOptions)()>
+Result<Graph> ScnetOf(Weights& weights, int batch) {
+  return BuildScnet(kOptions(), weights, kOptions().tiling.chunk_size, batch);
+}
+template <ScnetOptions (*kOptions)()>
+Result<Model> MakeReleasedScnet(State state) {
+  return MakeScnet(kOptions(), std::move(state));
+}
 
 Result<Graph> Larsnet(Weights& weights, int batch) { return BuildLarsnet(LarsnetOptions(), weights, batch); }
 Result<Model> MakeReleasedLarsnet(State state) { return MakeLarsnet(LarsnetOptions(), std::move(state)); }
@@ -175,6 +233,10 @@ constexpr NetworkRow kNetworks[] = {
     {"htdemucs", 7.8 * 0.75, Htdemucs, MakeReleasedHtdemucs, true},
     {"htdemucs-small", 1 * 0.75, SmallHtdemucs, MakeSmallHtdemucs, true},
     {"mdx23c-drumsep", 523776 / 44100.0 / 4, Mdx23cDrumsep, MakeDrumsep},
+    {"bs-roformer", 352800 / 44100.0 / 2, Roformer<BsRoformer>, MakeReleasedRoformer<BsRoformer>},
+    {"mel-roformer", 352800 / 44100.0 / 2, Roformer<MelRoformer>, MakeReleasedRoformer<MelRoformer>},
+    {"scnet", 485100 / 44100.0 / 4, ScnetOf<SmallScnet>, MakeReleasedScnet<SmallScnet>},
+    {"scnet-xl", 485100 / 44100.0 / 4, ScnetOf<LargestScnet>, MakeReleasedScnet<LargestScnet>},
     {"larsnet", 512 * 1024 / 44100.0, Larsnet, MakeReleasedLarsnet},
     {"deepfilternet3", kSpeechFrames * 480 / 48000.0, DeepFilterNet3},
     {"diffrhythm2", kSongStep, SongStep, nullptr, true, WriteSongFolder},

@@ -205,13 +205,72 @@ void PackValues(const AttentionShape& s, const float* v, int64_t first, float* o
   }
 }
 
+// What all rows of a call compute with.
+struct Attending {
+  const AttentionShape& s;
+  const AttentionAttrs& attrs;
+  const MicroKernels micro = CurrentMicro();
+
+  // Keys [first, first + panel) of a head, k and v pointing at its features of key 0, into its packed keys and values.
+  void Pack(const float* k, const float* v, int64_t first, float* keys, float* values) const {
+    HWY_DYNAMIC_DISPATCH(TransposeKeysT)
+    (k + first * s.group_features, s.group_features, std::min<int64_t>(s.panel, s.keys - first), s.head, attrs.scale,
+     s.panel, keys + first * s.head);
+    PackValues(s, v, first, values);
+  }
+
+  // Rows [row, row + rows) of one head: q and y point at its features of row 0, `memory` is a thread's.
+  void Rows(const float* q, const float* keys, const float* values, int64_t row, int64_t rows, float* memory,
+            float* y) const {
+    const auto softmax = HWY_DYNAMIC_DISPATCH(SoftmaxBlockT);
+    float* query = memory;
+    float* out = query + s.query_floats();
+    float* most = out + AttentionShape::Whole(s.out_floats());
+    float* total = most + AttentionShape::Whole(s.query_rows);
+    float* scores = total + AttentionShape::Whole(s.query_rows * s.lanes);
+    for (int64_t r = 0; r < rows; ++r) {
+      std::memcpy(query + r * s.head, q + (row + r) * s.features, s.head * sizeof(float));
+    }
+    std::fill_n(out, rows * s.head_padded, 0.0f);
+    std::fill_n(most, rows, kNothingYet);
+    std::fill_n(total, rows * s.lanes, 0.0f);
+
+    const int64_t last_key = s.visible(row + rows - 1);
+    for (int64_t first = 0; first < last_key; first += kKeyBlock) {
+      const int64_t count = std::min(kKeyBlock, s.keys - first);
+      for (int64_t r = 0; r < rows; r += s.block_rows) {
+        const int64_t block = std::min<int64_t>(s.block_rows, rows - r);
+        const GemmTap over_features{.a = 0, .b = 0, .k = s.head};
+        for (int64_t j = 0; j < count; j += s.panel) {
+          micro.full(block, &over_features, 1, query + r * s.head, s.head, keys + (first + j) * s.head, s.panel,
+                     GemmStart::kZero, nullptr, scores + j, s.scores_ld());
+        }
+        int64_t valid[kMaxBlockRows];
+        for (int64_t i = 0; i < block; ++i) {
+          valid[i] = std::clamp<int64_t>(s.visible(row + r + i) - first, 0, count);
+        }
+        softmax(scores, s.scores_ld(), block, valid, count, most + r, total + r * s.lanes, out + r * s.head_padded,
+                s.head_padded);
+        const GemmTap over_keys{.a = 0, .b = first, .k = count};
+        for (int64_t f = 0; f < s.head_padded; f += s.panel) {
+          const bool half = s.head_padded - f < s.panel;
+          (half ? micro.half : micro.full)(block, &over_keys, 1, scores, s.scores_ld(), values + f * s.keys_padded,
+                                           half ? s.lanes : s.panel, GemmStart::kAccumulate, nullptr,
+                                           out + r * s.head_padded + f, s.head_padded);
+        }
+      }
+    }
+    const auto divide = HWY_DYNAMIC_DISPATCH(DivideByTotalT);
+    for (int64_t r = 0; r < rows; ++r) {
+      divide(out + r * s.head_padded, total + r * s.lanes, s.head, y + (row + r) * s.features);
+    }
+  }
+};
+
 Status Run(const CpuCall& call) {
   const AttentionAttrs attrs = call.ref.attrs<AttentionAttrs>().At(call.scalars, call.ref.in(0)[1], call.ref.in(1)[1]);
   const AttentionShape s(call.ref, attrs);
-  const MicroKernels micro = CurrentMicro();
-  const auto softmax = HWY_DYNAMIC_DISPATCH(SoftmaxBlockT);
-  const auto divide = HWY_DYNAMIC_DISPATCH(DivideByTotalT);
-  const auto transpose = HWY_DYNAMIC_DISPATCH(TransposeKeysT);
+  const Attending attending{s, attrs};
   float* keys = call.scratch;
   float* values = keys + s.groups * s.key_floats();
   float* workers = keys + AttentionShape::Whole(s.groups * (s.key_floats() + s.value_floats()));
@@ -225,63 +284,68 @@ Status Run(const CpuCall& call) {
     float* y = call.out[0] + n * s.queries * s.features;
     call.pool.ForRange(s.groups * pieces, 4, [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin; i < end; ++i) {
-        const int64_t g = i / pieces, first = i % pieces * s.panel;
-        transpose(k + first * s.group_features + g * s.head, s.group_features,
-                  std::min<int64_t>(s.panel, s.keys - first), s.head, attrs.scale, s.panel,
-                  keys + g * s.key_floats() + first * s.head);
-        PackValues(s, v + g * s.head, first, values + g * s.value_floats());
+        const int64_t g = i / pieces;
+        attending.Pack(k + g * s.head, v + g * s.head, i % pieces * s.panel, keys + g * s.key_floats(),
+                       values + g * s.value_floats());
       }
     });
     call.pool.ForEach(s.heads * tasks, [&](int64_t task, int worker) {
       const int64_t h = task / tasks, row = task % tasks * s.query_rows, g = h / (s.heads / s.groups);
-      const int64_t rows = std::min(s.query_rows, s.queries - row);
-      float* query = workers + worker * s.worker_floats();
-      float* out = query + s.query_floats();
-      float* most = out + AttentionShape::Whole(s.out_floats());
-      float* total = most + AttentionShape::Whole(s.query_rows);
-      float* scores = total + AttentionShape::Whole(s.query_rows * s.lanes);
-      for (int64_t r = 0; r < rows; ++r) {
-        std::memcpy(query + r * s.head, q + (row + r) * s.features + h * s.head, s.head * sizeof(float));
-      }
-      std::fill_n(out, rows * s.head_padded, 0.0f);
-      std::fill_n(most, rows, kNothingYet);
-      std::fill_n(total, rows * s.lanes, 0.0f);
-
-      const int64_t last_key = s.visible(row + rows - 1);
-      for (int64_t first = 0; first < last_key; first += kKeyBlock) {
-        const int64_t count = std::min(kKeyBlock, s.keys - first);
-        for (int64_t r = 0; r < rows; r += s.block_rows) {
-          const int64_t block = std::min<int64_t>(s.block_rows, rows - r);
-          const GemmTap over_features{.a = 0, .b = 0, .k = s.head};
-          for (int64_t j = 0; j < count; j += s.panel) {
-            micro.full(block, &over_features, 1, query + r * s.head, s.head,
-                       keys + g * s.key_floats() + (first + j) * s.head, s.panel, GemmStart::kZero, nullptr, scores + j,
-                       s.scores_ld());
-          }
-          int64_t valid[kMaxBlockRows];
-          for (int64_t i = 0; i < block; ++i) {
-            valid[i] = std::clamp<int64_t>(s.visible(row + r + i) - first, 0, count);
-          }
-          softmax(scores, s.scores_ld(), block, valid, count, most + r, total + r * s.lanes, out + r * s.head_padded,
-                  s.head_padded);
-          const GemmTap over_keys{.a = 0, .b = first, .k = count};
-          for (int64_t f = 0; f < s.head_padded; f += s.panel) {
-            const bool half = s.head_padded - f < s.panel;
-            (half ? micro.half : micro.full)(
-                block, &over_keys, 1, scores, s.scores_ld(), values + g * s.value_floats() + f * s.keys_padded,
-                half ? s.lanes : s.panel, GemmStart::kAccumulate, nullptr, out + r * s.head_padded + f, s.head_padded);
-          }
-        }
-      }
-      for (int64_t r = 0; r < rows; ++r) {
-        divide(out + r * s.head_padded, total + r * s.lanes, s.head, y + (row + r) * s.features + h * s.head);
-      }
+      attending.Rows(q + h * s.head, keys + g * s.key_floats(), values + g * s.value_floats(), row,
+                     std::min(s.query_rows, s.queries - row), workers + worker * s.worker_floats(), y + h * s.head);
     });
   }
   return {};
 }
 
+// ---- Many sequences: each head of each is one task, from its keys to its results, and threads never wait for others
+// between.
+
+// Of a head's keys and values, which stay in the second-level cache while its queries pass.
+constexpr int64_t kMostHeadFloats = 1 << 17;
+
+bool ManySupports(const NodeRef& ref, const DeviceCaps& caps) {
+  const AttentionShape s(ref, ref.attrs<AttentionAttrs>());
+  return ref.node.epilogue.empty() && s.batch * s.groups >= 8 * caps.threads &&
+         s.key_floats() + s.value_floats() <= kMostHeadFloats;
+}
+
+int64_t ManyFloats(const AttentionShape& s) {
+  return AttentionShape::Whole(s.key_floats() + s.value_floats()) + s.worker_floats();
+}
+
+size_t ManyScratch(const NodeRef& ref, const DeviceCaps& caps) {
+  const AttentionShape s(ref, ref.attrs<AttentionAttrs>());
+  return static_cast<size_t>(caps.threads * ManyFloats(s)) * sizeof(float);
+}
+
+Status ManyRun(const CpuCall& call) {
+  const AttentionAttrs attrs = call.ref.attrs<AttentionAttrs>().At(call.scalars, call.ref.in(0)[1], call.ref.in(1)[1]);
+  const AttentionShape s(call.ref, attrs);
+  const Attending attending{s, attrs};
+  const int64_t shared = s.heads / s.groups;
+  call.pool.ForEach(s.batch * s.groups, [&](int64_t task, int worker) {
+    const int64_t n = task / s.groups, g = task % s.groups;
+    float* keys = call.scratch + worker * ManyFloats(s);
+    float* values = keys + s.key_floats();
+    float* memory = keys + AttentionShape::Whole(s.key_floats() + s.value_floats());
+    const int64_t at = n * s.room * s.group_features + g * s.head;
+    for (int64_t first = 0; first < s.keys; first += s.panel) {
+      attending.Pack(call.in[1] + at, call.in[2] + at, first, keys, values);
+    }
+    for (int64_t h = g * shared; h < (g + 1) * shared; ++h) {
+      const int64_t of_head = n * s.queries * s.features + h * s.head;
+      for (int64_t row = 0; row < s.queries; row += s.query_rows) {
+        attending.Rows(call.in[0] + of_head, keys, values, row, std::min(s.query_rows, s.queries - row), memory,
+                       call.out[0] + of_head);
+      }
+    }
+  });
+  return {};
+}
+
 const KernelRow kRows[] = {
+    {Op::kAttention, DeviceKind::kCpu, Tier::kFast, "attention_many", 1, ManySupports, ManyRun, ManyScratch},
     {Op::kAttention, DeviceKind::kCpu, Tier::kFast, "attention_online", 3, nullptr, Run, Scratch},
 };
 

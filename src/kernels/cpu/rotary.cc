@@ -49,6 +49,23 @@ void TurnHalvesT(const float* x, const float* cosine, const float* sine, int64_t
   }
 }
 
+// One head whose pairs are features 2i and 2i + 1.
+void TurnNeighboursT(const float* x, const float* cosine, const float* sine, int64_t pairs, float* y) {
+  const Tag d;
+  int64_t i = 0;
+  for (; i + kLanes <= pairs; i += kLanes) {
+    const Vec c = hn::LoadU(d, cosine + i), s = hn::LoadU(d, sine + i);
+    Vec a, b;
+    hn::LoadInterleaved2(d, x + 2 * i, a, b);
+    hn::StoreInterleaved2(hn::Sub(hn::Mul(a, c), hn::Mul(b, s)), hn::Add(hn::Mul(b, c), hn::Mul(a, s)), d, y + 2 * i);
+  }
+  for (; i < pairs; ++i) {
+    const float a = x[2 * i], b = x[2 * i + 1];
+    y[2 * i] = a * cosine[i] - b * sine[i];
+    y[2 * i + 1] = b * cosine[i] + a * sine[i];
+  }
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace timbre
 HWY_AFTER_NAMESPACE();
@@ -57,6 +74,7 @@ HWY_AFTER_NAMESPACE();
 namespace timbre {
 HWY_EXPORT(AnglesT);
 HWY_EXPORT(TurnHalvesT);
+HWY_EXPORT(TurnNeighboursT);
 
 namespace {
 
@@ -86,31 +104,28 @@ void Angles(float position, const float* frequencies, int64_t pairs, float* cosi
 Status Run(const CpuCall& call) {
   const auto& attrs = call.ref.attrs<RotaryAttrs>();
   const Shape& x = call.ref.in(0);
-  const int64_t rows = x[0] * x[1], features = x[2], width = features / attrs.heads, pairs = attrs.dims / 2;
+  const int64_t batch = x[0], places = x[1], features = x[2], width = features / attrs.heads, pairs = attrs.dims / 2;
   const int64_t padded = PairsPadded(call.ref);
   const bool given = call.ref.has(2), each = given && call.ref.in(2).rank() == 2;
   const int64_t start = attrs.First(call.scalars);
-  const auto halves = HWY_DYNAMIC_DISPATCH(TurnHalvesT);
-  const int64_t grain = std::max<int64_t>(1, kGrainFloats / features);
-  call.pool.ForRange(rows, grain, [&](int64_t begin, int64_t end, int worker) {
+  const auto turn = attrs.interleaved ? HWY_DYNAMIC_DISPATCH(TurnNeighboursT) : HWY_DYNAMIC_DISPATCH(TurnHalvesT);
+  // Sequences of the same positions go through each of them together: its angles cost as much as turning a row.
+  const int64_t together = each ? 1 : batch, count = each ? batch * places : places;
+  const int64_t grain = std::max<int64_t>(1, kGrainFloats / (features * together));
+  call.pool.ForRange(count, grain, [&](int64_t begin, int64_t end, int worker) {
     float *cosine = call.scratch + worker * 2 * padded, *sine = cosine + padded;
-    for (int64_t r = begin; r < end; ++r) {
-      const int64_t position = given ? std::bit_cast<int32_t>(call.in[2][each ? r : r % x[1]]) : start + r % x[1];
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t position = given ? std::bit_cast<int32_t>(call.in[2][i]) : start + i;
       Angles(static_cast<float>(position), call.in[1], pairs, cosine, sine);
-      for (int64_t h = 0; h < attrs.heads; ++h) {
-        const float* from = call.in[0] + r * features + h * width;
-        float* to = call.out[0] + r * features + h * width;
-        if (attrs.interleaved) {
-          for (int64_t i = 0; i < pairs; ++i) {
-            const float a = from[2 * i], b = from[2 * i + 1];
-            to[2 * i] = a * cosine[i] - b * sine[i];
-            to[2 * i + 1] = b * cosine[i] + a * sine[i];
+      for (int64_t n = 0; n < together; ++n) {
+        const int64_t row = n * places + i;
+        for (int64_t h = 0; h < attrs.heads; ++h) {
+          const float* from = call.in[0] + row * features + h * width;
+          float* to = call.out[0] + row * features + h * width;
+          turn(from, cosine, sine, pairs, to);
+          if (attrs.dims < width && to != from) {
+            std::memcpy(to + attrs.dims, from + attrs.dims, (width - attrs.dims) * sizeof(float));
           }
-        } else {
-          halves(from, cosine, sine, pairs, to);
-        }
-        if (attrs.dims < width && to != from) {
-          std::memcpy(to + attrs.dims, from + attrs.dims, (width - attrs.dims) * sizeof(float));
         }
       }
     }
@@ -119,7 +134,7 @@ Status Run(const CpuCall& call) {
 }
 
 const KernelRow kRows[] = {
-    {Op::kRotary, DeviceKind::kCpu, Tier::kFast, "rotary_vector", 1, Supports, Run, Scratch},
+    {Op::kRotary, DeviceKind::kCpu, Tier::kFast, "rotary_vector", 2, Supports, Run, Scratch},
 };
 
 }  // namespace

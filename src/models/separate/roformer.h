@@ -27,6 +27,9 @@ struct BandRange {
   bool operator==(const BandRange&) const = default;
 };
 
+// The 62 bands of the paper's network, for the 1025 bins of a transform of 2048 samples.
+std::vector<BandRange> PublishedBands();
+
 // The bins under each of `bands` triangles of a mel filter bank (Slaney's scale, from 0 to half the rate): neighbours
 // overlap. The first bin belongs to the first band and the last bin to the last one. kUnsupported where a band would
 // have no bin, or a bin no band.

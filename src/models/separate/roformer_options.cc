@@ -98,6 +98,10 @@ class Agreement {
 
 }  // namespace
 
+std::vector<BandRange> PublishedBands() {
+  return SplitBands(PublishedWidths(), 1025).value_or(std::vector<BandRange>());
+}
+
 Result<std::vector<BandRange>> MelBands(int sample_rate, int n_fft, int bands) {
   const int64_t bins = n_fft / 2 + 1;
   const double top = MelOf(sample_rate / 2.0);

@@ -96,6 +96,30 @@ void CpuLadder::PackAhead() {
   }
 }
 
+std::string CpuLadder::PackedKey() const {
+  const NodeRef ref{*shared_->graph, *node_};
+  const KernelRow* row = rung_ < rungs_.size() ? rungs_[rung_] : nullptr;
+  if (row == nullptr || row->pack == nullptr) return "";
+  // Those that a model runs piece by piece; what else a node is, is then its attributes.
+  std::string key(row->name);
+  if (node_->op == Op::kLinear) {
+    const auto& attrs = node_->As<LinearAttrs>();
+    key += " " + std::to_string(attrs.axis) + " " + std::to_string(attrs.groups);
+  } else if (node_->op == Op::kLstm || node_->op == Op::kGru) {
+    key += node_->As<RnnAttrs>().reverse ? " reverse" : " forward";
+  } else {
+    return "";
+  }
+  for (size_t i = 0; i < node_->inputs.size(); ++i) {
+    const int input = static_cast<int>(i);
+    key += !ref.has(input)       ? " -"
+           : ref.constant(input) ? " #" + std::to_string(node_->inputs[i])
+                                 : " " + ref.in(input).ToString();
+  }
+  for (const EpilogueStep& step : node_->epilogue) key += " +" + std::to_string(static_cast<int>(step.kind));
+  return key;
+}
+
 Status CpuLadder::PrepareRung() {
   const NodeRef ref{*shared_->graph, *node_};
   if (rung_ >= rungs_.size()) return Fail(ErrorCode::kInternal, node_->name + ": no kernel can run this node");

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <optional>
+#include <string>
 
 #include "runtime/check/verdicts.h"
 #include "runtime/plan/tuner.h"
@@ -42,6 +43,11 @@ class CpuLadder {
   // Packs the weights of the current rung, where it does, so that Prepare finds them: alone in this may several ladders
   // of a session be busy at the same time. What goes wrong is Prepare's to act on.
   void PackAhead();
+  // What the kernel in use would pack, as far as can be told before: of nodes whose kernel, weights and shapes are the
+  // same it is the same. Empty where nothing is packed, or no more is known than that.
+  std::string PackedKey() const;
+  // Takes what another of the same key packed ahead.
+  void PackAs(const CpuLadder& other) { packed_ahead_ = other.packed_ahead_; }
   // Makes what the current rung needs ahead of the first run; steps down where that fails.
   Status Prepare();
   // in[i] of a constant input may be null: the ladder supplies it. Steps down on the listed conditions, an error

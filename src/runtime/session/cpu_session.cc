@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <map>
 #include <set>
+#include <string>
 #include <utility>
 
 #include "base/paths.h"
@@ -90,9 +92,7 @@ class CpuSession : public Session {
     ladders_.reserve(graph_.nodes.size());
     for (const Node& node : graph_.nodes) ladders_.emplace_back(shared_, node);
     // Faults fall at counted places, and the tuner packs what it tries.
-    if (!options_.faults && !tuner.on()) {
-      pool_.ForEach(static_cast<int64_t>(ladders_.size()), [&](int64_t i, int) { ladders_[i].PackAhead(); });
-    }
+    if (!options_.faults && !tuner.on()) PackAhead();
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       if (plan_.idle[i]) continue;
       TIMBRE_CHECK(RecordWrong(ladders_[i]));
@@ -163,7 +163,7 @@ class CpuSession : public Session {
   int64_t arena_bytes() const override { return plan_.bytes; }
   int64_t weight_bytes() const override {
     int64_t sum = 0;
-    ForWeights([&](const auto& bytes) { sum += static_cast<int64_t>(bytes->size()); });
+    for (const auto& [bytes, held] : Weights()) sum += static_cast<int64_t>(held.bytes);
     return sum;
   }
 
@@ -218,6 +218,24 @@ class CpuSession : public Session {
   }
 
  private:
+  // Weights that several nodes read alike are packed for the first of them.
+  void PackAhead() {
+    std::vector<size_t> packing;
+    std::vector<std::pair<size_t, size_t>> sharing;
+    std::map<std::string, size_t> first;
+    for (size_t i = 0; i < ladders_.size(); ++i) {
+      const std::string key = ladders_[i].PackedKey();
+      const auto [found, fresh] = first.emplace(key, i);
+      if (key.empty() || fresh) {
+        packing.push_back(i);
+      } else {
+        sharing.emplace_back(i, found->second);
+      }
+    }
+    pool_.ForEach(static_cast<int64_t>(packing.size()), [&](int64_t i, int) { ladders_[packing[i]].PackAhead(); });
+    for (const auto& [ladder, from] : sharing) ladders_[ladder].PackAs(ladders_[from]);
+  }
+
   struct Binding {
     std::vector<const float*> in;
     std::vector<float*> out;
@@ -274,18 +292,29 @@ class CpuSession : public Session {
     }
   }
 
-  // Calls f(bytes) for whatever is packed or expanded.
-  template <typename F>
-  void ForWeights(const F& f) const {
+  // What is packed or expanded, each once, however many nodes read it.
+  struct Held {
+    size_t bytes = 0;
+    int64_t here = 0, all = 0;  // holders in this session, and anywhere
+  };
+  std::map<const AlignedBytes*, Held> Weights() const {
+    std::map<const AlignedBytes*, Held> weights;
+    const auto add = [&](const std::shared_ptr<const AlignedBytes>& bytes) {
+      Held& held = weights[bytes.get()];
+      held.bytes = bytes->size();
+      held.here += 1;
+      held.all = bytes.use_count();
+    };
     for (const CpuLadder& ladder : ladders_) {
-      if (ladder.packed()) f(ladder.packed());
+      if (ladder.packed()) add(ladder.packed());
     }
-    for (const auto& [id, bytes] : shared_.constants) f(bytes);
+    for (const auto& [id, bytes] : shared_.constants) add(bytes);
+    return weights;
   }
   // Of the weights, what others hold as well.
   int64_t shared_weight_bytes() const {
     int64_t sum = 0;
-    ForWeights([&](const auto& bytes) { sum += bytes.use_count() > 1 ? static_cast<int64_t>(bytes->size()) : 0; });
+    for (const auto& [bytes, held] : Weights()) sum += held.all > held.here ? static_cast<int64_t>(held.bytes) : 0;
     return sum;
   }
 
