@@ -89,7 +89,7 @@ test("what is saved is what timbre join makes of the same clips", { skip }, asyn
   await page.getByLabel("Level, dB").fill("-3");
   await page.keyboard.press("Enter");
   await page.waitForFunction(() => document.querySelector("#clip-gain").value === "-3");
-  const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save as WAV" }).click()]);
+  const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save as heard" }).click()]);
   assert.equal(file.suggestedFilename(), "Evening.wav");
   const made = samples(readFileSync(await file.path()));
   for (const asset of (await server.json("/v1/assets")).assets) {

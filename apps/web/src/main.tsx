@@ -13,6 +13,7 @@ import { Drums } from "./views/drums";
 import { Library } from "./views/library";
 import { Machine } from "./views/machine";
 import { Mixer } from "./views/mixer";
+import { Song } from "./views/song";
 import { Speech } from "./views/speech";
 import { Studio } from "./views/studio";
 
@@ -20,6 +21,7 @@ const kViews: { name: string; title: string; view: ComponentType }[] = [
   { name: "library", title: "Library", view: Library },
   { name: "mixer", title: "Mixer", view: Mixer },
   { name: "drums", title: "Drums", view: Drums },
+  { name: "song", title: "Song", view: Song },
   { name: "studio", title: "Studio", view: Studio },
   { name: "speech", title: "Speech", view: Speech },
   { name: "machine", title: "Machine", view: Machine },

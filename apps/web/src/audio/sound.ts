@@ -107,7 +107,9 @@ function planes(samples: Float32Array, channels: number): Float32Array[] {
 export function sliceOf(asset: string, rate: number, index: number): Promise<Float32Array[]> {
   const frames = kSliceSeconds * rate;
   return sliceCache.get(`${asset} ${rate} ${index}`, frames * 8, async () => {
-    const response = await request(`/v1/assets/${asset}/pcm?from=${index * frames}&frames=${frames}&rate=${rate}&format=f32`);
+    const response = await request(`/v1/assets/${asset}/pcm?from=${index * frames}&frames=${frames}&rate=${rate}&format=f32`, {
+      cache: "no-store", // what is kept is kept here, within bounds
+    });
     const channels = Number(response.headers.get("Timbre-Channels") ?? 2);
     return planes(new Float32Array(await response.arrayBuffer()), channels);
   });

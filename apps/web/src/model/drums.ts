@@ -157,6 +157,19 @@ export function notesOf(hits: readonly Hit[]): number[] {
   return [...allNotes.filter((note) => used.has(note)), ...[...used].filter((note) => !kByNote.has(note)).sort((a, b) => a - b)];
 }
 
+// The hits as `timbre drums --hits` reads them: each with the stem that has such notes, and the beats as they were heard.
+export function hitsJson(found: FoundDrums, hits: readonly Hit[]): string {
+  const stemOf = new Map<number, string>();
+  for (const stem of found.stems) for (const hit of stem.hits) if (hit.note !== undefined && !stemOf.has(hit.note)) stemOf.set(hit.note, stem.name);
+  const usual = found.stems[0]?.name ?? "snare";
+  const { seconds, tempo_bpm, tempo_steady, metre, downbeat, beats } = found;
+  const stems = found.stems.map(({ name }) => ({
+    name,
+    hits: hits.filter((hit) => (stemOf.get(hit.note) ?? usual) === name).map((hit) => ({ seconds: hit.seconds, note: hit.note, velocity: hit.velocity })),
+  }));
+  return JSON.stringify({ seconds, tempo_bpm: tempo_bpm ?? 0, tempo_steady, metre, downbeat, beats, stems });
+}
+
 const kTicks = 480; // of a quarter
 const kHitSeconds = 0.05;
 

@@ -1,5 +1,6 @@
 // Projects: timelines that the server keeps, with their history. A change names the revision that it was made from.
 import { signal } from "@preact/signals";
+import type { Job } from "./types";
 import { ApiError, getJson, request, sendJson } from "./api";
 
 export interface Clip {
@@ -59,6 +60,11 @@ export async function createProject(name: string, sampleRate: number, crossfade:
 export async function removeProject({ id, revision }: ProjectSummary): Promise<void> {
   await request(`/v1/projects/${id}`, { method: "DELETE", headers: { "If-Match": `"${revision}"` } });
   await loadProjects();
+}
+
+// The timeline as it is now, as one file, with all its presets: a job.
+export async function exportProject(id: string, options: Record<string, unknown>): Promise<Job> {
+  return sendJson<Job>("POST", `/v1/projects/${id}/export`, { options });
 }
 
 export type Operation = { op: string; [member: string]: unknown };

@@ -25,6 +25,7 @@ export interface Job {
   options: Record<string, unknown>;
   inputs: { asset: string; name: string }[];
   outputs: Output[];
+  project: string;
   error: { detail?: string; message?: string; title?: string } | null;
   created: string;
   started: string | null;
@@ -74,6 +75,7 @@ export interface FieldSchema {
   minimum?: number;
   maximum?: number;
   items?: FieldSchema;
+  anyOf?: FieldSchema[]; // of a file: {"asset": ID} or {"text": "…"}
 }
 
 export interface OptionsSchema {

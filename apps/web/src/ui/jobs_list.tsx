@@ -18,7 +18,7 @@ const kStates: Record<Job["state"], string> = {
 };
 
 export function jobName(job: Job): string {
-  const first = job.inputs[0]?.name ?? "";
+  const first = job.inputs[0]?.name ?? (typeof job.options.prompt === "string" ? job.options.prompt : kindText(job.kind));
   return job.inputs.length > 1 ? `${first} and ${job.inputs.length - 1} more` : first;
 }
 
@@ -70,7 +70,7 @@ function Files({ job }: { job: Job }) {
   );
 }
 
-export function JobRow({ job }: { job: Job }) {
+export function JobRow({ job, name = jobName(job) }: { job: Job; name?: string }) {
   const [error, setError] = useState("");
   const act = (action: () => Promise<unknown>) => () => {
     setError("");
@@ -78,7 +78,6 @@ export function JobRow({ job }: { job: Job }) {
   };
   const view = job.state === "succeeded" ? viewOf(job) : null;
   const active = job.state === "running" || job.state === "cancelling";
-  const name = jobName(job);
   return (
     <li>
       <div class="what">

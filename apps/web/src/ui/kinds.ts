@@ -10,6 +10,8 @@ const kWords: Record<string, string> = {
   lyrics: "Write lyrics",
   notes: "Falling-notes video",
   style: "Compare styles",
+  pull: "Fetch a model",
+  score: "Compare with a reference",
 };
 
 export function kindText(kind: string): string {

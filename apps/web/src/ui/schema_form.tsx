@@ -3,7 +3,7 @@
 import { useId } from "preact/hooks";
 import presets from "timbre:presets";
 import { labelOf, bytesText } from "../model/format";
-import { models } from "../model/catalog";
+import { assets, models } from "../model/catalog";
 import type { FieldSchema, Model, OptionsSchema } from "../model/types";
 
 export type Values = Record<string, unknown>;
@@ -16,14 +16,17 @@ const kFirst: Record<string, string[]> = {
   master: ["preset", "loudness", "ceiling", "format"],
   loudness: ["normalise", "ceiling", "format"],
   join: ["output", "crossfade", "law", "normalise"],
-  song: ["model", "style_text", "seconds", "seed"],
+  song: ["model", "seconds", "seed"],
+  lyrics: ["model", "style", "mood", "tempo"],
 };
 
-const kTaskOf: Record<string, string> = { separate: "separate", denoise: "denoise", drums: "separate" };
+const kTaskOf: Record<string, string> = { separate: "separate", denoise: "denoise", drums: "separate", song: "song", lyrics: "text" };
 const kDrums = ["kick", "snare", "toms", "hh", "cymbals"];
 
 function fits(model: Model, kind: string, key: string): boolean {
   if (kind === "drums" && key === "model" && !model.stems.some((stem) => kDrums.includes(stem))) return false;
+  // The catalogue calls both of a song's networks "song"; what makes styles is named for it.
+  if (kind === "song" && model.task === "song" && model.name.startsWith("muq") !== (key === "style_model")) return false;
   const task = key === "from_model" ? "separate" : kTaskOf[kind];
   return task === undefined || model.task === task;
 }
@@ -45,6 +48,26 @@ export function initialValues(kind: string, schema: OptionsSchema): Values {
 
 function typesOf(field: FieldSchema): string[] {
   return field.type === undefined ? [] : Array.isArray(field.type) ? field.type : [field.type];
+}
+
+// A file among the options: one that was brought in, or what is typed.
+function FileInput({ id, name, value, onChange }: { id: string; name: string; value: unknown; onChange: (value: unknown) => void }) {
+  const given = (value ?? {}) as { asset?: string; text?: string };
+  return (
+    <div class="field">
+      <label for={id}>{labelOf(name)}</label>
+      <select id={id} value={given.asset ?? (given.text === undefined ? "" : "text")} onChange={(event) => onChange(event.currentTarget.value === "" ? undefined : event.currentTarget.value === "text" ? { text: "" } : { asset: event.currentTarget.value })}>
+        <option value="">None</option>
+        <option value="text">Typed here</option>
+        {assets.value.map((asset) => (
+          <option key={asset.id} value={asset.id}>
+            {asset.name}
+          </option>
+        ))}
+      </select>
+      {given.text !== undefined && <textarea rows={5} aria-label={`${labelOf(name)}, as text`} value={given.text} onInput={(event) => onChange({ text: event.currentTarget.value })} />}
+    </div>
+  );
 }
 
 interface FieldProps {
@@ -71,9 +94,10 @@ function FieldInput({ kind, name, field, value, onChange }: FieldProps) {
       </div>
     );
   }
+  if (field.anyOf) return <FileInput id={id} name={name} value={value} onChange={onChange} />;
   let choices: { value: string; text: string }[] | null = null;
   if (field.enum) choices = field.enum.map((choice) => ({ value: String(choice), text: String(choice) }));
-  if (name === "model" || name === "from_model") {
+  if (name === "model" || name === "from_model" || name === "style_model") {
     choices = models.value.filter((model) => fits(model, kind, name)).map((model) => ({ value: model.name, text: modelText(model) }));
   }
   if (name === "preset") choices = presets.map((preset) => ({ value: preset.id, text: preset.title }));

@@ -6,11 +6,12 @@ import { colourOf, fit } from "../draw/wave";
 import { paintNotes } from "../draw/notes";
 import { getJson, sentence } from "../model/api";
 import { whenText } from "../model/format";
-import { type FoundDrums, HitList, allNotes, midiOf, noteText, notesOf, soundingOf } from "../model/drums";
-import { jobs, loadJob, running } from "../model/jobs";
+import { bring, schemaOf } from "../model/catalog";
+import { type FoundDrums, HitList, allNotes, hitsJson, midiOf, noteText, notesOf, soundingOf } from "../model/drums";
+import { jobs, loadJob, running, submit } from "../model/jobs";
 import { go, hrefOf, route } from "../model/route";
 import type { TimeView } from "../model/timeline";
-import type { Job } from "../model/types";
+import type { Job, OptionsSchema } from "../model/types";
 import { type Console, useConsole } from "../ui/console";
 import { type FormInput, JobForm } from "../ui/job_form";
 import { JobRow, fileName, isSound, jobName } from "../ui/jobs_list";
@@ -228,7 +229,93 @@ function Editor({ desk, list, title }: { desk: Console; list: HitList; title: st
   );
 }
 
-function Desk({ desk, list, title }: { desk: Console; list: HitList; title: string }) {
+// What the server makes of the hits as they are now: on the grid, as a video, and thresholds that would have found them.
+function Further({ list, job, title }: { list: HitList; job: Job; title: string }) {
+  const schema = useSignal<OptionsSchema | null>(null);
+  const quantise = useSignal("");
+  const swing = useSignal("0.5");
+  const error = useSignal("");
+  const made = useSignal<readonly string[]>([]);
+  useEffect(() => void schemaOf("drums").then((loaded) => (schema.value = loaded), () => undefined), []);
+  const steps = schema.value?.properties.quantise?.enum?.map(String) ?? [];
+  if (!schema.value?.properties.hits) return null;
+  const start = (request: () => Promise<Job>) => () => {
+    error.value = "";
+    request().then(
+      ({ id }) => (made.value = [...made.value, id]),
+      (problem) => (error.value = sentence(problem)),
+    );
+  };
+  const midi = () => bring(`${title}.mid`, midiOf(list.found, list.hits.peek()), "audio/midi");
+  const song = job.inputs[0]?.asset ?? "";
+  const onGrid = () => {
+    const chosen = quantise.value || steps[0];
+    const swung = Number(swing.value) !== 0.5 && !chosen?.endsWith("t") ? { swing: Number(swing.value) } : {};
+    return submit({ kind: "drums", inputs: [], options: { hits: { text: hitsJson(list.found, list.hits.peek()) }, quantise: chosen, ...swung } });
+  };
+  const video = async () => submit({ kind: "notes", inputs: [{ asset: (await midi()).id, name: `${title}.mid` }], options: { audio: { asset: song }, output: `${title}.mp4` } });
+  const learn = async () => {
+    const model = typeof job.options.model === "string" ? { model: job.options.model } : {};
+    return submit({ kind: "drums", inputs: [{ asset: song, name: job.inputs[0]?.name ?? title }], options: { ...model, learn: { asset: (await midi()).id }, learned: `${title} - thresholds.yaml` } });
+  };
+  const list2 = jobs.value.filter((one) => made.value.includes(one.id));
+  return (
+    <section class="sheet" aria-label="Further">
+      <header>
+        <h2>From these hits</h2>
+      </header>
+      <div class="pad stack">
+        <div class="line">
+          <label class="line">
+            <span>Steps of the grid</span>
+            <select value={quantise.value || steps[0]} onChange={(event) => (quantise.value = event.currentTarget.value)}>
+              {steps.map((step) => (
+                <option key={step} value={step}>
+                  {step}
+                </option>
+              ))}
+            </select>
+          </label>
+          <label class="line">
+            <span>Swing</span>
+            <select value={swing.value} onChange={(event) => (swing.value = event.currentTarget.value)}>
+              {["0.5", "0.55", "0.6", "0.667", "0.7", "0.75"].map((one) => (
+                <option key={one} value={one}>
+                  {one === "0.5" ? "straight" : one === "0.667" ? "triplet" : one}
+                </option>
+              ))}
+            </select>
+          </label>
+          <button type="button" onClick={start(onGrid)}>
+            MIDI on the grid
+          </button>
+        </div>
+        <div class="line">
+          <button type="button" onClick={start(video)}>
+            Video of falling notes
+          </button>
+          <button type="button" onClick={start(learn)}>
+            Learn from the corrections
+          </button>
+        </div>
+        {error.value && (
+          <p class="error" role="alert">
+            {error.value}
+          </p>
+        )}
+      </div>
+      {list2.length > 0 && (
+        <ul class="rows" aria-label="Made of these hits">
+          {list2.map((one) => (
+            <JobRow key={one.id} job={one} name={title} />
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+function Desk({ desk, list, job, title }: { desk: Console; list: HitList; job: Job; title: string }) {
   const { player, view, tracks } = desk;
   const rejected = useSignal(false);
   // The stems are in the song already.
@@ -276,6 +363,7 @@ function Desk({ desk, list, title }: { desk: Console; list: HitList; title: stri
         </div>
       </section>
       <Editor desk={desk} list={list} title={title} />
+      <Further list={list} job={job} title={title} />
       <section class="sheet" aria-label="Falling notes">
         <header>
           <h2>Falling notes</h2>
@@ -331,7 +419,7 @@ function Open({ job }: { job: Job }) {
         </p>
       )}
       {report.value && !found && <p class="empty">This job heard no drums.</p>}
-      {desk && list ? <Desk desk={desk} list={list} title={withoutEnding(jobName(job))} /> : !wrong && !(report.value && !found) && <p class="empty">Loading…</p>}
+      {desk && list ? <Desk desk={desk} list={list} job={job} title={withoutEnding(jobName(job))} /> : !wrong && !(report.value && !found) && <p class="empty">Loading…</p>}
     </>
   );
 }

@@ -1,17 +1,68 @@
 // What the work runs on, which models are here, and what did not run where it was meant to.
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { getJson, sentence } from "../model/api";
+import { getJson, request, sentence } from "../model/api";
 import { loadCatalog, models } from "../model/catalog";
 import { aboutText, bytesText, clockText } from "../model/format";
-import { findJob, jobs } from "../model/jobs";
+import { findJob, jobs, loadJobs } from "../model/jobs";
 import type { Job, Slot } from "../model/types";
-import { jobName } from "../ui/jobs_list";
+import { JobRow, jobName } from "../ui/jobs_list";
 import { kindText } from "../ui/kinds";
 
 interface Info {
   version: string;
   limits: Record<string, number>;
+}
+
+// What there is to compute on, as `timbre devices` tells it, with doctor's findings.
+interface Device {
+  device: string;
+  kind: string;
+  name?: string;
+  driver_version?: string;
+  simd_target?: string;
+  threads?: number;
+  memory_mb: number;
+  taken: boolean;
+  why_not: string | null;
+  doctor?: { wrong_kernels: unknown[]; tile_seconds: Record<string, number> } | null;
+}
+
+interface Devices {
+  devices?: Device[];
+  reason?: string;
+  slots: Slot[];
+}
+
+function DeviceRow({ device }: { device: Device }) {
+  const wrong = device.doctor?.wrong_kernels ?? [];
+  const tiles = Object.entries(device.doctor?.tile_seconds ?? {});
+  return (
+    <tr>
+      <td>
+        <span class="name">{device.device}</span>
+        <br />
+        <span class="quiet">{device.name ?? device.kind}</span>
+      </td>
+      <td>{[device.simd_target, device.threads !== undefined ? `${device.threads} threads` : "", device.driver_version, `${(device.memory_mb / 1000).toFixed(1)} GB`].filter(Boolean).join(" · ")}</td>
+      <td>{device.taken ? "taken by itself" : <span class="quiet">{device.why_not ?? "not taken"}</span>}</td>
+      <td>
+        {!device.doctor ? (
+          <span class="quiet">not examined: timbre doctor</span>
+        ) : (
+          <>
+            {wrong.length === 0 ? "all kernels are right" : `left out as wrong: ${wrong.map((kernel) => (typeof kernel === "string" ? kernel : JSON.stringify(kernel))).join(", ")}`}
+            {tiles.length > 0 && (
+              <>
+                <br />
+                <span class="quiet number">{tiles.map(([network, seconds]) => `${network} ${seconds.toFixed(2)} s a tile`).join(", ")}</span>
+              </>
+            )}
+          </>
+        )}
+      </td>
+    </tr>
+  );
 }
 
 interface StepDown {
@@ -86,7 +137,7 @@ function ReportRow({ job, report }: { job: Job; report: Report }) {
 
 export function Machine() {
   const info = useSignal<Info | null>(null);
-  const slots = useSignal<readonly Slot[]>([]);
+  const found = useSignal<Devices>({ slots: [] });
   const ready = useSignal<{ ready: boolean; failing: string[] } | null>(null);
   const error = useSignal("");
   const loaded = useSignal(0);
@@ -94,14 +145,14 @@ export function Machine() {
     const refresh = () =>
       Promise.all([
         getJson<Info>("/v1/info"),
-        getJson<{ slots: Slot[] }>("/v1/devices"),
+        getJson<Devices>("/v1/devices"),
         // Not ready is an answer as well, and says why.
         fetch("/readyz").then((response) => response.json() as Promise<{ ready: boolean; failing: string[] }>),
         loadCatalog(),
       ]).then(
         ([about, devices, readiness]) => {
           info.value = about;
-          slots.value = devices.slots;
+          found.value = devices;
           ready.value = readiness;
           error.value = "";
         },
@@ -111,7 +162,13 @@ export function Machine() {
     const timer = setInterval(() => void (document.hidden || refresh()), 5000);
     return () => clearInterval(timer);
   }, []);
-  const done = jobs.value.filter((job) => job.state === "succeeded").slice(0, kReports);
+  const fetchModel = (name: string) =>
+    request(`/v1/models/${encodeURIComponent(name)}/fetch`, { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" }).then(
+      () => loadJobs(),
+      (problem) => (error.value = sentence(problem)),
+    );
+  const fetching = jobs.value.filter((job) => job.kind === "pull" && job.state !== "succeeded");
+  const done = jobs.value.filter((job) => job.state === "succeeded" && job.kind !== "pull").slice(0, kReports);
   useEffect(() => {
     for (const job of done) {
       if (reports.has(job.id)) continue;
@@ -140,6 +197,31 @@ export function Machine() {
           {error.value}
         </p>
       )}
+      {found.value.devices && (
+        <section class="sheet" aria-label="Devices">
+          <header>
+            <h2>Devices</h2>
+            {found.value.reason && <span class="quiet">{found.value.reason}</span>}
+          </header>
+          <div class="scroll" tabIndex={0} role="region" aria-label="Table of devices">
+            <table>
+              <thead>
+                <tr>
+                  <th scope="col">Device</th>
+                  <th scope="col">What it is</th>
+                  <th scope="col">Taken</th>
+                  <th scope="col">Doctor</th>
+                </tr>
+              </thead>
+              <tbody>
+                {found.value.devices.map((device) => (
+                  <DeviceRow key={device.device} device={device} />
+                ))}
+              </tbody>
+            </table>
+          </div>
+        </section>
+      )}
       <section class="sheet" aria-label="Workers">
         <header>
           <h2>Workers</h2>
@@ -155,7 +237,7 @@ export function Machine() {
               </tr>
             </thead>
             <tbody>
-              {slots.value.map((slot, i) => {
+              {found.value.slots.map((slot, i) => {
                 const job = slot.job ? findJob(slot.job) : undefined;
                 return (
                   <tr key={i}>
@@ -204,6 +286,13 @@ export function Machine() {
         <header>
           <h2>Models</h2>
         </header>
+        {fetching.length > 0 && (
+          <ul class="rows" aria-label="Models being fetched">
+            {fetching.map((job) => (
+              <JobRow key={job.id} job={job} name={typeof job.options.model === "string" ? job.options.model : "A model"} />
+            ))}
+          </ul>
+        )}
         <div class="scroll" tabIndex={0} role="region" aria-label="Table of models">
           <table>
             <thead>
@@ -222,6 +311,14 @@ export function Machine() {
                   <td>
                     {model.state}
                     {model.bytes > 0 && <span class="quiet"> · {bytesText(model.bytes)}</span>}
+                    {(model.state === "missing" || model.state === "incomplete") && model.bytes > 0 && found.value.devices && (
+                      <>
+                        <br />
+                        <button type="button" aria-label={`Fetch ${model.name}`} onClick={() => void fetchModel(model.name)}>
+                          Fetch
+                        </button>
+                      </>
+                    )}
                   </td>
                   <td class="quiet">{model.licence}</td>
                 </tr>

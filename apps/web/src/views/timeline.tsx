@@ -9,11 +9,13 @@ import { shapeOf } from "../audio/sound";
 import { colourOf, columnsOf, fit } from "../draw/wave";
 import { sentence } from "../model/api";
 import { clockText, dbText } from "../model/format";
-import { type Clip, OpenProject, type Operation, type Project } from "../model/project";
+import { jobs, loadJob } from "../model/jobs";
+import { type Clip, OpenProject, type Operation, type Project, exportProject } from "../model/project";
 import { hrefOf } from "../model/route";
 import { TimeView } from "../model/timeline";
 import { addFiles } from "../model/uploads";
 import { trackOf } from "../ui/console";
+import { JobRow } from "../ui/jobs_list";
 import { Fader } from "../ui/strip";
 import { Meter } from "../ui/meter";
 import { Pick } from "../ui/pick";
@@ -254,6 +256,8 @@ function Desk({ open, project }: { open: OpenProject; project: Project }) {
   const position = useSignal<"next" | "previous" | "intro" | "outro">("next");
   const share = useSignal<number | null>(null);
   const note = useSignal("");
+  const format = useSignal("wav");
+  const level = useSignal("");
   // What is heard changes with the document; the player, and where it stands, only where the length does.
   const { player, view, track } = useMemo(() => {
     const document = () => open.project.peek()!.timeline;
@@ -302,6 +306,15 @@ function Desk({ open, project }: { open: OpenProject; project: Project }) {
       share.value = null;
     }
   };
+  const send = () => {
+    note.value = "";
+    const name = (project.name || "song").replace(/[/\\]/g, "-");
+    exportProject(project.id, { output: `${name}.${format.value}`, ...(level.value === "" ? { normalise: "peak" } : { normalise: "loudness", loudness: Number(level.value) }) }).then(
+      ({ id }) => void loadJob(id),
+      (error) => (note.value = sentence(error)),
+    );
+  };
+  const exported = jobs.value.filter((job) => job.project === project.id);
   const clip = timeline.clips.find((one) => one.id === selected.value);
   const chained = Boolean(timeline.master) || timeline.clips.some((one) => one.chain);
   return (
@@ -374,19 +387,50 @@ function Desk({ open, project }: { open: OpenProject; project: Project }) {
               <ChainSelect id="master-chain" value={timeline.master ?? null} onChange={(chain) => operate({ op: "master", chain })} />
             </div>
           </div>
-          {chained && <p class="notice">Presets are the server's work: they are kept with the project, and not heard here.</p>}
+          {chained && <p class="notice">Presets are the server's work: they are in what it exports, and not heard here.</p>}
+          <div class="fields">
+            <div class="field">
+              <label for="export-format">Format</label>
+              <select id="export-format" value={format.value} onChange={(event) => (format.value = event.currentTarget.value)}>
+                {["wav", "flac", "mp3", "ogg", "opus", "m4a"].map((one) => (
+                  <option key={one} value={one}>
+                    {one}
+                  </option>
+                ))}
+              </select>
+            </div>
+            <div class="field">
+              <label for="export-level">Loudness</label>
+              <select id="export-level" value={level.value} onChange={(event) => (level.value = event.currentTarget.value)}>
+                <option value="">As it is, its peaks below −1 dBTP</option>
+                <option value="-14">−14 LUFS, streaming</option>
+                <option value="-16">−16 LUFS, podcasts</option>
+                <option value="-23">−23 LUFS, EBU R 128</option>
+              </select>
+            </div>
+          </div>
           {share.value !== null && <progress max={1} value={share.value} aria-label="Progress of the song" />}
           {note.value && <p role="status">{note.value}</p>}
           <div class="line">
-            <button type="button" disabled={timeline.clips.length === 0 || share.value !== null} onClick={() => void render(false)}>
+            <button type="button" class="primary" disabled={timeline.clips.length === 0} onClick={send}>
               <Symbol name="save" />
-              Save as WAV
+              Export
             </button>
-            <button type="button" class="primary" disabled={timeline.clips.length === 0 || share.value !== null} onClick={() => void render(true)}>
+            <button type="button" title="Without presets, at its own level" disabled={timeline.clips.length === 0 || share.value !== null} onClick={() => void render(false)}>
+              Save as heard
+            </button>
+            <button type="button" disabled={timeline.clips.length === 0 || share.value !== null} onClick={() => void render(true)}>
               Into the library
             </button>
           </div>
         </div>
+        {exported.length > 0 && (
+          <ul class="rows" aria-label="Exports">
+            {exported.map((job) => (
+              <JobRow key={job.id} job={job} name={job.outputs[0]?.name ?? project.name} />
+            ))}
+          </ul>
+        )}
       </section>
     </>
   );
