@@ -8,6 +8,7 @@
 #include "base/suggest.h"
 #include "formats/safetensors.h"
 #include "graph/one_node.h"
+#include "models/frames/hunyuan_vae.h"
 #include "models/language/language_network.h"
 #include "models/separate/htdemucs.h"
 #include "models/separate/larsnet.h"
@@ -147,6 +148,11 @@ class Recorder : public Weights {
   TensorMap tensors_;
 };
 
+// A tile of frames: of its 17, the reference keeps 12 of 192 x 192 pixels, at 30 a second.
+constexpr LatentShape kFramesTile{5, 32, 32};
+constexpr double kFramesTileSeconds = 12 / 30.0;
+Result<Graph> HunyuanVaeTile(Weights& weights, int) { return BuildHunyuanDecoder({}, weights, kFramesTile); }
+
 // Matrices in a type that models are published in, by formula; the rest as it is.
 class Published : public Weights {
  public:
@@ -241,6 +247,7 @@ constexpr NetworkRow kNetworks[] = {
     {"deepfilternet3", kSpeechFrames * 480 / 48000.0, DeepFilterNet3},
     {"diffrhythm2", kSongStep, SongStep, nullptr, true, WriteSongFolder},
     {"diffrhythm2-decoder", kSongChunkSeconds, SongDecoderChunk},
+    {"hunyuan-vae", kFramesTileSeconds, HunyuanVaeTile, nullptr, true},
     {"gtcrn", kSpeechFrames* kGtcrnHop / double{kGtcrnRate}, Gtcrn},
     {"smollm2-135m", 0, Smollm2Step, nullptr, false, nullptr, 1},
     {"smollm2-135m-prompt", 0, Smollm2Prompt, nullptr, false, nullptr, kPromptTokens},

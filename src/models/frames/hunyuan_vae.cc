@@ -1,9 +1,11 @@
 #include "models/frames/hunyuan_vae.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "graph/net.h"
+#include "models/frames/tap_sums.h"
 #include "models/song/json_config.h"
 
 namespace timbre {
@@ -13,14 +15,23 @@ constexpr int kBlocks = 4, kSpatialSteps = 3;
 constexpr int kMaxWidth = 4096, kMaxLayers = 16, kMaxChannels = 256;
 constexpr float kEps = 1e-6f;
 
+// Pictures from this many pixels on are worth the copies that convolving them one by one takes, and weights up to this
+// many pairs of channels the memory: they are packed four times as large.
+constexpr int64_t kPlaneArea = 32 * 32, kPlanePairs = 256 * 512;
+
+TapGroups Each() { return {{0, 1}, {1, 2}, {2, 3}}; }
+TapGroups All() { return {{0, 3}}; }
+// Of a doubled axis, for an output at an odd or at an even place.
+TapGroups Two(bool odd) { return odd ? TapGroups{{0, 2}, {2, 3}} : TapGroups{{0, 1}, {1, 3}}; }
+
 // The blocks, counted from the side of the latents in the decoder and from that of the frames in the encoder, that
 // change the number of frames. All but the last change the picture's sides.
 bool ChangesTime(int block) { return block == 1 || block == 2; }
 
 class Network {
  public:
-  Network(const HunyuanVaeConfig& config, GraphBuilder& graph, bool taps)
-      : config_(config), graph_(graph), taps_(taps) {}
+  Network(const HunyuanVaeConfig& config, GraphBuilder& graph, TapSums& sums, bool taps)
+      : config_(config), graph_(graph), sums_(sums), taps_(taps) {}
 
   void Decode(const LatentShape& shape) {
     const Net n(graph_);
@@ -34,9 +45,7 @@ class Network {
     for (int i = 0; i < kBlocks; ++i) {
       const Net block = decoder / "up_blocks" / i;
       x = Resnets(block, x, config_.layers_per_block + 1, widths[kBlocks - 1 - i]);
-      if (i < kSpatialSteps) {
-        x = CausalConv(block / "upsamplers" / 0 / "conv", Upsampled(x, ChangesTime(i)), widths[kBlocks - 1 - i]);
-      }
+      if (i < kSpatialSteps) x = DoubledConv(block / "upsamplers" / 0 / "conv", x, ChangesTime(i));
       x = Tap(block, x);
     }
     x = Tap(decoder / "conv_norm_out", Norm(decoder, "conv_norm_out", x));
@@ -53,7 +62,7 @@ class Network {
       const Net block = encoder / "down_blocks" / i;
       x = Resnets(block, x, config_.layers_per_block, widths[i]);
       if (i < kSpatialSteps) {
-        x = CausalConv(block / "downsamplers" / 0 / "conv", x, widths[i], 3, {ChangesTime(i) ? 2 : 1, 2, 2});
+        x = CausalConv(block / "downsamplers" / 0 / "conv", x, widths[i], {ChangesTime(i) ? 2 : 1, 2, 2});
       }
     }
     x = MiddleBlock(encoder / "mid_block", x);
@@ -70,21 +79,106 @@ class Network {
 
   Value Norm(const Net& n, const char* name, Value x) { return n.GroupNorm(name, x, config_.norm_num_groups, kEps); }
 
-  // Beyond its edges the picture goes on as it is there, and before the first frame with that.
-  Value CausalConv(const Net& n, Value x, int out, int kernel = 3, const Sizes& stride = 1) {
+  // Taps of a causal convolution `n`, summed up in groups. x [1, frames, height, width, C] is as large as the filter
+  // wants it; or [frames, height, width, C] for one that has no times.
+  Value SumConv(const Net& n, Value x, int out, const TapGroups& times, const TapGroups& rows, const TapGroups& columns,
+                bool bias = true, const Dims3& stride = {1, 1, 1}) {
     if (!x.valid()) return {};
-    const int edge = kernel / 2;
-    x = Pad(x, 3, edge, edge, PadMode::kReplicate);
-    x = Pad(x, 2, edge, edge, PadMode::kReplicate);
-    x = Pad(x, 1, kernel - 1, 0, PadMode::kReplicate);
-    return n.Conv("conv", x, {.out = out, .kernel = kernel, .stride = stride});
+    const bool flat = x.shape().rank() == 4;
+    ConvAttrs a{.dims = flat ? 2 : 3, .stride = stride};
+    a.kernel = {static_cast<int>(times.size()), static_cast<int>(rows.size()), static_cast<int>(columns.size())};
+    Shape shape{out, x.shape().back()};
+    for (int i = flat ? 1 : 0; i < 3; ++i) shape.push_back(a.kernel[i]);
+    const std::string name = sums_.Add(n.Name("conv.weight"), times, rows, columns, flat);
+    const Value w = graph_.Weight(name, shape);
+    return graph_.Add1(Op::kConv, a, {x, w, bias ? n.Weight("conv.bias", {out}) : Value()}, name);
+  }
+
+  // Beyond its edges the picture goes on as it is there, and before the first frame with that. `stride`: of the
+  // encoder's steps down.
+  Value CausalConv(const Net& n, Value x, int out, const Dims3& stride = {1, 1, 1}) {
+    if (!x.valid()) return {};
+    x = Pad(x, 3, 1, 1, PadMode::kReplicate);
+    x = Pad(x, 2, 1, 1, PadMode::kReplicate);
+    // A single frame is all that its convolution sees of time.
+    if (x.dim(1) == 1) return SumConv(n, x, out, All(), Each(), Each(), true, {1, stride[1], stride[2]});
+    const int64_t area = x.dim(2) * x.dim(3), pairs = x.dim(4) * out;
+    if (stride == Dims3{1, 1, 1} && area >= kPlaneArea && pairs <= kPlanePairs) return PlanesConv(n, x, out);
+    return SumConv(n, Pad(x, 1, 2, 0, PadMode::kReplicate), out, Each(), Each(), Each(), true, stride);
+  }
+
+  // The same as three convolutions of pictures, one a time, of a padded x: there are faster algorithms for those. The
+  // first two frames see the first one more than once; cut off from the rest, nothing has to be copied for them.
+  Value PlanesConv(const Net& n, Value x, int out) {
+    const int64_t frames = x.dim(1);
+    const Value pictures = Reshape(x, {frames, x.dim(2), x.dim(3), x.dim(4)});
+    // Frames [begin, end), each with what is at most so many frames before it.
+    const auto stretch = [&](int64_t begin, int64_t end, int64_t most) {
+      Value sum;
+      for (int late = 0; late < 3; ++late) {
+        const int64_t before = std::min<int64_t>(late, most);
+        const Value y = SumConv(n, Slice(pictures, 0, begin - before, end - before), out, {{2 - late, 3 - late}},
+                                Each(), Each(), late == 0);
+        sum = late == 0 ? y : y + sum;
+      }
+      return sum;
+    };
+    std::vector<Value> parts{stretch(0, 1, 0), stretch(1, 2, 1)};
+    if (frames > 2) parts.push_back(stretch(2, frames, 2));
+    const Value all = Concat(parts, 0);
+    return all.valid() ? Reshape(all, {1, frames, all.dim(1), all.dim(2), out}) : Value();
+  }
+
+  // Nearest neighbours doubled in space, and in time for all frames but the first, then a causal convolution: but
+  // nothing is doubled. An output at an even place sees its left neighbour once and its own place twice, one at an odd
+  // place its own twice and its right neighbour once, so that two taps do.
+  Value DoubledConv(const Net& n, Value x, bool time) {
+    if (!x.valid()) return {};
+    const int out = static_cast<int>(x.dim(4));
+    const int64_t height = x.dim(2), width = x.dim(3);
+    std::vector<Value> lines;
+    for (const int odd_row : {0, 1}) {
+      const Value line = Pad(x, 2, 1 - odd_row, odd_row, PadMode::kReplicate);
+      std::vector<Value> places;
+      for (const int odd_column : {0, 1}) {
+        const Value place = Pad(line, 3, 1 - odd_column, odd_column, PadMode::kReplicate);
+        places.push_back(InTime(n, place, out, time, Two(odd_row == 1), Two(odd_column == 1)));
+      }
+      const Value both = Concat(places, 4);
+      if (!both.valid()) return {};
+      lines.push_back(Reshape(both, {1, both.dim(1), height, 2 * width, out}));
+    }
+    const Value both = Concat(lines, 3);
+    if (!both.valid()) return {};
+    return Reshape(both, {1, both.dim(1), 2 * height, 2 * width, out});
+  }
+
+  // The part of DoubledConv along time.
+  Value InTime(const Net& n, Value x, int out, bool time, const TapGroups& rows, const TapGroups& columns) {
+    if (!x.valid()) return {};
+    const int64_t frames = x.dim(1);
+    if (frames == 1) return SumConv(n, x, out, All(), rows, columns);
+    if (!time) return SumConv(n, Pad(x, 1, 2, 0, PadMode::kReplicate), out, Each(), rows, columns);
+    const Value first = SumConv(n, Slice(x, 1, 0, 1), out, All(), rows, columns);
+    const Value odd = SumConv(n, x, out, Two(true), rows, columns);
+    const Value even = SumConv(n, x, out, Two(false), rows, columns);
+    const Value both = Concat({odd, even}, 2);
+    if (!both.valid()) return {};
+    return Concat({first, Reshape(both, {1, 2 * (frames - 1), odd.dim(2), odd.dim(3), out})}, 1);
   }
 
   Value Resnet(const Net& n, Value x, int out) {
     if (!x.valid()) return {};
+    Value passed = x;
+    if (x.dim(4) != out) {
+      // First, and through another shape, before which no sum is fused: else a wide x would be kept until then.
+      passed = (n / "conv_shortcut").Conv("conv", x, {.out = out});
+      passed =
+          Reshape(Reshape(passed, {1, x.dim(1) * x.dim(2), x.dim(3), out}), {1, x.dim(1), x.dim(2), x.dim(3), out});
+    }
     Value y = CausalConv(n / "conv1", Silu(Norm(n, "norm1", x)), out);
     y = CausalConv(n / "conv2", Silu(Norm(n, "norm2", y)), out);
-    return (x.dim(4) == out ? x : CausalConv(n / "conv_shortcut", x, out, 1)) + y;
+    return passed + y;
   }
 
   Value Resnets(const Net& block, Value x, int count, int out) {
@@ -118,17 +212,9 @@ class Network {
     return Tap(n, Resnet(n / "resnets" / 1, x, width));
   }
 
-  // Nearest neighbours in space, and in time for all frames but the first.
-  Value Upsampled(Value x, bool time) {
-    if (!x.valid()) return {};
-    if (time && x.dim(1) > 1) {
-      x = Concat({Slice(x, 1, 0, 1), Upsample(Slice(x, 1, 1, x.dim(1)), 1, 2)}, 1);
-    }
-    return Upsample(Upsample(x, 2, 2), 3, 2);
-  }
-
   const HunyuanVaeConfig& config_;
   GraphBuilder& graph_;
+  TapSums& sums_;
   const bool taps_;
 };
 
@@ -198,14 +284,16 @@ std::string ToJson(const HunyuanVaeConfig& config) {
 
 Result<Graph> BuildHunyuanDecoder(const HunyuanVaeConfig& config, Weights& weights, const LatentShape& shape,
                                   bool taps) {
-  GraphBuilder graph("hunyuan-vae", weights);
-  Network(config, graph, taps).Decode(shape);
+  TapSums sums(weights);
+  GraphBuilder graph("hunyuan-vae", sums);
+  Network(config, graph, sums, taps).Decode(shape);
   return graph.Finish();
 }
 
 Result<Graph> BuildHunyuanEncoder(const HunyuanVaeConfig& config, Weights& weights, const LatentShape& shape) {
-  GraphBuilder graph("hunyuan-vae-encoder", weights);
-  Network(config, graph, false).Encode(shape);
+  TapSums sums(weights);
+  GraphBuilder graph("hunyuan-vae-encoder", sums);
+  Network(config, graph, sums, false).Encode(shape);
   return graph.Finish();
 }
 
