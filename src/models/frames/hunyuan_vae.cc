@@ -77,6 +77,12 @@ class Network {
     return x;
   }
 
+  // The same, computed before what follows: through another shape, no sum is fused into what makes it.
+  static Value Apart(Value x) {
+    if (!x.valid()) return {};
+    return Reshape(Reshape(x, {x.shape().elements() / x.shape().back(), x.shape().back()}), x.shape());
+  }
+
   Value Norm(const Net& n, const char* name, Value x) { return n.GroupNorm(name, x, config_.norm_num_groups, kEps); }
 
   // Taps of a causal convolution `n`, summed up in groups. x [1, frames, height, width, C] is as large as the filter
@@ -119,12 +125,14 @@ class Network {
         const int64_t before = std::min<int64_t>(late, most);
         const Value y = SumConv(n, Slice(pictures, 0, begin - before, end - before), out, {{2 - late, 3 - late}},
                                 Each(), Each(), late == 0);
-        sum = late == 0 ? y : y + sum;
+        sum = late == 0 ? y : y + Apart(sum);
       }
       return sum;
     };
+    // The largest first: memory for all of them is taken with the first one's last sum.
+    const Value rest = frames > 2 ? stretch(2, frames, 2) : Value();
     std::vector<Value> parts{stretch(0, 1, 0), stretch(1, 2, 1)};
-    if (frames > 2) parts.push_back(stretch(2, frames, 2));
+    if (frames > 2) parts.push_back(rest);
     const Value all = Concat(parts, 0);
     return all.valid() ? Reshape(all, {1, frames, all.dim(1), all.dim(2), out}) : Value();
   }
@@ -169,13 +177,8 @@ class Network {
 
   Value Resnet(const Net& n, Value x, int out) {
     if (!x.valid()) return {};
-    Value passed = x;
-    if (x.dim(4) != out) {
-      // First, and through another shape, before which no sum is fused: else a wide x would be kept until then.
-      passed = (n / "conv_shortcut").Conv("conv", x, {.out = out});
-      passed =
-          Reshape(Reshape(passed, {1, x.dim(1) * x.dim(2), x.dim(3), out}), {1, x.dim(1), x.dim(2), x.dim(3), out});
-    }
+    // First, so that a wide x is not kept until the sum.
+    const Value passed = x.dim(4) == out ? x : Apart((n / "conv_shortcut").Conv("conv", x, {.out = out}));
     Value y = CausalConv(n / "conv1", Silu(Norm(n, "norm1", x)), out);
     y = CausalConv(n / "conv2", Silu(Norm(n, "norm2", y)), out);
     return passed + y;

@@ -76,6 +76,35 @@ std::vector<StatePlace> PlaceStates(const Graph& graph, bool reuse) {
   return places;
 }
 
+// Gives each block an offset: largest first, as `order` has them among equals, each at the smallest gap between blocks
+// that live at the same time. Returns how many bytes they take.
+int64_t Place(std::vector<int> order, std::vector<Block>& blocks) {
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return blocks[a].bytes > blocks[b].bytes; });
+  int64_t bytes = 0;
+  std::vector<int> placed;
+  for (const int b : order) {
+    Block& block = blocks[b];
+    if (block.bytes == 0) continue;
+    std::vector<std::pair<int64_t, int64_t>> taken;
+    for (const int p : placed) {
+      if (blocks[p].first <= block.last && block.first <= blocks[p].last) {
+        taken.emplace_back(blocks[p].offset, blocks[p].offset + blocks[p].bytes);
+      }
+    }
+    std::sort(taken.begin(), taken.end());
+    int64_t best = -1, best_gap = std::numeric_limits<int64_t>::max(), end = 0;
+    for (const auto& [from, to] : taken) {
+      const int64_t gap = from - end;
+      if (gap >= block.bytes && gap < best_gap) best = end, best_gap = gap;
+      end = std::max(end, to);
+    }
+    block.offset = best >= 0 ? best : end;
+    bytes = std::max(bytes, block.offset + block.bytes);
+    placed.push_back(b);
+  }
+  return bytes;
+}
+
 }  // namespace
 
 MemoryPlan PlanMemory(const Graph& graph, bool reuse, int64_t alignment, bool views) {
@@ -205,30 +234,16 @@ MemoryPlan PlanMemory(const Graph& graph, bool reuse, int64_t alignment, bool vi
     }
   }
 
-  // Largest first, each at the lowest gap between blocks that live at the same time.
+  // Of equally large ones those that live first come first, or those that live last, whichever takes less: a tensor
+  // placed before its successor may leave that no gap.
   std::vector<int> order(blocks.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int>(i);
-  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return blocks[a].bytes > blocks[b].bytes; });
-  std::vector<int> placed;
-  for (const int b : order) {
-    Block& block = blocks[b];
-    if (block.bytes == 0) continue;
-    std::vector<std::pair<int64_t, int64_t>> taken;
-    for (const int p : placed) {
-      if (blocks[p].first <= block.last && block.first <= blocks[p].last) {
-        taken.emplace_back(blocks[p].offset, blocks[p].offset + blocks[p].bytes);
-      }
-    }
-    std::sort(taken.begin(), taken.end());
-    int64_t best = -1, best_gap = std::numeric_limits<int64_t>::max(), end = 0;
-    for (const auto& [from, to] : taken) {
-      const int64_t gap = from - end;
-      if (gap >= block.bytes && gap < best_gap) best = end, best_gap = gap;
-      end = std::max(end, to);
-    }
-    block.offset = best >= 0 ? best : end;
-    plan.bytes = std::max(plan.bytes, block.offset + block.bytes);
-    placed.push_back(b);
+  plan.bytes = Place(order, blocks);
+  std::reverse(order.begin(), order.end());
+  std::vector<Block> otherwise = blocks;
+  if (const int64_t bytes = Place(order, otherwise); bytes < plan.bytes) {
+    plan.bytes = bytes;
+    blocks = std::move(otherwise);
   }
 
   for (int i = -1; i < static_cast<int>(graph.nodes.size()); ++i) {

@@ -51,6 +51,23 @@ TEST(MemoryPlan, TensorsAliveTogetherDoNotOverlap) {
   EXPECT_TRUE(intact(graph->outputs[0].tensor));
 }
 
+// Where a tensor placed before its equally large successor leaves that no gap, the successor is placed first.
+TEST(MemoryPlan, EquallyLargeTensorsLeaveEachOtherGaps) {
+  auto weights = RandomWeights(1);
+  GraphBuilder builder("g", *weights);
+  const Net net(builder);
+  const Value x = net.Conv("x", builder.Input("in", {1, 8, 8, 4}), {.out = 16});
+  const Value beside = net.Conv("beside", x, {.out = 8});
+  Value y = Pad(net.GroupNorm("norm", x, 4), 2, 1, 1, PadMode::kReplicate);
+  y = Pad(y, 1, 1, 1, PadMode::kReplicate);
+  builder.Output("y", net.Conv("y", y, {.out = 8, .kernel = 3}) + beside);
+  auto graph = builder.Finish();
+  ASSERT_TRUE(graph.has_value()) << graph.error().message;
+  const MemoryPlan plan = PlanMemory(*graph, true, 64);
+  EXPECT_EQ(plan.lower_bound, (8 * 10 + 10 * 10) * 16 * 4 + 8 * 8 * 8 * 4);
+  EXPECT_EQ(plan.bytes, plan.lower_bound);
+}
+
 // A history joined with what follows it, and the next history cut from both, as causal convolutions keep it.
 TEST(MemoryPlan, PartsLieInTheirWhole) {
   auto weights = RandomWeights(1);
