@@ -202,6 +202,22 @@ TEST(Roformer, PiecesGiveWhatTheWholeGives) {
   }
 }
 
+// Nor does it cost memory: pieces read the same packed weights.
+TEST(Roformer, PiecesShareTheirWeights) {
+  RoformerOptions o = Small();
+  ThreadPool pool(1);
+  int64_t bytes[2] = {};
+  for (int i = 0; i < 2; ++i) {
+    o.tokens_at_once = i == 0 ? 4096 : 50;
+    auto graph = BuildRoformer(o, *RandomWeights(3), o.tiling.chunk_size, 1);
+    ASSERT_TRUE(graph) << graph.error().message;
+    auto session = MakeSession(*std::move(graph), {.device = "cpu"}, pool, nullptr);
+    ASSERT_TRUE(session) << session.error().message;
+    bytes[i] = (*session)->weight_bytes();
+  }
+  EXPECT_LT(static_cast<double>(bytes[1]), 1.1 * static_cast<double>(bytes[0]));
+}
+
 // Biases that a checkpoint holds once are those of every layer.
 TEST(Roformer, SharedBiasesServeEveryLayer) {
   RoformerOptions o = Small();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -15,6 +16,8 @@
 #include "models/separate/htdemucs.h"
 #include "models/separate/larsnet.h"
 #include "models/separate/mdx23c.h"
+#include "models/separate/roformer.h"
+#include "models/separate/scnet.h"
 #include "models/speech/gtcrn.h"
 #include "runtime/device/vulkan_device.h"
 #include "tests/e2e/program.h"
@@ -131,6 +134,79 @@ Result<std::vector<float>> RunNoise(Graph graph, const SessionOptions& options, 
   TIMBRE_CHECK(session->Run(in, out));
   if (options.device != "cpu" && options.faults == nullptr) ExpectAllOnTheDevice(*session);
   return result;
+}
+
+// The separators of the trainers' programs, from their own files.
+TEST(VulkanModels, SeparatorsFromTheirFiles) {
+  TIMBRE_NEED_VULKAN();
+  if (!LongTilesAreAsked()) GTEST_SKIP() << "too long for a software driver; ./dev sweep runs it";
+  for (const std::string name :
+       {"bsroformer-tiny", "melroformer-tiny", "bspolarformer-tiny", "scnet-tiny", "scnet-masked-tiny"}) {
+    SCOPED_TRACE(name);
+    const std::string at = SharedPath("goldens/separators/" + name);
+    TIMBRE_NEED_SHARED(at + ".chunk.safetensors");
+    const auto file = ReadSafetensors(at + ".chunk.safetensors");
+    ASSERT_TRUE(file) << file.error().message;
+    const auto model = LoadModel(at + ".ckpt");
+    ASSERT_TRUE(model) << model.error().message;
+    auto graph = model->members[0]->BuildTile(static_cast<int64_t>(Values(*file, "mix").size()) / 2, 1);
+    ASSERT_TRUE(graph) << graph.error().message;
+    CheckTile(*std::move(graph), *file, 2 * static_cast<int64_t>(model->info().stems.size()));
+  }
+}
+
+// Networks of a few thousand weights against the CPU, whose own cases are the references'.
+void CheckAgainstCpu(const std::function<Result<Graph>(Weights&)>& build) {
+  const int64_t messages = VulkanValidationMessages();
+  std::vector<float> results[2];
+  for (const bool vulkan : {false, true}) {
+    auto graph = build(*RandomWeights(3));
+    ASSERT_TRUE(graph) << graph.error().message;
+    auto result = RunNoise(*std::move(graph), {.device = vulkan ? UsableDeviceName() : "cpu"}, nullptr);
+    ASSERT_TRUE(result) << result.error().message;
+    results[vulkan] = *std::move(result);
+  }
+  EXPECT_GE(RatioDb(results[0], results[1]), kFloorDb);
+  EXPECT_EQ(VulkanValidationMessages(), messages);
+}
+
+TEST(VulkanModels, Roformers) {
+  TIMBRE_NEED_VULKAN();
+  RoformerOptions o;
+  o.dim = 8;
+  o.depth = 2;
+  o.heads = 2;
+  o.dim_head = 4;
+  o.n_fft = o.win = 64;
+  o.hop = 16;
+  o.bands = {{0, 3}, {3, 13}, {13, 33}};
+  o.tiling = {.chunk_size = 160, .sample_rate = 8000, .stems = {"a", "b"}};
+  RoformerOptions mel = o, polar = o, rare = o;
+  mel.mel = mel.skip_connection = true;
+  mel.bands = *MelBands(8000, 64, 3);
+  mel.mask_layers = 3;
+  polar.pope = true;
+  rare.linear_depth = 1;
+  rare.value_mix = "to_value_residual_mix";
+  rare.qkv_bias = rare.out_bias = true;
+  rare.tokens_at_once = 12;
+  for (const RoformerOptions& options : {o, mel, polar, rare}) {
+    CheckAgainstCpu([&](Weights& weights) { return BuildRoformer(options, weights, 160, 1); });
+  }
+}
+
+TEST(VulkanModels, Scnets) {
+  TIMBRE_NEED_VULKAN();
+  ScnetOptions o;
+  o.dims = {4, 4, 8};
+  o.nfft = o.win_size = 128;
+  o.hop_size = 32;
+  o.num_dplayer = 2;
+  o.tiling = {.chunk_size = 1024, .sample_rate = 8000, .stems = {"a", "b"}};
+  for (const bool masked : {false, true}) {
+    o.masked = masked;
+    CheckAgainstCpu([&](Weights& weights) { return BuildScnet(o, weights, 200, 1); });
+  }
 }
 
 // At a reduced size, held against the CPU, whose own case is the released shape's.
