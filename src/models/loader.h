@@ -11,8 +11,8 @@ namespace timbre {
 // `name` is one of
 //   a file: a Demucs package (.th; a checksum in its name must be its own), a Demucs bag (.yaml, whose models lie
 //   beside
-//     it), or nothing but the weights of an HTDemucs or MDX23C, in any container, with the YAML configuration of their
-//     trainer (`config`, or the file beside it of the same name but for its extension);
+//     it), or nothing but the weights of an HTDemucs, MDX23C, RoFormer or SCNet, in any container, with the YAML
+//     configuration of their trainer (`config`, or the file beside it of the same name but for its extension);
 //   a folder, or its archive (tar.gz): the checkpoint of a Spleeter; a folder: the checkpoints of LarsNet;
 //   a name of the catalogue, whose files lie in the cache, or which needs none.
 // `wiener` is the exponent of LarsNet's filter across its stems; 0: none, the only value that other models take.

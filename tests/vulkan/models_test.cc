@@ -136,6 +136,18 @@ Result<std::vector<float>> RunNoise(Graph graph, const SessionOptions& options, 
   return result;
 }
 
+// Without the mixture less the stem, which is none of the reference's.
+Graph FirstStem(Graph graph) {
+  Node slice{Op::kSlice, "first stem", SliceAttrs{.axis = 2, .begin = 0, .end = 2}, {graph.outputs[0].tensor}, {}, {},
+             {}};
+  Shape shape = graph.shape(graph.outputs[0].tensor);
+  shape[2] = 2;
+  slice.outputs = {graph.AddTensor("first stem", shape, TensorKind::kActivation)};
+  graph.outputs[0].tensor = slice.outputs[0];
+  graph.nodes.push_back(std::move(slice));
+  return graph;
+}
+
 // The separators of the trainers' programs, from their own files.
 TEST(VulkanModels, SeparatorsFromTheirFiles) {
   TIMBRE_NEED_VULKAN();
@@ -151,7 +163,13 @@ TEST(VulkanModels, SeparatorsFromTheirFiles) {
     ASSERT_TRUE(model) << model.error().message;
     auto graph = model->members[0]->BuildTile(static_cast<int64_t>(Values(*file, "mix").size()) / 2, 1);
     ASSERT_TRUE(graph) << graph.error().message;
-    CheckTile(*std::move(graph), *file, 2 * static_cast<int64_t>(model->info().stems.size()));
+    // The first is the one that the network of a target gives.
+    const Shape& stems = file->tensors->at("stems").shape;
+    if (stems[0] < static_cast<int64_t>(model->info().stems.size())) {
+      CheckTile(FirstStem(*std::move(graph)), *file, 2);
+    } else {
+      CheckTile(*std::move(graph), *file, 2 * stems[0]);
+    }
   }
 }
 

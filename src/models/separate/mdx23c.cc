@@ -7,6 +7,7 @@
 
 #include "dsp/window.h"
 #include "graph/net.h"
+#include "models/separate/trainer_config.h"
 
 namespace timbre {
 namespace {
@@ -164,7 +165,10 @@ Result<Mdx23cOptions> ParseMdx23cConfig(const std::string& text) {
   std::string target;
   read("training", "target_instrument", target, false);
   read("training", "instruments", o.stems, target.empty());
-  if (!target.empty()) o.stems = {target};
+  if (!target.empty()) {
+    o.rest = RestOfTarget(target, o.stems);
+    o.stems = {target};
+  }
   read("inference", "num_overlap", o.num_overlap, false);
   read("inference", "batch_size", o.batch_size, false);
   read("inference", "normalize", o.normalise, false);
@@ -268,7 +272,8 @@ Result<Graph> BuildMdx23c(const O& o, Weights& weights, int64_t tile, int batch)
   const int features = static_cast<int>(o.stems.size()) * o.audio_channels;
   x = (net / "final_conv").Conv("2", x, {.out = features * 2 * o.num_subbands, .bias = false});
   x = Pad(ChannelsToBands(x, o.num_subbands), 2, 0, half + 1 - o.dim_f);
-  b.Output("stems", Istft(x, window, {.n_fft = o.n_fft, .hop = o.hop_length, .crop = half, .length = tile}));
+  const Value sound = Istft(x, window, {.n_fft = o.n_fft, .hop = o.hop_length, .crop = half, .length = tile});
+  b.Output("stems", o.rest.empty() ? sound : Concat({sound, mix - sound}, 2));
   return b.Finish();
 }
 
@@ -282,6 +287,7 @@ class Mdx23c : public SeparationModel {
     info_.sample_rate = options_.sample_rate;
     info_.channels = options_.audio_channels;
     info_.stems = options_.stems;
+    if (!options_.rest.empty()) info_.stems.push_back(options_.rest);
     info_.segment = static_cast<double>(options_.chunk_size) / options_.sample_rate;
     info_.normalise = options_.normalise;
   }

@@ -28,6 +28,7 @@ struct Mdx23cOptions {
   std::array<int, 2> scale{2, 2};  // along time, along frequency
 
   std::vector<std::string> stems;  // the target instrument alone, where the configuration names one
+  std::string rest;                // the mixture without that; empty where there is no target
   int num_overlap = 4, batch_size = 1;
   bool normalise = false;
 };

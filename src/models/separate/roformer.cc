@@ -381,7 +381,8 @@ Result<Graph> BuildRoformer(const O& o, Weights& state, int64_t tile, int batch)
     stems.push_back(Reshape(stem, {batch, frames, bins, features}));
   }
   const Value all = stems.size() == 1 ? stems.front() : Concat(stems, 3);
-  b.Output("stems", Istft(all, window, {.n_fft = o.n_fft, .hop = o.hop, .crop = half, .length = tile, .scale = root}));
+  const Value sound = Istft(all, window, {.n_fft = o.n_fft, .hop = o.hop, .crop = half, .length = tile, .scale = root});
+  b.Output("stems", o.tiling.rest.empty() ? sound : Concat({sound, mix - sound}, 2));
   return b.Finish();
 }
 
@@ -395,7 +396,7 @@ class Roformer : public SeparationModel {
     info_.architecture = options_.mel ? "mel-band-roformer" : "bs-roformer";
     info_.sample_rate = tiling.sample_rate;
     info_.channels = options_.channels;
-    info_.stems = tiling.stems;
+    info_.stems = StemsOf(tiling);
     info_.segment = static_cast<double>(tiling.chunk_size) / tiling.sample_rate;
     info_.normalise = tiling.normalise;
   }

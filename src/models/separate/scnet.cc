@@ -390,8 +390,9 @@ Result<Graph> BuildScnet(const O& o, Weights& state, int64_t tile, int batch) {
     const Value mixtures = Concat(std::vector<Value>(static_cast<size_t>(stems), spectrum), 3);
     x = Reshape(Binary(BinaryFn::kComplexMul, Reshape(mixtures, apart), Reshape(mask, apart)), mask.shape());
   }
-  b.Output("stems",
-           Istft(x, window, {.n_fft = o.nfft, .hop = o.hop_size, .crop = half, .length = tile, .scale = root}));
+  const Value sound =
+      Istft(x, window, {.n_fft = o.nfft, .hop = o.hop_size, .crop = half, .length = tile, .scale = root});
+  b.Output("stems", o.tiling.rest.empty() ? sound : Concat({sound, mix - sound}, 2));
   return b.Finish();
 }
 
@@ -405,7 +406,7 @@ class Scnet : public SeparationModel {
     info_.architecture = options_.masked ? "scnet-masked" : "scnet";
     info_.sample_rate = tiling.sample_rate;
     info_.channels = options_.channels;
-    info_.stems = tiling.stems;
+    info_.stems = StemsOf(tiling);
     info_.segment = static_cast<double>(tiling.chunk_size) / tiling.sample_rate;
     info_.normalise = tiling.normalise;
   }

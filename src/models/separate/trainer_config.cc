@@ -1,6 +1,7 @@
 #include "models/separate/trainer_config.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 
 #include "base/text.h"
@@ -31,6 +32,23 @@ void TrainerConfig::Fault(const char* before, const char* section, const char* n
   if (status_) status_ = Fail(ErrorCode::kCorrupt, std::string(before) + section + "." + name + after);
 }
 
+std::string RestOfTarget(const std::string& target, const std::vector<std::string>& instruments) {
+  std::string folded = target;
+  std::transform(folded.begin(), folded.end(), folded.begin(), [](unsigned char c) { return std::tolower(c); });
+  const bool capital = folded != target;
+  if (folded == "vocals") return capital ? "Instrumental" : "instrumental";
+  if (folded == "instrumental") return capital ? "Vocals" : "vocals";
+  if (instruments.size() == 2 && instruments[0] == target && instruments[1] != target) return instruments[1];
+  if (instruments.size() == 2 && instruments[1] == target && instruments[0] != target) return instruments[0];
+  return "no_" + target;
+}
+
+std::vector<std::string> StemsOf(const TrainerTiling& tiling) {
+  std::vector<std::string> stems = tiling.stems;
+  if (!tiling.rest.empty()) stems.push_back(tiling.rest);
+  return stems;
+}
+
 Result<TrainerTiling> ReadTrainerTiling(TrainerConfig& config) {
   TrainerTiling t;
   if (!config.Read("inference", "chunk_size", t.chunk_size)) config.Read("audio", "chunk_size", t.chunk_size, true);
@@ -41,7 +59,10 @@ Result<TrainerTiling> ReadTrainerTiling(TrainerConfig& config) {
   std::string target;
   config.Read("training", "target_instrument", target);
   config.Read("training", "instruments", t.stems, target.empty());
-  if (!target.empty()) t.stems = {target};
+  if (!target.empty()) {
+    t.rest = RestOfTarget(target, t.stems);
+    t.stems = {target};
+  }
   if (!config.status()) return tl::unexpected<Error>(config.status().error());
   TIMBRE_CHECK(CheckBounds({
       {"chunk_size", t.chunk_size, 1024, 1 << 24},

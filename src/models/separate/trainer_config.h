@@ -58,8 +58,14 @@ struct TrainerTiling {
   int num_overlap = 4, batch_size = 1;
   int sample_rate = 44100;
   bool normalise = false;
-  std::vector<std::string> stems;  // the target instrument alone, where there is one
+  std::vector<std::string> stems;  // that the network gives: the target instrument alone, where there is one
+  std::string rest;                // the mixture without that; empty where there is no target
 };
+// What the mixture without `target` is called: the instrumental of a voice and the other way round, else the other one
+// of two instruments.
+std::string RestOfTarget(const std::string& target, const std::vector<std::string>& instruments);
+// `stems` and the rest.
+std::vector<std::string> StemsOf(const TrainerTiling& tiling);
 // Reads and bounds all of it; what is amiss is in the configuration's status, or is the error.
 Result<TrainerTiling> ReadTrainerTiling(TrainerConfig& config);
 
