@@ -1,5 +1,6 @@
 # The public library: include/timbre over all that src/ holds. libtimbre.so exports what that declares and nothing of what it is
-# made of; libtimbre.a holds everything; the LADSPA plugin has it compiled in, as hosts load plugins from a folder of their own.
+# made of, nor does the libtimbre.a that is installed; the LADSPA plugin has all of it compiled in, as hosts load plugins from a
+# folder of their own.
 file(GLOB CAPI_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/apps/capi/*.cc)
 target_sources(timbre PRIVATE ${CAPI_SOURCES})
 set_property(SOURCE ${CAPI_SOURCES} APPEND PROPERTY INCLUDE_DIRECTORIES ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/include)
@@ -67,7 +68,13 @@ cmake_language(DEFER CALL timbre_write_packages)
 include(CMakePackageConfigHelpers)
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/packages/timbreConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 
-install(TARGETS timbre timbre_c COMPONENT library ARCHIVE DESTINATION lib LIBRARY DESTINATION lib)
+install(TARGETS timbre_c COMPONENT library LIBRARY DESTINATION lib)
+find_program(TIMBRE_LINKER NAMES ld.bfd ld REQUIRED)
+install(CODE "
+  set(archive \$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/lib/libtimbre.a)
+  execute_process(COMMAND ${CMAKE_COMMAND} -DARCHIVE=$<TARGET_FILE:timbre> -DOUT=\${archive} -DLINKER=${TIMBRE_LINKER}
+    -DOBJCOPY=${CMAKE_OBJCOPY} -DNM=${CMAKE_NM} -DAR=${CMAKE_AR} -P ${CMAKE_SOURCE_DIR}/cmake/install_archive.cmake COMMAND_ERROR_IS_FATAL ANY)
+  list(APPEND CMAKE_INSTALL_MANIFEST_FILES \${CMAKE_INSTALL_PREFIX}/lib/libtimbre.a)" COMPONENT library)
 install(FILES ${CMAKE_BINARY_DIR}/packages/timbre.pc DESTINATION lib/pkgconfig COMPONENT library)
 install(FILES ${CMAKE_BINARY_DIR}/packages/timbreConfig.cmake ${CMAKE_BINARY_DIR}/packages/timbreConfigVersion.cmake
   DESTINATION lib/cmake/timbre COMPONENT library)

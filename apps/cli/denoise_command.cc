@@ -50,7 +50,7 @@ class DenoiseCommand final : public Command {
   bool TakesStdout() const override { return job_.Streams(); }
 
   Status Run(Terminal& terminal, Report& report) override {
-    if (!live_ && !job_.inputs().empty()) return RunJobHere("denoise", job_, terminal, report);
+    if (!live_ && !job_.inputs().empty()) return RunJobHere("denoise", job_, *this, terminal, report);
     TIMBRE_CHECK(job_.Begin({}, report));
     if (!live_ || !job_.inputs().empty()) {
       return Fail(ErrorCode::kInvalidArgument,

@@ -2,10 +2,18 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "apps/cli/remote_job.h"
+#include "apps/server/kinds.h"
 
 namespace timbre::cli {
 namespace {
+
+bool IsServed(std::string_view kind) {
+  const std::vector<const JobKind*> served = server::ServedKinds();
+  return std::any_of(served.begin(), served.end(), [&](const JobKind* one) { return one->name == kind; });
+}
 
 class JobCommand final : public Command {
  public:
@@ -14,7 +22,7 @@ class JobCommand final : public Command {
   }
   FieldList Fields() override {
     FieldList fields = job_->Fields();
-    return Append(fields, Under("Server", remote_.FieldsOfJob()));
+    return IsServed(kind_) ? Append(fields, Under("Server", remote_.FieldsOfJob())) : fields;
   }
   std::string Examples() const override { return examples_; }
   bool TakesStdout() const override { return job_->Streams(); }
@@ -24,7 +32,7 @@ class JobCommand final : public Command {
     if (!remote_.token_file.empty()) {
       return Fail(ErrorCode::kInvalidArgument, "--token-file has no effect: it belongs to --server.");
     }
-    return RunJobHere(kind_, *job_, terminal, report);
+    return RunJobHere(kind_, *job_, *this, terminal, report);
   }
 
  private:
@@ -39,9 +47,14 @@ std::unique_ptr<Command> MakeJobCommand(std::string_view kind, std::string examp
   return std::make_unique<JobCommand>(kind, std::move(examples));
 }
 
-Status RunJobHere(std::string_view kind, Job& job, Terminal& terminal, Report& report, bool standard_input) {
+Status RunJobHere(std::string_view kind, Job& job, const Command& asked, Terminal& terminal, Report& report,
+                  bool standard_input) {
   TIMBRE_TRY(const JobKind* const row, FindJobKind(kind));
-  const JobHost host{.cancelled = &CancelFlag(), .stream = STDOUT_FILENO, .standard_input = standard_input};
+  const JobHost host{.cancelled = &CancelFlag(),
+                     .stream = STDOUT_FILENO,
+                     .standard_input = standard_input,
+                     .alone = true,
+                     .reported = asked.reported()};
   return RunJob(*row, job, host, terminal, report);
 }
 

@@ -14,7 +14,8 @@ namespace timbre::cli {
 std::unique_ptr<Command> MakeJobCommand(std::string_view kind, std::string examples);
 
 // Runs a job in this process: its words and its progress go to the terminal, its sound to the standard output, and
-// Ctrl-C ends it.
-Status RunJobHere(std::string_view kind, Job& job, Terminal& terminal, Report& report, bool standard_input = true);
+// Ctrl-C ends it. `asked` is the command that asks for it.
+Status RunJobHere(std::string_view kind, Job& job, const Command& asked, Terminal& terminal, Report& report,
+                  bool standard_input = true);
 
 }  // namespace timbre::cli

@@ -34,7 +34,7 @@ class MasterCommand final : public Command {
   Status Run(Terminal& terminal, Report& report) override {
     if (list_) return ListPresets(terminal, report);
     if (inputs_->empty()) return Fail(ErrorCode::kInvalidArgument, "A file, a folder or --list-presets is missing.");
-    return RunJobHere("master", *job_, terminal, report);
+    return RunJobHere("master", *job_, *this, terminal, report);
   }
 
  private:

@@ -80,7 +80,7 @@ class ModelsCommand final : public Command {
                    .mirror = mirror_,
                    .offline = offline_,
                    .accept_licence = accept_licence_});
-      return RunJobHere("pull", job, terminal, report);
+      return RunJobHere("pull", job, *this, terminal, report);
     }
     if (action_ == "random") return Random(terminal, report);
     report["cache"] = options.cache.string();

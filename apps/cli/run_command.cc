@@ -61,7 +61,7 @@ class RunCommand final : public Command {
     if (schema_) return PrintSchemas(terminal);
     if (job_.empty()) return Fail(ErrorCode::kInvalidArgument, "JOB is missing; see 'timbre run --help'.");
     if (const Status good = Parse(); !good) return good;
-    return RunJobHere((*parsed_)->kind->name, *(*parsed_)->job, terminal, report, !IsStandardInput(job_));
+    return RunJobHere((*parsed_)->kind->name, *(*parsed_)->job, *this, terminal, report, !IsStandardInput(job_));
   }
 
  private:

@@ -84,12 +84,26 @@ void Terminal::Write(FILE* stream, std::string_view text) {
   std::fflush(stream);
 }
 
+// What a language model says: nothing of it drives a terminal, while who reads a pipe gets what was written.
+void Terminal::WritePiece(const std::string& text) {
+  FILE* const stream = options_.stdout_is_taken ? stderr : stdout;
+  const std::string shown = isatty(fileno(stream)) == 1 ? PrintableLines(text) : text;
+  std::lock_guard lock(mutex_);
+  ClearBar();
+  std::fwrite(shown.data(), 1, shown.size(), stream);
+  std::fflush(stream);
+}
+
 void Terminal::Print(std::string_view text) { OnEvent({kAnswerEvent, std::string(text)}); }
 void Terminal::Say(std::string_view text) { OnEvent({kMessageEvent, std::string(text)}); }
 void Terminal::Detail(std::string_view text) { OnEvent({kDetailEvent, std::string(text)}); }
 void Terminal::Warn(std::string_view text) { OnEvent({kWarningEvent, std::string(text)}); }
 
 void Terminal::OnEvent(const Event& event) {
+  if (event.kind == kPieceEvent) {
+    if (!options_.stdout_is_taken || !options_.quiet) WritePiece(event.text);
+    return;
+  }
   const bool answer = event.kind == kAnswerEvent;
   const bool warning = event.kind == kWarningEvent || event.kind == kStepDownEvent;
   const bool detail = event.kind == kDetailEvent;

@@ -53,6 +53,7 @@ class Terminal final : public Observer {
 
  private:
   void Write(FILE* stream, std::string_view text);
+  void WritePiece(const std::string& text);
   void ClearBar();
 
   TerminalOptions options_;

@@ -11,10 +11,11 @@ namespace timbre {
 
 // An open set, to which a pipeline may add its own; who shows events shows the text of those it doesn't know. Literals.
 using EventKind = std::string_view;
-inline constexpr EventKind kAnswerEvent = "answer";       // what was asked for: a table's row, a list's entry
-inline constexpr EventKind kMessageEvent = "message";     // what happened
-inline constexpr EventKind kDetailEvent = "detail";       // more of it, for who wants to know
-inline constexpr EventKind kWarningEvent = "warning";     // what is wrong although the work goes on
+inline constexpr EventKind kAnswerEvent = "answer";    // what was asked for: a table's row, a list's entry
+inline constexpr EventKind kPieceEvent = "piece";      // a piece of an answer that comes bit by bit: text as it stands
+inline constexpr EventKind kMessageEvent = "message";  // what happened
+inline constexpr EventKind kDetailEvent = "detail";    // more of it, for who wants to know
+inline constexpr EventKind kWarningEvent = "warning";  // what is wrong although the work goes on
 inline constexpr EventKind kStepDownEvent = "step_down";  // a kernel, a batch or a device gave way to a slower one
 inline constexpr EventKind kBeginEvent = "begin";  // progress begins: {"verb": "separating", "subject": "song.mp3"}
 inline constexpr EventKind kEndEvent = "end";      // it has ended

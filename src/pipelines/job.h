@@ -31,6 +31,11 @@ struct JobHost {
   int stream = -1;
   // Whether "-" among the inputs may be read from the process's standard input.
   bool standard_input = false;
+  // Whether nothing else computes in this process. A job that measures it may then do what all of it feels: `doctor`
+  // goes through the processor's instruction sets, `bench` binds threads to processors. Others do without.
+  bool alone = false;
+  // Whether anybody reads the report: what is measured for it alone, and takes time, is else left out.
+  bool reported = true;
 };
 
 // Runs once. Jobs share nothing but devices and packed weights: each has threads, faults, statistics and files of its

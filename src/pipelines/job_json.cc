@@ -76,10 +76,11 @@ Result<ParsedJob> JobFromJson(const Json& json) {
   parsed.kind = *found;
   parsed.job = parsed.kind->make();
   const FieldList all = parsed.job->Fields(), inputs = Choose(all, true), options = Choose(all, false);
+  // The inputs first: whether an option has an effect may depend on them.
+  TIMBRE_CHECK(SetInputs(inputs, json.value("inputs", Json::array())));
   if (auto set = SetOptions(options, json.value("options", Json::object())); !set) {
     return Prefix(set.error(), "the job's options");
   }
-  TIMBRE_CHECK(SetInputs(inputs, json.value("inputs", Json::array())));
   return parsed;
 }
 

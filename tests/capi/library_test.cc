@@ -96,15 +96,19 @@ class InstalledLibrary : public ::testing::Test {
 
 TEST_F(InstalledLibrary, ShowsWhatIsPublicAndNothingElse) {
   EXPECT_EQ(FilesIn(prefix() / "include"), (std::vector<std::string>{"timbre/timbre.h", "timbre/timbre.hpp"}));
-  const Shelled symbols = Shell(folder_.path(), "nm -D --defined-only " + (prefix() / "lib/libtimbre.so").string());
-  ASSERT_EQ(symbols.code, 0) << symbols.out;
-  std::istringstream lines(symbols.out);
-  int functions = 0;
-  for (std::string address, kind, name; lines >> address >> kind >> name; ++functions) {
-    EXPECT_TRUE(name.starts_with("timbre_")) << name;
-    EXPECT_EQ(kind, "T") << name;
+  for (const std::string how :
+       {"nm -D --defined-only lib/libtimbre.so", "nm --defined-only --extern-only lib/libtimbre.a"}) {
+    SCOPED_TRACE(how);
+    const Shelled symbols = Shell(prefix(), how);
+    ASSERT_EQ(symbols.code, 0) << symbols.out;
+    std::istringstream lines(symbols.out.substr(symbols.out.find("0000")));  // after the name of an archive's member
+    int functions = 0;
+    for (std::string address, kind, name; lines >> address >> kind >> name; ++functions) {
+      EXPECT_TRUE(name.starts_with("timbre_")) << name;
+      EXPECT_EQ(kind, "T") << name;
+    }
+    EXPECT_GE(functions, 25);
   }
-  EXPECT_GE(functions, 25);
   const Shelled soname = Shell(folder_.path(), "readelf -d " + (prefix() / "lib/libtimbre.so").string());
   EXPECT_NE(soname.out.find("soname: [libtimbre.so.0]"), std::string::npos) << soname.out;
 }

@@ -177,7 +177,8 @@ TEST(Cli, AnOptionWithoutEffectIsAnError) {
            {{"drums", "stems", "--separated", "--keep-stems"}, "--keep-stems has no effect"},
            {{"models", "list", "--offline"}, "fetches nothing"},
            {{"bench", "gtcrn", "--only", "x"}, "--only has no effect"},
-           {{"bench", "kernels", "--batch", "2"}, "--batch has no effect"}}) {
+           {{"bench", "kernels", "--batch", "2"}, "--batch has no effect"},
+           {{"bench", "gtcrn", "--server", "http://localhost"}, "--server"}}) {
     ExpectOneSentence(RunTimbre(c.words, folder.path()), 2, c.part);
   }
 }

@@ -6,8 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "tests/e2e/program.h"
 #include "tests/support/environment.h"
+#include "tests/support/golden.h"
+#include "tests/support/job_pair.h"
 #include "tests/support/loopback_server.h"
 #include "tests/support/places.h"
 #include "tests/support/real_language_model.h"
@@ -48,6 +49,18 @@ TEST_F(ModelsCli, ListsEveryModelWithItsFacts) {
                              name.starts_with("diffrhythm2");
     EXPECT_EQ(model["bytes"].is_null(), unpublished) << name;
   }
+}
+
+TEST_F(ModelsCli, AJobFromAFilePullsTheSame) {
+  const std::string file = SharedPath("goldens/gtcrn/gtcrn-dns3.tar");
+  TIMBRE_NEED_SHARED(file);
+  const std::string body = ReadAll(file);
+  LoopbackServer server(
+      [&](const LoopbackRequest& request, LoopbackConnection& connection) { ServeFile(body)(request, connection); });
+  ExpectSame(
+      {{"models", "pull", "gtcrn-dns3", "--cache", "cache", "--mirror", server.Url("")},
+       {{"kind", "pull"}, {"inputs", {"gtcrn-dns3"}}, {"options", {{"cache", "cache"}, {"mirror", server.Url("")}}}}},
+      [](const TempFolder&) {});
 }
 
 // Real weights, as they are published: the catalogue's size and digest are theirs.

@@ -1,69 +1,19 @@
 // `timbre run`: a job from a file does what the command does, bit for bit, and says the same.
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "tests/e2e/program.h"
+#include "formats/midi.h"
 #include "tests/parity/speech_support.h"
+#include "tests/support/job_pair.h"
 #include "tests/support/json_schema.h"
 
 namespace timbre::testing {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// What differs from run to run.
-void DropTimes(Json& json) {
-  if (json.is_object()) {
-    for (const char* key : {"timings", "real_time_factor", "peak_memory_mb"}) json.erase(key);
-  }
-  for (auto& [key, value] : json.items()) {
-    if (value.is_structured()) DropTimes(value);
-  }
-}
-
-Json SchemasOf(const std::string& kind) {
-  const Ran ran = RunTimbre({"run", "--schema", kind});
-  EXPECT_EQ(ran.code, 0) << ran.err;
-  return Json::parse(ran.out);
-}
-
-struct Pair {
-  std::vector<std::string> command;  // without --json
-  Json job;
-};
-
-// Both write to "out" in a folder of their own that holds `files`.
-void ExpectSame(const Pair& pair, const std::function<void(const TempFolder&)>& prepare) {
-  const TempFolder by_command, by_job;
-  prepare(by_command);
-  prepare(by_job);
-  std::vector<std::string> words = pair.command;
-  words.insert(words.end(), {"--json", "report.json"});
-  const Ran one = RunTimbre(words, by_command.path());
-  WriteAll(by_job / "job.json", pair.job.dump());
-  const Ran two = RunTimbre({"run", "job.json", "--json", "report.json"}, by_job.path());
-  EXPECT_EQ(one.code, 0) << one.err;
-  EXPECT_EQ(two.code, 0) << two.err;
-  std::filesystem::remove(by_job / "job.json");
-  const std::vector<std::string> files = FilesIn(by_command.path());
-  EXPECT_EQ(files, FilesIn(by_job.path()));
-  Json reports[2] = {Json::parse(ReadAll(by_command / "report.json")), Json::parse(ReadAll(by_job / "report.json"))};
-  for (const std::string& file : files) {
-    if (file == "report.json") continue;
-    EXPECT_EQ(ReadAll(by_command / file), ReadAll(by_job / file)) << file;
-  }
-  const Json schemas = SchemasOf(pair.job["kind"]);
-  EXPECT_EQ(SchemaErrors(schemas["job"], pair.job), std::vector<std::string>());
-  for (Json& report : reports) {
-    EXPECT_EQ(SchemaErrors(schemas["report"], report), std::vector<std::string>());
-    DropTimes(report);
-  }
-  EXPECT_EQ(reports[0], reports[1]);
-}
 
 TEST(RunJobFile, SeparatesAsTheCommandDoes) {
   ExpectSame({{"separate", "--model", "hpss", "--format", "flac", "-o", "out", "a.wav", "b.wav"},
@@ -128,6 +78,37 @@ TEST(RunJobFile, ScoresAsTheCommandDoes) {
                WriteTestWav(folder / "a.wav", 2);
                WriteTestWav(folder / "b.wav", 1.5);
              });
+}
+
+TEST(RunJobFile, DrawsNotesAsTheCommandDoes) {
+  ExpectSame({{"notes", "drums.mid", "--size", "160x90", "--fps", "10", "-o", "out.mp4"},
+              {{"kind", "notes"},
+               {"inputs", {"drums.mid"}},
+               {"options", {{"size", "160x90"}, {"fps", 10}, {"output", "out.mp4"}}}}},
+             [](const TempFolder& folder) {
+               MidiSong song;
+               song.metres = {{0, 4}};
+               for (int64_t i = 0; i < 4; ++i) song.notes.push_back({i * 480, 60, 10, 36, 100});
+               EXPECT_TRUE(WriteMidi(song, (folder / "drums.mid").string()));
+             });
+}
+
+// What is measured differs, and no more.
+TEST(RunJobFile, MeasuresNetworksAndKernelsAsTheCommandDoes) {
+  const auto nothing = [](const TempFolder&) {};
+  const std::vector<std::string> figures = {
+      "seconds",     "gflops",           "runs",      "seconds_per_tile",     "weights_mb",
+      "peak_gflops", "fraction_of_peak", "operators", "memory_read_gb_per_s", "memory_triad_gb_per_s"};
+  ExpectSame({{"bench", "gtcrn", "-n", "1", "--threads", "1", "--device", "cpu"},
+              {{"kind", "bench"}, {"inputs", {"gtcrn"}}, {"options", {{"runs", 1}, {"threads", 1}, {"device", "cpu"}}}},
+              figures},
+             nothing);
+  ExpectSame({{"bench", "kernels", "--only", "bench_add/cpu.reference", "-n", "1", "--threads", "1"},
+              {{"kind", "bench"},
+               {"inputs", {"kernels"}},
+               {"options", {{"runs", 1}, {"threads", 1}, {"only", "bench_add/cpu.reference"}}}},
+              figures},
+             nothing);
 }
 
 TEST(RunJobFile, AFailureReportsTheSame) {

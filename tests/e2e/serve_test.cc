@@ -130,6 +130,8 @@ TEST_F(ServeTest, RefusesInTheWordsOfTheCommandLine) {
   };
   for (const Row& row : std::vector<Row>{
            {{{"kind", "seperate"}, {"inputs", {asset}}}, 422, "Did you mean 'separate'"},
+           {{{"kind", "doctor"}, {"inputs", {asset}}}, 422, "no kind of job"},
+           {{{"kind", "bench"}, {"inputs", {asset}}}, 422, "no kind of job"},
            {{{"kind", "separate"}, {"inputs", {"nothing"}}}, 422, "no asset"},
            {{{"kind", "separate"}, {"inputs", Json::array()}}, 422, "empty"},
            {{{"kind", "separate"}, {"inputs", {asset}}, {"optoins", Json::object()}}, 422, "Did you mean 'options'"},

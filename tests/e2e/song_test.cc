@@ -14,8 +14,8 @@
 #include "formats/safetensors.h"
 #include "models/released_networks.h"
 #include "pipelines/song/style_model.h"
-#include "tests/e2e/program.h"
 #include "tests/parity/song_support.h"
+#include "tests/support/job_pair.h"
 
 namespace timbre {
 namespace {
@@ -112,6 +112,22 @@ TEST(SongProgram, GivesTheReferencesSongFromTheOfficialFiles) {
   const Ran ran = RunTimbre(Words(model), folder.path());
   ASSERT_EQ(ran.code, 0) << ran.err;
   CheckAudio(Samples(folder / "song.wav", 2));
+}
+
+TEST(SongProgram, AJobFromAFileGivesTheSame) {
+  const std::string path = SongCase("e2e-tiny.safetensors");
+  testing::ExpectSame({{"song", "-m", "model", "--tokens", path, "--style", path, "--noise", path, "--steps", "2",
+                        "--seconds", "1", "-o", "song.flac"},
+                       {{"kind", "song"},
+                        {"options",
+                         {{"model", "model"},
+                          {"tokens", path},
+                          {"style", path},
+                          {"noise", path},
+                          {"steps", 2},
+                          {"seconds", 1},
+                          {"output", "song.flac"}}}}},
+                      [](const TempFolder& folder) { MakeFolder(folder); });
 }
 
 TEST(SongProgram, TheSameSeedGivesTheSameBits) {

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/parity/language_support.h"
+#include "tests/support/job_pair.h"
 
 namespace timbre {
 namespace {
@@ -53,6 +54,27 @@ TEST_F(TextProgram, IdsGiveScoresAndATextAndAReport) {
   for (const char* key : {"seconds_to_first_token", "tokens_per_second", "bytes_per_token", "fraction_of_bandwidth"}) {
     EXPECT_GT(report[key], 0) << key;
   }
+}
+
+TEST_F(TextProgram, AJobFromAFileWritesTheSame) {
+  const std::string model = (folder_ / "model").string();
+  testing::ExpectSame(
+      {{"text", "-m", model, "--ids", ids_, "--greedy", "-n", "4", "--logits", "scores.safetensors"},
+       {{"kind", "text"},
+        {"options",
+         {{"model", model}, {"ids", ids_}, {"greedy", true}, {"max_tokens", 4}, {"logits", "scores.safetensors"}}}},
+       {"prompt_seconds", "prompt_tokens_per_second", "seconds_to_first_token", "tokens_per_second",
+        "fraction_of_bandwidth", "memory_read_gb_per_s"}},
+      [](const testing::TempFolder&) {});
+  // What it writes comes piece by piece, and a program that reads the events gets it whole.
+  testing::WriteAll(
+      folder_ / "job.json",
+      json({{"kind", "text"},
+            {"options", {{"model", "model"}, {"ids", ids_}, {"greedy", true}, {"max_tokens", 32}, {"device", "cpu"}}}})
+          .dump());
+  const testing::Ran ran = RunTimbre({"run", "job.json"}, folder_.path());
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out, json::parse(reference_.metadata.at("texts"))["greedy"].get<std::string>() + "\n");
 }
 
 TEST_F(TextProgram, APromptInWordsIsTheSame) {

@@ -10,15 +10,17 @@
 
 #include "kernels/cpu/simd.h"
 #include "models/released_networks.h"
+#include "pipelines/job_json.h"
 #include "runtime/check/verdicts.h"
 #include "runtime/session/cpu_ladder.h"
-#include "tests/e2e/program.h"
+#include "tests/support/job_pair.h"
+#include "tests/support/json_schema.h"
 #include "tests/vulkan/usable_device.h"
 
 namespace timbre {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 class Doctor : public ::testing::Test {
  protected:
@@ -40,6 +42,7 @@ TEST_F(Doctor, SaysThatEveryKernelIsRightHere) {
   ASSERT_EQ(ran.code, 0) << ran.err;
   const Json report = Json::parse(testing::ReadAll(cache_ / "report.json"));
   ASSERT_EQ(report["devices"].size(), 1u);
+  EXPECT_EQ(testing::SchemaErrors(testing::SchemasOf("doctor")["report"], report), std::vector<std::string>());
   const Json& device = report["devices"][0];
   std::set<std::string> seen;
   for (const Json& kernel : device["kernels"]) {
@@ -57,16 +60,25 @@ TEST_F(Doctor, SaysThatEveryKernelIsRightHere) {
 }
 
 // Not only what a plan takes: every row of the registry. Those that only --precision f16 takes too, and those that
-// multiply halves where the processor can.
+// multiply halves where the processor can. As a job that is not alone in its process it leaves the instruction set be.
 TEST_F(Doctor, ExaminesEveryKernelOfTheProcessor) {
   ThreadPool pool(1);
-  const auto findings = CheckKernels("cpu", pool, [](double) { return true; });
-  ASSERT_TRUE(findings) << findings.error().message;
+  const auto parsed = JobFromJson({{"kind", "doctor"}, {"options", {{"device", "cpu"}, {"models", Json::array()}}}});
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  const std::string target = SimdTarget();
+  Observer observer;
+  Json report;
+  const Status done = RunJob(*parsed->kind, *parsed->job, {}, observer, report);
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(SimdTarget(), target);
+  EXPECT_EQ(testing::SchemaErrors(ReportSchema(*parsed->kind), report), std::vector<std::string>());
+  ASSERT_EQ(report["devices"].size(), 1u);
+  EXPECT_EQ(report["devices"][0]["simd_target"], target);
   std::set<std::string> seen;
-  for (const KernelFinding& finding : *findings) {
-    EXPECT_EQ(finding.problem, "") << finding.kernel;
-    EXPECT_GT(finding.cases, 0) << finding.kernel;
-    seen.insert(finding.kernel);
+  for (const Json& finding : report["devices"][0]["kernels"]) {
+    EXPECT_EQ(finding["problem"], Json()) << finding;
+    EXPECT_GT(finding["cases"].get<int>(), 0) << finding;
+    seen.insert(finding["kernel"].get<std::string>());
   }
   int halves = 0;
   for (const KernelRow* row : AllKernels()) {

@@ -1,4 +1,4 @@
-#include "apps/cli/bench_kernels.h"
+#include "pipelines/machine/bench_kernels.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 #include "graph/op_table.h"
 #include "runtime/session/cpu_ladder.h"
 
-namespace timbre::cli {
+namespace timbre {
 namespace {
 
 struct Timed {
@@ -73,23 +73,23 @@ Result<std::optional<Timed>> Time(const KernelRow& row, const OpCase& c, int run
 }  // namespace
 
 Status BenchKernels(const std::string& only, int runs, Precision precision, double peak_gflops, ThreadPool& pool,
-                    Terminal& terminal, Report& report) {
-  report["kernels"] = Report::array();
-  terminal.Print(fmt::format("{:<16} {:<28} {:<24} {:>10} {:>10} {:>8} {:>8}", "operator", "case", "kernel", "ms",
-                             "GFLOP/s", "of peak", "GB/s"));
+                    Observer& observer, Json& report) {
+  report["kernels"] = Json::array();
+  Answer(observer, fmt::format("{:<16} {:<28} {:<24} {:>10} {:>10} {:>8} {:>8}", "operator", "case", "kernel", "ms",
+                               "GFLOP/s", "of peak", "GB/s"));
   for (const OpRow& op : OpTable()) {
     for (const OpCase& c : op.cases()) {
       if (!c.benchmark) continue;
       for (const KernelRow* row : KernelsFor(op.op, DeviceKind::kCpu)) {
         const std::string name = fmt::format("{}/{}/{}", op.name, c.name, row->name);
         if (name.find(only) == std::string::npos) continue;
-        if (terminal.Cancelled()) return Fail(ErrorCode::kCancelled, "cancelled.");
+        if (observer.Cancelled()) return Fail(ErrorCode::kCancelled, "cancelled.");
         TIMBRE_TRY(const std::optional<Timed> timed, Time(*row, c, runs, precision, pool));
         if (!timed) continue;
         const double gflops = timed->gflop / timed->median;
-        terminal.Print(fmt::format("{:<16} {:<28} {:<24} {:>10.3f} {:>10.1f} {:>7.1f}% {:>8.1f}", op.name, c.name,
-                                   row->name, timed->median * 1e3, gflops, 100 * gflops / peak_gflops,
-                                   timed->gbytes / timed->median));
+        Answer(observer,
+               fmt::format("{:<16} {:<28} {:<24} {:>10.3f} {:>10.1f} {:>7.1f}% {:>8.1f}", op.name, c.name, row->name,
+                           timed->median * 1e3, gflops, 100 * gflops / peak_gflops, timed->gbytes / timed->median));
         report["kernels"].push_back({{"operator", op.name},
                                      {"case", c.name},
                                      {"kernel", row->name},
@@ -107,4 +107,4 @@ Status BenchKernels(const std::string& only, int runs, Precision precision, doub
               "no kernel and case contains '" + only + "'; 'timbre bench kernels' alone lists them.");
 }
 
-}  // namespace timbre::cli
+}  // namespace timbre

@@ -3,15 +3,15 @@
 
 #include <string>
 
-#include "apps/cli/command.h"
 #include "base/thread_pool.h"
-#include "kernels/kernel.h"
+#include "pipelines/job.h"
+#include "runtime/session/session.h"
 
-namespace timbre::cli {
+namespace timbre {
 
 // Times each CPU kernel on the benchmark cases of its operator whose "op/case/kernel" contains `only`; prints a table,
 // and adds "kernels" to the report. Fractions are of `peak_gflops`.
 Status BenchKernels(const std::string& only, int runs, Precision precision, double peak_gflops, ThreadPool& pool,
-                    Terminal& terminal, Report& report);
+                    Observer& observer, Json& report);
 
-}  // namespace timbre::cli
+}  // namespace timbre

@@ -1,4 +1,4 @@
-#include "apps/cli/bench_transfers.h"
+#include "pipelines/machine/bench_transfers.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 
 #include "runtime/device/vulkan_device.h"
 
-namespace timbre::cli {
+namespace timbre {
 namespace {
 
 using Placement = VulkanDevice::Placement;
@@ -36,7 +36,7 @@ Result<double> TimeCopy(VulkanDevice& device, const VulkanBuffer& from, const Vu
 
 }  // namespace
 
-Status BenchTransfers(int vulkan_index, int runs, Terminal& terminal, Report& report) {
+Status BenchTransfers(int vulkan_index, int runs, Observer& observer, Json& report) {
   if (vulkan_index < 0) {
     return Fail(ErrorCode::kUnsupported,
                 "'timbre bench transfers' is about a GPU; name one with --device, as 'timbre devices' lists them.");
@@ -50,19 +50,19 @@ Status BenchTransfers(int vulkan_index, int runs, Terminal& terminal, Report& re
   report["unified_memory"] = device->unified();
   TIMBRE_TRY(const double submission, TimeCopy(*device, host, local, 4, runs));
   report["submission_seconds"] = submission;
-  terminal.Print(fmt::format("{}{}: a submission takes {:.1f} microseconds", device->info().name,
-                             device->unified() ? ", memory shared with the host" : "", submission * 1e6));
-  terminal.Print(fmt::format("  {:>10} {:>14} {:>14}", "bytes", "to it, GB/s", "from it, GB/s"));
-  report["transfers"] = Report::array();
+  Answer(observer, fmt::format("{}{}: a submission takes {:.1f} microseconds", device->info().name,
+                               device->unified() ? ", memory shared with the host" : "", submission * 1e6));
+  Answer(observer, fmt::format("  {:>10} {:>14} {:>14}", "bytes", "to it, GB/s", "from it, GB/s"));
+  report["transfers"] = Json::array();
   for (uint64_t bytes = kLeast; bytes <= kMost; bytes *= 4) {
-    if (terminal.Cancelled()) return Fail(ErrorCode::kCancelled, "cancelled.");
+    if (observer.Cancelled()) return Fail(ErrorCode::kCancelled, "cancelled.");
     TIMBRE_TRY(const double to, TimeCopy(*device, host, local, bytes, runs));
     TIMBRE_TRY(const double from, TimeCopy(*device, local, host, bytes, runs));
     const auto rate = [&](double seconds) { return static_cast<double>(bytes) / seconds / 1e9; };
-    terminal.Print(fmt::format("  {:>10} {:>14.2f} {:>14.2f}", bytes, rate(to), rate(from)));
+    Answer(observer, fmt::format("  {:>10} {:>14.2f} {:>14.2f}", bytes, rate(to), rate(from)));
     report["transfers"].push_back({{"bytes", bytes}, {"to_device_seconds", to}, {"from_device_seconds", from}});
   }
   return {};
 }
 
-}  // namespace timbre::cli
+}  // namespace timbre
