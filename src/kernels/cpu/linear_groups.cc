@@ -4,7 +4,7 @@
 #include <limits>
 #include <vector>
 
-#include "kernels/cpu/conv_thin.h"
+#include "kernels/cpu/conv_few_inputs.h"
 #include "kernels/cpu/epilogue.h"
 #include "kernels/cpu/float_view.h"
 #include "kernels/cpu/gemm.h"
