@@ -1,5 +1,6 @@
 // timbre: the program. Finds the command, gives it its options, runs it, writes its report, and says what went wrong.
 #include <fmt/format.h>
+#include <malloc.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -171,6 +172,11 @@ ExitCode Written(ExitCode code) {
 }  // namespace timbre::cli
 
 int main(int argc, char** argv) {
+#ifdef __GLIBC__
+  // Blocks of this size are the system's again once they are freed. glibc raises the bound with each that is, and what
+  // a model was read into would stay in the heap, in pieces: 15 MB for HTDemucs from a package of halves.
+  mallopt(M_MMAP_THRESHOLD, 256 << 10);
+#endif
   // Our own code does not throw; what a library threw past its call still ends in one sentence.
   try {
     return timbre::cli::Written(timbre::cli::Main(std::vector<std::string>(argv + 1, argv + argc)));
