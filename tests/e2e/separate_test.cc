@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "audio/decode.h"
+#include "base/file_mark.h"
 #include "tests/e2e/program.h"
 
 namespace timbre::testing {
@@ -127,6 +128,29 @@ TEST(SeparateCommand, SkipsWhatIsThereAndDoesTheRest) {
   EXPECT_EQ(Separate(folder, {"song.wav", "--skip-existing"}).code, 0);
   EXPECT_EQ(ReadAll(stem), kept);
   EXPECT_EQ(FilesIn(folder / "out").size(), 2);
+}
+
+// Files of the right length that another model made, or other options, are not what was asked for.
+TEST(SeparateCommand, SkipsOnlyWhatItsOwnModelAndOptionsMade) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 0.3);
+  const auto skips = [&](const Names& more) {
+    Names words = {"song.wav", "--skip-existing", "--name", "{stem}.{ext}", "--json", "report.json"};
+    words.insert(words.end(), more.begin(), more.end());
+    const Ran ran = Separate(folder, words);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    return Json::parse(ReadAll(folder / "report.json"))["tracks"][0]["skipped"].get<bool>();
+  };
+  EXPECT_FALSE(skips({}));
+  // What the file system keeps nothing of can't be told.
+  const bool kept = MarkOf(folder.path() / "out/harmonic.wav").has_value();
+  EXPECT_TRUE(skips({"--threads", "1", "--temp", ".", "--stems", "harmonic"}));
+  for (const Names& other :
+       {Names{"--sample-format", "s24"}, {"--no-tags"}, {"--from", "harmonic", "--from-model", "hpss"}}) {
+    EXPECT_EQ(skips(other), !kept) << other[0];
+    EXPECT_TRUE(skips(other)) << other[0];
+  }
+  EXPECT_EQ(skips({}), !kept);
 }
 
 TEST(SeparateCommand, FoldersStandForTheirAudio) {

@@ -23,6 +23,7 @@
 #include "base/suggest.h"
 #include "base/temporary_file.h"
 #include "base/text.h"
+#include "pipelines/made_by.h"
 #include "pipelines/tile_pipeline.h"
 #include "pipelines/tile_runner.h"
 #include "pipelines/track_reader.h"
@@ -547,7 +548,9 @@ Result<TrackReport> SeparatorImpl::Separate(const TrackInput& track, Observer& g
   report.times.load = load_seconds_;
   TIMBRE_TRY(const std::vector<std::string> paths, Paths(track));
   for (size_t o = 0; o < outputs_.size(); ++o) report.outputs.push_back({.stem = names_[o], .path = paths[o]});
-  report.skipped = options_.stream.empty() && options_.skip_existing && IsDone(input, paths);
+  std::vector<std::string> marks;
+  for (const std::string& name : names_) marks.push_back(OutputMark(options_.made_by, name));
+  report.skipped = options_.stream.empty() && options_.skip_existing && IsDone(input, paths, marks);
   if (report.skipped) return report;
 
   // First pass: how long the track is, and its mean and deviation.
@@ -599,6 +602,7 @@ Result<TrackReport> SeparatorImpl::Separate(const TrackInput& track, Observer& g
   TIMBRE_CHECK(SeparateInto(reader, files, observer, moments, report));
   files.clear();
   TIMBRE_CHECK(outputs.Commit());
+  if (options_.stream.empty()) KeepMarks(paths, marks);
   report.times.total = watch.seconds();
   report.real_time_factor = report.times.total / report.seconds;
   return report;
@@ -718,8 +722,11 @@ Result<std::string> OutputPath(const SeparateOptions& options, const std::string
   return path.string();
 }
 
-bool IsDone(const std::string& input, const std::vector<std::string>& paths) {
+bool IsDone(const std::string& input, const std::vector<std::string>& paths, const std::vector<std::string>& marks) {
   if (IsStandardInput(input) || FileBytes(input) <= 0) return false;  // a pipe can be read but once
+  for (size_t i = 0; i < paths.size(); ++i) {
+    if (!IsMadeSo(paths[i], marks[i])) return false;
+  }
   std::error_code error;
   const auto made = fs::last_write_time(input, error);
   for (const std::string& path : paths) {

@@ -42,7 +42,8 @@ struct SeparateOptions {
   std::string stream;
   int stream_to = -1;
   bool tags = true;            // copy title, artist, cover and the like, with the stem's name behind the title
-  bool skip_existing = false;  // leave tracks alone whose outputs are there, as long as the track and no older than it
+  bool skip_existing = false;  // leave tracks alone that IsDone()
+  std::string made_by;         // MadeBy(), kept with the outputs and compared; empty: neither
 
   SessionOptions session;
 };
@@ -124,8 +125,8 @@ Result<std::string> OutputPath(const SeparateOptions& options, const std::string
                                const std::string& stem);
 
 // Whether an earlier run has left nothing to do: each of `paths` can be read to its end, is as long as `input` to the
-// sample, at the same time, and not older.
-bool IsDone(const std::string& input, const std::vector<std::string>& paths);
+// sample, at the same time, not older, and was made as is to be done now. `marks`: OutputMark() of each.
+bool IsDone(const std::string& input, const std::vector<std::string>& paths, const std::vector<std::string>& marks);
 
 // Where what a pipe gives is kept meanwhile, of a task that writes to `output_dir` or into a stream.
 std::string TemporaryFolderFor(const std::string& temp_dir, const std::string& output_dir, bool stream);

@@ -116,7 +116,7 @@ FieldList SeparateFields(SeparateOptions& options) {
                 });
   Append(fields, {{.name = "skip-existing",
                    .value = &options.skip_existing,
-                   .help = "leave tracks alone whose files are there, whole and no older"}});
+                   .help = "leave alone what is there: whole, no older, by the same model and options"}});
   Append(fields, Under("Segments", SegmentFields(options)));
   return Append(fields, Under("Files", std::move(files)));
 }

@@ -6,7 +6,7 @@
 
 namespace timbre {
 
-// All but `session`. `options` must outlive the fields.
+// All but `session` and `made_by`. `options` must outlive the fields.
 FieldList SeparateFields(SeparateOptions& options);
 
 // A folder for what lies on disk only meanwhile.

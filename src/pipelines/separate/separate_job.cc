@@ -5,6 +5,7 @@
 
 #include "base/quantities.h"
 #include "pipelines/job_schema.h"
+#include "pipelines/made_by.h"
 #include "pipelines/runtime_options.h"
 #include "pipelines/separate/model_choice.h"
 #include "pipelines/separate/separate.h"
@@ -74,6 +75,7 @@ class SeparateJob final : public Job {
     TIMBRE_CHECK(runtime_.Check());
     options_.session = runtime_.Session(host);
     options_.name = NameFor(options_.name, SeparateOptions().name, recursive_);
+    options_.made_by = MadeBy("separate", Fields());
     report["options"] = FieldsToJson(Reported());
     report["tracks"] = Json::array();
     TIMBRE_TRY(const std::vector<TrackInput> files, ExpandInputs(inputs_, recursive_, options_.output_dir));

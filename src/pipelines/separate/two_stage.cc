@@ -5,6 +5,7 @@
 #include "audio/byte_source.h"
 #include "base/output_set.h"
 #include "base/temporary_file.h"
+#include "pipelines/made_by.h"
 
 namespace timbre {
 namespace {
@@ -24,16 +25,17 @@ class Chain : public Separator {
 
   Result<TrackReport> Separate(const TrackInput& track, Observer& observer) override {
     const std::string& input = track.path;
-    std::vector<std::string> paths;
+    std::vector<std::string> paths, marks;
     for (const std::string& stem : options_.stream.empty() ? output_names() : std::vector<std::string>()) {
       TIMBRE_TRY(paths.emplace_back(), OutputPath(options_, model().name, track, stem));
+      marks.push_back(OutputMark(options_.made_by, stem));
       std::error_code error;
       if (fs::equivalent(paths.back(), input, error)) {
         return Fail(ErrorCode::kInvalidArgument,
                     "'" + paths.back() + "' would be written over the input; change --output or --name");
       }
     }
-    if (options_.skip_existing && options_.stream.empty() && IsDone(input, paths)) {
+    if (options_.skip_existing && options_.stream.empty() && IsDone(input, paths, marks)) {
       TrackReport report;
       report.input = input;
       report.skipped = true;

@@ -9,6 +9,7 @@
 #include "base/output_set.h"
 #include "base/temporary_file.h"
 #include "base/timer.h"
+#include "pipelines/made_by.h"
 #include "pipelines/separate/separate_fields.h"
 #include "pipelines/speech/denoise_stream.h"
 
@@ -160,7 +161,8 @@ Result<DenoiseReport> DenoiserImpl::Denoise(const TrackInput& track, Observer& o
     return Fail(ErrorCode::kInvalidArgument,
                 "'" + report.output + "' would be written over the input; change --output or --name");
   }
-  report.skipped = !options_.stream_out && options_.skip_existing && IsDone(input, {report.output});
+  const std::string mark = OutputMark(options_.made_by, "");
+  report.skipped = !options_.stream_out && options_.skip_existing && IsDone(input, {report.output}, {mark});
   if (report.skipped) return report;
   {
     const ScopedTimer timer(&report.total);
@@ -184,6 +186,7 @@ Result<DenoiseReport> DenoiserImpl::Denoise(const TrackInput& track, Observer& o
     const ScopedTimer encode(&report.encode);
     TIMBRE_TRY(const WriteReport written, (*writer)->Finish());
     TIMBRE_CHECK(outputs.Commit());
+    if (!options_.stream_out) KeepMarks({report.output}, {mark});
     report.peak = written.peak;
     report.gain = written.gain;
     report.warning = reader->warning();
@@ -265,7 +268,7 @@ FieldList DenoiseFields(DenoiseOptions& options) {
                             TempField(options.temp_dir),
                             {.name = "skip-existing",
                              .value = &options.skip_existing,
-                             .help = "leave files alone that are there already, whole and no older than the input"},
+                             .help = "leave alone what is there: whole, no older, by the same model and options"},
                         });
 }
 

@@ -36,11 +36,12 @@ struct DenoiseOptions {
   int stream_to = -1;
   bool tags = true;  // copy title, artist, cover and the like
   bool skip_existing = false;
+  std::string made_by;  // MadeBy(), kept with the outputs and compared; empty: neither
 
   SessionOptions session;
 };
 
-// All but `session`. `options` must outlive the fields.
+// All but `session` and `made_by`. `options` must outlive the fields.
 FieldList DenoiseFields(DenoiseOptions& options);
 
 struct DenoiseReport {

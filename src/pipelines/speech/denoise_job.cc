@@ -6,6 +6,7 @@
 
 #include "base/quantities.h"
 #include "pipelines/job_schema.h"
+#include "pipelines/made_by.h"
 #include "pipelines/model_fetching.h"
 #include "pipelines/sound_stream.h"
 #include "pipelines/track_inputs.h"
@@ -111,6 +112,7 @@ Status DenoiseJob::Run(const JobHost& host, Observer& observer, Json& report) {
   TIMBRE_CHECK(Begin(host, report));
   report["tracks"] = Json::array();
   options_.name = NameFor(options_.name, DenoiseOptions().name, recursive_);
+  options_.made_by = MadeBy("denoise", Fields());
   TIMBRE_TRY(const std::vector<TrackInput> files, ExpandInputs(inputs_, recursive_, options_.output_dir));
   if (options_.stream_out) {
     TIMBRE_CHECK(CheckStream(options_.format, files.size()));

@@ -2,7 +2,9 @@
 
 #include <cmath>
 
+#include "base/text.h"
 #include "pipelines/job_schema.h"
+#include "pipelines/made_by.h"
 #include "pipelines/studio/normalise.h"
 #include "pipelines/studio/studio_job.h"
 #include "pipelines/track_inputs.h"
@@ -46,6 +48,7 @@ class LoudnessJob final : public Job {
 
   Status Run(const JobHost& host, Observer& observer, Json& report) override {
     options_.files.stream_to = host.stream;
+    options_.files.made_by = MadeBy("loudness", Fields());
     options_.files.name = NameFor(options_.files.name, StudioFiles().name, inputs_.recursive);
     report["options"] = FieldsToJson(NormaliseFields(options_));
     report["tracks"] = Json::array();
@@ -60,20 +63,21 @@ class LoudnessJob final : public Job {
     const auto print = writes ? Say : Answer;
     print(observer, "integrated  short-term  range  true peak");
     print(observer, "      LUFS    max LUFS     LU       dBTP");
-    return ForEachFile(files, refused, "measuring", "measured", observer, report["tracks"],
-                       [&](const TrackInput& input) -> Result<Json> {
-                         TIMBRE_TRY(const LoudnessReport file, MeasureOrNormalise(input, options_, observer));
-                         if (!file.warning.empty()) Warn(observer, file.input + ": " + file.warning);
-                         const Loudness& l = file.loudness;
-                         if (file.skipped) {
-                           Say(observer, fmt::format("{}: skipped, {} is there", file.input, file.output));
-                           return ToJson(file);
-                         }
-                         print(observer, fmt::format("{:>10}  {:>10}  {:>5.1f}  {:>9}  {}", Text(l.integrated),
-                                                     Text(l.short_term_max), l.range, Text(l.true_peak), file.input));
-                         if (writes) Say(observer, fmt::format("  {:+.1f} dB, in {}", file.gain_db, file.output));
-                         return ToJson(file);
-                       });
+    return ForEachFile(
+        files, refused, "measuring", "measured", observer, report["tracks"],
+        [&](const TrackInput& input) -> Result<Json> {
+          TIMBRE_TRY(const LoudnessReport file, MeasureOrNormalise(input, options_, observer));
+          if (!file.warning.empty()) Warn(observer, file.input + ": " + file.warning);
+          const Loudness& l = file.loudness;
+          if (file.skipped) {
+            Say(observer, fmt::format("{}: skipped, {} is there", file.input, file.output));
+            return ToJson(file);
+          }
+          print(observer, fmt::format("{:>10}  {:>10}  {:>5.1f}  {:>9}  {}", Text(l.integrated), Text(l.short_term_max),
+                                      l.range, Text(l.true_peak), PrintableLines(file.input, ' ')));
+          if (writes) Say(observer, fmt::format("  {:+.1f} dB, in {}", file.gain_db, file.output));
+          return ToJson(file);
+        });
   }
 
  private:

@@ -10,6 +10,7 @@
 #include "base/denormals.h"
 #include "base/output_set.h"
 #include "dsp/true_peak.h"
+#include "pipelines/made_by.h"
 #include "pipelines/studio/sample_file.h"
 
 namespace timbre {
@@ -190,7 +191,9 @@ Status Mastering::Run(const TrackInput& input) {
   report_.input = input.path;
   TIMBRE_TRY(WriteOptions write, StudioWriteOptions(options_.files));
   TIMBRE_TRY(report_.output, StudioPath(options_.files, input, "master"));
-  report_.skipped = !options_.files.stream_out && options_.files.skip_existing && IsDone(input.path, {report_.output});
+  const std::string mark = OutputMark(options_.files.made_by, "");
+  report_.skipped =
+      !options_.files.stream_out && options_.files.skip_existing && IsDone(input.path, {report_.output}, {mark});
   if (report_.skipped) return {};
   TIMBRE_TRY(const std::unique_ptr<AudioReader> reader,
              OpenStudioInput(options_.files, input.path, report_.output, observer_));
@@ -241,6 +244,7 @@ Status Mastering::Run(const TrackInput& input) {
                      [&](const float* samples, int64_t frames) { return writer->Write(samples, frames); }));
   TIMBRE_CHECK(writer->Finish());
   TIMBRE_CHECK(outputs.Commit());
+  if (!options_.files.stream_out) KeepMarks({report_.output}, {OutputMark(options_.files.made_by, "")});
   report_.seconds = static_cast<double>(report_.samples) / report_.sample_rate;
   report_.total = std::chrono::duration<double>(Clock::now() - start).count();
   report_.real_time_factor = report_.total / report_.seconds;

@@ -2,6 +2,7 @@
 
 #include "base/quantities.h"
 #include "pipelines/job_schema.h"
+#include "pipelines/made_by.h"
 #include "pipelines/studio/master.h"
 #include "pipelines/studio/studio_job.h"
 #include "pipelines/track_inputs.h"
@@ -48,6 +49,7 @@ class MasterJob final : public Job {
 
   Status Run(const JobHost& host, Observer& observer, Json& report) override {
     options_.files.stream_to = host.stream;
+    options_.files.made_by = MadeBy("master", Fields());
     options_.files.name = NameFor(options_.files.name, StudioFiles().name, inputs_.recursive);
     report["options"] = FieldsToJson(MasterFields(options_));
     report["tracks"] = Json::array();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/output_set.h"
+#include "pipelines/made_by.h"
 
 namespace timbre {
 namespace {
@@ -60,11 +61,13 @@ FieldList NormaliseFields(NormaliseOptions& options) {
 Result<LoudnessReport> MeasureOrNormalise(const TrackInput& input, const NormaliseOptions& options,
                                           Observer& observer) {
   LoudnessReport report{.input = input.path};
+  const std::string mark = OutputMark(options.files.made_by, "");
   WriteOptions write;
   if (options.target) {
     TIMBRE_TRY(write, StudioWriteOptions(options.files));
     TIMBRE_TRY(report.output, StudioPath(options.files, input, "loudness"));
-    report.skipped = !options.files.stream_out && options.files.skip_existing && IsDone(input.path, {report.output});
+    report.skipped =
+        !options.files.stream_out && options.files.skip_existing && IsDone(input.path, {report.output}, {mark});
     if (report.skipped) return report;
   }
   TIMBRE_TRY(const std::unique_ptr<AudioReader> reader,
@@ -114,6 +117,7 @@ Result<LoudnessReport> MeasureOrNormalise(const TrackInput& input, const Normali
   }));
   TIMBRE_CHECK(writer->Finish());
   TIMBRE_CHECK(outputs.Commit());
+  if (!options.files.stream_out) KeepMarks({report.output}, {mark});
   return report;
 }
 

@@ -25,7 +25,7 @@ FieldList StudioFileFields(StudioFiles& files) {
                             TempField(files.temp_dir),
                             {.name = "skip-existing",
                              .value = &files.skip_existing,
-                             .help = "leave files alone that are there already, whole and no older than the input"},
+                             .help = "leave alone what is there: whole, no older, by the same options"},
                         });
 }
 

@@ -22,6 +22,7 @@ struct StudioFiles {
   std::string temp_dir;  // for what lies on disk meanwhile; empty: beside the outputs
   bool tags = true;      // copy title, artist, cover and the like
   bool skip_existing = false;
+  std::string made_by;      // MadeBy(), kept with the outputs and compared; empty: neither
   bool stream_out = false;  // not to a file but into `stream_to` as it is made (AudioWriter::Stream)
   int stream_to = -1;
 };
