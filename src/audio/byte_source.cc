@@ -59,6 +59,7 @@ std::unique_ptr<ByteSource> ByteSource::Again() const {
   source->fd_ = fd_;
   source->owned_ = false;
   source->size_ = size_;
+  source->Replace(replaced_at_, replaced_);
   return source;
 }
 
@@ -151,8 +152,19 @@ int64_t ByteSource::Read(void* to, int64_t count) {
   } else if (got > 0) {
     std::memcpy(to, bytes_.data() + position_, static_cast<size_t>(got));
   }
+  const int64_t from = std::max(replaced_at_, position_);
+  const int64_t end = std::min(replaced_at_ + static_cast<int64_t>(replaced_.size()), position_ + got);
+  if (from < end) {
+    std::memcpy(static_cast<char*>(to) + (from - position_), replaced_.data() + (from - replaced_at_),
+                static_cast<size_t>(end - from));
+  }
   position_ += std::max<int64_t>(got, 0);
   return got;
+}
+
+void ByteSource::Replace(int64_t at, std::string bytes) {
+  replaced_at_ = at;
+  replaced_ = std::move(bytes);
 }
 
 bool ByteSource::Seek(int64_t offset) {

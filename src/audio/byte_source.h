@@ -53,6 +53,9 @@ class ByteSource {
   // Reads at most `count` bytes and moves on: 0 at the end, -1 where the system fails (`failed` then says why) or the
   // work is to stop (`cancelled`).
   int64_t Read(void* to, int64_t count);
+  // Gives `bytes` from `at` on, at most a header's, in place of what is there. What was replaced before is not any
+  // more.
+  void Replace(int64_t at, std::string bytes);
   // To any place from 0, beyond the end too. False for one before the begin.
   bool Seek(int64_t offset);
 
@@ -77,6 +80,8 @@ class ByteSource {
   std::optional<TemporaryFile> kept_;  // of a pipe; fd_ is then its
   std::span<const std::byte> bytes_;
   int64_t position_ = 0, size_ = 0;
+  int64_t replaced_at_ = 0;
+  std::string replaced_;  // what stands there
   int failed_ = 0;
   bool cancelled_ = false;
 };

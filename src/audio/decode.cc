@@ -297,6 +297,7 @@ Status AudioReader::Start() {
   warning_.clear();
   info_ = {};
 
+  OpenEmptyRf64(source_.get());
   d.open_ended = LengthIsOpen(source_.get());
   d.pcm = PcmFile::OpenIfDoubtful(source_.get());
   TIMBRE_CHECK(source_->Check());
@@ -390,6 +391,8 @@ Status AudioReader::StartDecoder() {
       pending_.resize(static_cast<size_t>(end_) * info_.channels);
       decoded_ = end_;
     }
+  } else if (d.open_ended && std::strcmp(d.format->iformat->name, "avi") == 0) {
+    // What its header says for want of a length is not one.
   } else if (stream.duration > 0) {
     info_.expected_frames = av_rescale_q(stream.duration, stream.time_base, {1, info_.sample_rate});
   } else if (d.format->duration > 0) {
@@ -628,7 +631,8 @@ Status AudioReader::End() {
   }
   // What the header promised, where it is no estimate from the bit rate; containers round to their ticks and to
   // packets.
-  const bool promised = d.pcm != nullptr || d.format->duration_estimation_method != AVFMT_DURATION_FROM_BITRATE;
+  const bool promised =
+      !d.open_ended && (d.pcm != nullptr || d.format->duration_estimation_method != AVFMT_DURATION_FROM_BITRATE);
   const int64_t missing = info_.expected_frames - decoded_;
   if (promised && info_.expected_frames > 0 && missing > info_.sample_rate / 5 + 4096) {
     Warn(quoted + " ends early, at " + At(Seconds()) + " of " +

@@ -201,7 +201,7 @@ TEST(Decode, AHeaderWithoutALengthIsNoDamage) {
   const std::vector<float> x = NoiseFrames(30001, 2);
   const std::string wav = Wav(3, 32, 2, 44100, Bytes(x));
   const size_t length = wav.find("data") + 4;
-  for (const uint32_t said : {0u, 0xFFFFFFFFu, 0x7FFFFFFFu, 0x7FFFF000u, 0xFFFFFF00u}) {
+  for (const uint32_t said : {0u, 0xFFFFFFFFu, 0x7FFFFFFFu, 0x7FFFF000u, 0x80000000u, 0xFFFFFF00u}) {
     std::string bytes = wav;
     for (int i = 0; i < 4; ++i) bytes[length + i] = static_cast<char>(said >> 8 * i);
     auto reader = AudioReader::OpenMemory(AsBytes(bytes), "song");
@@ -218,6 +218,62 @@ TEST(Decode, AHeaderWithoutALengthIsNoDamage) {
   std::vector<float> y(2 * 40000);
   EXPECT_EQ((*reader)->Read(y.data(), 40000).value(), 30001 - 100);
   EXPECT_NE((*reader)->warning(), "");
+}
+
+// Two gigabytes and more are a length as any other, unless they are what stands for none.
+TEST(Decode, ALargeFileThatEndsEarlyIsNotTakenForOneWithoutALength) {
+  std::string bytes = Wav(3, 32, 2, 44100, Bytes(NoiseFrames(30001, 2)));
+  const size_t length = bytes.find("data") + 4;
+  for (const uint32_t said : {0x80123458u, 0xC0000000u, 0xFFF00000u}) {
+    for (int i = 0; i < 4; ++i) bytes[length + i] = static_cast<char>(said >> 8 * i);
+    auto reader = AudioReader::OpenMemory(AsBytes(bytes), "song");
+    ASSERT_TRUE(reader) << reader.error().message;
+    std::vector<float> y(2 * 40000);
+    EXPECT_EQ((*reader)->Read(y.data(), 40000).value(), 30001);
+    EXPECT_NE((*reader)->warning(), "") << said;
+  }
+}
+
+// FFmpeg's own programs begin these so when they cannot go back.
+TEST(Decode, AnRf64WhoseLengthsWereNeverFilledInIsReadToItsEnd) {
+  const std::vector<float> x = NoiseFrames(30001, 2);
+  const std::string wav = Wav(3, 32, 2, 44100, Bytes(x));
+  for (const char* kind : {"RF64", "BW64"}) {
+    for (const char unfilled : {'\0', '\xFF'}) {
+      std::string bytes = kind + std::string("\xFF\xFF\xFF\xFFWAVEds64\x1C\0\0\0", 16) + std::string(24, unfilled) +
+                          std::string(4, '\0') + wav.substr(12);
+      bytes.replace(bytes.find("data") + 4, 4, 4, '\xFF');
+      auto reader = AudioReader::OpenMemory(AsBytes(bytes), "song");
+      ASSERT_TRUE(reader) << reader.error().message;
+      for (int pass = 0; pass < 2; ++pass) {
+        std::vector<float> y(2 * 40000);
+        const auto count = (*reader)->Read(y.data(), 40000);
+        ASSERT_TRUE(count) << count.error().message;
+        ASSERT_EQ(*count, 30001);
+        y.resize(x.size());
+        EXPECT_EQ(y, x);
+        EXPECT_EQ((*reader)->warning(), "");
+        ASSERT_TRUE((*reader)->Rewind());
+      }
+    }
+  }
+}
+
+TEST(Decode, AnAviOutOfAPipeEndsWhereItEnds) {
+  if (!HaveFfmpeg()) GTEST_SKIP() << "SKIPPED: there is no ffmpeg program to make the files with";
+  TestFolder folder;
+  for (const char* codec : {"libmp3lame", "pcm_s16le"}) {
+    ASSERT_TRUE(RunFfmpeg("-f lavfi -i sine=duration=1 -c:a " + std::string(codec) + " -f avi - | cat > " +
+                          (folder / "x.avi")));
+    auto reader = AudioReader::Open(folder / "x.avi");
+    ASSERT_TRUE(reader) << reader.error().message;
+    EXPECT_LT((*reader)->info().expected_frames, 2 * 44100);
+    std::vector<float> y(2 * 44100);
+    const auto count = (*reader)->Read(y.data(), 2 * 44100);
+    ASSERT_TRUE(count) << count.error().message;
+    EXPECT_NEAR(static_cast<double>(*count), 44100, 3 * 1152);
+    EXPECT_EQ((*reader)->warning(), "") << codec;
+  }
 }
 
 TEST(Decode, ADamagedFileIsReadOn) {

@@ -3,6 +3,7 @@
 #include <sndfile.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <string_view>
@@ -75,13 +76,19 @@ bool BeginsLikePcm(ByteSource* source) {
 
 constexpr int kMostChunks = 100;
 
+int64_t LittleEndian(const unsigned char* bytes, int count) {
+  uint64_t value = 0;
+  for (int i = count - 1; i >= 0; --i) value = value << 8 | bytes[i];
+  return static_cast<int64_t>(value);
+}
+
 // What the data chunk of a RIFF file says it holds, in bytes, whatever is there; none where there is no such chunk.
 std::optional<int64_t> DataBytesOfRiff(ByteSource* source) {
   unsigned char head[12];
   source->Seek(0);
   if (source->Read(head, 12) != 12 || std::memcmp(head, "RIFF", 4) != 0) return std::nullopt;
   for (int chunk = 0; chunk < kMostChunks && source->Read(head, 8) == 8; ++chunk) {
-    const int64_t size = head[4] | head[5] << 8 | head[6] << 16 | static_cast<int64_t>(head[7]) << 24;
+    const int64_t size = LittleEndian(head + 4, 4);
     if (std::memcmp(head, "data", 4) == 0) return size;
     source->Seek(source->position() + size + size % 2);
   }
@@ -126,9 +133,29 @@ sf_count_t WriteNothing(const void*, sf_count_t, void*) { return 0; }
 }  // namespace
 
 bool LengthIsOpen(ByteSource* source) {
-  constexpr int64_t kLeastOpen = 0x7FFFF000;  // SoX writes this, others what signed sizes have room for
-  if (const auto size = DataBytesOfRiff(source)) return *size == 0 || (*size >= kLeastOpen && *size > source->size());
+  // SoX writes 0x7FFFF000, arecord 0x80000000, FFmpeg all ones, others that less a header. What is truncated in between
+  // had a length.
+  const auto open = [&](int64_t size) {
+    constexpr int64_t kHeaders = 0x1000, kSigned = 0x80000000, kUnsigned = 0xFFFFFFFF;
+    const bool most = std::llabs(size - kSigned) <= kHeaders || size >= kUnsigned - kHeaders;
+    return size == 0 || (most && size > source->size());
+  };
+  if (const auto size = DataBytesOfRiff(source)) return open(*size);
+  unsigned char head[12];
+  source->Seek(0);
+  if (source->Read(head, 12) == 12 && std::memcmp(head, "RIFF", 4) == 0 && std::memcmp(head + 8, "AVI ", 4) == 0) {
+    return open(LittleEndian(head + 4, 4));
+  }
   return DataBytesOfCaf(source) == -1;
+}
+
+void OpenEmptyRf64(ByteSource* source) {
+  unsigned char head[36];  // "RF64", a length, "WAVE"; "ds64", its length, that of the file, that of the data
+  source->Seek(0);
+  if (source->Read(head, 36) != 36 || (std::memcmp(head, "RF64", 4) != 0 && std::memcmp(head, "BW64", 4) != 0)) return;
+  if (std::memcmp(head + 8, "WAVEds64", 8) != 0) return;
+  const int64_t bytes = LittleEndian(head + 28, 8);
+  if (bytes == 0 || bytes == -1) source->Replace(0, "RIFF");
 }
 
 std::unique_ptr<PcmFile> PcmFile::OpenIfDoubtful(ByteSource* source) {

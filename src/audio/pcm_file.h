@@ -14,9 +14,14 @@ extern "C" {
 
 namespace timbre {
 
-// Whether the header of a RIFF or CAF file leaves open how long it is, as what writes to a pipe must: 0, all ones, or
-// the most that other programs can read, where the file is shorter. `source` is left anywhere.
+// Whether the header of a RIFF file (WAV, AVI) or a CAF file leaves open how long it is, as what writes to a pipe must:
+// 0, all ones, or about the most that other programs can read, where the file is shorter. `source` is left anywhere.
 bool LengthIsOpen(ByteSource* source);
+
+// An RF64 or BW64 file whose own chunk for lengths ("ds64") was left empty, as in a pipe, holds nothing by its header:
+// from here on `source` gives it as the RIFF file of open length that it is otherwise. Leaves all else as it is, and
+// `source` anywhere.
+void OpenEmptyRf64(ByteSource* source);
 
 class PcmFile {
  public:
