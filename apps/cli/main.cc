@@ -59,7 +59,7 @@ std::string Help() {
 Status PrintReport(const Report& report) {
   const std::string text = ReportText(report);
   if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) return {};
-  return Fail(ErrorCode::kIo, "the report could not be written to '-'");
+  return Fail(ErrorCode::kIo, "the report could not be written to the standard output; is the disk full?");
 }
 
 // Whether sound can go to the standard output, and the report to `json`.

@@ -114,7 +114,9 @@ void Terminal::OnEvent(const Event& event) {
     if (!silent) lines_->OnEvent(event);
   } else if (!silent && !event.text.empty()) {
     const bool errors = warning || detail || options_.stdout_is_taken || (options_.only_answers && !answer);
-    Write(errors ? stderr : stdout, warning ? "warning: " + event.text : event.text);
+    // Answers may have lines of their own; in what else is said, a line's end is someone else's: a file's name has one.
+    const std::string text = answer ? event.text : PrintableLines(event.text, ' ');
+    Write(errors ? stderr : stdout, warning ? "warning: " + text : text);
   }
 }
 

@@ -89,6 +89,17 @@ TEST(TerminalOutput, AFilesNameDrivesNoTerminal) {
   const std::string refused = RunTimbre({"separate", "--model", "hpss", "b\u009b\u202e\n.wav"}, folder.path()).err;
   EXPECT_EQ(refused.find("\u009b"), std::string::npos) << refused;
   EXPECT_EQ(refused.find('\n'), refused.size() - 1) << refused;
+  // Nor does it begin a line, which who reads lines would take for another's.
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"separate", "--model", "hpss", "-o", "out"},
+                                                {"loudness"},
+                                                {"loudness", "--normalise", "-20"}}) {
+    std::vector<std::string> all = words;
+    all.push_back(name);
+    const Ran ran = RunTimbre(all, folder.path());
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    EXPECT_NE(ran.out.find(" b?.wav"), std::string::npos) << ran.out;
+    EXPECT_EQ(ran.out.find("\nb"), std::string::npos) << ran.out;
+  }
 }
 
 }  // namespace

@@ -322,7 +322,7 @@ class DrumsJob final : public Job {
   Status One(const DrumsConfig& config, const TrackInput& found, const Parting& parting, const MidiSong& corrected,
              Observer& observer, Json& track) const {
     const std::string& input = found.path;
-    const std::string title = fs::path(input).filename().string();
+    const std::string title = separated_ ? NameOf(input) : fs::path(input).filename().string();
     TIMBRE_TRY(const std::vector<DrumStemFile> files,
                separated_ ? FindDrumStems(config, input) : Part(*parting.separator, input, title, observer, track));
     BeginProgress(observer, "listening to", title);
