@@ -1,10 +1,13 @@
 // MuQ-MuLan held against the reference's own output: both towers, from samples and token ids to vectors.
 #include "models/song/mulan.h"
 
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "formats/formula_weights.h"
+#include "formats/safetensors.h"
 #include "pipelines/song/style_model.h"
+#include "tests/e2e/program.h"
 #include "tests/parity/song_support.h"
 
 namespace timbre {
@@ -105,6 +108,32 @@ TEST(Mulan, AShortSoundGoesOnWithItsBeginning) {
   EXPECT_EQ(ClipsOf(sound, 5), (std::vector<Floats>{{1, 2, 3, 4, 5}, {6, 7, 1, 2, 3}}));
   EXPECT_EQ(ClipsOf(std::span(sound).first(2), 5), (std::vector<Floats>{{1, 2, 1, 2}}));
   EXPECT_EQ(ClipsOf(std::span(sound).first(5), 5), (std::vector<Floats>{{1, 2, 3, 4, 5}}));
+}
+
+TEST(Mulan, AFolderWithAWeightThatIsNoNumberIsRefused) {
+  const Case c = ReadCase(SongCase("mulan-tiny.safetensors"), SongCase("mulan-tiny.weights.json"));
+  const auto config = nlohmann::json::parse(c.file.metadata.at("config"));
+  const testing::TempFolder folder;
+  for (const char* inner : {"muq", "xlm-roberta-base"}) std::filesystem::create_directories(folder / inner);
+  testing::WriteAll(folder / "config.json", config["mulan"].dump());
+  testing::WriteAll(folder / "muq/config.json", config["muq"].dump());
+  testing::WriteAll(folder / "xlm-roberta-base/config.json", config["xlmr"].dump());
+  const std::string path = (folder / "model.safetensors").string();
+  ASSERT_TRUE(WriteSafetensors(path, *c.model.weights));
+  const auto whole = OpenStyleModel(folder.path().string());
+  ASSERT_TRUE(whole) << whole.error().message;
+
+  TensorMap spoilt = *c.model.weights;
+  const std::string name = spoilt.rbegin()->first;
+  Floats values = spoilt.at(name).ToF32();
+  values.back() = std::numeric_limits<float>::quiet_NaN();
+  spoilt.at(name) = HostTensor::FromF32(spoilt.at(name).shape, values);
+  ASSERT_TRUE(WriteSafetensors(path, spoilt));
+  const auto refused = OpenStyleModel(folder.path().string());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kCorrupt);
+  EXPECT_NE(refused.error().message.find(name), std::string::npos) << refused.error().message;
+  EXPECT_TRUE(refused.error().message.starts_with(path)) << refused.error().message;
 }
 
 TEST(Mulan, RefusesTokensThatThereAreNot) {
