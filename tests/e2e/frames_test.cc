@@ -211,6 +211,30 @@ TEST(FramesProgram, EncodesPicturesAndVideos) {
   EXPECT_EQ(latents->height, 4);
 }
 
+// What there will be is said, and nothing made; the tiles are those that are computed.
+TEST(FramesProgram, SaysWhatItWouldDo) {
+  const TempFolder folder;
+  testing::MakeVaeFolder(folder / "model", ConfigOf(Case("vae-tiny-encode.safetensors")));
+  WriteTensor(folder / "l.safetensors", "latents", {16, 6, 7, 9}, std::vector<float>(16 * 6 * 7 * 9, 0.25f));
+  const Words words{"decode", "l.safetensors", "-m",          "model",    "--tile", "32", "--tile-stride",
+                    "24",     "--json",        "report.json", "--memory", "1GiB",   "-o", "o.safetensors"};
+  Words dry = words;
+  dry.push_back("--dry-run");
+  const Ran ran = Frames(folder, dry);
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_NE(ran.out.find("21 frames of 72x56 from 6 latents, tiled"), std::string::npos) << ran.out;
+  EXPECT_FALSE(std::filesystem::exists(folder / "o.safetensors"));
+  const json report = json::parse(testing::ReadAll(folder / "report.json"));
+  const json schemas = json::parse(RunTimbre({"run", "--schema", "frames"}).out);
+  EXPECT_EQ(testing::SchemaErrors(schemas["report"], report), std::vector<std::string>());
+  EXPECT_GT(report["plan"]["estimated_seconds"], 0);
+  int64_t tiles = 0;
+  for (const json& tile : report["plan"]["tiles"]) tiles += tile["count"].get<int64_t>();
+  EXPECT_EQ(tiles, 18);
+  ASSERT_EQ(Frames(folder, words).code, 0);
+  EXPECT_EQ(json::parse(testing::ReadAll(folder / "report.json"))["frames"]["tiles"], 18);
+}
+
 // One sentence each, and no file.
 TEST(FramesProgram, RefusesWhatMakesNoSense) {
   const TempFolder folder;
@@ -257,6 +281,8 @@ TEST(FramesProgram, RefusesWhatMakesNoSense) {
       {{"decode", "good.safetensors", "-m", "model", "-o", "clip.avi"}, "ends neither in .mp4"},
       {{"decode", "good.safetensors", "-m", "model", "--tile-stride", "100"}, "multiples of 8"},
       {{"decode", "good.safetensors", "-m", "model", "--tile-stride", "512"}, "from 8 to the tile's size"},
+      {{"decode", "good.safetensors", "-m", "model", "--memory", "many"}, "takes a size as 8GiB"},
+      {{"decode", "good.safetensors", "-m", "model", "--memory", "1MB"}, "and --memory allows 1.0 MB"},
       {{"decode", "good.safetensors", "-m", "empty"}, "diffusion_pytorch_model.safetensors"},
       {{"decode", "good.safetensors", "-m", "fifteen"}, "_class_name"},
       {{"decode", "good.safetensors", "-m", "htdemucs"}, "use timbre separate"},

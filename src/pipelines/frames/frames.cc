@@ -15,6 +15,7 @@
 #include "pipelines/frames/latents.h"
 #include "pipelines/frames/preview.h"
 #include "pipelines/frames/sections.h"
+#include "runtime/check/peak.h"
 
 namespace timbre {
 namespace {
@@ -50,6 +51,20 @@ class TileCounter {
   FramesReport& report_;
 };
 
+// The plan, where somebody asks for it: of all `counts`.
+Status MakePlan(const FramesModel& model, FramesHalf half, const TileCounts& counts, const FramesOptions& options,
+                ThreadPool& pool, FramesReport& report) {
+  if (options.memory.empty() && !options.dry_run) return {};
+  TIMBRE_TRY(report.plan, PlanFrames(model, half, counts));
+  if (options.dry_run) {
+    TIMBRE_TRY(const DeviceChoice choice, ChooseDevice(options.session.device));
+    if (choice.vulkan_index < 0) report.estimated = report.plan->flops / 1e9 / MeasureCpuPeak(pool).gflops;
+  }
+  if (options.memory.empty()) return {};
+  TIMBRE_TRY(const int64_t memory, ParseMemory(options.memory));
+  return CheckMemory(*report.plan, memory);
+}
+
 void ReportNetwork(const FrameNetwork& network, FramesReport& report) {
   report.device = network.device();
   report.device_reason = network.device_reason();
@@ -77,6 +92,13 @@ class Decoding {
     const ScopedTimer timer(&report_.total);
     TIMBRE_CHECK(ReadFiles());
     TIMBRE_CHECK(CutIntoPieces());
+    if (!options_.preview) {
+      TIMBRE_TRY(tiling_, DecoderTiling(options_.mode, options_.tiles));
+      TileCounts counts;
+      for (const Piece& piece : pieces_) CountTiles(WorkOf(piece), FramesHalf::kDecoder, counts);
+      TIMBRE_CHECK(MakePlan(*model_, FramesHalf::kDecoder, counts, options_, pool_, report_));
+    }
+    if (options_.dry_run) return {};
     const std::string path = OutputOf(options_);
     const VolumeSize size{report_.frames, report_.height, report_.width};
     OutputSet outputs;
@@ -136,6 +158,12 @@ class Decoding {
     return {};
   }
 
+  TiledWork WorkOf(const Piece& piece) const {
+    return {tiling_,
+            {piece.length(), files_.front().height, files_.front().width},
+            {piece.frames(), report_.height, report_.width}};
+  }
+
   Status Preview(SectionJoiner& joiner) {
     for (const Piece& piece : pieces_) {
       const Volume latents = piece.latents->Frames(piece.section.begin, piece.section.end);
@@ -149,19 +177,13 @@ class Decoding {
   }
 
   Status Compute(SectionJoiner& joiner) {
-    TIMBRE_TRY(const FrameTiling tiling, DecoderTiling(options_.mode, options_.tiles));
-    const auto work_of = [&](const Piece& piece) {
-      return TiledWork{tiling,
-                       {piece.length(), files_.front().height, files_.front().width},
-                       {piece.frames(), report_.height, report_.width}};
-    };
     int64_t tiles = 0;
-    for (const Piece& piece : pieces_) tiles += work_of(piece).tiles();
+    for (const Piece& piece : pieces_) tiles += WorkOf(piece).tiles();
     FrameNetwork network(*model_, FramesHalf::kDecoder, options_.session, pool_, &stats_);
     TileCounter counter(network, tiles, observer_, report_);
     for (const Piece& piece : pieces_) {
       TIMBRE_CHECK(RunTiled(
-          work_of(piece),
+          WorkOf(piece),
           [&](int64_t begin, int64_t end) -> Result<Volume> {
             return piece.latents->Frames(piece.section.begin + begin, piece.section.begin + end);
           },
@@ -182,6 +204,7 @@ class Decoding {
   std::vector<Volume> files_;
   std::vector<Piece> pieces_;
   int64_t overlap_ = 0;
+  FrameTiling tiling_;
 };
 
 }  // namespace
@@ -248,6 +271,14 @@ FieldList FramesFields(FramesOptions& options) {
            .value = &options.seed,
            .help = "of --sample",
            .idle = [&options] { return options.sample ? "" : "it belongs to --sample"; }},
+          {.name = "memory",
+           .value = &options.memory,
+           .help = "refuse what would take more, weights and the largest tile together: 8GiB, 800MB",
+           .placeholder = "SIZE"},
+          {.name = "dry-run",
+           .value = &options.dry_run,
+           .help = "say what tiles, memory, operations and time it takes, and do nothing",
+           .idle = [&options] { return options.preview ? "a preview takes no network" : ""; }},
           {.name = "tile",
            .value = &options.tiles.side,
            .help = "sides of a tile, in pixels",
@@ -290,6 +321,9 @@ Status CheckFramesOptions(const FramesOptions& options) {
     return Fail(ErrorCode::kInvalidArgument, "'" + Printable(path) + "' would be written over an input");
   }
   TIMBRE_TRY([[maybe_unused]] const FrameTiling tiling, DecoderTiling(options.mode, options.tiles));
+  if (!options.memory.empty()) {
+    TIMBRE_TRY([[maybe_unused]] const int64_t memory, ParseMemory(options.memory));
+  }
   return {};
 }
 
@@ -315,6 +349,10 @@ Status EncodeFrames(const FramesModel& model, const FramesOptions& options, Thre
     TiledWork work{.input = {info.frames, info.height, info.width},
                    .output = {report.latents, info.height / kFrameScale, info.width / kFrameScale}};
     TIMBRE_TRY(work.tiling, EncoderTiling(options.mode, options.tiles));
+    TileCounts counts;
+    CountTiles(work, FramesHalf::kEncoder, counts);
+    TIMBRE_CHECK(MakePlan(model, FramesHalf::kEncoder, counts, options, pool, report));
+    if (options.dry_run) return {};
     FrameNetwork network(model, FramesHalf::kEncoder, options.session, pool, &stats);
     TileCounter counter(network, work.tiles(), observer, report);
     Volume moments;

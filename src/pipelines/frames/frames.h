@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "base/observer.h"
 #include "base/thread_pool.h"
 #include "models/frames/frames_model.h"
+#include "pipelines/frames/frame_plan.h"
 #include "pipelines/frames/frame_tiles.h"
 #include "runtime/session/session.h"
 #include "runtime/session/stats.h"
@@ -28,6 +30,9 @@ struct FramesOptions {
   bool sample = false;   // of encode: latents drawn at random instead of their means
   uint64_t seed = 0;
 
+  std::string memory;  // that activations and weights may take, "8GiB"; empty: what there is
+  bool dry_run = false;
+
   SessionOptions session;
 
   bool decodes() const { return action != "encode"; }
@@ -46,12 +51,15 @@ struct FramesReport {
   std::vector<std::string> warnings;
   std::string device, device_reason;  // empty where no network was computed
   KernelCounts kernels;
+  std::optional<FramePlan> plan;  // where it was asked for
+  double estimated = 0;           // seconds, of a dry run on the CPU; 0: not known
 };
 
 // What can be told of the options before a model is read.
 Status CheckFramesOptions(const FramesOptions& options);
 
-// `model` is null for a preview. On failure or cancellation nothing is left. `report` is filled as far as it went.
+// `model` is null for a preview. A dry run makes the plan alone. On failure or cancellation nothing is left. `report`
+// is filled as far as it went.
 Status DecodeFrames(const FramesModel* model, const FramesOptions& options, ThreadPool& pool, Stats& stats,
                     Observer& observer, FramesReport& report);
 Status EncodeFrames(const FramesModel& model, const FramesOptions& options, ThreadPool& pool, Stats& stats,

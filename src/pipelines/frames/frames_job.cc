@@ -24,6 +24,23 @@ Json ToJson(const FramesReport& frames) {
           {"warnings", frames.warnings}};
 }
 
+Json ToJson(const FramePlan& plan, double estimated) {
+  Json tiles = Json::array();
+  for (const FramePlan::Tile& tile : plan.tiles) {
+    tiles.push_back({{"latents", tile.shape.frames},
+                     {"height", tile.shape.height},
+                     {"width", tile.shape.width},
+                     {"count", tile.count},
+                     {"memory_mb", static_cast<double>(tile.bytes) / 1e6},
+                     {"gflop", tile.flops / 1e9}});
+  }
+  return {{"tiles", tiles},
+          {"activations_mb", static_cast<double>(plan.activations) / 1e6},
+          {"weights_mb", static_cast<double>(plan.weights) / 1e6},
+          {"gflop", plan.flops / 1e9},
+          {"estimated_seconds", estimated > 0 ? Json(estimated) : Json()}};
+}
+
 class FramesJob final : public Job {
  public:
   FieldList Fields() override {
@@ -60,6 +77,7 @@ class FramesJob final : public Job {
     EndProgress(observer);
     for (const std::string& warning : frames.warnings) Warn(observer, warning);
     report["frames"] = ToJson(frames);
+    if (frames.plan) report["plan"] = ToJson(*frames.plan, frames.estimated);
     if (!frames.device.empty()) {
       report["device"] = {{"name", frames.device}, {"reason", frames.device_reason}, {"kernels", frames.kernels}};
       Say(observer, fmt::format("{} on {}: {}", model.name, frames.device, frames.device_reason));
@@ -67,10 +85,34 @@ class FramesJob final : public Job {
     report["peak_memory_mb"] = PeakMemory() / 1e6;
     ReportSteps(stats, observer, report);
     TIMBRE_CHECK(made);
+    if (options_.dry_run) {
+      Tell(frames, observer);
+      return {};
+    }
     Say(observer, fmt::format("{}: {} of {}x{}, {} latents, in {}", frames.output,
                               frames.frames == 1 ? "1 frame" : fmt::format("{} frames", frames.frames), frames.width,
                               frames.height, frames.latents, DurationText(frames.total)));
     return {};
+  }
+
+  void Tell(const FramesReport& frames, Observer& observer) {
+    const FramePlan& plan = *frames.plan;
+    const char* const mode = options_.mode == FrameMode::kTiled       ? "tiled"
+                             : options_.mode == FrameMode::kFramewise ? "framewise"
+                                                                      : "whole";
+    Answer(observer, fmt::format("{} frames of {}x{} from {} latents, {}", frames.frames, frames.width, frames.height,
+                                 frames.latents, mode));
+    for (const FramePlan::Tile& tile : plan.tiles) {
+      Answer(observer, fmt::format("  {} x {} latents of {}x{}: {}, {:.2f} TFLOP each", tile.count, tile.shape.frames,
+                                   tile.shape.width, tile.shape.height, BytesText(static_cast<double>(tile.bytes)),
+                                   tile.flops / 1e12));
+    }
+    Answer(observer, fmt::format("  memory about {}, of which weights {}", BytesText(static_cast<double>(plan.bytes())),
+                                 BytesText(static_cast<double>(plan.weights))));
+    Answer(observer, fmt::format("  {:.2f} TFLOP{}", plan.flops / 1e12,
+                                 frames.estimated > 0
+                                     ? ", about " + DurationText(frames.estimated) + " at the peak of this processor"
+                                     : ""));
   }
 
   // What the report says of the options.
@@ -105,7 +147,19 @@ Json FramesJobReportSchema() {
                                     {"timings", ObjectSchema({{"network", "number"}, {"total", "number"}})},
                                     {"real_time_factor", "number"},
                                     {"warnings", ListSchema(TypeSchema("string"))}});
+  const Json tile = ObjectSchema({{"latents", "integer"},
+                                  {"height", "integer"},
+                                  {"width", "integer"},
+                                  {"count", "integer"},
+                                  {"memory_mb", "number"},
+                                  {"gflop", "number"}});
+  const Json plan = ObjectSchema({{"tiles", ListSchema(tile)},
+                                  {"activations_mb", "number"},
+                                  {"weights_mb", "number"},
+                                  {"gflop", "number"},
+                                  {"estimated_seconds", "number|null"}});
   return ObjectSchema({{"options", OptionsSchema(FramesJob().Reported())},
+                       {"plan?", plan},
                        {"model?", ObjectSchema({{"name", "string"}, {"path", "string"}, {"architecture", "string"}})},
                        {"frames", frames},
                        {"device?", DeviceSchema()},

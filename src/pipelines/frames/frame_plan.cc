@@ -1,0 +1,117 @@
+#include "pipelines/frames/frame_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "base/quantities.h"
+#include "base/text.h"
+#include "graph/passes.h"
+#include "runtime/plan/memory_plan.h"
+
+namespace timbre {
+namespace {
+
+// Lengths of the tiles along an axis of so many places, in its own units.
+std::map<int64_t, int64_t> Lengths(const TileSteps& steps, int64_t places, bool cut) {
+  std::map<int64_t, int64_t> lengths;
+  if (!cut) return {{places, 1}};
+  for (int64_t at = 0; at < places; at += steps.stride) ++lengths[std::min(steps.size, places - at)];
+  return lengths;
+}
+
+}  // namespace
+
+void CountTiles(const TiledWork& work, FramesHalf half, TileCounts& counts) {
+  const FrameTiling& tiling = work.tiling;
+  const VolumeSize& input = work.input;
+  const bool in_space = tiling.in_space && (input.height > tiling.space.size || input.width > tiling.space.size);
+  std::map<int64_t, int64_t> times;
+  if (tiling.in_time && input.frames > tiling.time.size) {
+    for (int64_t at = 0; at + 1 < input.frames; at += tiling.time.stride) {
+      ++times[std::min(tiling.time.size + 1, input.frames - at)];
+    }
+  } else {
+    times[input.frames] = 1;
+  }
+  const bool decoder = half == FramesHalf::kDecoder;
+  for (const auto& [frames, stretches] : times) {
+    for (const auto& [height, rows] : Lengths(tiling.space, input.height, in_space)) {
+      for (const auto& [width, columns] : Lengths(tiling.space, input.width, in_space)) {
+        const LatentShape shape =
+            decoder ? LatentShape{frames, height, width}
+                    : LatentShape{(frames - 1) / kFrameSteps + 1, height / kFrameScale, width / kFrameScale};
+        counts[shape] += stretches * rows * columns;
+      }
+    }
+  }
+}
+
+Result<FramePlan> PlanFrames(const FramesModel& model, FramesHalf half, const TileCounts& counts) {
+  FramePlan plan;
+  for (const auto& [shape, count] : counts) {
+    const std::unique_ptr<Weights> weights = WeightsFromMap(model.weights);
+    TIMBRE_TRY(Graph graph, half == FramesHalf::kDecoder ? BuildHunyuanDecoder(model.config, *weights, shape)
+                                                         : BuildHunyuanEncoder(model.config, *weights, shape));
+    const double flops = FlopsOf(graph);
+    if (plan.weights == 0) {
+      for (const TensorInfo& tensor : graph.tensors) {
+        if (tensor.kind == TensorKind::kConstant) {
+          plan.weights += tensor.shape.elements() * static_cast<int64_t>(sizeof(float));
+        }
+      }
+    }
+    RemoveDeadNodes(graph);
+    FuseEpilogues(graph, [](const Graph&, const Node&) { return true; });
+    const MemoryPlan memory = PlanMemory(graph, true, static_cast<int64_t>(kAlignment), true);
+    plan.tiles.push_back({shape, count, memory.bytes, flops});
+    plan.activations = std::max(plan.activations, memory.bytes);
+    plan.flops += flops * static_cast<double>(count);
+  }
+  std::sort(plan.tiles.begin(), plan.tiles.end(),
+            [](const FramePlan::Tile& a, const FramePlan::Tile& b) { return a.bytes > b.bytes; });
+  return plan;
+}
+
+Result<int64_t> ParseMemory(const std::string& text) {
+  double number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  std::string unit(rest, end);
+  std::erase(unit, ' ');
+  constexpr std::pair<const char*, double> kUnits[] = {{"", 1},
+                                                       {"B", 1},
+                                                       {"k", 1024},
+                                                       {"M", 1048576.0},
+                                                       {"G", 1073741824.0},
+                                                       {"kB", 1e3},
+                                                       {"MB", 1e6},
+                                                       {"GB", 1e9},
+                                                       {"KiB", 1024},
+                                                       {"kiB", 1024},
+                                                       {"MiB", 1048576.0},
+                                                       {"GiB", 1073741824.0},
+                                                       {"T", std::ldexp(1, 40)},
+                                                       {"TB", 1e12},
+                                                       {"TiB", std::ldexp(1, 40)}};
+  for (const auto& [name, bytes] : kUnits) {
+    if (error != std::errc() || unit != name || !(number > 0 && number * bytes < std::ldexp(1, 60))) continue;
+    return static_cast<int64_t>(number * bytes);
+  }
+  return Fail(ErrorCode::kInvalidArgument, "--memory takes a size as 8GiB or 800MB, not '" + Printable(text) + "'");
+}
+
+Status CheckMemory(const FramePlan& plan, int64_t memory) {
+  if (plan.bytes() <= memory) return {};
+  const LatentShape& shape = plan.tiles.front().shape;
+  return Fail(
+      ErrorCode::kOutOfMemory,
+      fmt::format("a tile of {} latents of {}x{} takes about {} with the weights, and --memory allows {}; cut it "
+                  "smaller by --mode tiled, --tile or --tile-frames",
+                  shape.frames, shape.width, shape.height, BytesText(static_cast<double>(plan.bytes())),
+                  BytesText(static_cast<double>(memory))));
+}
+
+}  // namespace timbre
