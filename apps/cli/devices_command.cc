@@ -39,8 +39,10 @@ class DevicesCommand final : public Command {
   }
 
   static std::string CpuText(const Report& cpu) {
-    return fmt::format("cpu: {}, {} threads, {} of memory", TextOf(cpu, "simd_target"), cpu["threads"].get<int>(),
-                       Memory(cpu, "memory_mb"));
+    const std::string budget =
+        cpu["memory_budget_mb"].is_null() ? "" : ", " + Memory(cpu, "memory_budget_mb") + " of them for timbre";
+    return fmt::format("cpu: {}, {} threads, {} of memory{}", TextOf(cpu, "simd_target"), cpu["threads"].get<int>(),
+                       Memory(cpu, "memory_mb"), budget);
   }
 
   static std::string GpuText(const Report& gpu) {

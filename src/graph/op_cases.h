@@ -10,33 +10,8 @@ namespace timbre {
 
 using Cases = std::vector<OpCase>;
 
-Cases ConvCases();
-Cases ConvTransposeCases();
-Cases LinearCases();
-Cases EmbeddingCases();
-Cases RotaryCases();
-Cases MatMulCases();
-Cases AttentionCases();
-Cases NormCases();
-Cases BatchNormCases();
-Cases UnaryCases();
-Cases BinaryCases();
-Cases PReluCases();
-Cases GluCases();
-Cases SoftmaxCases();
-Cases ReduceCases();
-Cases ReshapeCases();
-Cases TransposeCases();
-Cases SliceCases();
-Cases ConcatCases();
-Cases PadCases();
-Cases UpsampleCases();
-Cases StftCases();
-Cases IstftCases();
-Cases GruCases();
-Cases LstmCases();
-Cases CumulativeMeanCases();
-Cases AliasFreeSnakeCases();
-Cases StateWriteCases();
+#define TIMBRE_OP(op, name, infer, flops, tolerance, terms, ints) Cases op##Cases();
+#include "graph/op_table.inc"
+#undef TIMBRE_OP
 
 }  // namespace timbre

@@ -19,39 +19,10 @@ void Oracle(const Attrs& attrs, std::span<const Tensor64* const> in, std::span<T
 constexpr double kProduct = 8, kElement = 8, kCopy = 0;
 
 const OpRow kTable[] = {
-    {Op::kConv, "conv", InferConv, Oracle<Op::kConv>, ConvFlops, kProduct, ConvTerms, ConvCases},
-    {Op::kConvTranspose, "conv_transpose", InferConvTranspose, Oracle<Op::kConvTranspose>, ConvTransposeFlops, kProduct,
-     ConvTransposeTerms, ConvTransposeCases},
-    {Op::kLinear, "linear", InferLinear, Oracle<Op::kLinear>, LinearFlops, kProduct, LinearTerms, LinearCases},
-    {Op::kMatMul, "matmul", InferMatMul, Oracle<Op::kMatMul>, MatMulFlops, kProduct, MatMulTerms, MatMulCases},
-    {Op::kEmbedding, "embedding", InferEmbedding, Oracle<Op::kEmbedding>, NoFlops, kCopy, OneTerm, EmbeddingCases, 0b1},
-    {Op::kRotary, "rotary", InferRotary, Oracle<Op::kRotary>, RotaryFlops, kElement, OneTerm, RotaryCases, 0b100},
-    {Op::kAttention, "attention", InferAttention, Oracle<Op::kAttention>, AttentionFlops, kProduct, AttentionTerms,
-     AttentionCases},
-    {Op::kNorm, "norm", InferNorm, Oracle<Op::kNorm>, NormFlops, kProduct, NormTerms, NormCases},
-    {Op::kBatchNorm, "batch_norm", InferBatchNorm, Oracle<Op::kBatchNorm>, OneEach, kElement, OneTerm, BatchNormCases},
-    {Op::kUnary, "unary", InferSame, Oracle<Op::kUnary>, OneEach, kElement, OneTerm, UnaryCases},
-    {Op::kBinary, "binary", InferBinary, Oracle<Op::kBinary>, OneEach, kElement, OneTerm, BinaryCases},
-    {Op::kPRelu, "prelu", InferPRelu, Oracle<Op::kPRelu>, OneEach, kElement, OneTerm, PReluCases},
-    {Op::kGlu, "glu", InferGlu, Oracle<Op::kGlu>, OneEach, kElement, OneTerm, GluCases},
-    {Op::kSoftmax, "softmax", InferSame, Oracle<Op::kSoftmax>, OneEach, kElement, OneTerm, SoftmaxCases},
-    {Op::kReduce, "reduce", InferReduce, Oracle<Op::kReduce>, ReduceFlops, kProduct, ReduceTerms, ReduceCases},
-    {Op::kReshape, "reshape", InferReshape, Oracle<Op::kReshape>, NoFlops, kCopy, OneTerm, ReshapeCases},
-    {Op::kTranspose, "transpose", InferTranspose, Oracle<Op::kTranspose>, NoFlops, kCopy, OneTerm, TransposeCases},
-    {Op::kSlice, "slice", InferSlice, Oracle<Op::kSlice>, NoFlops, kCopy, OneTerm, SliceCases},
-    {Op::kConcat, "concat", InferConcat, Oracle<Op::kConcat>, NoFlops, kCopy, OneTerm, ConcatCases},
-    {Op::kPad, "pad", InferPad, Oracle<Op::kPad>, NoFlops, kCopy, OneTerm, PadCases},
-    {Op::kUpsample, "upsample", InferUpsample, Oracle<Op::kUpsample>, NoFlops, kCopy, OneTerm, UpsampleCases},
-    {Op::kStft, "stft", InferStft, Oracle<Op::kStft>, StftFlops, kProduct, StftTerms, StftCases},
-    {Op::kIstft, "istft", InferIstft, Oracle<Op::kIstft>, IstftFlops, kProduct, StftTerms, IstftCases},
-    {Op::kGru, "gru", InferGru, Oracle<Op::kGru>, RnnFlops, kProduct, RnnTerms, GruCases},
-    {Op::kLstm, "lstm", InferLstm, Oracle<Op::kLstm>, RnnFlops, kProduct, RnnTerms, LstmCases},
-    {Op::kCumulativeMean, "cumulative_mean", InferCumulativeMean, Oracle<Op::kCumulativeMean>, CumulativeMeanFlops,
-     kElement, CumulativeMeanTerms, CumulativeMeanCases},
-    {Op::kAliasFreeSnake, "alias_free_snake", InferAliasFreeSnake, Oracle<Op::kAliasFreeSnake>, AliasFreeSnakeFlops,
-     kProduct, AliasFreeSnakeTerms, AliasFreeSnakeCases},
-    {Op::kStateWrite, "state_write", InferStateWrite, Oracle<Op::kStateWrite>, NoFlops, kCopy, OneTerm,
-     StateWriteCases},
+#define TIMBRE_OP(op, name, infer, flops, tolerance, terms, ints) \
+  {Op::k##op, name, infer, Oracle<Op::k##op>, flops, tolerance, terms, op##Cases, ints},
+#include "graph/op_table.inc"
+#undef TIMBRE_OP
 };
 static_assert(std::size(kTable) == static_cast<size_t>(Op::kCount));
 

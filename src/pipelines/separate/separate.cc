@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <climits>
 #include <cmath>
 #include <filesystem>
 #include <mutex>
@@ -10,20 +9,16 @@
 #include <random>
 #include <thread>
 
-#include "audio/byte_source.h"
 #include "audio/decode.h"
 #include "audio/encode.h"
-#include "audio/mix.h"
-#include "audio/resample.h"
 #include "base/bounded_queue.h"
 #include "base/files.h"
 #include "base/out_of_memory.h"
 #include "base/output_set.h"
 #include "base/start_thread.h"
-#include "base/suggest.h"
 #include "base/temporary_file.h"
-#include "base/text.h"
 #include "pipelines/made_by.h"
+#include "pipelines/separate/separate_outputs.h"
 #include "pipelines/tile_pipeline.h"
 #include "pipelines/tile_runner.h"
 #include "pipelines/track_reader.h"
@@ -37,20 +32,12 @@ using Samples = std::vector<float>;
 // Blocks that may wait between two stages: enough that a stage that hiccups stops no other, few enough to cost little.
 constexpr size_t kInputBlocks = 8, kOutputBlocks = 2;
 
-constexpr int64_t kDoneBlock = 1 << 16;  // frames
-
 class Stopwatch {
  public:
   double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
 
  private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
-// A file to write: a stem, or the sum of several.
-struct Output {
-  std::string name;
-  std::vector<bool> stems;  // those that it is the sum of
 };
 
 // Outputs that need the same members. A bag whose networks each make one stem falls into as many passes, which need the
@@ -118,113 +105,6 @@ class OneAtATime final : public Observer {
   Observer& observer_;
 };
 
-// Names from checkpoints become names of files.
-Status CheckStemNames(const std::vector<std::string>& stems) {
-  for (size_t i = 0; i < stems.size(); ++i) {
-    const std::string& stem = stems[i];
-    const bool plain = !stem.empty() && stem.size() <= 64 && stem[0] != '.' && stem.find('/') == std::string::npos &&
-                       stem == Printable(stem);
-    if (plain && std::count(stems.begin(), stems.end(), stem) > 1) {
-      return Fail(ErrorCode::kCorrupt,
-                  "the model names the stem '" + stem + "' twice; correct its configuration, where it has one");
-    }
-    if (!plain) {
-      return Fail(ErrorCode::kCorrupt, "the model has a stem '" + Printable(stem) + "', which is no name for a file");
-    }
-  }
-  return {};
-}
-
-Result<size_t> FindStem(const std::vector<std::string>& stems, const std::string& name) {
-  const auto found = std::find(stems.begin(), stems.end(), name);
-  if (found != stems.end()) return static_cast<size_t>(found - stems.begin());
-  return Fail(ErrorCode::kNotFound, "the model has no stem '" + Printable(name) + "'." + SuggestionFor(name, stems));
-}
-
-Result<std::vector<Output>> ChooseFiles(const std::vector<std::string>& stems, const SeparateOptions& options) {
-  TIMBRE_CHECK(CheckStemNames(stems));
-  std::vector<Output> outputs;
-  if (!options.two_stems.empty()) {
-    if (!options.stems.empty()) {
-      return Fail(ErrorCode::kInvalidArgument, "--stems and --two-stems exclude each other");
-    }
-    TIMBRE_TRY(const size_t chosen, FindStem(stems, options.two_stems));
-    Output one{stems[chosen], std::vector<bool>(stems.size(), false)};
-    Output rest{"no_" + stems[chosen], std::vector<bool>(stems.size(), true)};
-    one.stems[chosen] = true;
-    rest.stems[chosen] = false;
-    return std::vector<Output>{one, rest};
-  }
-  for (const std::string& name : options.stems) TIMBRE_CHECK(FindStem(stems, name));
-  for (size_t s = 0; s < stems.size(); ++s) {
-    const auto& wanted = options.stems;
-    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), stems[s]) == wanted.end()) continue;
-    Output output{stems[s], std::vector<bool>(stems.size(), false)};
-    output.stems[s] = true;
-    outputs.push_back(std::move(output));
-  }
-  return outputs;
-}
-
-Result<std::vector<Output>> ChooseOutputs(const std::vector<std::string>& stems, const SeparateOptions& options) {
-  TIMBRE_TRY(std::vector<Output> outputs, ChooseFiles(stems, options));
-  if (options.stream.empty()) return outputs;
-  std::vector<std::string> names;
-  for (const Output& output : outputs) names.push_back(output.name);
-  TIMBRE_TRY(const size_t chosen, FindStem(names, options.stream));
-  return std::vector<Output>{outputs[chosen]};
-}
-
-// An output on its way into its file, or a stream: back to the track's own channels and rate.
-class StemFile {
- public:
-  // Into `writer`, of `rate` and `channels`.
-  static Result<std::unique_ptr<StemFile>> Create(std::unique_ptr<AudioWriter> writer, int model_rate,
-                                                  int model_channels, int rate, int channels) {
-    TIMBRE_TRY(Resampler resampler, Resampler::Create(model_rate, rate, channels));
-    return std::unique_ptr<StemFile>(new StemFile(std::move(resampler), std::move(writer), model_channels, channels));
-  }
-
-  // The features [first, first + model channels) of samples [frames, width], times `scale`, plus `offset`.
-  Status Write(const float* samples, int64_t frames, size_t width, size_t first, float scale, float offset) {
-    constexpr int64_t kChunk = 16384;
-    for (int64_t begin = 0; begin < frames; begin += kChunk) {
-      const int64_t count = std::min(kChunk, frames - begin);
-      chunk_.resize(count * model_channels_);
-      for (int64_t i = 0; i < count; ++i) {
-        for (int c = 0; c < model_channels_; ++c) {
-          chunk_[i * model_channels_ + c] = samples[(begin + i) * width + first + c] * scale + offset;
-        }
-      }
-      if (model_channels_ == 2 && channels_ == 1) FoldToMono(chunk_.data(), count, chunk_.data());
-      resampled_.clear();
-      TIMBRE_CHECK(resampler_.Push(chunk_.data(), count, &resampled_));
-      TIMBRE_CHECK(Flush());
-    }
-    return {};
-  }
-  // `frames`: of the whole file.
-  Status End(int64_t frames) {
-    resampled_.clear();
-    TIMBRE_CHECK(resampler_.Finish(&resampled_, frames));
-    return Flush();
-  }
-  Result<WriteReport> Finish() { return writer_->Finish(); }
-
- private:
-  StemFile(Resampler resampler, std::unique_ptr<AudioWriter> writer, int model_channels, int channels)
-      : resampler_(std::move(resampler)),
-        writer_(std::move(writer)),
-        model_channels_(model_channels),
-        channels_(channels) {}
-  Status Flush() { return writer_->Write(resampled_.data(), static_cast<int64_t>(resampled_.size()) / channels_); }
-
-  Resampler resampler_;
-  std::unique_ptr<AudioWriter> writer_;
-  const int model_channels_, channels_;
-  Samples chunk_, resampled_;
-};
-
 class SeparatorImpl : public Separator {
  public:
   SeparatorImpl(LoadedModel model, const SeparateOptions& options, ThreadPool& pool, Stats& stats)
@@ -273,7 +153,7 @@ class SeparatorImpl : public Separator {
   ThreadPool& pool_;
   Stats& stats_;
   WriteOptions write_;
-  std::vector<Output> outputs_;
+  std::vector<OutputChoice> outputs_;
   std::vector<std::string> names_;
   std::vector<Pass> passes_;
   std::vector<std::unique_ptr<TileRunner>> runners_;  // of members; null where not needed now
@@ -332,7 +212,7 @@ Status SeparatorImpl::Prepare() {
   TIMBRE_TRY(write_, ParseWriteOptions(options_.format, options_.sample_format, options_.clip, options_.bitrate,
                                        options_.temp_dir));
   TIMBRE_TRY(outputs_, ChooseOutputs(info().stems, options_));
-  for (const Output& output : outputs_) names_.push_back(output.name);
+  for (const OutputChoice& output : outputs_) names_.push_back(output.name);
 
   // Outputs that share a member are made in one pass.
   const auto needs = [&](size_t m, size_t o) {
@@ -672,113 +552,6 @@ Result<std::unique_ptr<Separator>> Separator::Create(LoadedModel model, const Se
   auto separator = std::make_unique<SeparatorImpl>(std::move(model), options, pool, stats);
   TIMBRE_CHECK(separator->Prepare());
   return separator;
-}
-
-Result<std::string> OutputPath(const SeparateOptions& options, const std::string& model, const TrackInput& input,
-                               const std::string& stem) {
-  TIMBRE_TRY(const FileFormat format, ParseFileFormat(options.format));
-  const std::pair<std::string_view, std::string> fields[] = {
-      {"folder", input.folder},
-      {"track", IsStandardInput(input.path) ? "stdin" : fs::path(input.path).stem().string()},
-      {"stem", stem},
-      {"model", model},
-      {"ext", std::string(FileExtension(format))}};
-  const auto bad = [&](const std::string& why) {
-    return Fail(ErrorCode::kInvalidArgument, "--name '" + Printable(options.name) + "' " + why);
-  };
-  std::string name;
-  for (size_t i = 0; i < options.name.size();) {
-    if (options.name[i] != '{') {
-      name += options.name[i++];
-      continue;
-    }
-    const size_t end = options.name.find('}', i);
-    const std::string field = options.name.substr(i + 1, end == std::string::npos ? end : end - i - 1);
-    const auto found =
-        std::find_if(std::begin(fields), std::end(fields), [&](const auto& f) { return f.first == field; });
-    if (end == std::string::npos || found == std::end(fields)) {
-      return Fail(ErrorCode::kInvalidArgument, "--name holds '{" + Printable(field) +
-                                                   (end == std::string::npos ? "" : "}") +
-                                                   "'; it can hold {folder}, {track}, {stem}, {model} and {ext}");
-    }
-    // A file called "...wav" must not lead out of the folder.
-    name += found->second == "." || found->second == ".." ? "_" : found->second;
-    i = end + 1;
-    // A track that lies in no folder below the one named has none in its outputs' paths either.
-    if (found->second.empty() && (name.empty() || name.back() == '/') && i < options.name.size() &&
-        options.name[i] == '/') {
-      ++i;
-    }
-  }
-  if (name.empty() || name.back() == '/') return bad("gives no name for a file");
-  if (name.front() == '/') return bad("leaves the output folder; --output chooses another one");
-  const fs::path path = fs::path(options.output_dir) / name;
-  for (const fs::path& part : fs::path(name)) {
-    if (part == "..") return bad("leaves the output folder; --output chooses another one");
-    if (part.native().size() <= NAME_MAX && path.native().size() < PATH_MAX) continue;
-    return Fail(ErrorCode::kUnsupported,
-                "'" + Printable(path.string()) + "' would be too long a name for a file; choose a shorter --name");
-  }
-  return path.string();
-}
-
-bool IsDone(const std::string& input, const std::vector<std::string>& paths, const std::vector<std::string>& marks) {
-  if (IsStandardInput(input) || FileBytes(input) <= 0) return false;  // a pipe can be read but once
-  for (size_t i = 0; i < paths.size(); ++i) {
-    if (!IsMadeSo(paths[i], marks[i])) return false;
-  }
-  std::error_code error;
-  const auto made = fs::last_write_time(input, error);
-  for (const std::string& path : paths) {
-    if (error || FileBytes(path) <= 0 || fs::last_write_time(path, error) < made || error) return false;
-  }
-  const auto seconds = [](const std::string& path, int* rate, int64_t* frames) {
-    const auto reader = AudioReader::Open(path);
-    if (!reader) return false;
-    *rate = (*reader)->info().sample_rate;
-    std::vector<float> block(static_cast<size_t>(kDoneBlock) * (*reader)->info().channels);
-    while (true) {
-      const Result<int64_t> got = (*reader)->Read(block.data(), kDoneBlock);
-      if (!got || *got == 0) break;
-    }
-    *frames = (*reader)->position();
-    return true;
-  };
-  int rate = 0, own_rate = 0;
-  int64_t frames = 0, own_frames = 0;
-  if (!seconds(input, &rate, &frames)) return false;
-  return std::all_of(paths.begin(), paths.end(), [&](const std::string& path) {
-    if (!seconds(path, &own_rate, &own_frames) || own_rate <= 0) return false;
-    // Some formats are at rates of their own.
-    return own_frames == static_cast<int64_t>(std::floor(static_cast<double>(frames) * own_rate / rate + 0.5));
-  });
-}
-
-std::string TemporaryFolderFor(const std::string& temp_dir, const std::string& output_dir, bool stream) {
-  if (!temp_dir.empty()) return temp_dir;
-  return stream ? LargeTemporaryFolder() : NearestFolder(output_dir);
-}
-
-Result<WriteOptions> ParseWriteOptions(const std::string& format, const std::string& sample_format,
-                                       const std::string& clip, int bitrate, const std::string& temp_dir) {
-  WriteOptions options{.temp_dir = temp_dir, .bitrate = bitrate};
-  TIMBRE_TRY(options.format, ParseFileFormat(format));
-  TIMBRE_TRY(options.sample_format, ParseSampleFormat(sample_format));
-  TIMBRE_TRY(options.clip, ParseClipMode(clip));
-  const bool lossless = IsLossless(options.format);
-  if (lossless && bitrate != 0) {
-    return Fail(ErrorCode::kInvalidArgument, "--bitrate is for lossy formats, and " + format +
-                                                 " is not one; leave it out or choose another --format.");
-  }
-  if (!lossless && options.sample_format != SampleFormat::kS16) {
-    return Fail(ErrorCode::kInvalidArgument, "--sample-format is for formats that lose nothing, and " + format +
-                                                 " is not one; leave it out or choose another --format.");
-  }
-  std::error_code error;
-  if (!temp_dir.empty() && !fs::is_directory(temp_dir, error)) {
-    return Fail(ErrorCode::kInvalidArgument, "--temp '" + temp_dir + "' is no folder.");
-  }
-  return options;
 }
 
 }  // namespace timbre

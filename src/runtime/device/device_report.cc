@@ -4,6 +4,7 @@
 
 #include "base/thread_pool.h"
 #include "kernels/cpu/simd.h"
+#include "runtime/device/ledger.h"
 #include "runtime/device/vulkan_device.h"
 #include "runtime/session/session.h"
 
@@ -20,23 +21,36 @@ std::string WhyNot(const VulkanDeviceInfo& device, bool another_gpu) {
   return "auto takes discrete and integrated GPUs only";
 }
 
+double Megabytes(uint64_t bytes) { return static_cast<double>(bytes) / 1e6; }
+
+// What the sessions of this process have been promised of the device's memory.
+void AddAccount(const MemoryLedger::Account& account, Json& device) {
+  device["memory_budget_mb"] = account.capacity > 0 ? Json(Megabytes(account.capacity)) : Json();
+  device["memory_promised_mb"] = Megabytes(account.reserved);
+  device["memory_most_promised_mb"] = Megabytes(account.most_reserved);
+  device["memory_refusals"] = account.refused;
+}
+
 Json VulkanReport(const VulkanDeviceInfo& device, int taken_index) {
   const bool taken = device.index == taken_index;
   const std::string& no_matrices = device.no_cooperative_matrix;
-  return {{"device", "vulkan:" + std::to_string(device.index)},
-          {"kind", device.kind()},
-          {"name", device.name},
-          {"driver", device.driver},
-          {"driver_version", device.driver_version},
-          {"api_version", device.api_version},
-          {"memory_mb", static_cast<double>(device.memory_total) / 1e6},
-          {"memory_free_mb", static_cast<double>(device.memory_free) / 1e6},
-          {"float16", device.float16},
-          {"cooperative_matrix", static_cast<bool>(device.cooperative_matrix)},
-          {"why_no_cooperative_matrix", no_matrices.empty() ? Json() : Json(no_matrices)},
-          {"subgroups", device.subgroups},
-          {"taken", taken},
-          {"why_not", taken ? Json() : Json(WhyNot(device, taken_index >= 0))}};
+  Json report = {{"device", "vulkan:" + std::to_string(device.index)},
+                 {"kind", device.kind()},
+                 {"name", device.name},
+                 {"driver", device.driver},
+                 {"driver_version", device.driver_version},
+                 {"api_version", device.api_version},
+                 {"memory_mb", static_cast<double>(device.memory_total) / 1e6},
+                 {"memory_free_mb", static_cast<double>(device.memory_free) / 1e6},
+                 {"float16", device.float16},
+                 {"cooperative_matrix", static_cast<bool>(device.cooperative_matrix)},
+                 {"why_no_cooperative_matrix", no_matrices.empty() ? Json() : Json(no_matrices)},
+                 {"subgroups", device.subgroups},
+                 {"taken", taken},
+                 {"why_not", taken ? Json() : Json(WhyNot(device, taken_index >= 0))}};
+  const std::shared_ptr<VulkanDevice> open = VulkanDevice::IfOpen(device.index);
+  AddAccount(open ? open->ledger().account() : MemoryLedger::Account{.capacity = device.memory_free}, report);
+  return report;
 }
 
 }  // namespace
@@ -54,6 +68,7 @@ Result<Json> DevicesReport() {
                         {"memory_mb", memory / 1e6},
                         {"taken", !gpu},
                         {"why_not", gpu ? Json("a GPU comes first") : Json()}}};
+  AddAccount(CpuLedger().account(), report["devices"][0]);
   if (const auto listed = ListVulkanDevices()) {
     for (const VulkanDeviceInfo& device : *listed) {
       report["devices"].push_back(VulkanReport(device, choice.vulkan_index));

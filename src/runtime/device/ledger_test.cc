@@ -6,6 +6,8 @@
 #include <thread>
 #include <vector>
 
+#include "runtime/device/device_report.h"
+
 namespace timbre {
 namespace {
 
@@ -74,6 +76,26 @@ TEST(MemoryLedger, RefusesWhereAFaultSaysSo) {
   EXPECT_EQ(refused.error().code, ErrorCode::kOutOfMemory);
   EXPECT_TRUE(ledger.Reserve(1, &faults));
   EXPECT_EQ(ledger.account().reserved, 0u);
+}
+
+// What `timbre devices` and the library's timbre_devices() say of this process.
+TEST(MemoryLedger, IsToldWithTheDevices) {
+  const auto before = DevicesReport();
+  ASSERT_TRUE(before) << before.error().message;
+  const Reservation held = CpuLedger().Note(25'000'000);
+  const auto during = DevicesReport();
+  ASSERT_TRUE(during) << during.error().message;
+  for (const auto& device : *during) {
+    if (!device.is_array()) continue;
+    for (const auto& one : device) EXPECT_GE(one["memory_most_promised_mb"], one["memory_promised_mb"]) << one;
+  }
+  const auto& was = (*before)["devices"][0];
+  const auto& is = (*during)["devices"][0];
+  EXPECT_NEAR(is["memory_promised_mb"].get<double>() - was["memory_promised_mb"].get<double>(), 25, 1e-6);
+  EXPECT_EQ(is["memory_refusals"], was["memory_refusals"]);
+  if (is["memory_budget_mb"].is_null()) return;  // nothing is refused then
+  EXPECT_FALSE(CpuLedger().Reserve(uint64_t{1} << 60));
+  EXPECT_EQ((*DevicesReport())["devices"][0]["memory_refusals"], was["memory_refusals"].get<int64_t>() + 1);
 }
 
 TEST(MemoryLedger, IsSharedByThreads) {

@@ -53,20 +53,36 @@ IndexSet& HungDevices() {
   return devices;
 }
 
+// Those that somebody holds, under one lock.
+struct OpenDevices {
+  std::mutex mutex;
+  std::map<int, std::weak_ptr<VulkanDevice>> by_index;
+};
+OpenDevices& TheOpenDevices() {
+  static OpenDevices devices;
+  return devices;
+}
+
 }  // namespace
 
+std::shared_ptr<VulkanDevice> VulkanDevice::IfOpen(int index) {
+  OpenDevices& open = TheOpenDevices();
+  std::lock_guard lock(open.mutex);
+  const auto found = open.by_index.find(index);
+  return found == open.by_index.end() ? nullptr : found->second.lock();
+}
+
 Result<std::shared_ptr<VulkanDevice>> VulkanDevice::Open(int index) {
-  static std::mutex mutex;
-  static std::map<int, std::weak_ptr<VulkanDevice>> open;
-  std::lock_guard lock(mutex);
+  OpenDevices& open = TheOpenDevices();
+  std::lock_guard lock(open.mutex);
   if (HungDevices().Holds(index)) {
     return Fail(ErrorCode::kDeviceLost,
                 "Vulkan device " + std::to_string(index) + " did not answer before and is left alone");
   }
-  if (auto device = open[index].lock()) return device;
+  if (auto device = open.by_index[index].lock()) return device;
   std::shared_ptr<VulkanDevice> device(new VulkanDevice);
   TIMBRE_CHECK(device->Create(index));
-  open[index] = device;
+  open.by_index[index] = device;
   return device;
 }
 

@@ -110,6 +110,8 @@ class VulkanDevice {
   // One device object per index and process, as long as somebody holds it. Errors: kDeviceLost, also for the rest of
   // the process where the device did not answer in time once.
   static Result<std::shared_ptr<VulkanDevice>> Open(int index);
+  // That object, where somebody holds it now; else null.
+  static std::shared_ptr<VulkanDevice> IfOpen(int index);
   ~VulkanDevice();
 
   const VulkanDeviceInfo& info() const { return info_; }
