@@ -1,9 +1,10 @@
 // Drums: hits are found, corrected by keyboard and by mouse, kept through a reload, and saved as MIDI that says the same times.
 import assert from "node:assert/strict";
-import { copyFileSync, mkdirSync, readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Server, findings, launch, missing, overflows, root, song, watched } from "./support.mjs";
+import { Server, findings, launch, missing, overflows, program, root, song, watched } from "./support.mjs";
 
 const skip = missing() || false;
 let server, browser, page, complaints;
@@ -32,31 +33,40 @@ after(async () => {
   await server?.stop();
 });
 
-// Seconds, note and velocity of what sounds in a MIDI file of one track, by its own tempi.
+// Seconds, note and velocity of what sounds in a MIDI file, by its own tempi, in the order of time and of notes.
 function notesOf(bytes) {
   const division = bytes.readUInt16BE(12);
+  const events = [];
+  for (let at = 14; at < bytes.length; ) {
+    const end = at + 8 + bytes.readUInt32BE(at + 4);
+    let tick = 0;
+    for (at += 8; at < end; ) {
+      let delta = 0;
+      for (;;) {
+        const byte = bytes[at++];
+        delta = (delta << 7) | (byte & 0x7f);
+        if (byte < 0x80) break;
+      }
+      tick += delta;
+      const status = bytes[at++];
+      if (status === 0xff) {
+        const [type, length] = [bytes[at], bytes[at + 1]];
+        if (type === 0x51) events.push({ tick, order: 0, tempo: bytes.readUIntBE(at + 2, 3) });
+        at += 2 + length;
+      } else {
+        if (status >> 4 === 9) events.push({ tick, order: 1 + bytes[at], note: bytes[at], velocity: bytes[at + 1] });
+        at += 2;
+      }
+    }
+  }
+  events.sort((a, b) => a.tick - b.tick || a.order - b.order);
+  let [seconds, before, tempo] = [0, 0, 500000];
   const notes = [];
-  let at = 22;
-  let seconds = 0;
-  let tempo = 500000;
-  while (at < bytes.length) {
-    let delta = 0;
-    for (;;) {
-      const byte = bytes[at++];
-      delta = (delta << 7) | (byte & 0x7f);
-      if (byte < 0x80) break;
-    }
-    seconds += (delta * tempo) / division / 1e6;
-    const status = bytes[at++];
-    if (status === 0xff) {
-      const type = bytes[at++];
-      const length = bytes[at++];
-      if (type === 0x51) tempo = bytes.readUIntBE(at, 3);
-      at += length;
-    } else {
-      if (status >> 4 === 9) notes.push({ seconds, note: bytes[at], velocity: bytes[at + 1] });
-      at += 2;
-    }
+  for (const event of events) {
+    seconds += ((event.tick - before) * tempo) / division / 1e6;
+    before = event.tick;
+    if (event.tempo) tempo = event.tempo;
+    else notes.push({ seconds, note: event.note, velocity: event.velocity });
   }
   return notes;
 }
@@ -125,6 +135,36 @@ test("the MIDI file has the hits as they are shown, to a millisecond, and a relo
     assert.deepEqual([saved[i].note, saved[i].velocity], [hit.note, hit.velocity]);
   });
   assert.ok(shown.some((hit) => hit.velocity === 1 && Math.abs(hit.seconds - 1.234) < 1e-9));
+});
+
+test("on a swung grid the MIDI file is what timbre drums --hits --quantise makes", { skip }, async () => {
+  await page.getByLabel("In the MIDI file").selectOption("1/8");
+  await page.getByLabel("Swing").selectOption("0.6");
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "MIDI", exact: true }).click()]);
+  const made = notesOf(readFileSync(await download.path()));
+  const { jobs } = await server.json("/v1/jobs?kind=drums");
+  const { drums } = (await server.json(`/v1/jobs/${jobs.at(-1).id}/result`)).report.tracks[0];
+  const hits = await page.evaluate(() => JSON.parse(Object.entries(localStorage).find(([key]) => key.startsWith("timbre.hits."))[1]));
+  const [first, ...others] = drums.stems;
+  const stems = [{ name: first.name, hits: hits.map(({ seconds, note, velocity }) => ({ seconds, note, velocity })) }, ...others.map(({ name }) => ({ name, hits: [] }))];
+  writeFileSync(join(server.folder, "beat.hits.json"), JSON.stringify({ ...drums, stems }));
+  execFileSync(program, ["drums", "--hits", join(server.folder, "beat.hits.json"), "--quantise", "1/8", "--swing", "0.6", "--quiet", "-o", server.folder]);
+  const wanted = notesOf(readFileSync(join(server.folder, "beat.mid")));
+  const order = (a, b) => a.note - b.note || a.seconds - b.seconds;
+  made.sort(order);
+  wanted.sort(order);
+  assert.deepEqual(made.map(({ note, velocity }) => [note, velocity]), wanted.map(({ note, velocity }) => [note, velocity]));
+  made.forEach(({ seconds }, i) => assert.ok(Math.abs(seconds - wanted[i].seconds) < 2e-3, `${seconds} and ${wanted[i].seconds}`));
+});
+
+test("the server draws them as a video and learns from them", { skip }, async () => {
+  const further = page.getByRole("region", { name: "Further" });
+  await further.getByRole("button", { name: "Video of falling notes" }).click();
+  await further.getByRole("button", { name: "Learn from the corrections" }).click();
+  await page.waitForFunction(() => document.querySelectorAll('[aria-label="Made of these hits"] .badge.succeeded').length === 2, null, { timeout: 90000 });
+  const { jobs } = await server.json("/v1/jobs");
+  const names = jobs.slice(0, 2).flatMap((job) => job.outputs.map((output) => output.name));
+  for (const ending of [".mid", ".mp4", ".yaml"]) assert.ok(names.some((name) => name.endsWith(ending)), names.join(", "));
 });
 
 test("notes fall while it plays", { skip }, async () => {

@@ -109,7 +109,7 @@ test("by keyboard alone: choose two files, start their jobs, cancel one, try it 
   const long = row("History", "long song.wav");
   await long.getByText("Cancelled").waitFor();
   await row("History", "dropped.wav").getByText("Done").waitFor();
-  await press(long.getByRole("button", { name: "Try long song.wav again" }));
+  await press(long.getByRole("button", { name: "Try again: long song.wav" }));
   await row("Queue", "long song.wav").getByRole("progressbar").waitFor();
 });
 

@@ -44,7 +44,7 @@ before(async () => {
     views.push(["song", `studio/song/${id}`]);
   }
   if (speech) views.push(["speech", `speech/${speech.id}`]);
-  views.push(["machine", "machine"]);
+  views.push(["words", "song"], ["machine", "machine"]);
   browser = await launch();
   page = await (await browser.newContext({ reducedMotion: "reduce", viewport: { width: 1040, height: 720 } })).newPage();
   await page.goto(server.address);

@@ -119,6 +119,21 @@ test("it is heard, and goes into the library", { skip }, async () => {
   await page.waitForFunction(async () => (await (await fetch("/v1/assets")).json()).assets.some((asset) => asset.name === "Evening.wav"), null, { polling: 200 });
 });
 
+test("the server's export has the presets in it, at the loudness that is asked for", { skip }, async () => {
+  await page.getByLabel("Preset").last().selectOption("rock_master");
+  await page.getByText("they are in what it exports").waitFor();
+  await page.getByLabel("Format").selectOption("flac");
+  await page.getByLabel("Loudness").selectOption("-23");
+  await page.getByRole("button", { name: "Export", exact: true }).click();
+  const row = page.getByRole("list", { name: "Exports" }).getByRole("listitem").first();
+  await row.getByText("Done").waitFor({ timeout: 30000 });
+  const { jobs } = await server.json("/v1/jobs?kind=join");
+  assert.equal(jobs[0].outputs[0].name, "Evening.flac");
+  const measured = await server.done("loudness", [jobs[0].outputs[0].asset], {});
+  const { report } = await server.json(`/v1/jobs/${measured.id}/result`);
+  assert.ok(Math.abs(report.tracks[0].integrated_lufs + 23) <= 0.15, String(report.tracks[0].integrated_lufs));
+});
+
 test("somebody else's change is not overwritten", { skip }, async () => {
   const { projects } = await server.json("/v1/projects");
   const { id, revision } = projects[0];

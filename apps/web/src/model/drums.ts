@@ -157,19 +157,6 @@ export function notesOf(hits: readonly Hit[]): number[] {
   return [...allNotes.filter((note) => used.has(note)), ...[...used].filter((note) => !kByNote.has(note)).sort((a, b) => a - b)];
 }
 
-// The hits as `timbre drums --hits` reads them: each with the stem that has such notes, and the beats as they were heard.
-export function hitsJson(found: FoundDrums, hits: readonly Hit[]): string {
-  const stemOf = new Map<number, string>();
-  for (const stem of found.stems) for (const hit of stem.hits) if (hit.note !== undefined && !stemOf.has(hit.note)) stemOf.set(hit.note, stem.name);
-  const usual = found.stems[0]?.name ?? "snare";
-  const { seconds, tempo_bpm, tempo_steady, metre, downbeat, beats } = found;
-  const stems = found.stems.map(({ name }) => ({
-    name,
-    hits: hits.filter((hit) => (stemOf.get(hit.note) ?? usual) === name).map((hit) => ({ seconds: hit.seconds, note: hit.note, velocity: hit.velocity })),
-  }));
-  return JSON.stringify({ seconds, tempo_bpm: tempo_bpm ?? 0, tempo_steady, metre, downbeat, beats, stems });
-}
-
 const kTicks = 480; // of a quarter
 const kHitSeconds = 0.05;
 
@@ -179,77 +166,90 @@ function variable(value: number): number[] {
   return bytes;
 }
 
-// Where beats lie: the tick of each, the quarters of one, and how the time between two is divided.
+// Ticks of seconds: beats are whole numbers of them apart, and the first beat's tempo holds from the beginning, so that what
+// lies before it need not be a whole number of beats; bars begin anew where the first of them does.
 class TempoMap {
-  readonly beats: number[];
+  readonly beats: readonly number[];
   readonly ticks: number; // of a beat
-  readonly perBar: number;
-  readonly lead: number; // beats before the first that was heard
   readonly metre: [number, number];
+  readonly lead: number; // ticks before the first beat
+  readonly firstBar: number; // its tick
 
   constructor(found: FoundDrums) {
     const [upper = 4, lower = 4] = (found.metre ?? "4/4").split("/").map(Number);
     this.metre = [upper, lower];
     const compound = lower === 8 && upper % 3 === 0;
     this.ticks = compound ? (kTicks * 3) / 2 : (kTicks * 4) / lower;
-    this.perBar = compound ? upper / 3 : upper;
-    const usual = 60 / (found.tempo_bpm ?? 120);
-    const heard = found.beats.length >= 2 ? found.beats : [0, usual];
-    const first = heard[0] as number;
-    const interval = (heard[1] as number) - first;
-    // As many beats before the first as there is time for, and so many that bars begin where they were heard to.
-    let lead = Math.round(first / interval);
-    const downbeat = found.beats.length >= 2 ? found.downbeat : 0;
-    while (first > 0.02 && (lead + downbeat) % this.perBar !== 0) ++lead;
-    if (first > 0.02 && lead === 0) lead = this.perBar - (downbeat % this.perBar);
-    this.lead = lead;
-    this.beats = lead > 0 ? [0, ...heard] : [...heard];
-    if (lead === 0) this.beats[0] = 0;
+    this.beats = found.beats.length >= 2 ? found.beats : [0, 60 / (found.tempo_bpm || 120)];
+    this.lead = Math.round((this.first / this.interval(0)) * this.ticks);
+    this.firstBar = this.lead + (found.beats.length >= 2 ? found.downbeat % (compound ? upper / 3 : upper) : 0) * this.ticks;
   }
 
-  // Beats from the beginning to entry i.
-  private count(i: number): number {
-    return this.lead > 0 ? (i === 0 ? 0 : this.lead + i - 1) : i;
+  private get first(): number {
+    return this.beats[0] as number;
   }
 
-  private span(i: number): { from: number; seconds: number; beats: number } {
-    const last = this.beats.length - 2;
-    const at = Math.max(0, Math.min(last, i));
-    const from = this.beats[at] as number;
-    return { from, seconds: (this.beats[at + 1] as number) - from, beats: this.count(at + 1) - this.count(at) };
+  // Seconds from beat i to the next; behind the last as long as before it.
+  private interval(i: number): number {
+    const at = Math.min(i, this.beats.length - 2);
+    return (this.beats[at + 1] as number) - (this.beats[at] as number);
   }
 
   tickAt(seconds: number): number {
     let i = 0;
-    while (i < this.beats.length - 2 && (this.beats[i + 1] as number) <= seconds) ++i;
-    const { from, seconds: length, beats } = this.span(i);
-    return Math.round((this.count(i) + ((seconds - from) / length) * beats) * this.ticks);
+    while (i < this.beats.length - 1 && (this.beats[i + 1] as number) <= seconds) ++i;
+    const inside = (seconds - (this.beats[i] as number)) / this.interval(i);
+    return Math.max(0, Math.round(this.lead + (i + inside) * this.ticks));
   }
 
   // Tempi, in microseconds a quarter, where they change.
   tempi(): { tick: number; microseconds: number }[] {
     const list: { tick: number; microseconds: number }[] = [];
     for (let i = 0; i + 1 < this.beats.length; ++i) {
-      const { seconds, beats } = this.span(i);
-      const microseconds = Math.round(((seconds / beats) * 1e6 * kTicks) / this.ticks);
-      if (list.at(-1)?.microseconds !== microseconds) list.push({ tick: this.count(i) * this.ticks, microseconds });
+      const microseconds = Math.round((this.interval(i) * 1e6 * kTicks) / this.ticks);
+      if (list.at(-1)?.microseconds !== microseconds) list.push({ tick: i === 0 ? 0 : this.lead + i * this.ticks, microseconds });
     }
     return list;
   }
 }
 
-// A standard MIDI file of one track, with the tempo as it was heard.
-export function midiOf(found: FoundDrums, hits: readonly Hit[]): Uint8Array {
+// Steps that notes can be moved to, t: triplets.
+export const kGrids = ["1/4", "1/8", "1/16", "1/32", "1/8t", "1/16t"] as const;
+
+export interface Grid {
+  step: (typeof kGrids)[number];
+  swing: number; // where between two even steps the odd one lies: 0.5 is straight, 2/3 a triplet's
+}
+
+// The nearest tick of the grid that the first bar begins, and that reaches back to the song's begin.
+function onGrid(tick: number, origin: number, { step, swing }: Grid): number {
+  const triplets = step.endsWith("t");
+  const length = ((4 * kTicks) / Number(step.slice(2).replace("t", ""))) * (triplets ? 2 / 3 : 1);
+  const pair = origin + 2 * length * Math.floor((tick - origin) / (2 * length));
+  const places = [pair, pair + 2 * length * (triplets ? 0.5 : swing), pair + 2 * length].filter((place) => place >= 0);
+  return Math.round(places.reduce((best, place) => (Math.abs(place - tick) < Math.abs(best - tick) ? place : best)));
+}
+
+// A standard MIDI file of one track, with the tempo as it was heard; on a grid where one is given. Of two of one sound that
+// come to lie on one another the louder one stays.
+export function midiOf(found: FoundDrums, all: readonly Hit[], grid: Grid | null = null): Uint8Array {
   const map = new TempoMap(found);
+  const tickOf = (hit: Hit) => (grid ? onGrid(map.tickAt(hit.seconds), map.firstBar, grid) : map.tickAt(hit.seconds));
+  const kept = new Map<string, Hit>();
+  for (const hit of all) {
+    const key = grid ? `${tickOf(hit)} ${hit.note}` : String(hit.id);
+    if ((kept.get(key)?.velocity ?? 0) < hit.velocity) kept.set(key, hit);
+  }
+  const hits = [...kept.values()];
   const events: { tick: number; order: number; bytes: number[] }[] = [];
   const unit = Math.round(Math.log2(map.metre[1]));
-  events.push({ tick: 0, order: 0, bytes: [0xff, 0x58, 4, map.metre[0], unit, 24, 8] });
+  for (const tick of new Set([0, map.firstBar])) events.push({ tick, order: 0, bytes: [0xff, 0x58, 4, map.metre[0], unit, 24, 8] });
   for (const { tick, microseconds } of map.tempi()) {
     events.push({ tick, order: 1, bytes: [0xff, 0x51, 3, (microseconds >> 16) & 0xff, (microseconds >> 8) & 0xff, microseconds & 0xff] });
   }
   for (const hit of hits) {
-    const tick = map.tickAt(hit.seconds);
-    const end = Math.max(tick + 1, map.tickAt(hit.seconds + kHitSeconds));
+    const tick = tickOf(hit);
+    const end = tick + Math.max(1, map.tickAt(hit.seconds + kHitSeconds) - map.tickAt(hit.seconds));
     events.push({ tick, order: 3, bytes: [0x99, hit.note, Math.max(1, Math.min(127, Math.round(hit.velocity)))] });
     events.push({ tick: end, order: 2, bytes: [0x89, hit.note, 64] });
   }

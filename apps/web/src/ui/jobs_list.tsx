@@ -128,7 +128,7 @@ export function JobRow({ job, name = jobName(job) }: { job: Job; name?: string }
           </button>
         )}
         {(job.state === "failed" || job.state === "cancelled") && (
-          <button type="button" onClick={act(() => retry(job.id))} aria-label={`Try ${name} again`}>
+          <button type="button" onClick={act(() => retry(job.id))} aria-label={`Try again: ${name}`}>
             Try again
           </button>
         )}

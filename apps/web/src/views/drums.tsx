@@ -7,7 +7,7 @@ import { paintNotes } from "../draw/notes";
 import { getJson, sentence } from "../model/api";
 import { whenText } from "../model/format";
 import { bring, schemaOf } from "../model/catalog";
-import { type FoundDrums, HitList, allNotes, hitsJson, midiOf, noteText, notesOf, soundingOf } from "../model/drums";
+import { type FoundDrums, type Grid, HitList, allNotes, kGrids, midiOf, noteText, notesOf, soundingOf } from "../model/drums";
 import { jobs, loadJob, running, submit } from "../model/jobs";
 import { go, hrefOf, route } from "../model/route";
 import type { TimeView } from "../model/timeline";
@@ -138,6 +138,8 @@ function Falling({ desk, list }: { desk: Console; list: HitList }) {
 function Editor({ desk, list, title }: { desk: Console; list: HitList; title: string }) {
   const { player } = desk;
   const note = useSignal(notesOf(list.hits.peek())[0] ?? 38);
+  const step = useSignal<"" | Grid["step"]>("");
+  const swing = useSignal("0.5");
   const hit = list.current.value;
   const count = list.hits.value.length;
   const choose = (direction: 1 | -1) => {
@@ -145,6 +147,10 @@ function Editor({ desk, list, title }: { desk: Console; list: HitList; title: st
     if (!chosen) return;
     player.seek(chosen.seconds * player.rate);
     desk.view.follow(chosen.seconds * player.rate);
+  };
+  const save = () => {
+    const bytes = midiOf(list.found, list.hits.value, step.value === "" ? null : { step: step.value, swing: Number(swing.value) });
+    download(new Blob([bytes as Uint8Array<ArrayBuffer>], { type: "audio/midi" }), `${title}.mid`);
   };
   const add = () => list.add(player.position() / player.rate, hit?.note ?? note.value);
   useEffect(() => {
@@ -191,7 +197,7 @@ function Editor({ desk, list, title }: { desk: Console; list: HitList; title: st
         <button type="button" class="icon" aria-label="Redo" title="Ctrl+Shift+Z" disabled={!list.canRedo.value} onClick={() => list.redo()}>
           <Symbol name="redo" />
         </button>
-        <button type="button" class="primary" onClick={() => download(new Blob([midiOf(list.found, list.hits.value) as Uint8Array<ArrayBuffer>], { type: "audio/midi" }), `${title}.mid`)}>
+        <button type="button" class="primary" onClick={save}>
           <Symbol name="save" />
           MIDI
         </button>
@@ -224,21 +230,39 @@ function Editor({ desk, list, title }: { desk: Console; list: HitList; title: st
             onChange={(event) => hit && list.edit(hit.id, { velocity: event.currentTarget.valueAsNumber })}
           />
         </div>
+        <div class="field">
+          <label for="grid">In the MIDI file</label>
+          <select id="grid" value={step.value} onChange={(event) => (step.value = event.currentTarget.value as Grid["step"])}>
+            <option value="">As they were played</option>
+            {kGrids.map((one) => (
+              <option key={one} value={one}>
+                On the grid of {one.endsWith("t") ? `${one.slice(0, -1)}, triplets` : one}
+              </option>
+            ))}
+          </select>
+        </div>
+        <div class="field">
+          <label for="swing">Swing</label>
+          <select id="swing" disabled={step.value === "" || step.value.endsWith("t")} value={swing.value} onChange={(event) => (swing.value = event.currentTarget.value)}>
+            {["0.5", "0.55", "0.6", "0.667", "0.7", "0.75"].map((one) => (
+              <option key={one} value={one}>
+                {one === "0.5" ? "Straight" : one === "0.667" ? "As in triplets" : one}
+              </option>
+            ))}
+          </select>
+        </div>
       </div>
     </section>
   );
 }
 
-// What the server makes of the hits as they are now: on the grid, as a video, and thresholds that would have found them.
+// What the server makes of the hits as they are now: a video, and thresholds that would have found them.
 function Further({ list, job, title }: { list: HitList; job: Job; title: string }) {
   const schema = useSignal<OptionsSchema | null>(null);
-  const quantise = useSignal("");
-  const swing = useSignal("0.5");
   const error = useSignal("");
   const made = useSignal<readonly string[]>([]);
   useEffect(() => void schemaOf("drums").then((loaded) => (schema.value = loaded), () => undefined), []);
-  const steps = schema.value?.properties.quantise?.enum?.map(String) ?? [];
-  if (!schema.value?.properties.hits) return null;
+  if (!schema.value?.properties.learn?.anyOf) return null; // a server that takes no files among the options
   const start = (request: () => Promise<Job>) => () => {
     error.value = "";
     request().then(
@@ -248,11 +272,6 @@ function Further({ list, job, title }: { list: HitList; job: Job; title: string 
   };
   const midi = () => bring(`${title}.mid`, midiOf(list.found, list.hits.peek()), "audio/midi");
   const song = job.inputs[0]?.asset ?? "";
-  const onGrid = () => {
-    const chosen = quantise.value || steps[0];
-    const swung = Number(swing.value) !== 0.5 && !chosen?.endsWith("t") ? { swing: Number(swing.value) } : {};
-    return submit({ kind: "drums", inputs: [], options: { hits: { text: hitsJson(list.found, list.hits.peek()) }, quantise: chosen, ...swung } });
-  };
   const video = async () => submit({ kind: "notes", inputs: [{ asset: (await midi()).id, name: `${title}.mid` }], options: { audio: { asset: song }, output: `${title}.mp4` } });
   const learn = async () => {
     const model = typeof job.options.model === "string" ? { model: job.options.model } : {};
@@ -265,31 +284,6 @@ function Further({ list, job, title }: { list: HitList; job: Job; title: string 
         <h2>From these hits</h2>
       </header>
       <div class="pad stack">
-        <div class="line">
-          <label class="line">
-            <span>Steps of the grid</span>
-            <select value={quantise.value || steps[0]} onChange={(event) => (quantise.value = event.currentTarget.value)}>
-              {steps.map((step) => (
-                <option key={step} value={step}>
-                  {step}
-                </option>
-              ))}
-            </select>
-          </label>
-          <label class="line">
-            <span>Swing</span>
-            <select value={swing.value} onChange={(event) => (swing.value = event.currentTarget.value)}>
-              {["0.5", "0.55", "0.6", "0.667", "0.7", "0.75"].map((one) => (
-                <option key={one} value={one}>
-                  {one === "0.5" ? "straight" : one === "0.667" ? "triplet" : one}
-                </option>
-              ))}
-            </select>
-          </label>
-          <button type="button" onClick={start(onGrid)}>
-            MIDI on the grid
-          </button>
-        </div>
         <div class="line">
           <button type="button" onClick={start(video)}>
             Video of falling notes

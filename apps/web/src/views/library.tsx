@@ -72,7 +72,7 @@ function Uploads() {
             <span class="quiet">{kUploadStates[upload.state]}</span>
             {upload.state === "failed" || upload.state === "given-up" ? (
               <div class="line">
-                <button type="button" onClick={() => sendAgain(upload.key)} aria-label={`Send ${upload.name} again`}>
+                <button type="button" onClick={() => sendAgain(upload.key)} aria-label={`Try again to send ${upload.name}`}>
                   Try again
                 </button>
                 <button type="button" class="icon plain" onClick={() => dismiss(upload.key)} aria-label={`Put the upload of ${upload.name} away`}>
