@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Server, findings, launch, missing, overflows, program, root, song, watched } from "./support.mjs";
+import { Server, findings, lacks, launch, missing, overflows, program, root, song, watched } from "./support.mjs";
 
 const skip = missing() || false;
 let server, browser, page, complaints;
@@ -157,7 +157,7 @@ test("on a swung grid the MIDI file is what timbre drums --hits --quantise makes
   made.forEach(({ seconds }, i) => assert.ok(Math.abs(seconds - wanted[i].seconds) < 2e-3, `${seconds} and ${wanted[i].seconds}`));
 });
 
-test("the server draws them as a video and learns from them", { skip }, async () => {
+test("the server draws them as a video and learns from them", { skip: skip || lacks("drums.learn") || false }, async () => {
   const further = page.getByRole("region", { name: "Further" });
   await further.getByRole("button", { name: "Video of falling notes" }).click();
   await further.getByRole("button", { name: "Learn from the corrections" }).click();

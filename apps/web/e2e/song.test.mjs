@@ -5,9 +5,9 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Server, findings, launch, missing, overflows, program, song, watched } from "./support.mjs";
+import { Server, findings, lacks, launch, missing, overflows, program, song, watched } from "./support.mjs";
 
-const skip = missing() || false;
+const skip = missing() || lacks("/v1/projects/{id}/export") || false;
 let server, browser, page, complaints;
 
 before(async () => {

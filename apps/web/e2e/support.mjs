@@ -1,5 +1,5 @@
 // What the tests share: a real server with a folder of its own, a browser, sound that is made here.
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, request as httpRequest } from "node:http";
 import { createRequire } from "node:module";
@@ -23,6 +23,17 @@ export function missing() {
   if (!existsSync(program)) return `there is no ${program}`;
   if (!existsSync(join(web, "node_modules/playwright-core"))) return "apps/web/node_modules is missing: npm ci";
   return "";
+}
+
+// Why a program without that route, or that kind of job, can't be tested so; empty where it has it.
+export function lacks(what) {
+  const description = execFileSync(program, ["serve", "--openapi"], { encoding: "utf8", maxBuffer: 1 << 26 });
+  const { paths, components } = JSON.parse(description);
+  if (what.startsWith("/")) return what in paths ? "" : `${program} does not answer ${what}`;
+  const [kind, option] = what.split(".");
+  const options = components.schemas[`OptionsOf_${kind}`];
+  if (!options) return `${program} serves no ${kind}`;
+  return !option || options.properties[option] ? "" : `${program} takes no ${option} of ${kind}`;
 }
 
 // `timbre serve` with data of its own. kill() is SIGKILL; start() again gives the same port and data.

@@ -2,9 +2,9 @@
 // be missing, in the server's words. (What makes songs takes gigabytes of weights, which no test has.)
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Server, findings, launch, missing, overflows, song, watched } from "./support.mjs";
+import { Server, findings, lacks, launch, missing, overflows, song, watched } from "./support.mjs";
 
-const skip = missing() || false;
+const skip = missing() || lacks("song") || false;
 let server, browser, page, complaints;
 
 before(async () => {
