@@ -42,6 +42,10 @@ struct DeepFilterNetConfig {
   std::string encoder_skip = "none", decoder_skip = "none", df_skip = "none";  // none, identity, groupedlinear
   bool post_filter = false;
   float post_filter_beta = 0.02f;
+  // Whether the network is run from the first frame on, as libDF does hop by hop: what it gives before it has looked
+  // ahead is thrown away, but not what it has heard. Else its first frame is the one that it has looked ahead for, as
+  // in the authors' Python.
+  bool sees_first_frames = false;
 
   int bins() const { return fft_size / 2 + 1; }
   // Frames that an output frame waits for.

@@ -222,6 +222,7 @@ Result<DeepFilterNetPackage> ReadDeepFilterNetPackage(const std::string& path) {
   };
   DeepFilterNetPackage package;
   TIMBRE_TRY(package.config, ParseDeepFilterNetConfig(files["config.ini"].text()));
+  package.config.sees_first_frames = true;  // the package is what libDF runs
   TIMBRE_TRY(const OnnxGraph enc, graph("enc.onnx"));
   TIMBRE_TRY(const OnnxGraph erb_dec, graph("erb_dec.onnx"));
   TIMBRE_TRY(const OnnxGraph df_dec, graph("df_dec.onnx"));

@@ -81,7 +81,8 @@ class DeepFilterCore final : public SpeechCore {
     for (int c = 0; c < options_.channels; ++c) {
       float* spectrum = Spectrum(c, frame_);
       frames_[c].Analyse(hop[c], spectrum);
-      // The network's first frame has the features `lookahead` hops in; those before it only tune the running means.
+      // Unless it sees all frames, the network's first has the features `lookahead` hops in; those before it only tune
+      // the running means.
       frames_[c].Features(spectrum, Erb(c, pending_), Spec(c, pending_));
     }
     return NextFrame(controls);
@@ -89,7 +90,8 @@ class DeepFilterCore final : public SpeechCore {
 
   Status Finish(const float* const* rest, int64_t count, const SpeechControls& controls) override {
     // Silence of one transform's length behind the signal, of which whole hops count.
-    const int64_t wanted = frame_ + (count + c_.fft_size) / c_.hop_size;
+    const int64_t more = c_.sees_first_frames ? c_.lookahead() : 0;  // of it, where zeros would be no silence
+    const int64_t wanted = frame_ + (count + c_.fft_size) / c_.hop_size + more;
     std::fill(block_in_.begin(), block_in_.end(), 0.0f);
     for (int c = 0; c < options_.channels; ++c) std::copy_n(rest[c], count, hop_rows_[c]);
     while (frame_ < wanted) {
@@ -97,7 +99,7 @@ class DeepFilterCore final : public SpeechCore {
       std::fill(block_in_.begin(), block_in_.end(), 0.0f);
     }
     // Behind the last frame, frames that look ahead see zeros: of the spectrum, and of its features.
-    const int64_t made = frame_;
+    const int64_t made = frame_ - more;
     while (frame_ < made + c_.lookahead()) {
       for (int c = 0; c < options_.channels; ++c) {
         std::fill_n(Spectrum(c, frame_), 2 * c_.bins(), 0.0f);
@@ -125,7 +127,7 @@ class DeepFilterCore final : public SpeechCore {
     std::fill(spectra_.begin(), spectra_.end(), 0.0f);
     out_.Clear();
     frame_ = pending_ = 0;
-    skip_ = lead();
+    skip_ = most_skipped();
   }
 
   void Visit(StateStream& stream) override {
@@ -137,9 +139,9 @@ class DeepFilterCore final : public SpeechCore {
     stream.Floats({features_.data(), features_.size()});
     stream.Integer(&frame_, 0, kForever);
     stream.Integer(&pending_, 0, block_ - 1);
-    stream.Integer(&skip_, 0, lead());
+    stream.Integer(&skip_, 0, most_skipped());
     out_.Visit(stream);
-    stream.Require(pending_ == std::max<int64_t>(frame_ - c_.lookahead(), 0) % block_ && out_.size() == 0);
+    stream.Require(pending_ == std::max<int64_t>(frame_ - unseen(), 0) % block_ && out_.size() == 0);
   }
 
   const Session& session() const override { return first_->session(); }
@@ -161,13 +163,17 @@ class DeepFilterCore final : public SpeechCore {
         hop_rows_(Rows(block_in_, options.channels)),
         out_rows_(Rows(block_out_, options.channels)),
         out_(options.channels, static_cast<int64_t>(block_ + config.lookahead() + lead() + 4) * config.hop_size * 2) {
-    skip_ = lead();
+    skip_ = most_skipped();
   }
 
   std::array<StatefulSession*, 3> Sessions() { return {first_.get(), erb_decoder_.get(), df_decoder_.get()}; }
 
   // Hops by which the transform and its inverse delay the signal.
   int64_t lead() const { return c_.fft_size / c_.hop_size - 1; }
+  // Frames at the begin that the network does not see.
+  int64_t unseen() const { return c_.sees_first_frames ? 0 : c_.lookahead(); }
+  // Hops of output that lie before the signal, when nothing has come out yet.
+  int64_t most_skipped() const { return lead() + c_.lookahead() - unseen(); }
   // Frame `frame`'s spectrum; frames before the first read as the zeros that were never written.
   float* Spectrum(int c, int64_t frame) {
     return spectra_.data() + (c * ring_ + (frame + ring_) % ring_) * 2 * c_.bins();
@@ -179,7 +185,7 @@ class DeepFilterCore final : public SpeechCore {
 
   // The spectrum of frame_ and the features at pending_ are there.
   Status NextFrame(const SpeechControls& controls) {
-    if (frame_++ < c_.lookahead()) return {};
+    if (frame_++ < unseen()) return {};
     if (++pending_ < block_) return {};
     return RunBlock(controls);
   }
