@@ -37,6 +37,11 @@ TEST(RunJobFile, MastersJoinsAndMeasuresAsTheCommandsDo) {
       {{"join", "a.wav", "a.wav", "--crossfade", "0.5", "-o", "out.flac"},
        {{"kind", "join"}, {"inputs", {"a.wav", "a.wav"}}, {"options", {{"crossfade", 0.5}, {"output", "out.flac"}}}}},
       prepare);
+  ExpectSame({{"combine", "a.wav", "a.wav", "--algorithm", "max_fft", "-o", "out.wav"},
+              {{"kind", "combine"},
+               {"inputs", {"a.wav", "a.wav"}},
+               {"options", {{"algorithm", "max_fft"}, {"output", "out.wav"}}}}},
+             prepare);
   ExpectSame({{"loudness", "a.wav", "--normalise", "-20", "-o", "out"},
               {{"kind", "loudness"}, {"inputs", {"a.wav"}}, {"options", {{"normalise", -20}, {"output", "out"}}}}},
              prepare);
