@@ -3,6 +3,7 @@
 
     make_song.py song.wav                  the mix: 16-bit, 44.1 kHz, about 12 s at 112 beats a minute
     make_song.py song.wav --stems DIR      also what it was mixed from: drums, bass, chords, lead (they sum to the mix)
+    make_song.py song.wav --parts DIR      also what the drums are made of: kick, snare, toms, hihat, cymbals
 
 Python's standard library only; the same file every time.
 """
@@ -93,30 +94,38 @@ def noise_hit(rng, seconds, decay, brightness, body=()):
     return out
 
 
-def drums(rng):
-    track = Track()
+def drum_parts(rng):
+    """By the names that timbre drums --separated looks for."""
+    parts = {name: Track() for name in ("kick", "snare", "toms", "hihat", "cymbals")}
     kick_hit = kick()
     snare_hit = noise_hit(rng, 0.28, 17, 1, ((185, 0.9, 22), (330, 0.5, 30)))
     hat_hit = noise_hit(rng, 0.09, 60, 3)
     open_hit = noise_hit(rng, 0.45, 9, 3)
     crash_hit = noise_hit(rng, 2.2, 2.2, 2)
     toms = [noise_hit(rng, 0.4, 40, 0, ((f, 1.6, 9), (f * 1.5, 0.4, 16))) for f in (165, 125, 92)]
-    track.add(0, crash_hit, 0.28, 0.3)
+    parts["cymbals"].add(0, crash_hit, 0.28, 0.3)
     for bar in range(BARS):
         start = bar * 4 * BEAT
         for eighth in range(8):
             opened = eighth == 7 and bar % 2 == 1
-            track.add(start + eighth * BEAT / 2, open_hit if opened else hat_hit, 0.30 if eighth % 2 == 0 else 0.2, -0.35)
+            gain = 0.30 if eighth % 2 == 0 else 0.2
+            parts["hihat"].add(start + eighth * BEAT / 2, open_hit if opened else hat_hit, gain, -0.35)
         for beat in (0, 1.5, 2) if bar % 2 == 0 else (0, 2, 2.5):
-            track.add(start + beat * BEAT, kick_hit, 0.85)
+            parts["kick"].add(start + beat * BEAT, kick_hit, 0.85)
         last = bar == BARS - 1
         for beat in (1,) if last else (1, 3):
-            track.add(start + beat * BEAT, snare_hit, 0.55, 0.05)
+            parts["snare"].add(start + beat * BEAT, snare_hit, 0.55, 0.05)
         if last:  # a fill down the toms
             for k in range(8):
-                track.add(start + (2 + k / 4) * BEAT, toms[min(2, k // 3)], 0.4, -0.4 + 0.1 * k)
-    track.add(BARS * 4 * BEAT, crash_hit, 0.3, 0.3)
-    track.add(BARS * 4 * BEAT, kick_hit, 0.85)
+                parts["toms"].add(start + (2 + k / 4) * BEAT, toms[min(2, k // 3)], 0.4, -0.4 + 0.1 * k)
+    parts["cymbals"].add(BARS * 4 * BEAT, crash_hit, 0.3, 0.3)
+    parts["kick"].add(BARS * 4 * BEAT, kick_hit, 0.85)
+    return parts
+
+
+def together(tracks):
+    track = Track()
+    track.left, track.right = ([sum(values) for values in zip(*(getattr(t, s) for t in tracks))] for s in ("left", "right"))
     return track
 
 
@@ -179,9 +188,11 @@ def main():
     parser = argparse.ArgumentParser(description="Synthesise a short song.")
     parser.add_argument("output", type=pathlib.Path, help="the WAV file to write")
     parser.add_argument("--stems", type=pathlib.Path, metavar="DIR", help="also write each stem as DIR/NAME.wav")
+    parser.add_argument("--parts", type=pathlib.Path, metavar="DIR", help="also write the drums' parts as DIR/NAME.wav")
     options = parser.parse_args()
 
-    stems = {"drums": drums(random.Random(1)), "bass": bass(), "chords": chords(), "lead": lead()}
+    parts = drum_parts(random.Random(1))
+    stems = {"drums": together(parts.values()), "bass": bass(), "chords": chords(), "lead": lead()}
     mix = [[sum(values) for values in zip(*(getattr(t, side) for t in stems.values()))] for side in ("left", "right")]
     scale = 0.9 / max(max(map(abs, side)) for side in mix)
 
@@ -190,10 +201,12 @@ def main():
 
     options.output.parent.mkdir(parents=True, exist_ok=True)
     write(options.output, *map(scaled, mix))
-    if options.stems:
-        options.stems.mkdir(parents=True, exist_ok=True)
-        for name, track in stems.items():
-            write(options.stems / f"{name}.wav", scaled(track.left), scaled(track.right))
+    for folder, tracks in ((options.stems, stems), (options.parts, parts)):
+        if folder is None:
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, track in tracks.items():
+            write(folder / f"{name}.wav", scaled(track.left), scaled(track.right))
 
 
 if __name__ == "__main__":
