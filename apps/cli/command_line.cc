@@ -5,6 +5,7 @@
 #include <charconv>
 #include <span>
 
+#include "apps/cli/foreign_options.h"
 #include "base/suggest.h"
 
 namespace timbre::cli {
@@ -138,6 +139,10 @@ Result<Parsed> ParseCommandLine(const std::string& usage, const std::string& sum
   for (const std::string& word : app.remaining()) {
     if (word.size() > 1 && word[0] == '-') {
       const std::string name = word.substr(0, word.find('='));
+      const std::string foreign = ForeignHint(usage, name);
+      if (!foreign.empty()) {
+        return Fail(ErrorCode::kInvalidArgument, "there is no option '" + name + "'" + foreign);
+      }
       const std::string nearest = Nearest(name, names);
       return Fail(ErrorCode::kInvalidArgument,
                   "there is no option '" + name + "'" +
