@@ -1,5 +1,6 @@
 #include "models/released_networks.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <vector>
@@ -13,8 +14,10 @@
 #include "models/separate/htdemucs.h"
 #include "models/separate/larsnet.h"
 #include "models/separate/mdx23c.h"
+#include "models/separate/mdxnet.h"
 #include "models/separate/roformer.h"
 #include "models/separate/scnet.h"
+#include "models/separate/spleeter.h"
 #include "models/song/song_model.h"
 #include "models/speech/deepfilternet.h"
 #include "models/speech/gtcrn.h"
@@ -120,6 +123,30 @@ Result<Model> MakeReleasedScnet(State state) {
 
 Result<Graph> Larsnet(Weights& weights, int batch) { return BuildLarsnet(LarsnetOptions(), weights, batch); }
 Result<Model> MakeReleasedLarsnet(State state) { return MakeLarsnet(LarsnetOptions(), std::move(state)); }
+
+Result<Graph> Spleeter(Weights& weights, int batch) {
+  TIMBRE_TRY(const SpleeterOptions options, ReleasedSpleeter(2));
+  return BuildSpleeter(options, weights, batch);
+}
+Result<Model> MakeReleasedSpleeter(State state) {
+  TIMBRE_TRY(SpleeterOptions options, ReleasedSpleeter(2));
+  return MakeSpleeter(std::move(options), std::move(state));
+}
+
+// UVR's Inst HQ models.
+MdxnetOptions InstHq() {
+  MdxnetOptions options{.bins = 3072, .frames = 256, .channels = 48, .levels = 5, .convolutions = 3, .n_fft = 6144};
+  for (int i = 0; i < 2 * options.levels + 1; ++i) {
+    const int level = std::min(i, 2 * options.levels - i);
+    options.hidden.push_back((options.bins >> level) / 8);
+  }
+  options.stem = "Instrumental";
+  return options;
+}
+Result<Graph> Mdxnet(Weights& weights, int batch) {
+  return BuildMdxnet(InstHq(), weights, int64_t{InstHq().frames - 1} * kMdxnetHop, batch);
+}
+Result<Model> MakeReleasedMdxnet(State state) { return MakeMdxnet(InstHq(), std::move(state)); }
 
 constexpr int kSpeechFrames = 100;
 
@@ -244,6 +271,8 @@ constexpr NetworkRow kNetworks[] = {
     {"scnet", 485100 / 44100.0 / 4, ScnetOf<SmallScnet>, MakeReleasedScnet<SmallScnet>},
     {"scnet-xl", 485100 / 44100.0 / 4, ScnetOf<LargestScnet>, MakeReleasedScnet<LargestScnet>},
     {"larsnet", 512 * 1024 / 44100.0, Larsnet, MakeReleasedLarsnet},
+    {"spleeter", 512 * 1024 / 44100.0, Spleeter, MakeReleasedSpleeter},
+    {"mdx-net", 255 * 1024 / 44100.0 * 0.75, Mdxnet, MakeReleasedMdxnet},
     {"deepfilternet3", kSpeechFrames * 480 / 48000.0, DeepFilterNet3},
     {"diffrhythm2", kSongStep, SongStep, nullptr, true, WriteSongFolder},
     {"diffrhythm2-decoder", kSongChunkSeconds, SongDecoderChunk},
