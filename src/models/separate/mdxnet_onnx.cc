@@ -13,6 +13,8 @@ namespace timbre {
 namespace {
 
 constexpr float kNormEps = 1e-5f;  // that BuildMdxnet's norms have
+constexpr int kMostLevels = 8;
+constexpr int64_t kMostChannels = 1 << 16;
 
 HostTensor Transposed(const HostTensor& matrix) {
   const int64_t rows = matrix.shape[0], columns = matrix.shape[1];
@@ -62,6 +64,10 @@ class Parser {
     o.bins = static_cast<int>(dims[2]);
     o.frames = static_cast<int>(dims[3]);
     for (const OnnxNode* node : nodes_) o.levels += node->op == "Conv" && Stride(*node) == 2;
+    if (o.levels > kMostLevels) {
+      return Fail(ErrorCode::kUnsupported, "the ONNX file is no MDX-Net as UVR's are: it halves its planes " +
+                                               std::to_string(o.levels) + " times");
+    }
     current_ = graph_.inputs[0].name;
 
     o.channels = Conv("first", 1, 1);
@@ -155,7 +161,8 @@ class Parser {
                        node.Ints("strides", ones) == std::vector<int64_t>{stride, stride} &&
                        node.Ints("dilations", ones) == ones &&
                        node.Ints("pads", {0, 0, 0, 0}) == std::vector<int64_t>(4, pad) &&
-                       node.Ints("output_padding", {0, 0}) == std::vector<int64_t>{0, 0};
+                       node.Ints("output_padding", {0, 0}) == std::vector<int64_t>{0, 0} &&
+                       weight->shape[0] <= kMostChannels && weight->shape[1] <= kMostChannels;
     if (!plain) {
       --at_;
       Complain("is a convolution of another kind than stands there");
