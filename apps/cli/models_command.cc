@@ -3,9 +3,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
+#include <set>
 
 #include "apps/cli/job_command.h"
 #include "base/quantities.h"
+#include "base/suggest.h"
 #include "base/text.h"
 #include "models/released_networks.h"
 #include "pipelines/model_fetching.h"
@@ -39,6 +42,11 @@ class ModelsCommand final : public Command {
              .value = &names_,
              .help = "models of the catalogue (list and verify: all by default); random: a network and a file",
              .positional = true},
+            {.name = "stem",
+             .value = &stem_,
+             .help = "list only models that give this: vocals, drums, speech, …",
+             .placeholder = "NAME",
+             .idle = [this] { return action_ == "list" ? "" : "'models " + action_ + "' lists nothing"; }},
             {.name = "cache",
              .value = &cache_,
              .help = "the folder that holds models (TIMBRE_CACHE sets it too)",
@@ -63,6 +71,7 @@ class ModelsCommand final : public Command {
   std::string Examples() const override {
     return "Examples:\n"
            "  timbre models\n"
+           "  timbre models list --stem vocals\n"
            "  timbre models pull htdemucs\n"
            "  timbre models verify\n"
            "  timbre models random htdemucs noise.safetensors    (to time a command without a download)\n";
@@ -95,6 +104,10 @@ class ModelsCommand final : public Command {
       }
       for (const ModelEntry& model : ModelCatalogue()) models.push_back(&model);
     }
+    if (!stem_.empty()) {
+      std::erase_if(models, [this](const ModelEntry* model) { return !Gives(*model, stem_); });
+      if (models.empty()) return tl::unexpected<Error>(NoStem(stem_));
+    }
     if (action_ == "list") return List(models, options, terminal, report);
     if (action_ == "path") return Path(models, options, terminal, report);
     if (action_ == "verify") return Verify(models, options, terminal, report);
@@ -103,6 +116,27 @@ class ModelsCommand final : public Command {
 
  private:
   using Models = std::vector<const ModelEntry*>;
+
+  // Whatever the case: instruments are written "vocals" and "Vocals".
+  static std::string Folded(std::string_view name) {
+    std::string folded(name);
+    std::transform(folded.begin(), folded.end(), folded.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return folded;
+  }
+  static bool Gives(const ModelEntry& model, const std::string& stem) {
+    return std::any_of(model.stems.begin(), model.stems.end(),
+                       [&](std::string_view name) { return Folded(name) == Folded(stem); });
+  }
+  static Error NoStem(const std::string& stem) {
+    std::set<std::string> names;
+    for (const ModelEntry& model : ModelCatalogue()) {
+      for (const std::string_view name : model.stems) names.insert(Folded(name));
+    }
+    return {ErrorCode::kNotFound,
+            "no model gives '" + Printable(stem) + "'." +
+                SuggestionFor(Folded(stem), std::vector<std::string>(names.begin(), names.end()))};
+  }
 
   // A model that only measurements want.
   Status Random(Terminal& terminal, Report& report) const {
@@ -127,11 +161,11 @@ class ModelsCommand final : public Command {
 
   static Status List(const Models& models, const FetchOptions& options, Terminal& terminal, Report& report) {
     report["models"] = Report::array();
-    terminal.Print(fmt::format("{:<15} {:<9} {:>7}  {:<11} {}", "model", "task", "size", "state", "what it is"));
+    terminal.Print(fmt::format("{:<20} {:<9} {:>7}  {:<11} {}", "model", "task", "size", "state", "what it is"));
     for (const ModelEntry* model : models) {
       const int64_t bytes = ModelBytes(*model);
       const std::string size = bytes > 0 ? BytesText(static_cast<double>(bytes)) : model->files.empty() ? "-" : "?";
-      terminal.Print(fmt::format("{:<15} {:<9} {:>7}  {:<11} {}", model->name, ModelTaskName(model->task), size,
+      terminal.Print(fmt::format("{:<20} {:<9} {:>7}  {:<11} {}", model->name, ModelTaskName(model->task), size,
                                  ModelStateName(StatusOfModel(options.cache, *model).state), model->summary));
       terminal.Print(fmt::format("    {}; licence of the weights: {}", fmt::join(model->stems, ", "), model->licence));
       report["models"].push_back(ModelReport(*model, options.cache));
@@ -194,7 +228,7 @@ class ModelsCommand final : public Command {
     return {};
   }
 
-  std::string action_ = "list", cache_, mirror_;
+  std::string action_ = "list", stem_, cache_, mirror_;
   std::vector<std::string> names_;
   bool offline_ = false, accept_licence_ = false;
 };

@@ -22,6 +22,12 @@ constexpr std::string_view kMdx23cPage =
     "https://github.com/ZFTurbo/Music-Source-Separation-Training/blob/main/docs/pretrained_models.md";
 constexpr std::string_view kNoLicence = "not stated";
 
+// What UVR fetches: filelists/download_checks.json of TRvlvr/application_data.
+#define UVR_URL(file) "https://github.com/TRvlvr/model_repo/releases/download/all_public_uvr_models/" file
+#define TRAINER_URL(file) \
+  "https://raw.githubusercontent.com/ZFTurbo/Music-Source-Separation-Training/main/configs/" file
+constexpr std::string_view kUvrPage = "https://github.com/Anjok07/ultimatevocalremovergui";
+
 // Fixed at the commits read, so that the bytes behind an address can't change.
 #define DEEPFILTERNET_URL(file) \
   "https://github.com/Rikorose/DeepFilterNet/raw/d375b2d8309e0935d165700c91da9de862a99c31/models/" file
@@ -109,6 +115,53 @@ std::vector<ModelEntry> MakeCatalogue() {
                  {.name = "config_vocals_mdx23c.yaml",
                   .url = ZFTURBO_URL("v1.0.0/config_vocals_mdx23c.yaml"),
                   .role = ModelFileRole::kConfig}}},
+      // Scores: medians over MUSDB18, of python-audio-separator's table.
+      {.name = "bs-roformer-ep317",
+       .summary = "BS-RoFormer by viperx, vocals (SDR 11.8 dB on MUSDB18) and the rest (16.5 dB)",
+       .architecture = "roformer",
+       .stems = {"vocals", "instrumental"},
+       .licence = kNoLicence,
+       .page = kMdx23cPage,
+       .files = {{.name = "model_bs_roformer_ep_317_sdr_12.9755.ckpt",
+                  .url = UVR_URL("model_bs_roformer_ep_317_sdr_12.9755.ckpt"),
+                  .bytes = 639331213,
+                  .sha256 = "5b84f37e8d444c8cb30c79d77f613a41c05868ff9c9ac6c7049c00aefae115aa"},
+                 {.name = "model_bs_roformer_ep_317_sdr_12.9755.yaml",
+                  .url = TRAINER_URL("viperx/model_bs_roformer_ep_317_sdr_12.9755.yaml"),
+                  .role = ModelFileRole::kConfig}}},
+      {.name = "mel-roformer-kim",
+       .summary = "Mel-Band RoFormer by KimberleyJensen, vocals (SDR 12.6 dB on MUSDB18) and the rest",
+       .architecture = "roformer",
+       .stems = {"vocals", "instrumental"},
+       .licence = "MIT, says its page",
+       .page = "https://huggingface.co/KimberleyJSN/melbandroformer",
+       .files = {{.name = "MelBandRoformer.ckpt",
+                  .url = HUGGINGFACE_URL("KimberleyJSN/melbandroformer", "MelBandRoformer.ckpt"),
+                  .bytes = 913106900,
+                  .sha256 = "87201f4d31afb5bc79993230fc49446918425574db48c01c405e44f365c7559e"},
+                 {.name = "config_vocals_mel_band_roformer_kj.yaml",
+                  .url = TRAINER_URL("KimberleyJensen/config_vocals_mel_band_roformer_kj.yaml"),
+                  .role = ModelFileRole::kConfig}}},
+      {.name = "mdx-net-inst-hq3",
+       .summary = "UVR's MDX-Net Inst HQ 3, songs without their vocals",
+       .architecture = "mdxnet",
+       .stems = {"Instrumental", "Vocals"},
+       .licence = kNoLicence,
+       .page = kUvrPage,
+       .files = {{.name = "UVR-MDX-NET-Inst_HQ_3.onnx",
+                  .url = UVR_URL("UVR-MDX-NET-Inst_HQ_3.onnx"),
+                  .bytes = 66759214,
+                  .sha256 = "317554b07fe1ea5279a77f2b1520a41ea4b93432560c4ffd08792c30fddf9adc"}}},
+      {.name = "mdx-net-kim-vocal-2",
+       .summary = "MDX-Net by KimberleyJensen, vocals and the rest",
+       .architecture = "mdxnet",
+       .stems = {"Vocals", "Instrumental"},
+       .licence = kNoLicence,
+       .page = kUvrPage,
+       .files = {{.name = "Kim_Vocal_2.onnx",
+                  .url = UVR_URL("Kim_Vocal_2.onnx"),
+                  .bytes = 66759214,
+                  .sha256 = "ce74ef3b6a6024ce44211a07be9cf8bc6d87728cc852a68ab34eb8e58cde9c8b"}}},
       {.name = "spleeter-2stems",
        .summary = "Spleeter, vocals and accompaniment below 11 kHz; small and fast, of 2019",
        .architecture = "spleeter",

@@ -355,6 +355,13 @@ Result<LoadedModel> LoadEntry(const ModelEntry& entry, double wiener) {
     loaded.path = files.front().string();
     return loaded;
   }
+  if (entry.architecture == "mdxnet") {
+    auto model = LoadMdxnet(files.front().string(), "");
+    if (!model) return Prefix(model.error(), files.front().string());
+    loaded = Single(*std::move(model));
+    loaded.path = files.front().string();
+    return loaded;
+  }
   if (entry.architecture == "larsnet") {
     // The first file's stem lies in a folder of its own.
     TIMBRE_TRY(Model model, LoadLarsnet(files.front().parent_path().parent_path(), wiener));

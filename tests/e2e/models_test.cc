@@ -29,6 +29,19 @@ class ModelsCli : public ::testing::Test {
   TempFolder cache_;
 };
 
+TEST_F(ModelsCli, ListsThoseThatGiveAStem) {
+  const Ran vocals = Models({"list", "--stem", "vocals"});
+  EXPECT_EQ(vocals.code, 0) << vocals.err;
+  for (const char* name : {"htdemucs ", "spleeter-2stems", "mdx-net-kim-vocal-2", "mel-roformer-kim"}) {
+    EXPECT_NE(vocals.out.find(name), std::string::npos) << name;
+  }
+  for (const char* name : {"larsnet", "deepfilternet3"}) EXPECT_EQ(vocals.out.find(name), std::string::npos) << name;
+  const Ran none = Models({"list", "--stem", "vocal"});
+  EXPECT_EQ(none.code, 1);
+  EXPECT_NE(none.err.find("no model gives 'vocal'. Did you mean 'vocals'?"), std::string::npos) << none.err;
+  EXPECT_NE(Models({"path", "htdemucs", "--stem", "drums"}).err.find("--stem has no effect"), std::string::npos);
+}
+
 TEST_F(ModelsCli, ListsEveryModelWithItsFacts) {
   const Ran plain = Models({});
   EXPECT_EQ(plain.code, 0) << plain.err;
@@ -45,8 +58,8 @@ TEST_F(ModelsCli, ListsEveryModelWithItsFacts) {
   for (const Json& model : report["models"]) {
     const std::string name = model["name"];
     const bool unpublished = name == "larsnet" || name == "spleeter-4stems" || name == "spleeter-5stems" ||
-                             name == "hpss" || name == "muq-mulan" || name.starts_with("mdx23c") ||
-                             name.starts_with("diffrhythm2");
+                             name == "bs-roformer-ep317" || name == "mel-roformer-kim" || name == "hpss" ||
+                             name == "muq-mulan" || name.starts_with("mdx23c") || name.starts_with("diffrhythm2");
     EXPECT_EQ(model["bytes"].is_null(), unpublished) << name;
   }
 }
