@@ -9,6 +9,7 @@
 #include "tests/e2e/program.h"
 #include "tests/parity/frames_support.h"
 #include "tests/support/json_schema.h"
+#include "tests/support/torch_writer.h"
 
 namespace timbre {
 namespace {
@@ -175,6 +176,27 @@ TEST(FramesProgram, ReadsTheOfficialFolder) {
   ASSERT_EQ(ran.code, 0) << ran.err;
   EXPECT_GE(RatioDb(Values(Case("vae-tiny-hf.decode.safetensors"), "out"), FramesIn(folder / "out.safetensors")),
             kFloorDb);
+}
+
+// Tencent's own: a PyTorch file, the names behind "vae.", and a configuration with other keys.
+TEST(FramesProgram, ReadsTencentsFolder) {
+  const TempFolder folder;
+  testing::MakeVaeFolder(folder / "model", ConfigOf(Case("vae-tiny-encode.safetensors")));
+  TensorMap state;
+  for (const auto& [name, tensor] : **ReadFormulaWeights(VaeCase("vae-tiny.weights.json"))) {
+    state.emplace("vae." + name, HostTensor::FromF32(tensor.shape, tensor.ToF32()));
+  }
+  std::filesystem::create_directories(folder / "tencent");
+  WriteAll(folder / "tencent" / "pytorch_model.pt", testing::TorchFile(state, {"state_dict"}));
+  WriteAll(folder / "tencent" / "config.json",
+           R"({"_class_name": "AutoencoderKLCausal3D", "block_out_channels": [16, 24, 32, 32], "layers_per_block": 1,
+               "norm_num_groups": 8, "sample_size": 256, "sample_tsize": 64, "time_compression_ratio": 4})");
+  WriteTensor(folder / "latents.safetensors", "any", {16, 2, 2, 1}, std::vector<float>(64, 0.5f));
+  for (const std::string model : {"model", "tencent"}) {
+    const Ran ran = Frames(folder, {"decode", "latents.safetensors", "-m", model, "-o", model + ".safetensors"});
+    ASSERT_EQ(ran.code, 0) << ran.err;
+  }
+  EXPECT_EQ(testing::ReadAll(folder / "model.safetensors"), testing::ReadAll(folder / "tencent.safetensors"));
 }
 
 TEST(FramesProgram, EncodesPicturesAndVideos) {

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "formats/midi.h"
+#include "tests/parity/frames_support.h"
 #include "tests/parity/speech_support.h"
 #include "tests/support/job_pair.h"
 #include "tests/support/json_schema.h"
@@ -73,6 +74,23 @@ TEST(RunJobFile, CleansSpeechAsTheCommandDoes) {
              [](const TempFolder& folder) {
                MakeSmallModelFolder(folder / "model");
                WriteTestWav(folder / "a.wav", 0.5);
+             });
+}
+
+TEST(RunJobFile, DecodesFramesAsTheCommandDoes) {
+  ExpectSame({{"frames", "decode", "l.safetensors", "-m", "model", "--mode", "whole", "-o", "out.safetensors"},
+              {{"kind", "frames"},
+               {"inputs", {"decode", "l.safetensors"}},
+               {"options", {{"model", "model"}, {"mode", "whole"}, {"output", "out.safetensors"}}}}},
+             [](const TempFolder& folder) {
+               HunyuanVaeConfig config;
+               config.block_out_channels = {16, 24, 32, 32};
+               config.layers_per_block = 1;
+               config.norm_num_groups = 8;
+               MakeVaeFolder(folder / "model", config);
+               TensorMap latents;
+               latents.emplace("latents", HostTensor::FromF32({16, 2, 1, 2}, std::vector<float>(64, 0.5f)));
+               ASSERT_TRUE(WriteSafetensors((folder / "l.safetensors").string(), latents));
              });
 }
 

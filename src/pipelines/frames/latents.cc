@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "base/text.h"
-#include "formats/safetensors.h"
 
 namespace timbre {
 namespace {
@@ -18,6 +17,10 @@ constexpr const char* kName = "latents";
 
 Result<Volume> ReadLatents(const std::string& path, int64_t channels) {
   TIMBRE_TRY(const Safetensors file, ReadSafetensors(path));
+  return LatentsIn(file, path, channels);
+}
+
+Result<Volume> LatentsIn(const Safetensors& file, const std::string& path, int64_t channels) {
   auto found = file.tensors->find(kName);
   if (found == file.tensors->end() && file.tensors->size() == 1) found = file.tensors->begin();
   if (found == file.tensors->end()) {

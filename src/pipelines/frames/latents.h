@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/output_set.h"
+#include "formats/safetensors.h"
 #include "pipelines/frames/volume.h"
 
 namespace timbre {
@@ -12,6 +13,8 @@ namespace timbre {
 // The file's tensor "latents", or its only one. Errors, which name the path: no such tensor, another number of
 // channels, sizes that no clip has, and values that are not numbers.
 Result<Volume> ReadLatents(const std::string& path, int64_t channels);
+// The same of a file that was read; `path` is for messages.
+Result<Volume> LatentsIn(const Safetensors& file, const std::string& path, int64_t channels);
 
 // What an encoder's moments (means, then logarithms of variances) stand for: the means, or with `noise` [channels,
 // frames, height, width] what it draws around them; times `scale`, as files hold latents.
