@@ -176,6 +176,58 @@ TEST(FramesFaults, PicturesAppearTogether) {
   EXPECT_GT(failed, 5);
 }
 
+// A clip that was ended goes on where its last finished section ends, and is the same to the bit; other latents are
+// none of that.
+TEST(FramesFaults, AnEndedClipIsResumed) {
+  const testing::TempFolder folder;
+  const FramesModel model = TinyModel();
+  FramesOptions options;
+  OutputSet outputs;
+  for (const char* name : {"a", "b", "c"}) {
+    Volume latents(2, 2, 1, 16);
+    for (size_t i = 0; i < latents.values.size(); ++i) latents.values[i] = FormulaValue(Fnv1a64(name), i, -1, 2);
+    options.inputs.push_back((folder / (std::string(name) + ".safetensors")).string());
+    ASSERT_TRUE(WriteLatents(options.inputs.back(), latents, outputs));
+  }
+  ASSERT_TRUE(outputs.Commit());
+  options.append = 2;
+  options.session.device = "cpu";
+  ThreadPool pool(1);
+  Stats stats;
+  struct Impatient : Observer {
+    void OnProgress(const Progress& progress) override { done = progress.done; }
+    bool Cancelled() override { return done >= enough; }
+    int64_t done = 0, enough = 1000;
+  };
+  const auto decode = [&](const std::string& output, int64_t enough, FramesReport& report) {
+    options.output = (folder / output).string();
+    Impatient observer;
+    observer.enough = enough;
+    return DecodeFrames(&model, options, pool, stats, observer, report);
+  };
+  FramesReport whole;
+  ASSERT_TRUE(decode("whole.safetensors", 1000, whole));
+  const std::string wanted = testing::ReadAll(folder / "whole.safetensors");
+
+  options.resume = true;
+  FramesReport ended, resumed;
+  EXPECT_FALSE(decode("clip.safetensors", 2, ended));
+  EXPECT_FALSE(std::filesystem::exists(folder / "clip.safetensors"));
+  EXPECT_TRUE(std::filesystem::exists(folder / "clip.safetensors.section-1"));
+  ASSERT_TRUE(decode("clip.safetensors", 1000, resumed));
+  EXPECT_EQ(resumed.resumed, 2);
+  EXPECT_EQ(resumed.tiles, 1);
+  EXPECT_EQ(testing::ReadAll(folder / "clip.safetensors"), wanted);
+  EXPECT_EQ(testing::FilesIn(folder.path()).size(), 5u) << "what was kept is gone";
+
+  EXPECT_FALSE(decode("other.safetensors", 1, ended));
+  std::swap(options.inputs[0], options.inputs[1]);
+  FramesReport other;
+  ASSERT_TRUE(decode("other.safetensors", 1000, other));
+  EXPECT_EQ(other.resumed, 0);
+  EXPECT_EQ(other.tiles, 3);
+}
+
 // An observer that has had enough, and weights that hold what is no number.
 TEST(FramesFaults, AnEndedClipLeavesNothing) {
   const testing::TempFolder folder;

@@ -12,6 +12,7 @@
 #include "pipelines/frames/frame_network.h"
 #include "pipelines/frames/frame_reader.h"
 #include "pipelines/frames/frame_writer.h"
+#include "pipelines/frames/kept_sections.h"
 #include "pipelines/frames/latents.h"
 #include "pipelines/frames/preview.h"
 #include "pipelines/frames/sections.h"
@@ -39,14 +40,20 @@ class TileCounter {
     if (observer_.Cancelled()) return Fail(ErrorCode::kCancelled, "cancelled");
     const ScopedTimer timer(&report_.network);
     Result<Volume> result = network_.Run(tile);
-    observer_.OnProgress(
-        {.stage = Stage::kCompute, .done = ++report_.tiles, .total = tiles_, .audio_seconds = report_.seconds});
+    observer_.OnProgress({.stage = Stage::kCompute,
+                          .done = ++report_.tiles + skipped_,
+                          .total = tiles_,
+                          .audio_seconds = report_.seconds});
     return result;
   }
+
+  // So many need not be computed.
+  void Skip(int64_t tiles) { skipped_ += tiles; }
 
  private:
   FrameNetwork& network_;
   const int64_t tiles_;
+  int64_t skipped_ = 0;
   Observer& observer_;
   FramesReport& report_;
 };
@@ -112,6 +119,7 @@ class Decoding {
     TIMBRE_CHECK(joiner.Finish());
     TIMBRE_CHECK(writer->Finish());
     TIMBRE_CHECK(outputs.Commit());
+    if (kept_) kept_->Remove();
     report_.output = path;
     return {};
   }
@@ -181,18 +189,46 @@ class Decoding {
     for (const Piece& piece : pieces_) tiles += WorkOf(piece).tiles();
     FrameNetwork network(*model_, FramesHalf::kDecoder, options_.session, pool_, &stats_);
     TileCounter counter(network, tiles, observer_, report_);
-    for (const Piece& piece : pieces_) {
-      TIMBRE_CHECK(RunTiled(
-          WorkOf(piece),
-          [&](int64_t begin, int64_t end) -> Result<Volume> {
-            return piece.latents->Frames(piece.section.begin + begin, piece.section.begin + end);
-          },
-          [&](const Volume& tile) { return counter.Run(tile); },
-          [&](const Volume& frames) { return joiner.Write(frames); }));
+    if (options_.resume) {
+      const FrameTileSizes& sizes = options_.tiles;
+      kept_.emplace(OutputOf(options_), DecoderName(*model_) + " mode " +
+                                            std::to_string(static_cast<int>(options_.mode)) + " tiles " +
+                                            std::to_string(sizes.side) + "/" + std::to_string(sizes.side_stride) + " " +
+                                            std::to_string(sizes.frames) + "/" + std::to_string(sizes.frames_stride));
+    }
+    for (size_t i = 0; i < pieces_.size(); ++i) {
+      TIMBRE_CHECK(ComputePiece(pieces_[i], static_cast<int64_t>(i), counter, joiner));
       joiner.EndSection();
       ReportNetwork(network, report_);
     }
     return {};
+  }
+
+  Status ComputePiece(const Piece& piece, int64_t index, TileCounter& counter, SectionJoiner& joiner) {
+    Volume latents, all(0, report_.height, report_.width, model_->config.out_channels);
+    if (kept_) {
+      latents = piece.latents->Frames(piece.section.begin, piece.section.end);
+      if (const std::optional<Volume> found = kept_->Find(index, latents)) {
+        ++report_.resumed;
+        counter.Skip(WorkOf(piece).tiles());
+        return joiner.Write(*found);
+      }
+    }
+    TIMBRE_CHECK(RunTiled(
+        WorkOf(piece),
+        [&](int64_t begin, int64_t end) -> Result<Volume> {
+          return piece.latents->Frames(piece.section.begin + begin, piece.section.begin + end);
+        },
+        [&](const Volume& tile) { return counter.Run(tile); },
+        [&](const Volume& frames) -> Status {
+          if (!kept_) return joiner.Write(frames);
+          all.frames += frames.frames;
+          all.values.insert(all.values.end(), frames.values.begin(), frames.values.end());
+          return {};
+        }));
+    if (!kept_) return {};
+    TIMBRE_CHECK(kept_->Keep(index, latents, all));
+    return joiner.Write(all);
   }
 
   const FramesModel* const model_;
@@ -205,6 +241,7 @@ class Decoding {
   std::vector<Piece> pieces_;
   int64_t overlap_ = 0;
   FrameTiling tiling_;
+  std::optional<KeptSections> kept_;
 };
 
 }  // namespace
@@ -263,6 +300,15 @@ FieldList FramesFields(FramesOptions& options) {
            .value = &options.preview,
            .help = "a clip of coarse colours within a second, without a network",
            .idle = of_decoding},
+          {.name = "resume",
+           .value = &options.resume,
+           .help = "keep sections that are finished beside the output until it is whole, and go on from those that are "
+                   "there",
+           .idle =
+               [&options] {
+                 if (!options.decodes()) return "it belongs to 'frames decode'";
+                 return options.preview ? "a preview takes no time" : "";
+               }},
           {.name = "sample",
            .value = &options.sample,
            .help = "draw latents at random, as FramePack does, instead of taking their means",

@@ -32,6 +32,7 @@ struct FramesOptions {
 
   std::string memory;  // that activations and weights may take, "8GiB"; empty: what there is
   bool dry_run = false;
+  bool resume = false;  // keep finished sections beside the output until it is whole, and use those that are there
 
   SessionOptions session;
 
@@ -45,6 +46,7 @@ struct FramesReport {
   std::string output;
   int64_t latents = 0, frames = 0, width = 0, height = 0;
   int64_t sections = 0, tiles = 0;
+  int64_t resumed = 0;            // sections that an earlier run had finished
   double seconds = 0;             // of the clip
   double network = 0, total = 0;  // seconds of work
   double real_time_factor = 0;
