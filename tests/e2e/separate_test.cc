@@ -370,8 +370,9 @@ TEST(SeparateCommand, NoSignalLeavesAnythingBehind) {
     for (const int signal : signals) child.Signal(signal);
     const Ran ran = child.Wait();
     const bool killed = signals.front() == SIGKILL;
-    EXPECT_TRUE(killed ? ran.code == 128 + SIGKILL : ran.code == 130 || ran.code == 128 + signals.back())
-        << ran.code << ran.err;
+    // Of two that wait for a busy process the system hands over the one of the lower number first.
+    const bool by_one = std::find(signals.begin(), signals.end(), ran.code - 128) != signals.end();
+    EXPECT_TRUE(killed ? ran.code == 128 + SIGKILL : ran.code == 130 || by_one) << ran.code << ran.err;
     EXPECT_EQ(FilesIn(folder.path()), (Names{"song.wav"})) << ran.err;
     if (!killed) {
       EXPECT_EQ(EntriesIn(folder.path()), 1u) << ran.err;
