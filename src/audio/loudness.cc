@@ -10,11 +10,13 @@
 namespace timbre {
 namespace {
 
-constexpr int64_t kMomentarySteps = 4, kShortTermSteps = 30;  // of a tenth of a second
-constexpr double kOffset = 0.691;                             // LUFS = 10 log10(power) - this: BS.1770-4
+constexpr double kOffset = 0.691;  // LUFS = 10 log10(power) - this: BS.1770-4
 
-// A step of the sliding windows, of a tenth of a second, as libebur128 rounds it.
-int64_t StepOf(int sample_rate) { return (static_cast<int64_t>(sample_rate) + 5) / 10; }
+// A step of the sliding windows, in milliseconds: short enough that a sound of just a window's length is met by one
+// wherever it begins. Of rates of which so little is no sample, the longest that a momentary window is made of.
+int64_t StepOf(int sample_rate) { return sample_rate >= 1000 ? 10 : 100; }
+constexpr int64_t kMomentary = 400, kShortTerm = 3000;  // milliseconds
+constexpr int64_t kMostSteps = kShortTerm / 10;
 
 int ChannelOf(Speaker speaker) {
   switch (speaker) {
@@ -49,17 +51,19 @@ struct Destroy {
 struct LoudnessMeter::State {
   std::unique_ptr<ebur128_state, Destroy> meter;
   int channels = 0;
-  int64_t step = 0, in_step = 0;  // frames
+  int64_t step_ms = 0, step = 0, in_step = 0;  // frames, but for the first
   bool true_peak = false;
   // The mean power of the last steps, as the loudness weighs it, the newest at `steps` - 1.
-  std::array<double, kShortTermSteps> powers = {};
+  std::array<double, kMostSteps> powers = {};
   int64_t steps = 0;
   double momentary_max = 0, short_term_max = 0;  // power
 
-  double MeanOf(int64_t count) const {
+  // Over the last milliseconds.
+  double MeanOf(int64_t window) const {
+    const int64_t count = window / step_ms;
     double sum = 0;
     for (int64_t i = 0; i < count; ++i) {
-      sum += powers[static_cast<size_t>((steps + kShortTermSteps - 1 - i) % kShortTermSteps)];
+      sum += powers[static_cast<size_t>((steps + kMostSteps - 1 - i) % kMostSteps)];
     }
     return sum / static_cast<double>(count);
   }
@@ -92,7 +96,8 @@ Result<LoudnessMeter> LoudnessMeter::Create(int sample_rate, const std::vector<S
     }
   }
   state->channels = static_cast<int>(speakers.size());
-  state->step = StepOf(sample_rate);
+  state->step_ms = StepOf(sample_rate);
+  state->step = std::max<int64_t>(1, sample_rate * state->step_ms / 1000);  // as libebur128 rounds it
   state->true_peak = true_peak;
   return LoudnessMeter(std::move(state));
 }
@@ -113,10 +118,12 @@ Status LoudnessMeter::Add(const float* interleaved, int64_t frames) {
     s.in_step = 0;
     // One step at a time: the library would add up all 3 s anew for each.
     double loudness = -HUGE_VAL;
-    if (const int error = ebur128_loudness_window(s.meter.get(), 100, &loudness); error != 0) return Failed(error);
-    s.powers[static_cast<size_t>(s.steps++ % kShortTermSteps)] = std::pow(10.0, (loudness + kOffset) / 10);
-    s.momentary_max = std::max(s.momentary_max, s.MeanOf(kMomentarySteps));
-    s.short_term_max = std::max(s.short_term_max, s.MeanOf(kShortTermSteps));
+    if (const int error = ebur128_loudness_window(s.meter.get(), static_cast<unsigned long>(s.step_ms), &loudness);
+        error != 0)
+      return Failed(error);
+    s.powers[static_cast<size_t>(s.steps++ % kMostSteps)] = std::pow(10.0, (loudness + kOffset) / 10);
+    s.momentary_max = std::max(s.momentary_max, s.MeanOf(kMomentary));
+    s.short_term_max = std::max(s.short_term_max, s.MeanOf(kShortTerm));
   }
   return {};
 }

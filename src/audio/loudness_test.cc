@@ -1,4 +1,5 @@
-// The cases of EBU Tech 3341 and 3342 that are described by tones alone.
+// The cases of EBU Tech 3341 and 3342 that are described by tones; 7 and 8 of the former, and 5 and 6 of the latter,
+// are recordings of programmes.
 #include "audio/loudness.h"
 
 #include <gtest/gtest.h>
@@ -18,8 +19,7 @@ const std::vector<Speaker> kStereo = {Speaker::kFrontLeft, Speaker::kFrontRight}
 using Steps = std::vector<std::pair<double, double>>;  // level in dBFS, seconds
 
 // 1 kHz, with steps in level, the phase running on; in every channel.
-Loudness OfTones(const Steps& steps, int repeated = 1) {
-  LoudnessMeter meter = *LoudnessMeter::Create(kRate, kStereo, false);
+void AddTones(const Steps& steps, int repeated, LoudnessMeter& meter) {
   int64_t at = 0;
   std::vector<float> block;
   for (int i = 0; i < repeated; ++i) {
@@ -33,6 +33,11 @@ Loudness OfTones(const Steps& steps, int repeated = 1) {
       EXPECT_TRUE(meter.Add(block.data(), static_cast<int64_t>(block.size()) / 2));
     }
   }
+}
+
+Loudness OfTones(const Steps& steps, int repeated = 1) {
+  LoudnessMeter meter = *LoudnessMeter::Create(kRate, kStereo, false);
+  AddTones(steps, repeated, meter);
   return *meter.Measure();
 }
 
@@ -67,6 +72,46 @@ TEST(Loudness, Tech3341CaseSixOfFiveChannels) {
 TEST(Loudness, Tech3341ShortTermAndMomentary) {
   EXPECT_NEAR(OfTones({{-20, 1.34}, {-30, 1.66}}, 5).short_term_max, -23, 0.1);  // case 9
   EXPECT_NEAR(OfTones({{-20, 0.18}, {-30, 0.22}}, 25).momentary_max, -23, 0.1);  // 12
+}
+
+// A tone of just a window's length, wherever it begins. Digital silence has no level in dB: -200 is below float's
+// noise.
+TEST(Loudness, Tech3341AToneOfOneWindow) {
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_NEAR(OfTones({{-200, 0.15 * i}, {-23, 3}, {-200, 1}}).short_term_max, -23, 0.1) << i;   // case 10
+    EXPECT_NEAR(OfTones({{-200, 0.02 * i}, {-23, 0.4}, {-200, 1}}).momentary_max, -23, 0.1) << i;  // 13
+  }
+}
+
+TEST(Loudness, Tech3341TonesThatRiseInOneSignal) {
+  LoudnessMeter short_term = *LoudnessMeter::Create(kRate, kStereo, false);  // case 11
+  LoudnessMeter momentary = *LoudnessMeter::Create(kRate, kStereo, false);   // 14
+  for (int i = 0; i < 20; ++i) {
+    const double level = -38 + i;
+    AddTones({{-200, 0.15 * i}, {level, 3}, {-200, 3 - 0.15 * i}}, 1, short_term);
+    EXPECT_NEAR(short_term.Measure()->short_term_max, level, 0.1) << i;
+    AddTones({{-200, 0.02 * i}, {level, 0.4}, {-200, 0.4 - 0.02 * i}}, 1, momentary);
+    EXPECT_NEAR(momentary.Measure()->momentary_max, level, 0.1) << i;
+  }
+}
+
+// Cases 20 to 23: a tone of which one peak, at full scale, lies on a sample or a quarter, a half, three quarters
+// behind.
+TEST(Loudness, Tech3341TruePeakBetweenSamples) {
+  for (int quarters = 0; quarters < 4; ++quarters) {
+    std::vector<float> tone(2 * kRate);
+    const double centre = kRate / 2 + quarters / 4.0;
+    for (int n = 0; n < kRate; ++n) {
+      const double t = n - centre;
+      // The higher peak fades in and out over a few periods, slowly enough to lie within the band.
+      const double amplitude = (0.5 + 0.5 * std::exp(-t * t / (2 * 6 * 6))) * std::min(1.0, n / 4800.0);
+      tone[2 * n] = tone[2 * n + 1] = static_cast<float>(amplitude * std::cos(2 * std::numbers::pi * t / 4));
+    }
+    LoudnessMeter meter = *LoudnessMeter::Create(kRate, kStereo);
+    ASSERT_TRUE(meter.Add(tone.data(), kRate));
+    EXPECT_LE(meter.Measure()->true_peak, 0.2) << quarters;
+    EXPECT_GE(meter.Measure()->true_peak, -0.4) << quarters;
+  }
 }
 
 TEST(Loudness, Tech3341TruePeak) {

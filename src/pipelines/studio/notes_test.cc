@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <set>
 
@@ -27,12 +28,11 @@ NotesScene Scene(const MidiSong& song) {
   return *std::move(scene);
 }
 
+double Linear(double c) { return c <= 0.04045 ? c / 12.92 : std::pow((c + 0.055) / 1.055, 2.4); }
+
 double Luminance(const NoteLane& lane) {
-  const auto linear = [](uint8_t v) {
-    const double c = v / 255.0;
-    return c <= 0.04045 ? c / 12.92 : std::pow((c + 0.055) / 1.055, 2.4);
-  };
-  return 0.2126 * linear(lane.colour[0]) + 0.7152 * linear(lane.colour[1]) + 0.0722 * linear(lane.colour[2]);
+  return 0.2126 * Linear(lane.colour[0] / 255.0) + 0.7152 * Linear(lane.colour[1] / 255.0) +
+         0.0722 * Linear(lane.colour[2] / 255.0);
 }
 
 TEST(Notes, EveryPercussionNoteOfGeneralMidiHasALane) {
@@ -48,6 +48,63 @@ TEST(Notes, EveryPercussionNoteOfGeneralMidiHasALane) {
   const NotesScene scene = Scene(Song({{0, 45}, {1, 51}, {2, 54}}));
   EXPECT_TRUE(scene.unknown.empty());
   EXPECT_EQ(scene.lanes[1].name, "Ride");
+}
+
+using Rgb = std::array<double, 3>;
+
+// CIELAB of linear sRGB, white of D65.
+std::array<double, 3> Lab(const Rgb& c) {
+  const auto f = [](double t) { return t > 216.0 / 24389 ? std::cbrt(t) : (24389.0 / 27 * t + 16) / 116; };
+  const double x = f((0.4124564 * c[0] + 0.3575761 * c[1] + 0.1804375 * c[2]) / 0.95047);
+  const double y = f(0.2126729 * c[0] + 0.7151522 * c[1] + 0.0721750 * c[2]);
+  const double z = f((0.0193339 * c[0] + 0.1191920 * c[1] + 0.9503041 * c[2]) / 1.08883);
+  return {116 * y - 16, 500 * (x - y), 200 * (y - z)};
+}
+
+// What is left of a colour without one kind of cones: G. Machado, M. Oliveira, L. Fernandes, "A Physiologically-based
+// Model for Simulation of Color Vision Deficiency", 2009, at full severity.
+struct Eyes {
+  const char* name;
+  double matrix[3][3];
+};
+constexpr Eyes kEyes[] = {
+    {"three kinds of cones", {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}},
+    {"no green cones",
+     {{0.367322, 0.860646, -0.227968}, {0.280085, 0.672501, 0.047413}, {-0.011820, 0.042940, 0.968881}}},
+    {"no red cones",
+     {{0.152286, 1.052583, -0.204868}, {0.114503, 0.786281, 0.099216}, {-0.003882, -0.048116, 1.051998}}},
+    {"no blue cones",
+     {{1.255528, -0.076749, -0.178779}, {-0.078411, 0.930809, 0.147602}, {0.004733, 0.691367, 0.303900}}}};
+
+std::array<double, 3> SeenBy(const Eyes& eyes, const NoteLane& lane) {
+  Rgb seen{};
+  for (size_t i = 0; i < 3; ++i) {
+    for (size_t j = 0; j < 3; ++j) seen[i] += eyes.matrix[i][j] * Linear(lane.colour[j] / 255.0);
+    seen[i] = std::clamp(seen[i], 0.0, 1.0);
+  }
+  return Lab(seen);
+}
+
+TEST(Notes, LanesOfOneShapeAreToldApartByAllEyes) {
+  const auto& lanes = DefaultNoteLanes();
+  const auto share_a_shape = [](const NoteLane& a, const NoteLane& b) {
+    for (const NoteVoice& voice : a.voices) {
+      for (const NoteVoice& other : b.voices) {
+        if (voice.shape == other.shape) return true;
+      }
+    }
+    return false;
+  };
+  for (const Eyes& eyes : kEyes) {
+    for (size_t i = 0; i < lanes.size(); ++i) {
+      for (size_t j = i + 1; j < lanes.size(); ++j) {
+        if (!share_a_shape(lanes[i], lanes[j])) continue;
+        const auto a = SeenBy(eyes, lanes[i]), b = SeenBy(eyes, lanes[j]);
+        EXPECT_GE(std::hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2]), 10)
+            << lanes[i].name << " and " << lanes[j].name << " to " << eyes.name;
+      }
+    }
+  }
 }
 
 TEST(Notes, ANoteWithoutALaneGetsAGreyOne) {
