@@ -52,12 +52,17 @@ Result<size_t> FindChoice(const Field& field, const std::string& name, const std
   return Fail(ErrorCode::kInvalidArgument, name + " cannot be '" + text + "'." + SuggestionFor(text, field.choices));
 }
 
+// Where commas part it, but for those behind a backslash, which is taken away.
 void Split(const std::string& text, std::vector<std::string>& parts) {
-  size_t begin = 0;
-  while (begin <= text.size()) {
-    const size_t end = std::min(text.find(',', begin), text.size());
-    if (end > begin) parts.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
+  std::string part;
+  for (size_t i = 0; i <= text.size(); ++i) {
+    if (i == text.size() || text[i] == ',') {
+      if (!part.empty()) parts.push_back(std::move(part));
+      part.clear();
+      continue;
+    }
+    if (text[i] == '\\' && i + 1 < text.size() && text[i + 1] == ',') ++i;
+    part += text[i];
   }
 }
 

@@ -68,6 +68,14 @@ TEST(Fields, TakeTheirValues) {
   EXPECT_EQ(o.clip, Clip::kClamp);
 }
 
+TEST(Fields, ACommaBehindABackslashPartsNothing) {
+  std::vector<std::string> list;
+  const Field field{.name = "stop", .value = &list};
+  const std::vector<std::string> given = {"END,of\\, this", ",a\\b,"};
+  ASSERT_TRUE(SetField(field, given));
+  EXPECT_EQ(list, (std::vector<std::string>{"END", "of, this", "a\\b"}));
+}
+
 TEST(Fields, RefuseWhatDoesNotFitAndKeepTheValue) {
   Options o;
   for (const char* text : {"0", "11", "x", "", "3x", "1.5", "99999999999999999999"})

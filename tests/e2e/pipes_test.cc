@@ -73,6 +73,38 @@ TEST(Pipes, DrumsReadTheStandardInput) {
   EXPECT_TRUE(kick == ReadAll(folder / "file/song/kick.wav"));
 }
 
+TEST(Pipes, JoinMasterLoudnessAndStyleReadTheStandardInput) {
+  TempFolder folder;
+  WriteTestWav(folder / "a.wav", 1);
+  WriteTestWav(folder / "b.wav", 0.5, 48000);
+  ASSERT_EQ(RunTimbre({"join", "a.wav", "b.wav", "--crossfade", "0.2", "-o", "file.wav"}, folder.path()).code, 0);
+  const std::string expected = ReadAll(folder / "file.wav");
+  ASSERT_EQ(Piped(folder, "cat a.wav", "join - b.wav --crossfade 0.2 -o pipe.wav"), 0) << ReadAll(folder / "err");
+  EXPECT_TRUE(ReadAll(folder / "pipe.wav") == expected);
+  // Twice the same pipe is its sound twice, and two pipes are two sounds.
+  EXPECT_EQ(Piped(folder, "cat a.wav", "join - - -o twice.wav"), 0) << ReadAll(folder / "err");
+  const std::string fifo = folder / "fifo";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  std::thread writer([&] { WriteAll(fifo, ReadAll(folder / "b.wav")); });
+  EXPECT_EQ(Piped(folder, "cat a.wav", "join - fifo --crossfade 0.2 -o both.wav"), 0) << ReadAll(folder / "err");
+  writer.join();
+  EXPECT_TRUE(ReadAll(folder / "both.wav") == expected);
+  EXPECT_EQ(Piped(folder, "echo no sound", "join - b.wav -o bad.wav"), 1);
+  EXPECT_NE(ReadAll(folder / "err").find("stdin"), std::string::npos) << ReadAll(folder / "err");
+  EXPECT_EQ(ReadAll(folder / "err").find("/proc"), std::string::npos) << ReadAll(folder / "err");
+  WriteAll(folder / "t.yaml", "clips: [{file: /dev/stdin}]\n");
+  EXPECT_EQ(Piped(folder, "cat a.wav", "join --timeline t.yaml -o bad.wav"), 2);
+  EXPECT_FALSE(std::filesystem::exists(folder / "bad.wav"));
+
+  ASSERT_EQ(RunTimbre({"master", "a.wav", "-o", "file"}, folder.path()).code, 0);
+  ASSERT_EQ(Piped(folder, "cat a.wav", "master - -o pipe"), 0) << ReadAll(folder / "err");
+  EXPECT_TRUE(ReadAll(folder / "pipe/stdin.wav") == ReadAll(folder / "file/a.wav"));
+  EXPECT_EQ(Piped(folder, "cat a.wav", "loudness - --normalise -20 -o pipe2"), 0) << ReadAll(folder / "err");
+  EXPECT_TRUE(std::filesystem::exists(folder / "pipe2/stdin.wav"));
+  EXPECT_EQ(Piped(folder, "cat a.wav", "style - b.wav --json style.json"), 0) << ReadAll(folder / "err");
+  EXPECT_EQ(nlohmann::json::parse(ReadAll(folder / "style.json"))["clips"].size(), 2u);
+}
+
 TEST(Pipes, WhatCannotBeReadIsOneSentence) {
   TempFolder folder;
   const auto refused = [&](const std::string& producer, const std::string& words, const std::string& part) {

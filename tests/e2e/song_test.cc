@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -16,6 +17,8 @@
 #include "pipelines/song/style_model.h"
 #include "tests/parity/song_support.h"
 #include "tests/support/job_pair.h"
+#include "tests/support/places.h"
+#include "tests/support/real_language_model.h"
 
 namespace timbre {
 namespace {
@@ -352,6 +355,23 @@ TEST(SongProgram, TakesAStyleOfSoundAndOfWords) {
                              folder.path());
   EXPECT_EQ(late.code, 2);
   EXPECT_NE(late.err.find("--style-offset"), std::string::npos) << late.err;
+}
+
+// What one program writes the other sings.
+TEST(SongProgram, SingsWhatLyricsWritesThroughAPipe) {
+  TIMBRE_NEED_REAL_LANGUAGE_MODEL(words);
+  if (std::system("espeak-ng --version >/dev/null 2>&1") != 0) GTEST_SKIP() << "no espeak-ng";
+  TempFolder folder;
+  const std::string model = MakeFolder(folder), style = SongCase("e2e-tiny.safetensors"),
+                    program = testing::ProgramPath();
+  const std::string line =
+      "set -o pipefail; cd '" + folder.path().string() + "' && '" + program + "' lyrics 'rain' -q -m '" + words +
+      "' --structure verse --lines 2 --seed 1 --device cpu | tee words.txt | '" + program + "' song -q -m '" + model +
+      "' --style '" + style + "' --seconds 1 --steps 2 --lyrics - -o song.wav --json song.json";
+  ASSERT_EQ(std::system(("bash -c \"" + line + "\"").c_str()), 0);
+  EXPECT_TRUE(testing::ReadAll(folder / "words.txt").starts_with("[verse]\n"));
+  EXPECT_GT(json::parse(testing::ReadAll(folder / "song.json"))["song"]["tokens"], 10);
+  EXPECT_FALSE(Samples(folder / "song.wav", 2).empty());
 }
 
 TEST(SongProgram, WordsOfAStyleAreTheTowersTokens) {

@@ -84,6 +84,16 @@ TEST_F(TextProgram, APromptInWordsIsTheSame) {
   const std::string text = json::parse(reference_.metadata.at("texts"))["greedy"];
   ASSERT_GT(ran.out.size(), 8u);
   EXPECT_TRUE(text.starts_with(ran.out.substr(0, ran.out.size() - 1))) << ran.out;
+  // It ends before whichever of several strings comes first.
+  const std::string early = text.substr(3, 2), late = text.substr(5, 2);
+  if (early.find_first_of(",\\") != std::string::npos || late.find_first_of(",\\") != std::string::npos) return;
+  const testing::Ran stopped = Run({"-m", "model", prompt, "--greedy", "-n", "8", "--device", "cpu", "--stop",
+                                    "no\\, never," + late, "--stop", early, "--json", "stopped.json"});
+  ASSERT_EQ(stopped.code, 0) << stopped.err;
+  const json report = json::parse(testing::ReadAll(folder_ / "stopped.json"));
+  EXPECT_EQ(report["end"], "stop string");
+  EXPECT_EQ(report["text"], text.substr(0, std::min(text.find(early), text.find(late))));
+  EXPECT_EQ(report["options"]["stop"].size(), 3u);
 }
 
 TEST_F(TextProgram, OneLineSaysWhatIsWrong) {

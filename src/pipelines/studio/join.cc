@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "audio/encode.h"
+#include "audio/kept_input.h"
 #include "audio/resample.h"
 #include "base/output_set.h"
 #include "base/text.h"
@@ -91,6 +92,10 @@ Result<JoinPlan> PlanOf(Json json, const fs::path& folder) {
                        object);
     if (!read) return Prefix(read.error(), where);
     entry.file = (folder / entry.file).string();
+    if (IsStandardInput(entry.file)) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  where + ": the standard input goes among the inputs, not into a timeline");
+    }
     plan.clips.push_back(std::move(entry));
   }
   return plan;
@@ -191,6 +196,7 @@ Result<JoinReport> Join(const std::vector<std::string>& inputs, const JoinOption
       .cancelled = [&observer] { return observer.Cancelled(); },
       .temporary_folder = TemporaryFolderFor(options.temp_dir, fs::path(options.output).parent_path().string(), false)};
   // How long a sound is, is known when it has been decoded to its end.
+  std::map<std::string, KeptInput> files;
   std::map<std::string, AssetInfo> assets;
   int rate = 0, channels = 1;
   for (const ClipEntry& clip : plan.clips) {
@@ -200,8 +206,12 @@ Result<JoinReport> Join(const std::vector<std::string>& inputs, const JoinOption
                   "'" + Printable(options.output) + "' would be written over an input; choose another --output");
     }
     if (!assets.contains(clip.file)) {
-      TIMBRE_TRY(AssetInfo info, ExamineAsset(clip.file, read, observer));
+      TIMBRE_TRY(KeptInput kept, KeptInput::Open(clip.file, read));
+      Result<AssetInfo> examined = ExamineAsset(kept.path(), read, observer);
+      if (!examined) return Fail(examined.error().code, kept.Renamed(examined.error().message));
+      AssetInfo info = *std::move(examined);
       if (!info.warning.empty()) report.warnings.push_back(clip.file + ": " + info.warning);
+      files.emplace(clip.file, std::move(kept));
       rate = std::max(rate, info.sample_rate);
       channels = std::max(channels, std::min(2, info.channels));
       assets.emplace(clip.file, std::move(info));
@@ -216,7 +226,8 @@ Result<JoinReport> Join(const std::vector<std::string>& inputs, const JoinOption
     TimelineClip clip{.asset = "a" + std::to_string(std::distance(assets.begin(), assets.find(entry.file)) + 1),
                       .name = Printable(fs::path(entry.file).filename().string()),
                       .asset_length = ResampledLength(info.frames, info.sample_rate, rate)};
-    paths[clip.asset] = entry.file;
+    if (IsStandardInput(entry.file)) clip.name = "stdin";
+    paths[clip.asset] = files.at(entry.file).path();
     clip.from = std::llround(entry.from * rate);
     if (entry.length) clip.length = std::llround(*entry.length * rate);
     clip.gain_db = entry.gain_db;

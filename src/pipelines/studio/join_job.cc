@@ -11,7 +11,10 @@ namespace {
 class JoinJob final : public Job {
  public:
   FieldList Fields() override {
-    FieldList fields = {{.name = "input", .value = &inputs_, .help = "audio files, in order", .positional = true}};
+    FieldList fields = {{.name = "input",
+                         .value = &inputs_,
+                         .help = "audio files, in order; - is the standard input",
+                         .positional = true}};
     return Append(fields, JoinFields(options_));
   }
 

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "audio/byte_source.h"
 #include "base/quantities.h"
 #include "pipelines/job_schema.h"
 #include "pipelines/studio/notes_video.h"
@@ -16,8 +17,10 @@ class NotesJob final : public Job {
   }
 
   Status Run(const JobHost& host, Observer& observer, Json& report) override {
-    (void)host;
     report["options"] = FieldsToJson(NotesFields(options_));
+    if (!host.standard_input && IsStandardInput(options_.audio)) {
+      return Fail(ErrorCode::kInvalidArgument, "the sound is the standard input, which this job may not read.");
+    }
     BeginProgress(observer, "drawing", options_.output);
     const Result<NotesReport> made = MakeNotesVideo(midi_, options_, observer);
     EndProgress(observer);

@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "audio/encode.h"
+#include "audio/kept_input.h"
 #include "base/bounded_queue.h"
 #include "base/output_set.h"
 #include "base/start_thread.h"
@@ -121,6 +122,7 @@ class NotesVideo {
   Observer& observer_;
   NotesReport& report_;
   double lead_ = 0;  // seconds of counting in
+  std::optional<KeptInput> audio_;
   std::unique_ptr<TrackReader> sound_;
   int64_t sound_written_ = 0;  // frames
   std::vector<float> block_;
@@ -130,10 +132,12 @@ Status NotesVideo::Run(OutputSet* outputs) {
   lead_ = options_.count_in * scene_.beats_per_bar * scene_.beat_seconds;
   double length = scene_.last() + kAfterLast;
   if (!options_.audio.empty()) {
-    TIMBRE_TRY(const AssetInfo audio, ExamineAsset(options_.audio, Reading(), observer_));
-    if (!audio.warning.empty()) report_.warnings.push_back(options_.audio + ": " + audio.warning);
-    length = std::max(length, static_cast<double>(audio.frames) / audio.sample_rate);
-    TIMBRE_TRY(sound_, TrackReader::Open(options_.audio, kVideoSoundRate, kVideoSoundChannels, Reading()));
+    TIMBRE_TRY(audio_, KeptInput::Open(options_.audio, Reading()));
+    const Result<AssetInfo> audio = ExamineAsset(audio_->path(), Reading(), observer_);
+    if (!audio) return Fail(audio.error().code, audio_->Renamed(audio.error().message));
+    if (!audio->warning.empty()) report_.warnings.push_back(options_.audio + ": " + audio->warning);
+    length = std::max(length, static_cast<double>(audio->frames) / audio->sample_rate);
+    TIMBRE_TRY(sound_, TrackReader::Open(audio_->path(), kVideoSoundRate, kVideoSoundChannels, Reading()));
   }
   if (length + lead_ > kLongestScene + 600) {
     return Fail(ErrorCode::kUnsupported, "the video would be longer than four hours.");
@@ -262,7 +266,7 @@ FieldList NotesFields(NotesOptions& options) {
        .letter = 'o'},
       {.name = "audio",
        .value = &options.audio,
-       .help = "the sound, which begins with the notes",
+       .help = "the sound, which begins with the notes; - is the standard input",
        .placeholder = "FILE"},
       {.name = "size", .value = &options.size, .help = "720p, 1080p, 1440p, 4k or WIDTHxHEIGHT", .placeholder = "SIZE"},
       {.name = "portrait", .value = &options.portrait, .help = "upright: the sides change places"},

@@ -58,7 +58,10 @@ class TextJob final : public Job {
                          .letter = 'n',
                          .min = 0,
                          .max = 1 << 24},
-                        {.name = "stop", .value = &stop_, .help = "end before this string", .placeholder = "TEXT"},
+                        {.name = "stop",
+                         .value = &stops_,
+                         .help = "end before any of these strings; '\\,' is a comma within one",
+                         .placeholder = "A,B"},
                         {.name = "logits",
                          .value = &logits_,
                          .help = "write the scores after each token of the prompt: a .safetensors file",
@@ -137,7 +140,7 @@ class TextJob final : public Job {
                const std::vector<int32_t>& prompt, ThreadPool& pool, const JobHost& host, Observer& observer,
                Json& report) {
     const TextOptions options{
-        .max_tokens = max_tokens_, .stops = {stop_}, .sampling = sampling_.Resolve(model.config.sampling)};
+        .max_tokens = max_tokens_, .stops = stops_, .sampling = sampling_.Resolve(model.config.sampling)};
     TextReport text;
     const Status written = WriteText(
         generator, tokenizer, prompt, options,
@@ -176,7 +179,8 @@ class TextJob final : public Job {
     return written;
   }
 
-  std::string prompt_, model_ = "smollm2-135m", ids_, system_, logits_, stop_;
+  std::string prompt_, model_ = "smollm2-135m", ids_, system_, logits_;
+  std::vector<std::string> stops_;
   int max_tokens_ = 200;
   bool chat_ = false;
   SamplingChoice sampling_;

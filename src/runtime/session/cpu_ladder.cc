@@ -56,6 +56,22 @@ std::string CpuLadder::kernel_name() const {
   return rungs_[rung_] ? std::string(rungs_[rung_]->name) : "composition";
 }
 
+int64_t CpuLadder::constant_bytes() const {
+  const Graph& graph = *shared_->graph;
+  const KernelRow* row = rung_ < rungs_.size() ? rungs_[rung_] : nullptr;
+  // Kernels that read what is stored pack nothing, where it lies in memory already.
+  const int64_t packed = packed_ ? static_cast<int64_t>(packed_->size()) : 0;
+  int64_t bytes = packed;
+  for (size_t i = 0; i < node_->inputs.size(); ++i) {
+    const TensorId id = node_->inputs[i];
+    if (!graph.IsConstant(id)) continue;
+    const bool stored = row != nullptr && (row->packed_inputs >> i & 1);
+    if (!stored) bytes += graph.bytes(id);
+    if (stored && packed == 0) bytes += static_cast<int64_t>(graph.tensors[id].constant.bytes());
+  }
+  return bytes;
+}
+
 std::string CpuLadder::Describe() const {
   std::string text;
   for (size_t i = 0; i < rungs_.size(); ++i) {

@@ -60,6 +60,8 @@ class CpuLadder {
 
   // The kernel in use: "cpu.gemm", or "composition" where the fused node runs as the nodes it replaced.
   std::string kernel_name() const;
+  // What one run reads of the node's constants, as this kernel does: packed, as they are stored, or as float32.
+  int64_t constant_bytes() const;
   const Node& node() const { return *node_; }
   size_t rungs() const { return rungs_.size(); }
   // The best kernel that was left out as doctor found it wrong; null where none was.

@@ -182,9 +182,15 @@ class CpuSession : public Session {
       // A slice reads what it writes, of whatever its input holds; a state is written with what it is given.
       if (node.op == Op::kSlice) bytes *= 2;
       if (node.op == Op::kStateWrite) bytes = plan_.idle[i] ? 0 : 2 * static_cast<int64_t>(BytesOf(node.inputs[1]));
-      const bool moves = node.op == Op::kSlice || node.op == Op::kStateWrite;
-      for (const TensorId id : node.inputs) {
-        if (id != kNoTensor && !moves && !plan_.idle[i]) bytes += static_cast<int64_t>(BytesOf(id));
+      // Of a table only the rows are read that come out.
+      if (node.op == Op::kEmbedding && !plan_.idle[i])
+        bytes = 2 * bytes + static_cast<int64_t>(BytesOf(node.inputs[0]));
+      const bool moves = node.op == Op::kSlice || node.op == Op::kStateWrite || node.op == Op::kEmbedding;
+      if (!moves && !plan_.idle[i]) {
+        bytes += ladders_[i].constant_bytes();
+        for (const TensorId id : node.inputs) {
+          if (id != kNoTensor && !graph_.IsConstant(id)) bytes += static_cast<int64_t>(BytesOf(id));
+        }
       }
       timings.push_back({node.name, std::string(NameOf(node.op)), ladders_[i].kernel_name(), seconds_[i],
                          FlopsOf(graph_, node), bytes, runs_});

@@ -148,7 +148,13 @@ class VulkanSession : public Session {
       const Node& node = graph().nodes[i];
       int64_t bytes = 0;
       for (const auto& ids : {node.inputs, node.outputs}) {
-        for (const TensorId id : ids) bytes += id == kNoTensor ? 0 : graph().shape(id).elements() * 4;
+        for (const TensorId id : ids) {
+          if (id == kNoTensor) continue;
+          // Weights that lie in blocks or halves are read so (stored.cc), or were widened when they were uploaded: what
+          // they are stored as is the least.
+          bytes += graph().IsConstant(id) ? static_cast<int64_t>(graph().tensors[id].constant.bytes())
+                                          : graph().shape(id).elements() * 4;
+        }
       }
       rows.push_back({node.name, std::string(NameOf(node.op)), plan_->KernelName(i), plan_->seconds(i),
                       FlopsOf(graph(), node), bytes, runs_});
