@@ -52,6 +52,13 @@ test("two songs are asked for, of one after the other seed, and say what is miss
   }
 });
 
+test("the words are the jobs', and no files of the library", { skip }, async () => {
+  await page.getByRole("link", { name: "Library" }).click();
+  await page.getByRole("region", { name: "Files" }).getByText("like this.wav").waitFor();
+  assert.equal(await page.getByRole("region", { name: "Files" }).getByRole("listitem").count(), 1);
+  await page.getByRole("link", { name: "Song", exact: true }).click();
+});
+
 test("words can be asked for, and say what is missing", { skip }, async () => {
   await page.getByText("Have words written").click();
   await page.getByLabel("What the song is about").fill("summer rain");

@@ -38,7 +38,7 @@ export interface Asset {
   name: string;
   bytes: number;
   media_type: string;
-  facts: { seconds?: number; sample_rate?: number; channels?: number; [fact: string]: unknown };
+  facts: { seconds?: number | null; sample_rate?: number; channels?: number; [fact: string]: unknown };
   created: string;
 }
 

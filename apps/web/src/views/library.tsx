@@ -9,7 +9,7 @@ import { hrefOf } from "../model/route";
 import { type Asset, isOver } from "../model/types";
 import { addFiles, dismiss, giveUp, sendAgain, soundFiles, uploads } from "../model/uploads";
 import { type FormInput, JobForm } from "../ui/job_form";
-import { JobRow, jobName } from "../ui/jobs_list";
+import { JobRow, isSound, jobName } from "../ui/jobs_list";
 import { kindText } from "../ui/kinds";
 import { Symbol } from "../ui/symbols";
 
@@ -93,7 +93,7 @@ function Uploads() {
 
 function factsText(asset: Asset): string {
   const parts = [];
-  if (asset.facts.seconds !== undefined) parts.push(clockText(asset.facts.seconds));
+  if (typeof asset.facts.seconds === "number") parts.push(clockText(asset.facts.seconds));
   if (asset.facts.sample_rate !== undefined) parts.push(`${asset.facts.sample_rate / 1000} kHz`);
   if (asset.facts.channels !== undefined) parts.push(asset.facts.channels === 1 ? "mono" : asset.facts.channels === 2 ? "stereo" : `${asset.facts.channels} channels`);
   parts.push(bytesText(asset.bytes));
@@ -109,7 +109,8 @@ export function Library() {
     loadAssets().catch((problem) => (error.value = sentence(problem)));
   }, []);
   const matches = (text: string) => text.toLowerCase().includes(search.value.trim().toLowerCase());
-  const tracks = useComputed(() => assets.value.filter((asset) => !outputAssets.value.has(asset.id) && matches(asset.name)));
+  // Words and tables that came with a job are the job's, and no files that anybody brought in.
+  const tracks = useComputed(() => assets.value.filter((asset) => !outputAssets.value.has(asset.id) && !asset.media_type.startsWith("text/") && matches(asset.name)));
   const history = useComputed(() => jobs.value.filter((job) => isOver(job.state) && matches(`${jobName(job)} ${job.kind} ${kindText(job.kind)} ${job.state}`)));
   const selected = tracks.value.filter((asset) => chosen.value.has(asset.id));
   const usual = kinds.value.some((kind) => kind.name === "separate") ? "separate" : (kinds.value[0]?.name ?? "separate");
@@ -175,9 +176,11 @@ export function Library() {
                   <p class="quiet number">{factsText(asset)}</p>
                 </div>
                 <div class="line">
-                  <a class="button plain" href={hrefOf("mixer", "file", asset.id)} aria-label={`Listen to ${asset.name}`}>
-                    Listen
-                  </a>
+                  {isSound(asset.media_type) && (
+                    <a class="button plain" href={hrefOf("mixer", "file", asset.id)} aria-label={`Listen to ${asset.name}`}>
+                      Listen
+                    </a>
+                  )}
                   <button type="button" onClick={() => open([asset])} aria-label={`Separate ${asset.name}, or do something else with it`}>
                     Separate…
                   </button>
