@@ -41,6 +41,7 @@ Status FetchIfNamed(const std::string& name, Observer& observer, bool licence_ac
   std::error_code ignored;
   const auto model = FindModel(name);
   if (!model || std::filesystem::exists(name, ignored)) return {};
+  if ((*model)->files.empty()) return {};  // built in: not even a place for downloads is needed
   TIMBRE_TRY(FetchOptions options, FetchOptionsFromEnvironment());
   options.licence_accepted = licence_accepted;
   Status fetched = FetchModel(options, **model, observer);

@@ -14,6 +14,7 @@
 #include "audio/decode.h"
 #include "base/file_mark.h"
 #include "tests/e2e/program.h"
+#include "tests/support/environment.h"
 
 namespace timbre::testing {
 namespace {
@@ -69,6 +70,19 @@ TEST(SeparateCommand, WritesStemsALineAndAReport) {
     EXPECT_EQ(output["samples"], 3 * 44100);
     EXPECT_TRUE(fs::exists(folder.path() / output["path"].get<std::string>()));
   }
+}
+
+// As in a service without a home.
+TEST(SeparateCommand, WhatIsBuiltInNeedsNoPlaceForDownloads) {
+  const Environment homeless({{"TIMBRE_CACHE", ""}, {"XDG_CACHE_HOME", ""}, {"HOME", ""}});
+  const TempFolder folder;
+  WriteTestWav(folder / "a.wav", 0.3);
+  const Ran ran = RunTimbre({"separate", "--model", "hpss", "a.wav"}, folder.path());
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(FilesIn(folder / "separated").size(), 2u);
+  const Ran other = RunTimbre({"separate", "--model", "htdemucs", "a.wav"}, folder.path());
+  EXPECT_EQ(other.code, 1);
+  EXPECT_NE(other.err.find("TIMBRE_CACHE"), std::string::npos) << other.err;
 }
 
 TEST(SeparateCommand, AReportOnStdoutIsAlone) {

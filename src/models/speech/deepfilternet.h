@@ -2,9 +2,9 @@
 // Real-Time Speech Enhancement", Interspeech 2023. Two stages on a short-time spectrum: gains in ERB bands for the
 // envelope, then a complex filter over a few frames ("deep filter") for the lower bins.
 //
-// The network is a graph for a block of frames with its state (histories of causal convolutions, recurrent states) as
-// inputs and outputs, so that a long block and many short ones compute the same. What surrounds it, the transform, the
-// features and the filter, is arithmetic on one frame at a time, below.
+// The network is a graph for a block of frames whose state (histories of causal convolutions, recurrent states) stays
+// in the session from one block to the next, so that a long block and many short ones compute the same. What surrounds
+// it, the transform, the features and the filter, is arithmetic on one frame at a time, below.
 #pragma once
 
 #include <cstdint>
@@ -70,8 +70,8 @@ enum class DeepFilterPart { kAll, kEncoder, kErbDecoder, kDfDecoder, kEncoderAnd
 
 // N = `batch` signals side by side, T = `frames`. With the encoder: inputs "feat_erb" [N, T, bands, 1] and "feat_spec"
 // [N, T, df_bins, 2], output "lsnr" [N, T, 1] in dB. With the decoders: outputs "mask" [N, T, bands], "coefs"
-// [N, T, df_bins, 2 * df_order] (real and imaginary part of the oldest frame's factor first). Each "state.…" input has
-// an output of the same name and shape: give back what came out; zeros at the start.
+// [N, T, df_bins, 2 * df_order] (real and imaginary part of the oldest frame's factor first). What is
+// remembered from block to block is the session's state, zeros at the start.
 Result<Graph> BuildDeepFilterNet(const DeepFilterNetConfig& config, Weights& weights, DeepFilterPart part, int batch,
                                  int frames);
 

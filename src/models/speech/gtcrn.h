@@ -1,7 +1,7 @@
 // GTCRN: X. Rong, T. Sun, X. Zhang, Y. Hu, C. Zhu, J. Lu, "GTCRN: A Speech Enhancement Model Requiring Ultralow
 // Computational Resources", ICASSP 2024. 48 thousand weights, 16 kHz, one complex gain a bin.
 //
-// As with DeepFilterNet, the graph is one block of frames with its state as inputs and outputs.
+// As with DeepFilterNet, the graph is one block of frames, and its state stays in the session.
 #pragma once
 
 #include "graph/graph.h"
@@ -15,7 +15,7 @@ inline constexpr int kGtcrnHop = 256;
 inline constexpr int kGtcrnBins = kGtcrnFft / 2 + 1;
 
 // N = `batch` signals side by side, T = `frames`: input "spectrum" [N, T, bins, 2], output "enhanced" of the same
-// shape. Each "state.…" input has an output of the same name and shape: give back what came out; zeros at the start.
+// shape. What is remembered from block to block is the session's state, zeros at the start.
 Result<Graph> BuildGtcrn(Weights& weights, int batch, int frames);
 
 }  // namespace timbre
