@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <string>
 
 namespace timbre {
@@ -165,6 +166,32 @@ Result<TilePlan> PlanFaded(int64_t length, int64_t tile, int64_t step, int64_t f
       add(valid, begin + valid - 1 - rest, rest, true);
     plan.tiles.push_back(std::move(t));
   }
+  Order(&plan);
+  return plan;
+}
+
+Result<TilePlan> PlanHamming(int64_t length, int64_t tile, int64_t step) {
+  TIMBRE_CHECK(CheckSizes(length, tile, step, 1));
+  const auto make_window = [&](double times) {
+    std::vector<float> window(tile);
+    const double turn = 2 * std::numbers::pi / static_cast<double>(std::max<int64_t>(1, tile - 1));
+    for (int64_t i = 0; i < tile; ++i) {
+      window[i] = static_cast<float>(times * (0.54 - 0.46 * std::cos(turn * static_cast<double>(i))));
+    }
+    return std::make_shared<const std::vector<float>>(std::move(window));
+  };
+  TilePlan plan{.length = length, .tile = tile};
+  const auto add = [&](int64_t begin, const Window& window) {
+    Tile t{.weight = window, .envelope = window};
+    if (!Place(&t, length, begin, 0, tile)) return;
+    AddRun(&t, length, 0, begin, tile, 1);
+    plan.tiles.push_back(std::move(t));
+  };
+  const Window once = make_window(1);
+  int64_t begin = 0;
+  for (; begin + tile <= length; begin += step) add(begin, once);
+  const int64_t beyond = begin < length ? (length - begin + step - 1) / step : 0;
+  if (beyond > 0) add(std::max<int64_t>(0, length - tile), make_window(static_cast<double>(beyond)));
   Order(&plan);
   return plan;
 }

@@ -51,7 +51,11 @@ Result<TilePlan> PlanCentred(int64_t length, int64_t tile, double overlap, doubl
 // batch size: it decides which chunks of the last batch lose their fade (1: the last one).
 Result<TilePlan> PlanFaded(int64_t length, int64_t tile, int64_t step, int64_t fade, int batch = 1);
 
-// The plan of the same program's demix() for Demucs: chunks every `step` from the beginning, of which every sample
+// The plan of audio-separator for the same networks: chunks every `step` from the beginning, weighted by a symmetric
+// Hamming window; those that would pass the end are the last `tile` samples instead, as often as there are such.
+Result<TilePlan> PlanHamming(int64_t length, int64_t tile, int64_t step);
+
+// The plan of ZFTurbo's demix() for Demucs: chunks every `step` from the beginning, of which every sample
 // counts the same; beyond the end the signal is zero.
 Result<TilePlan> PlanEven(int64_t length, int64_t tile, int64_t step);
 

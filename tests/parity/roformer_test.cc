@@ -76,6 +76,19 @@ TEST(RoformerParity, MelTrackThroughTheProgram) {
                       {"vocals", "instrumental"}, kFloorDb);
 }
 
+TEST(RoformerParity, MelTrackOfThreeRunsThroughTheProgram) {
+  TIMBRE_NEED_SHARED(Golden("melroformer-tiny.track.safetensors"));
+  testing::CheckTrack(Golden("melroformer-tiny.track.safetensors"), Golden("melroformer-tiny.ckpt"), {"vocals"},
+                      kFloorDb, {"--tta"}, "tta.");
+}
+
+// The reference's option of a quarter of a second.
+TEST(RoformerParity, BsTrackAsUvrHasItThroughTheProgram) {
+  TIMBRE_NEED_SHARED(Golden("bsroformer-tiny.track-uvr.safetensors"));
+  testing::CheckTrack(Golden("bsroformer-tiny.track-uvr.safetensors"), Golden("bsroformer-tiny.ckpt"),
+                      {"vocals", "other"}, kFloorDb, {"--pipeline", "uvr", "--overlap", "0.25"});
+}
+
 // The widths that the released networks' weights have.
 TEST(Roformer, MelBandsAreThoseOfReleasedNetworks) {
   const auto widths = [](int n_fft) {

@@ -289,6 +289,7 @@ class Mdx23c : public SeparationModel {
     info_.stems = options_.stems;
     if (!options_.rest.empty()) info_.stems.push_back(options_.rest);
     info_.segment = static_cast<double>(options_.chunk_size) / options_.sample_rate;
+    info_.pipelines = {"msst"};
     info_.normalise = options_.normalise;
   }
 

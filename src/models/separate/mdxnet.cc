@@ -158,6 +158,7 @@ class Mdxnet : public SeparationModel {
     info_.channels = kChannels;
     info_.stems = {options_.stem, RestOf(options_.stem)};
     info_.segment = static_cast<double>(options_.frames - 1) * kMdxnetHop / kMdxnetRate;
+    info_.pipelines = {"uvr"};
   }
 
   const SeparationInfo& info() const override { return info_; }

@@ -399,6 +399,7 @@ class Roformer : public SeparationModel {
     info_.stems = StemsOf(tiling);
     info_.segment = static_cast<double>(tiling.chunk_size) / tiling.sample_rate;
     info_.normalise = tiling.normalise;
+    info_.pipelines = {"msst", "uvr"};
   }
 
   const SeparationInfo& info() const override { return info_; }

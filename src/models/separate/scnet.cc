@@ -408,6 +408,7 @@ class Scnet : public SeparationModel {
     info_.channels = options_.channels;
     info_.stems = StemsOf(tiling);
     info_.segment = static_cast<double>(tiling.chunk_size) / tiling.sample_rate;
+    info_.pipelines = {"msst"};
     info_.normalise = tiling.normalise;
   }
 

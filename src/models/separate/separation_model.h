@@ -24,6 +24,9 @@ struct SeparationInfo {
   bool normalise =
       false;            // the track is brought to zero mean and unit deviation (of its mono mix) before, and back after
   bool shifts = false;  // whether shifting means anything to it
+  // By whose rules it can cut a track into tiles, its own first: "msst" (its trainers' program), "uvr" (UVR's and
+  // audio-separator's). Empty: it has rules of its own alone.
+  std::vector<std::string> pipelines;
 };
 
 // What a user may change about tiling.
@@ -32,6 +35,7 @@ struct TilingOptions {
   double overlap = -1;          // fraction of a tile; negative: the model's own
   double transition_power = 1;  // of the weights, where the model's plan has such
   std::vector<int64_t> shifts;  // in samples; empty: none
+  std::string pipeline;         // of SeparationInfo::pipelines; empty: the first
 };
 
 // Computes tiles without a graph, for what is an algorithm rather than a network. Not thread-safe.

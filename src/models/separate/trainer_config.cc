@@ -55,6 +55,7 @@ Result<TrainerTiling> ReadTrainerTiling(TrainerConfig& config) {
   config.Read("audio", "sample_rate", t.sample_rate);
   config.Read("inference", "num_overlap", t.num_overlap);
   config.Read("inference", "batch_size", t.batch_size);
+  config.Read("inference", "dim_t", t.dim_t);
   config.Read("inference", "normalize", t.normalise);
   std::string target;
   config.Read("training", "target_instrument", target);
@@ -70,13 +71,16 @@ Result<TrainerTiling> ReadTrainerTiling(TrainerConfig& config) {
       {"training.instruments (their number)", static_cast<int64_t>(t.stems.size()), 1, 64},
       {"inference.num_overlap", t.num_overlap, 1, 64},
       {"inference.batch_size", t.batch_size, 1, 256},
+      {"inference.dim_t", t.dim_t, 0, 1 << 20},
   }));
   return t;
 }
 
 Result<TilePlan> PlanTrainerTiles(const TrainerTiling& tiling, int hop, int n_fft, int64_t length,
                                   const TilingOptions& options) {
+  const bool uvr = options.pipeline == "uvr";
   int64_t tile = tiling.chunk_size;
+  if (const int64_t frames = int64_t{hop} * (tiling.dim_t - 1); uvr && frames >= n_fft) tile = frames;
   if (options.segment > 0) {
     tile = std::llround(std::min(options.segment * tiling.sample_rate / hop, 1e6)) * hop;
     if (tile < n_fft) {
@@ -85,12 +89,13 @@ Result<TilePlan> PlanTrainerTiles(const TrainerTiling& tiling, int hop, int n_ff
                       std::to_string(static_cast<double>(tiling.chunk_size) / tiling.sample_rate) + " s");
     }
   }
-  int64_t step = tile / tiling.num_overlap;
-  if (options.overlap >= 0) step = static_cast<int64_t>(static_cast<double>(tile) * (1 - options.overlap));
+  int64_t step = uvr ? std::min<int64_t>(tile, int64_t{8} * tiling.sample_rate) : tile / tiling.num_overlap;
+  if (options.overlap >= 0) step = std::llround(static_cast<double>(tile) * (1 - options.overlap));
   if (step < 1) {
     return Fail(ErrorCode::kInvalidArgument,
                 "an overlap of " + std::to_string(options.overlap) + " leaves no step; give less than 1");
   }
+  if (uvr) return PlanHamming(length, tile, step);
   return PlanFaded(length, tile, step, tile / 10, tiling.batch_size);
 }
 

@@ -56,6 +56,7 @@ class TrainerConfig {
 struct TrainerTiling {
   int64_t chunk_size = 0;  // samples: of `inference`, else of `audio`
   int num_overlap = 4, batch_size = 1;
+  int dim_t = 0;  // frames of a tile for other programs; 0: none are stated
   int sample_rate = 44100;
   bool normalise = false;
   std::vector<std::string> stems;  // that the network gives: the target instrument alone, where there is one
@@ -69,7 +70,8 @@ std::vector<std::string> StemsOf(const TrainerTiling& tiling);
 // Reads and bounds all of it; what is amiss is in the configuration's status, or is the error.
 Result<TrainerTiling> ReadTrainerTiling(TrainerConfig& config);
 
-// The tiles of that program: of chunk_size samples, or of as many whole hops as a segment is asked for.
+// The tiles of that program: of chunk_size samples, or of as many whole hops as a segment is asked for. By the pipeline
+// "uvr", those of dim_t frames, every 8 seconds unless an overlap is asked for.
 Result<TilePlan> PlanTrainerTiles(const TrainerTiling& tiling, int hop, int n_fft, int64_t length,
                                   const TilingOptions& options);
 

@@ -17,6 +17,7 @@
 #include "base/output_set.h"
 #include "base/start_thread.h"
 #include "base/temporary_file.h"
+#include "models/separate/augmented.h"
 #include "pipelines/made_by.h"
 #include "pipelines/separate/separate_outputs.h"
 #include "pipelines/tile_pipeline.h"
@@ -166,6 +167,7 @@ class SeparatorImpl : public Separator {
 TilingOptions SeparatorImpl::TilingOf(const SeparationModel& member, std::mt19937_64& random) const {
   TilingOptions tiling{
       .segment = options_.segment, .overlap = options_.overlap, .transition_power = options_.transition_power};
+  if (options_.pipeline != "own") tiling.pipeline = options_.pipeline;
   const SeparationInfo& i = member.info();
   if (tiling.segment == 0 && model_.segment > 0) {
     tiling.segment = i.max_segment > 0 ? std::min(model_.segment, i.max_segment) : model_.segment;
@@ -192,6 +194,17 @@ Status SeparatorImpl::Prepare() {
   const Stopwatch watch;
   if (model_.members.empty() || model_.weights.size() != model_.members.size()) {
     return Fail(ErrorCode::kInternal, "a model without members or weights");
+  }
+  for (auto& member : model_.members) {
+    const std::vector<std::string>& known = member->info().pipelines;
+    if (options_.pipeline != "own" && std::find(known.begin(), known.end(), options_.pipeline) == known.end()) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  "the model is not run by the rules of --pipeline " + options_.pipeline +
+                      (known.empty() ? ", it has its own alone" : "; it knows " + known.front()) +
+                      "; leave the option out");
+    }
+    if (!options_.tta) continue;
+    TIMBRE_TRY(member, Augmented(member));
   }
   if (info().channels < 1 || info().channels > 2) {
     return Fail(ErrorCode::kUnsupported,

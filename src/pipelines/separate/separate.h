@@ -28,8 +28,10 @@ struct SeparateOptions {
   int shifts = 0;
   uint64_t seed = 0;
   double transition_power = 1;
-  bool normalise = true;  // where the model's own pipeline does: the whole track to zero mean and unit deviation
-  int batch = 1;          // 0: as many as a GPU has memory for
+  bool tta = false;              // the mean of three runs: as it is, channels exchanged, polarity inverted
+  std::string pipeline = "own";  // by whose rules tracks are cut: own, msst, uvr (SeparationInfo::pipelines)
+  bool normalise = true;         // where the model's own pipeline does: the whole track to zero mean and unit deviation
+  int batch = 1;                 // 0: as many as a GPU has memory for
 
   std::string output_dir = "separated";               // empty where only samples in memory are separated
   std::string name = "{model}/{track}/{stem}.{ext}";  // {folder}, {track}, {stem}, {model}, {ext}
