@@ -183,7 +183,9 @@ TEST(FramesProgram, ReadsTencentsFolder) {
   const TempFolder folder;
   testing::MakeVaeFolder(folder / "model", ConfigOf(Case("vae-tiny-encode.safetensors")));
   TensorMap state;
-  for (const auto& [name, tensor] : **ReadFormulaWeights(VaeCase("vae-tiny.weights.json"))) {
+  const auto all = ReadFormulaWeights(VaeCase("vae-tiny.weights.json"));
+  ASSERT_TRUE(all) << all.error().message;
+  for (const auto& [name, tensor] : **all) {
     state.emplace("vae." + name, HostTensor::FromF32(tensor.shape, tensor.ToF32()));
   }
   std::filesystem::create_directories(folder / "tencent");
