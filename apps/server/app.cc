@@ -172,6 +172,7 @@ http::Router App::Routes() {
   AddUploadRoutes(router);
   AddJobRoutes(router);
   AddEventRoutes(router);
+  AddProjectRoutes(router);
   AddWebRoutes(router);
   return router;
 }

@@ -64,6 +64,7 @@ class App {
   void AddPreviewRoutes(http::Router& router);
   void AddUploadRoutes(http::Router& router);
   void AddEventRoutes(http::Router& router);
+  void AddProjectRoutes(http::Router& router);
   void AddWebRoutes(http::Router& router);
 
   http::Response CreateJob(http::Request& request);
@@ -79,6 +80,10 @@ class App {
   http::OpenedBody OpenUpload(http::Request& request);
   http::Response FinishUpload(const engine::UploadRecord& upload, http::Response response);
   http::Response OpenEvents(http::Request& request);
+  http::Response CreateProject(http::Request& request);
+  http::Response RenameProject(http::Request& request);
+  http::Response OperateOnProject(http::Request& request);
+  std::optional<http::Response> TryOperation(const http::Request& request, const Json& body);
   http::Response GetPeaks(http::Request& request);
   http::Response GetPcm(http::Request& request);
   http::Response ServeAsset(const http::Request& request, const std::string& id, const std::string& name);
@@ -99,7 +104,10 @@ class App {
 
   struct Subscriber {
     std::shared_ptr<http::EventStream> stream;
-    std::string client, job;
+    std::string client, job, project;
+    bool Wants(const std::string& of_job, const std::string& of_project) const {
+      return (job.empty() || job == of_job) && (project.empty() || project == of_project);
+    }
   };
   std::mutex events_mutex_;
   std::vector<Subscriber> subscribers_;  // guarded by events_mutex_

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 
 #include "apps/server/app.h"
 #include "apps/server/file_sink.h"
+#include "apps/server/requests.h"
 #include "engine/ids.h"
 #include "http/names.h"
 #include "http/tus.h"
@@ -63,20 +63,15 @@ void App::AddAssetRoutes(http::Router& router) {
               .gives = "Assets",
               .statuses = {200, 422},
               .handler = [this](http::Request& request) {
-                int limit = 50;
-                if (const std::string_view text = request.QueryValue("limit"); !text.empty()) {
-                  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
-                  if (error != std::errc() || end != text.data() + text.size() || limit < 1 || limit > 100) {
-                    return http::Problem(422, "invalid", "'limit' is a number from 1 to 100.");
-                  }
-                }
-                const auto assets = engine_->journal().ListAssets(std::string(request.QueryValue("cursor")), limit);
+                const auto limit = LimitOf(request);
+                if (!limit) return WrongLimit();
+                const auto assets = engine_->journal().ListAssets(std::string(request.QueryValue("cursor")), *limit);
                 if (!assets) return Refused(assets.error());
                 Json list = Json::array();
                 for (const engine::AssetRecord& asset : *assets) list.push_back(AssetJson(asset));
                 http::Response response = http::Json(200, {{"assets", list}});
-                if (static_cast<int>(assets->size()) == limit) {
-                  response.headers.Set("Link", "</v1/assets?limit=" + std::to_string(limit) +
+                if (static_cast<int>(assets->size()) == *limit) {
+                  response.headers.Set("Link", "</v1/assets?limit=" + std::to_string(*limit) +
                                                    "&cursor=" + assets->back().id + ">; rel=\"next\"");
                 }
                 return response;

@@ -19,7 +19,7 @@ void App::OnEvent(const engine::EventRecord& event) {
     last_event_ = event.seq;
     const std::string text = http::FormatEvent(event.type, event.data, event.seq);
     std::erase_if(subscribers_, [&](const Subscriber& subscriber) {
-      if (!subscriber.job.empty() && subscriber.job != event.job) return subscriber.stream->closed();
+      if (!subscriber.Wants(event.job, event.project)) return subscriber.stream->closed();
       return !subscriber.stream->Push(text);
     });
   }
@@ -28,12 +28,14 @@ void App::OnEvent(const engine::EventRecord& event) {
 
 // Has no number: whoever comes back gets the job's state, and the next progress.
 void App::OnProgress(const std::string& job, const Json& progress) {
+  const auto record = engine_->journal().FindJob(job);
+  const std::string project = record ? record->project : "";
   const std::lock_guard lock(events_mutex_);
   Json told = progress;
   told["job"] = job;
   const std::string text = http::FormatEvent("job.progress", told.dump());
   std::erase_if(subscribers_, [&](const Subscriber& subscriber) {
-    if (!subscriber.job.empty() && subscriber.job != job) return subscriber.stream->closed();
+    if (!subscriber.Wants(job, project)) return subscriber.stream->closed();
     return !subscriber.stream->Push(text);
   });
 }
@@ -48,7 +50,9 @@ http::Response App::OpenEvents(http::Request& request) {
       return http::Problem(422, "invalid", "Last-Event-ID, or 'after', is the number of an event.");
     }
   }
-  const std::string job(request.QueryValue("job"));
+  const Subscriber wanted{.client = request.client,
+                          .job = std::string(request.QueryValue("job")),
+                          .project = std::string(request.QueryValue("project"))};
   http::Response response;
   response.events = std::make_shared<http::EventStream>();
   // Held until the stream is among those that are told: nothing is told twice, and nothing is left out.
@@ -69,7 +73,7 @@ http::Response App::OpenEvents(http::Request& request) {
     for (const engine::EventRecord& event : *events) {
       // What is committed but not told yet comes by itself.
       if (event.seq > last_event_) break;
-      if (job.empty() || job == event.job) text += http::FormatEvent(event.type, event.data, event.seq);
+      if (wanted.Wants(event.job, event.project)) text += http::FormatEvent(event.type, event.data, event.seq);
     }
   } else {
     if (seen >= 0) text += http::FormatEvent("reset", "{}");
@@ -78,7 +82,7 @@ http::Response App::OpenEvents(http::Request& request) {
       const auto jobs = engine_->journal().ListJobs({.state = state, .limit = kMostInSnapshot});
       if (!jobs) return Refused(jobs.error());
       for (const engine::JobRecord& record : *jobs) {
-        if (job.empty() || job == record.id) live.push_back(JobJson(record));
+        if (wanted.Wants(record.id, record.project)) live.push_back(JobJson(record));
       }
     }
     const Json snapshot = {{"jobs", live}};
@@ -86,7 +90,8 @@ http::Response App::OpenEvents(http::Request& request) {
   }
   if (!response.events->Push(text))
     return http::Problem(503, "too-many", "there is more to tell than a stream may hold.");
-  subscribers_.push_back({response.events, request.client, job});
+  subscribers_.push_back(wanted);
+  subscribers_.back().stream = response.events;
   return response;
 }
 
@@ -95,7 +100,9 @@ void App::AddEventRoutes(http::Router& router) {
               .pattern = "/v1/events",
               .name = "streamEvents",
               .summary = "Events as they happen (text/event-stream); with Last-Event-ID from there on",
-              .query = {{"job", "string", "only of that job"}, {"after", "integer", "in place of Last-Event-ID"}},
+              .query = {{"job", "string", "only of that job"},
+                        {"project", "string", "only of that project and its jobs"},
+                        {"after", "integer", "in place of Last-Event-ID"}},
               .gives = "text/event-stream",
               .statuses = {200, 422, 429},
               .handler = [this](http::Request& request) { return OpenEvents(request); }});

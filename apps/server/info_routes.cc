@@ -13,6 +13,7 @@
 #include "engine/ids.h"
 #include "http/ranges.h"
 #include "models/model_files.h"
+#include "pipelines/studio/chain.h"
 
 namespace timbre::server {
 namespace {
@@ -242,6 +243,22 @@ void App::AddInfoRoutes(http::Router& router) {
                   }
                 }
                 return http::Problem(404, "not-found", "there is no such kind of job.");
+              }});
+  router.Add({.method = "GET",
+              .pattern = "/v1/presets",
+              .name = "listPresets",
+              .summary = "Mastering presets, and what each does",
+              .gives = "Presets",
+              .statuses = {200, 304},
+              .handler = [](http::Request& request) {
+                Json presets = Json::array();
+                for (const MasterPreset& preset : MasterPresets()) {
+                  presets.push_back({{"name", preset.name},
+                                     {"title", preset.chain.title},
+                                     {"description", preset.chain.description},
+                                     {"chain", ChainToJson(preset.chain)}});
+                }
+                return http::WithEtag(request, http::Json(200, {{"presets", presets}}));
               }});
   router.Add({.method = "GET",
               .pattern = "/v1/devices",

@@ -6,9 +6,8 @@
 
 #include "apps/server/app.h"
 #include "apps/server/kinds.h"
+#include "apps/server/requests.h"
 #include "apps/server/zip_source.h"
-#include "base/suggest.h"
-#include "base/text.h"
 #include "engine/ids.h"
 #include "http/names.h"
 #include "http/ranges.h"
@@ -22,19 +21,6 @@ constexpr size_t kMostInputs = 1000;
 constexpr size_t kMostJson = size_t{1} << 20;
 
 Json TimeOrNull(int64_t time) { return time > 0 ? Json(engine::TimeText(time)) : Json(); }
-
-http::Response Invalid(const std::string& pointer, const std::string& message) {
-  return http::Problem(422, "invalid", message, {{pointer, message}});
-}
-
-// Refuses members that are none.
-std::optional<http::Response> CheckMembers(const Json& json, const std::vector<std::string>& known) {
-  for (const auto& [key, value] : json.items()) {
-    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
-    return Invalid("/" + Printable(key), "there is no member '" + Printable(key) + "'." + SuggestionFor(key, known));
-  }
-  return std::nullopt;
-}
 
 std::optional<int> PriorityOf(const Json& value) {
   for (size_t i = 0; i < kPriorities.size(); ++i) {
@@ -207,12 +193,9 @@ http::Response App::ListJobs(http::Request& request) {
   }
   if (!filter.before.empty() && !engine::IsId(filter.before))
     return http::Problem(422, "invalid", "'cursor' is no id.");
-  if (const std::string_view text = request.QueryValue("limit"); !text.empty()) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), filter.limit);
-    if (error != std::errc() || end != text.data() + text.size() || filter.limit < 1 || filter.limit > 100) {
-      return http::Problem(422, "invalid", "'limit' is a number from 1 to 100.");
-    }
-  }
+  const auto limit = LimitOf(request);
+  if (!limit) return WrongLimit();
+  filter.limit = *limit;
   const auto jobs = engine_->journal().ListJobs(filter);
   if (!jobs) return Refused(jobs.error());
   Json list = Json::array();

@@ -1,6 +1,7 @@
 #include "apps/server/schemas.h"
 
 #include "apps/server/kinds.h"
+#include "apps/server/timeline_operations.h"
 #include "pipelines/job_schema.h"
 
 namespace timbre::server {
@@ -119,6 +120,61 @@ Json Schemas() {
                                                                         {"licence", "string"},
                                                                         {"state", "string"},
                                                                         {"bytes", "integer"}}))}});
+  const Json text = TypeSchema("string"), number = TypeSchema("number"), integer = TypeSchema("integer");
+  const Json chain = OrNull({{"anyOf", Json::array({text, AnyObject()})}});
+  schemas["ProjectRequest"] = {{"type", "object"},
+                               {"properties",
+                                {{"kind", {{"type", "string"}, {"enum", {"timeline"}}}},
+                                 {"name", text},
+                                 {"sample_rate", integer},
+                                 {"channels", integer},
+                                 {"crossfade", number}}},
+                               {"additionalProperties", false}};
+  schemas["ProjectName"] = {{"type", "object"}, {"properties", {{"name", text}}}, {"additionalProperties", false}};
+  Json operations = Json(TimelineOperations());
+  operations.push_back("undo");
+  operations.push_back("redo");
+  schemas["ProjectOperation"] = {
+      {"type", "object"},
+      {"properties",
+       {{"op", {{"type", "string"}, {"enum", operations}}},
+        {"asset", text},
+        {"name", text},
+        {"position", {{"type", "string"}, {"enum", {"intro", "previous", "next", "outro", "index"}}}},
+        {"after", text},
+        {"index", integer},
+        {"from", integer},
+        {"length", integer},
+        {"gain_db", number},
+        {"crossfade", number},
+        {"clip", text},
+        {"clips", ListSchema(text)},
+        {"at", integer},
+        {"db", number},
+        {"on", TypeSchema("boolean")},
+        {"seconds", OrNull(number)},
+        {"chain", chain}}},
+      {"required", {"op"}},
+      {"additionalProperties", false}};
+  Json project = ObjectSchema({{"id", "string"},
+                               {"kind", "string"},
+                               {"name", "string"},
+                               {"revision", "integer"},
+                               {"undo", "integer"},
+                               {"redo", "integer"},
+                               {"created", "string"},
+                               {"changed", "string"},
+                               {"links", AnyObject()}});
+  schemas["ProjectSummary"] = project;
+  schemas["Projects"] = ObjectSchema({{"projects", ListSchema(Reference("ProjectSummary"))}});
+  project["properties"]["timeline"] = AnyObject();
+  project["properties"]["clip"] = OrNull(text);
+  project["required"].push_back("timeline");
+  schemas["Project"] = project;
+  schemas["Presets"] = ObjectSchema(
+      {{"presets",
+        ListSchema(ObjectSchema(
+            {{"name", "string"}, {"title", "string"}, {"description", "string"}, {"chain", AnyObject()}}))}});
   schemas["Readiness"] = ObjectSchema({{"ready", "boolean"}, {"failing", ListSchema(TypeSchema("string"))}});
   return schemas;
 }

@@ -318,9 +318,28 @@ Outcome<void> Engine::RemoveAsset(const std::string& id) {
   if (const auto asset = journal_->FindAsset(id); !asset) return tl::unexpected<Problem>(ProblemOf(asset.error()));
   const auto removed = journal_->RemoveAsset(id);
   if (!removed) return tl::unexpected<Problem>(ProblemOf(removed.error()));
-  if (!*removed) return tl::unexpected<Problem>({"conflict", "a job has this asset; delete the job first."});
+  if (!*removed) return tl::unexpected<Problem>({"conflict", "a job or a project has this asset; delete that first."});
   assets_->Remove(id);
   return {};
+}
+
+Status Engine::AddProject(const ProjectRecord& project, const std::vector<std::string>& assets) {
+  TIMBRE_CHECK(journal_->AddProject(project, assets));
+  Publish();
+  return {};
+}
+
+Result<std::optional<ProjectRecord>> Engine::ChangeProject(const std::string& id, int64_t revision,
+                                                           const ProjectChange& change) {
+  TIMBRE_TRY(auto changed, journal_->ChangeProject(id, revision, Now(), change));
+  Publish();
+  return changed;
+}
+
+Result<bool> Engine::RemoveProject(const std::string& id, int64_t revision) {
+  TIMBRE_TRY(const bool removed, journal_->RemoveProject(id, revision, Now()));
+  Publish();
+  return removed;
 }
 
 Json Engine::ProgressOf(const std::string& job) {

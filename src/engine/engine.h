@@ -83,6 +83,11 @@ class Engine {
   // A file in the store's "tmp" or "uploads", named `name` for people, as an asset. It has to be sound.
   Outcome<AssetRecord> AddAsset(const std::string& path, const std::string& name);
   Outcome<void> RemoveAsset(const std::string& id);
+  // Changes of projects, which tell of themselves (journal.h).
+  Status AddProject(const ProjectRecord& project, const std::vector<std::string>& assets);
+  Result<std::optional<ProjectRecord>> ChangeProject(const std::string& id, int64_t revision,
+                                                     const ProjectChange& change);
+  Result<bool> RemoveProject(const std::string& id, int64_t revision);
   // Whether so many bytes more may be written.
   Outcome<void> CheckRoom(int64_t bytes);
 

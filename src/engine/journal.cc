@@ -51,6 +51,19 @@ CREATE TABLE session(hash TEXT PRIMARY KEY, client TEXT NOT NULL, expires INTEGE
 CREATE TABLE served(client TEXT PRIMARY KEY, turn INTEGER NOT NULL) STRICT;
 CREATE TABLE speed(key TEXT PRIMARY KEY, factor REAL NOT NULL) STRICT;
 )",
+    R"(
+CREATE TABLE project(
+  id TEXT PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, revision INTEGER NOT NULL, step INTEGER NOT NULL,
+  created INTEGER NOT NULL, changed INTEGER NOT NULL) STRICT;
+CREATE TABLE project_step(
+  project TEXT NOT NULL REFERENCES project(id) ON DELETE CASCADE, step INTEGER NOT NULL, document TEXT NOT NULL,
+  PRIMARY KEY(project, step)) STRICT;
+CREATE TABLE project_asset(
+  project TEXT NOT NULL REFERENCES project(id) ON DELETE CASCADE, asset TEXT NOT NULL REFERENCES asset(id),
+  step INTEGER NOT NULL, PRIMARY KEY(project, asset)) STRICT;
+CREATE INDEX project_asset_by_asset ON project_asset(asset);
+ALTER TABLE event ADD COLUMN project TEXT NOT NULL DEFAULT '';
+)",
 };
 
 constexpr const char* kStateNames[] = {"queued", "running", "cancelling", "succeeded", "failed", "cancelled"};
@@ -166,8 +179,11 @@ Status Journal::Write(const std::function<Status()>& body) {
 Status Journal::AddEvent(const std::string& job, const char* type, const Json& data, int64_t now) {
   Json told = {{"job", job}};
   told.update(data);
-  return database_.Do("INSERT INTO event(job, type, data, at) VALUES(?, ?, ?, ?)",
-                      {job, std::string(type), TextOf(told), now});
+  return database_.Do(
+      "INSERT INTO event(job, project, type, data, at) VALUES(?1, coalesce((SELECT project FROM job WHERE id = ?1), "
+      "''), "
+      "?2, ?3, ?4)",
+      {job, std::string(type), TextOf(told), now});
 }
 
 Status Journal::Recover(int64_t now) {
@@ -440,7 +456,8 @@ Result<bool> Journal::RemoveAsset(const std::string& id) {
   const Status written = Write([&]() -> Status {
     TIMBRE_CHECK(
         database_.Do("DELETE FROM asset WHERE id = ?1 AND NOT EXISTS(SELECT 1 FROM input WHERE asset = ?1) AND "
-                     "NOT EXISTS(SELECT 1 FROM output WHERE asset = ?1)",
+                     "NOT EXISTS(SELECT 1 FROM output WHERE asset = ?1) AND "
+                     "NOT EXISTS(SELECT 1 FROM project_asset WHERE asset = ?1)",
                      {id}));
     removed = database_.Changed() > 0;
     return {};
@@ -499,10 +516,10 @@ Result<std::map<std::string, std::string>> Journal::Sessions(int64_t now) {
 Result<std::vector<EventRecord>> Journal::EventsAfter(int64_t seq, int limit) {
   const std::lock_guard lock(mutex_);
   TIMBRE_TRY(const std::vector<Row> rows,
-             database_.Run("SELECT seq, job, type, data FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
+             database_.Run("SELECT seq, job, type, data, project FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
                            {seq, int64_t{limit}}));
   std::vector<EventRecord> events;
-  for (const Row& row : rows) events.push_back({row.Int(0), row.Text(1), row.Text(2), row.Text(3)});
+  for (const Row& row : rows) events.push_back({row.Int(0), row.Text(1), row.Text(2), row.Text(3), row.Text(4)});
   return events;
 }
 
@@ -545,7 +562,8 @@ Result<std::vector<std::string>> Journal::Expire(int64_t now, int64_t assets_bef
     TIMBRE_CHECK(database_.Do("DELETE FROM session WHERE expires <= ?", {now}));
     TIMBRE_TRY(const std::vector<Row> rows,
                database_.Run("DELETE FROM asset WHERE created < ? AND NOT EXISTS(SELECT 1 FROM input WHERE asset = "
-                             "asset.id) AND NOT EXISTS(SELECT 1 FROM output WHERE asset = asset.id) RETURNING id",
+                             "asset.id) AND NOT EXISTS(SELECT 1 FROM output WHERE asset = asset.id) AND NOT "
+                             "EXISTS(SELECT 1 FROM project_asset WHERE asset = asset.id) RETURNING id",
                              {assets_before}));
     for (const Row& row : rows) gone.push_back(row.Text(0));
     return {};

@@ -81,6 +81,24 @@ struct UploadRecord {
 struct EventRecord {
   int64_t seq = 0;
   std::string job, type, data;  // JSON
+  std::string project;          // of the job, or the one that has changed; empty: none
+};
+
+struct ProjectRecord {
+  std::string id, kind, name;
+  int64_t revision = 1;  // grows with each change
+  int64_t step = 1;      // of the history, that the document is now
+  Json document = Json::object();
+  int64_t created = 0, changed = 0;
+  int64_t undo = 0, redo = 0;  // steps that can be gone back, and forth again
+};
+
+// One of: another document, a step back (-1) or forth (1), another name alone.
+struct ProjectChange {
+  std::optional<std::string> name = {};
+  std::optional<Json> document = {};
+  std::vector<std::string> assets = {};  // that the document names
+  int by = 0;
 };
 
 struct JobFilter {
@@ -138,9 +156,21 @@ class Journal {
   Status AddAsset(const AssetRecord& asset);
   Result<AssetRecord> FindAsset(const std::string& id);  // kNotFound
   Result<std::vector<AssetRecord>> ListAssets(const std::string& before, int limit);
-  // False where a job has it as an input or an output.
+  // False where a job has it as an input or an output, or a project has it, be it in a step that can be gone back to.
   Result<bool> RemoveAsset(const std::string& id);
   Result<int64_t> AssetBytes();
+
+  // kNotFound where an asset isn't there.
+  Status AddProject(const ProjectRecord& project, const std::vector<std::string>& assets);
+  Result<ProjectRecord> FindProject(const std::string& id);  // kNotFound
+  // The newest first; `before` as of jobs.
+  Result<std::vector<ProjectRecord>> ListProjects(const std::string& before, int limit);
+  static constexpr int kMostSteps = 200;
+  // Nothing where the revision is another by now. kInvalidArgument where there is no such step.
+  Result<std::optional<ProjectRecord>> ChangeProject(const std::string& id, int64_t revision, int64_t now,
+                                                     const ProjectChange& change);
+  // False where the revision is another by now.
+  Result<bool> RemoveProject(const std::string& id, int64_t revision, int64_t now);
 
   Status AddUpload(const UploadRecord& upload);
   Result<UploadRecord> FindUpload(const std::string& id);  // kNotFound
@@ -180,6 +210,9 @@ class Journal {
   Status Write(const std::function<Status()>& body);
   Status AddEvent(const std::string& job, const char* type, const Json& data, int64_t now);
   Result<JobRecord> Load(const std::string& id);
+  Result<ProjectRecord> LoadProject(const std::string& id);
+  Status PinAssets(const std::string& project, int64_t step, const std::vector<std::string>& assets);
+  Status TellOfProject(const std::string& id, int64_t revision, int64_t now);
   Status FinishLocked(const std::string& id, const End& end, int64_t now);
 
   std::mutex mutex_;

@@ -1,0 +1,261 @@
+// Projects: timelines with a history. What changes one names the revision that it was made from (If-Match), so that
+// nobody overwrites what he has not seen (RFC 9110, 13.1.1; RFC 6585, 3).
+#include <charconv>
+
+#include "apps/server/app.h"
+#include "apps/server/requests.h"
+#include "apps/server/timeline_operations.h"
+#include "base/text.h"
+#include "engine/ids.h"
+#include "http/ranges.h"
+#include "pipelines/studio/timeline.h"
+
+namespace timbre::server {
+namespace {
+
+constexpr size_t kMostJson = size_t{1} << 20;
+constexpr size_t kLongestName = 200;
+constexpr auto kPatience = std::chrono::seconds(60);
+
+std::string EtagOf(const engine::ProjectRecord& project) { return "\"" + std::to_string(project.revision) + "\""; }
+
+http::Response WithRevision(http::Response response, const engine::ProjectRecord& project) {
+  response.headers.Set("ETag", EtagOf(project));
+  return response;
+}
+
+http::Response Changed() {
+  return http::Problem(412, "precondition-failed", "the project is not what it was; get it anew, then try again.");
+}
+
+// What has to be known before a project may be changed: nothing where it may.
+std::optional<http::Response> CheckPrecondition(const http::Request& request, const engine::ProjectRecord& project) {
+  if (request.headers.Find("If-Match") == nullptr) {
+    return http::Problem(
+        428, "precondition-required",
+        "name the revision that you have seen: If-Match: " + EtagOf(project) + " for the one that it is now.");
+  }
+  if (http::Evaluate(request, EtagOf(project)) == http::Condition::kFailed) return Changed();
+  return std::nullopt;
+}
+
+// A fragment of the library's as the sentence that clients get.
+std::string Sentence(std::string text) {
+  if (!text.empty() && text.back() != '.' && text.back() != '?') text += '.';
+  return text;
+}
+
+std::vector<std::string> AssetsOf(const Timeline& timeline) {
+  std::vector<std::string> assets;
+  for (const TimelineClip& clip : timeline.clips()) assets.push_back(clip.asset);
+  return assets;
+}
+
+Json ProjectJson(const engine::ProjectRecord& project, bool whole) {
+  const std::string self = "/v1/projects/" + project.id;
+  Json json = {{"id", project.id},
+               {"kind", project.kind},
+               {"name", project.name},
+               {"revision", project.revision},
+               {"undo", project.undo},
+               {"redo", project.redo},
+               {"created", engine::TimeText(project.created)},
+               {"changed", engine::TimeText(project.changed)},
+               {"links", {{"self", self}, {"operations", self + "/operations"}}}};
+  if (!whole) return json;
+  const auto timeline = Timeline::FromJson(project.document);
+  json["timeline"] = timeline ? timeline->ToJson(true) : project.document;
+  return json;
+}
+
+// A name, from the body; the answer that refuses it otherwise.
+std::optional<http::Response> ReadName(const Json& body, std::optional<std::string>& name) {
+  const auto value = body.find("name");
+  if (value == body.end()) return std::nullopt;
+  if (!value->is_string() || value->get_ref<const std::string&>().size() > kLongestName) {
+    return Invalid("/name", "'name' is a text of at most 200 bytes.");
+  }
+  name = Printable(value->get<std::string>(), kLongestName);
+  return std::nullopt;
+}
+
+}  // namespace
+
+http::Response App::CreateProject(http::Request& request) {
+  const auto body = http::ParseJsonObject(request.body);
+  if (!body) return http::Problem(400, "json", body.error().message);
+  if (auto refused = CheckMembers(*body, {"kind", "name", "sample_rate", "channels", "crossfade"}); refused) {
+    return *std::move(refused);
+  }
+  if (body->value("kind", Json("timeline")) != "timeline") return Invalid("/kind", "'kind' is timeline.");
+  std::optional<std::string> name;
+  if (auto refused = ReadName(*body, name); refused) return *std::move(refused);
+  Json document = {{"sample_rate", 44100}};
+  for (const char* member : {"sample_rate", "channels", "crossfade"}) {
+    if (body->contains(member)) document[member] = (*body)[member];
+  }
+  const auto timeline = Timeline::FromJson(document);
+  if (!timeline) return Invalid("", Sentence(timeline.error().message));
+  engine::ProjectRecord project{.id = engine::NewId(),
+                                .kind = "timeline",
+                                .name = name.value_or(""),
+                                .document = timeline->ToJson(),
+                                .created = engine::Now()};
+  project.changed = project.created;
+  if (const Status added = engine_->AddProject(project, {}); !added) return Refused(added.error());
+  http::Response response = WithRevision(http::Json(201, ProjectJson(project, true)), project);
+  response.headers.Set("Location", "/v1/projects/" + project.id);
+  return response;
+}
+
+http::Response App::RenameProject(http::Request& request) {
+  const auto project = engine_->journal().FindProject(request.Captured("id"));
+  if (!project) return Refused(project.error());
+  if (auto refused = CheckPrecondition(request, *project); refused) return *std::move(refused);
+  const auto body = http::ParseJsonObject(request.body);
+  if (!body) return http::Problem(400, "json", body.error().message);
+  if (auto refused = CheckMembers(*body, {"name"}); refused) return *std::move(refused);
+  engine::ProjectChange change;
+  if (auto refused = ReadName(*body, change.name); refused) return *std::move(refused);
+  const auto changed = engine_->ChangeProject(project->id, project->revision, change);
+  if (!changed) return Refused(changed.error());
+  if (!*changed) return Changed();
+  return WithRevision(http::Json(200, ProjectJson(**changed, true)), **changed);
+}
+
+// Nothing where the length of a sound is still being found out.
+std::optional<http::Response> App::TryOperation(const http::Request& request, const Json& body) {
+  const auto project = engine_->journal().FindProject(request.Captured("id"));
+  if (!project) return Refused(project.error());
+  if (auto refused = CheckPrecondition(request, *project); refused) return refused;
+  engine::ProjectChange change;
+  std::string clip;
+  const Json name = body.value("op", Json());
+  if (name == "undo" || name == "redo") {
+    if (auto refused = CheckMembers(body, {"op"}); refused) return refused;
+    change.by = name == "undo" ? -1 : 1;
+  } else {
+    auto timeline = Timeline::FromJson(project->document);
+    if (!timeline) return http::ProblemOf({ErrorCode::kInternal, timeline.error().message});
+    const auto operated = Operate(*timeline, body, [this](const std::string& id) -> Result<std::optional<SoundLength>> {
+      TIMBRE_TRY(const engine::AssetRecord asset, engine_->journal().FindAsset(id));
+      TIMBRE_TRY(const auto peaks, previews_->FindPeaks(asset.id));
+      if (!peaks) return std::nullopt;
+      return SoundLength{.frames = peaks->frames, .sample_rate = peaks->sample_rate};
+    });
+    if (!operated) return Invalid("", Sentence(operated.error().message));
+    if (!operated->done) return std::nullopt;
+    clip = operated->clip;
+    change.document = timeline->ToJson();
+    change.assets = AssetsOf(*timeline);
+  }
+  const auto changed = engine_->ChangeProject(project->id, project->revision, change);
+  if (!changed && changed.error().code == ErrorCode::kInvalidArgument) {
+    return http::Problem(409, "conflict", changed.error().message);
+  }
+  if (!changed) return Refused(changed.error());
+  if (!*changed) return Changed();
+  Json json = ProjectJson(**changed, true);
+  json["clip"] = clip.empty() ? Json() : Json(clip);
+  return WithRevision(http::Json(200, json), **changed);
+}
+
+http::Response App::OperateOnProject(http::Request& request) {
+  auto body = http::ParseJsonObject(request.body);
+  if (!body) return http::Problem(400, "json", body.error().message);
+  if (auto now = TryOperation(request, *body); now) return *std::move(now);
+  http::Response response;
+  response.patience = kPatience;
+  response.later = [this, request, body = *std::move(body)](bool last) -> std::optional<http::Response> {
+    if (auto answer = TryOperation(request, body); answer) return answer;
+    if (!last) return std::nullopt;
+    http::Response late = http::Problem(503, "not-yet", "the sound is still being decoded; try again in a moment.");
+    late.headers.Set("Retry-After", "5");
+    return late;
+  };
+  return response;
+}
+
+void App::AddProjectRoutes(http::Router& router) {
+  router.Add({.method = "POST",
+              .pattern = "/v1/projects",
+              .name = "createProject",
+              .summary = "A timeline, empty at first",
+              .body = http::BodyKind::kJson,
+              .most_body = kMostJson,
+              .takes = "ProjectRequest",
+              .gives = "Project",
+              .statuses = {201, 400, 415, 422},
+              .handler = [this](http::Request& request) { return CreateProject(request); }});
+  router.Add({.method = "GET",
+              .pattern = "/v1/projects",
+              .name = "listProjects",
+              .summary = "Projects, the newest first, without what is in them",
+              .query = {{"cursor", "string", "the last id of the page before"}, {"limit", "integer", "of 1 to 100"}},
+              .gives = "Projects",
+              .statuses = {200, 422},
+              .handler = [this](http::Request& request) {
+                const auto limit = LimitOf(request);
+                if (!limit) return WrongLimit();
+                const auto projects =
+                    engine_->journal().ListProjects(std::string(request.QueryValue("cursor")), *limit);
+                if (!projects) return Refused(projects.error());
+                Json list = Json::array();
+                for (const engine::ProjectRecord& project : *projects) list.push_back(ProjectJson(project, false));
+                http::Response response = http::Json(200, {{"projects", list}});
+                if (static_cast<int>(projects->size()) == *limit) {
+                  response.headers.Set("Link", "</v1/projects?limit=" + std::to_string(*limit) +
+                                                   "&cursor=" + projects->back().id + ">; rel=\"next\"");
+                }
+                return response;
+              }});
+  router.Add({.method = "GET",
+              .pattern = "/v1/projects/{id}",
+              .name = "getProject",
+              .summary = "A project, with where each clip lies; its ETag is the revision that a change has to name",
+              .gives = "Project",
+              .statuses = {200, 304, 404},
+              .handler = [this](http::Request& request) {
+                const auto project = engine_->journal().FindProject(request.Captured("id"));
+                if (!project) return Refused(project.error());
+                if (http::Evaluate(request, EtagOf(*project)) == http::Condition::kNotModified) {
+                  return WithRevision({.status = 304}, *project);
+                }
+                return WithRevision(http::Json(200, ProjectJson(*project, true)), *project);
+              }});
+  router.Add({.method = "PATCH",
+              .pattern = "/v1/projects/{id}",
+              .name = "renameProject",
+              .summary = "Another name; with If-Match",
+              .body = http::BodyKind::kJson,
+              .most_body = kMostJson,
+              .takes = "ProjectName",
+              .gives = "Project",
+              .statuses = {200, 400, 404, 412, 415, 422, 428},
+              .handler = [this](http::Request& request) { return RenameProject(request); }});
+  router.Add({.method = "DELETE",
+              .pattern = "/v1/projects/{id}",
+              .name = "deleteProject",
+              .summary = "Forgets a project; with If-Match. Files that only it has go when their time is over",
+              .statuses = {204, 404, 412, 428},
+              .handler = [this](http::Request& request) {
+                const auto project = engine_->journal().FindProject(request.Captured("id"));
+                if (!project) return Refused(project.error());
+                if (auto refused = CheckPrecondition(request, *project); refused) return *std::move(refused);
+                const auto removed = engine_->RemoveProject(project->id, project->revision);
+                if (!removed) return Refused(removed.error());
+                return *removed ? http::Response{.status = 204} : Changed();
+              }});
+  router.Add({.method = "POST",
+              .pattern = "/v1/projects/{id}/operations",
+              .name = "changeProject",
+              .summary = "One operation on a timeline; with If-Match. One that fails changes nothing",
+              .body = http::BodyKind::kJson,
+              .most_body = kMostJson,
+              .takes = "ProjectOperation",
+              .gives = "Project",
+              .statuses = {200, 400, 404, 409, 412, 415, 422, 428, 503},
+              .handler = [this](http::Request& request) { return OperateOnProject(request); }});
+}
+
+}  // namespace timbre::server
