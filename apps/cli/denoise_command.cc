@@ -5,6 +5,7 @@
 
 #include "apps/cli/job_command.h"
 #include "apps/cli/live_audio.h"
+#include "apps/cli/many_files.h"
 #include "base/quantities.h"
 #include "pipelines/model_fetching.h"
 #include "pipelines/speech/denoise_job.h"
@@ -17,6 +18,7 @@ class DenoiseCommand final : public Command {
  public:
   FieldList Fields() override {
     FieldList fields = job_.Fields();
+    many_.AddTo(fields);
     const auto input = std::find_if(fields.begin(), fields.end(), [](const Field& field) { return field.positional; });
     input->required = false;
     const auto recursive =
@@ -50,6 +52,7 @@ class DenoiseCommand final : public Command {
   bool TakesStdout() const override { return job_.Streams(); }
 
   Status Run(Terminal& terminal, Report& report) override {
+    if (!live_ && many_.given()) return many_.Run("denoise", job_, *this, terminal, report);
     if (!live_ && !job_.inputs().empty()) return RunJobHere("denoise", job_, *this, terminal, report);
     TIMBRE_CHECK(job_.Begin({}, report));
     if (!live_ || !job_.inputs().empty()) {
@@ -94,6 +97,7 @@ class DenoiseCommand final : public Command {
   }
 
   bool live_ = false;
+  ManyFiles many_;
   DenoiseJob job_;
 };
 

@@ -4,15 +4,21 @@
 
 #include <algorithm>
 
+#include "apps/cli/many_files.h"
 #include "apps/cli/remote_job.h"
 #include "apps/server/kinds.h"
 
 namespace timbre::cli {
 namespace {
 
-bool IsServed(std::string_view kind) {
+// Whether a server takes it, and all that is to be sent there are files.
+bool IsServed(std::string_view kind, const FieldList& fields) {
   const std::vector<const JobKind*> served = server::ServedKinds();
-  return std::any_of(served.begin(), served.end(), [&](const JobKind* one) { return one->name == kind; });
+  return std::any_of(served.begin(), served.end(), [&](const JobKind* one) { return one->name == kind; }) &&
+         std::any_of(fields.begin(), fields.end(), [](const Field& field) {
+           return field.positional && field.name == "input" &&
+                  std::holds_alternative<std::vector<std::string>*>(field.value);
+         });
 }
 
 class JobCommand final : public Command {
@@ -22,15 +28,26 @@ class JobCommand final : public Command {
   }
   FieldList Fields() override {
     FieldList fields = job_->Fields();
-    return IsServed(kind_) ? Append(fields, Under("Server", remote_.FieldsOfJob())) : fields;
+    many_.AddTo(fields);
+    return IsServed(kind_, fields) ? Append(fields, Under("Server", remote_.FieldsOfJob())) : fields;
   }
   std::string Examples() const override { return examples_; }
   bool TakesStdout() const override { return job_->Streams(); }
   bool AnswersData() const override { return job_->AnswersData(); }
   Status Run(Terminal& terminal, Report& report) override {
+    if (!remote_.server.empty() && many_.given()) {
+      return Fail(ErrorCode::kInvalidArgument, "--list and --shard keep manifests here; they do not go with --server.");
+    }
     if (!remote_.server.empty()) return RunJobThere(kind_, *job_, remote_, terminal, report);
     if (!remote_.token_file.empty()) {
       return Fail(ErrorCode::kInvalidArgument, "--token-file has no effect: it belongs to --server.");
+    }
+    if (many_.given()) return many_.Run(kind_, *job_, *this, terminal, report);
+    // What the frame would say, had a list not been able to take its place.
+    for (const Field& field : job_->Fields()) {
+      const auto* const* inputs = std::get_if<std::vector<std::string>*>(&field.value);
+      if (!field.positional || !field.required || inputs == nullptr || !(**inputs).empty()) continue;
+      return Fail(ErrorCode::kInvalidArgument, FlagOf(field) + " is missing; see 'timbre " + kind_ + " --help'.");
     }
     return RunJobHere(kind_, *job_, *this, terminal, report);
   }
@@ -38,6 +55,7 @@ class JobCommand final : public Command {
  private:
   const std::string kind_, examples_;
   std::unique_ptr<Job> job_;
+  ManyFiles many_;
   RemoteOptions remote_;
 };
 

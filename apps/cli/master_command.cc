@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "apps/cli/job_command.h"
+#include "apps/cli/many_files.h"
 #include "pipelines/studio/chain.h"
 
 namespace timbre::cli {
@@ -18,6 +19,7 @@ class MasterCommand final : public Command {
     const auto input = std::find_if(fields.begin(), fields.end(), [](const Field& field) { return field.positional; });
     input->required = false;
     inputs_ = std::get<std::vector<std::string>*>(input->value);
+    many_.AddTo(fields);
     return Append(fields, {{.name = "list-presets", .value = &list_, .help = "show the presets, and do nothing else"}});
   }
 
@@ -33,6 +35,7 @@ class MasterCommand final : public Command {
 
   Status Run(Terminal& terminal, Report& report) override {
     if (list_) return ListPresets(terminal, report);
+    if (many_.given()) return many_.Run("master", *job_, *this, terminal, report);
     if (inputs_->empty()) return Fail(ErrorCode::kInvalidArgument, "A file, a folder or --list-presets is missing.");
     return RunJobHere("master", *job_, *this, terminal, report);
   }
@@ -51,6 +54,7 @@ class MasterCommand final : public Command {
 
   std::unique_ptr<Job> job_;
   std::vector<std::string>* inputs_ = nullptr;  // of the job
+  ManyFiles many_;
   bool list_ = false;
 };
 

@@ -159,6 +159,7 @@ class ServeCommand final : public Command {
     settings_.keep_seconds = static_cast<int64_t>(keep_ * 24 * 3600);
     for (const std::string& worker : workers_) TIMBRE_CHECK(AddSlots(worker, settings_.slots));
     settings_.slots.push_back({.device = "cpu", .quick = true});
+    settings_.slots.push_back({.device = server::kNetwork, .named = true});
     settings_.worker = {"/proc/self/exe", "worker"};
     if (memory_ > 0) settings_.worker.push_back(fmt::format("--memory={}", memory_));
     settings_.log = [&terminal](const std::string& line) { terminal.Detail(line); };

@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 
 #include "apps/server/kinds.h"
@@ -183,12 +185,13 @@ Json App::Description() {
 }
 
 void App::OnServed(const http::Served& served) {
-  {
-    const std::lock_guard lock(metrics_mutex_);
-    RouteCount& count = requests_[{served.route, served.method, served.status}];
-    ++count.requests;
-    count.seconds += served.seconds;
-  }
+  // A client may call its method anything.
+  constexpr std::string_view kMethods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
+  const bool known = std::find(std::begin(kMethods), std::end(kMethods), served.method) != std::end(kMethods);
+  metrics_.Count(
+      "timbre_http_requests_total",
+      {{"route", served.route}, {"method", known ? served.method : "other"}, {"code", std::to_string(served.status)}});
+  metrics_.Observe("timbre_http_seconds", {{"route", served.route}}, served.seconds);
   if (settings_.log) {
     settings_.log(fmt::format("{} {} {} {} {} {:.3f} s", served.peer, served.client.empty() ? "-" : served.client,
                               Printable(served.method, 16), Printable(served.path, 200), served.status,

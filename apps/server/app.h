@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -11,15 +12,20 @@
 #include <utility>
 #include <vector>
 
+#include "apps/server/metrics.h"
 #include "base/result.h"
 #include "engine/engine.h"
 #include "engine/previews.h"
 #include "http/problem.h"
 #include "http/server.h"
+#include "pipelines/studio/timeline.h"
 
 namespace timbre::server {
 
 using Json = nlohmann::ordered_json;
+
+// The slot of jobs that fetch models: they compute nothing, and nothing that computes waits behind them.
+inline constexpr const char* kNetwork = "network";
 
 struct ServeSettings {
   std::string listen = "127.0.0.1:7433";
@@ -68,29 +74,36 @@ class App {
   void AddWebRoutes(http::Router& router);
 
   http::Response CreateJob(http::Request& request);
+  std::optional<http::Response> TakeOptionFiles(engine::Submission& submission, std::set<std::string>& taken);
   http::Response GetJob(http::Request& request);
   http::Response ListJobs(http::Request& request);
   http::Response ChangeJob(http::Request& request);
   http::Response JobFile(http::Request& request);
   http::Response JobZip(http::Request& request);
-  http::Response Metrics();
+  http::Response MetricsPage();
+  http::Response FetchModel(http::Request& request);
   http::Response CreateUpload(http::Request& request);
   http::Response PatchUpload(http::Request& request);
+  http::Response TakeForm(const http::Request& request);
   http::OpenedBody OpenAsset(http::Request& request);
   http::OpenedBody OpenUpload(http::Request& request);
   http::Response FinishUpload(const engine::UploadRecord& upload, http::Response response);
   http::Response OpenEvents(http::Request& request);
   http::Response CreateProject(http::Request& request);
   http::Response RenameProject(http::Request& request);
+  http::Response ExportProject(http::Request& request);
+  Json JoinTimeline(const Timeline& timeline, std::vector<engine::JobInput>& inputs);
   http::Response OperateOnProject(http::Request& request);
   std::optional<http::Response> TryOperation(const http::Request& request, const Json& body);
   http::Response GetPeaks(http::Request& request);
   http::Response GetPcm(http::Request& request);
   http::Response ServeAsset(const http::Request& request, const std::string& id, const std::string& name);
 
+  Json Survey();
   Json JobJson(const engine::JobRecord& job);
   void OnEvent(const engine::EventRecord& event);
   void OnProgress(const std::string& job, const Json& progress);
+  void Measure(const engine::EventRecord& event);
   void OnServed(const http::Served& served);
 
   const ServeSettings settings_;
@@ -116,12 +129,13 @@ class App {
   std::mutex uploads_mutex_;
   std::set<std::string> active_uploads_;  // being written; guarded by uploads_mutex_
 
-  std::mutex metrics_mutex_;
-  struct RouteCount {
-    int64_t requests = 0;
-    double seconds = 0;
-  };
-  std::map<std::tuple<std::string, std::string, int>, RouteCount> requests_;  // by route, method, status
+  std::mutex survey_mutex_;
+  Json survey_;                                     // guarded by survey_mutex_, as is the next
+  std::chrono::steady_clock::time_point surveyed_;  // when
+
+  Metrics metrics_;
+  std::mutex cancels_mutex_;
+  std::map<std::string, int64_t> cancels_;  // when which job was asked to end; guarded by cancels_mutex_
   std::atomic<int64_t> upload_bytes_{0};
 
   std::unique_ptr<http::Server> server_;

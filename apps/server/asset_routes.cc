@@ -6,7 +6,7 @@
 #include <cerrno>
 
 #include "apps/server/app.h"
-#include "apps/server/file_sink.h"
+#include "apps/server/form_sink.h"
 #include "apps/server/requests.h"
 #include "engine/ids.h"
 #include "http/names.h"
@@ -21,40 +21,77 @@ std::string NameOf(const http::Request& request) {
   return named.empty() ? "unnamed" : named;
 }
 
+bool IsForm(const http::Request& request) {
+  constexpr std::string_view kForm = "multipart/form-data";
+  return http::SameName(request.Header("Content-Type").substr(0, kForm.size()), kForm);
+}
+
 }  // namespace
+
+// The files of a form: all of them, or nothing and why.
+http::Response App::TakeForm(const http::Request& request) {
+  auto& form = static_cast<FormSink&>(*request.sink);
+  if (const Status closed = form.Close(); !closed) {
+    if (closed.error().code != ErrorCode::kInvalidArgument) return Refused(closed.error());
+    return http::Problem(400, "form", closed.error().message);
+  }
+  if (form.files().empty()) return http::Problem(422, "invalid", "the form has no file: its field is called 'file'.");
+  Json assets = Json::array();
+  std::string location;
+  for (FormSink::File& file : form.files()) {
+    upload_bytes_ += file.sink->written();
+    const auto asset = engine_->AddAsset(file.sink->Release(), file.name);
+    if (!asset) return Refused(asset.error());
+    assets.push_back(AssetJson(*asset));
+    location = "/v1/assets/" + asset->id;
+  }
+  const bool one = assets.size() == 1;
+  http::Response response = http::Json(201, one ? assets[0] : Json{{"assets", assets}});
+  if (one) response.headers.Set("Location", location);
+  return response;
+}
 
 http::OpenedBody App::OpenAsset(http::Request& request) {
   const int64_t length = std::max<int64_t>(0, http::ParseUploadNumber(request.Header("Content-Length")));
   if (const auto room = engine_->CheckRoom(length); !room) return {nullptr, Refused(room.error())};
+  if (IsForm(request)) {
+    const auto boundary = http::MultipartReader::BoundaryOf(request.Header("Content-Type"));
+    if (!boundary) return {nullptr, http::Problem(400, "form", boundary.error().message)};
+    return {std::make_shared<FormSink>(*boundary, [this] { return engine_->assets().TemporaryPath(); }), {}};
+  }
   auto sink = std::make_shared<FileSink>(engine_->assets().TemporaryPath(), 0);
   if (!sink->status()) return {nullptr, Refused(sink->status().error())};
   return {std::move(sink), {}};
 }
 
 void App::AddAssetRoutes(http::Router& router) {
-  router.Add({.method = "POST",
-              .pattern = "/v1/assets",
-              .name = "createAsset",
-              .summary = "A file of sound, as the body; its name in ?name= or Content-Disposition",
-              .query = {{"name", "string", "the file's name"}},
-              .body = http::BodyKind::kStream,
-              .most_body = static_cast<size_t>(settings_.most_upload),
-              .takes = "audio/*",
-              .gives = "Asset",
-              .statuses = {201, 413, 415, 507},
-              .handler =
-                  [this](http::Request& request) {
-                    auto& sink = static_cast<FileSink&>(*request.sink);
-                    if (const Status closed = sink.Close(); !closed) return Refused(closed.error());
-                    upload_bytes_ += sink.written();
-                    const std::string path = sink.Release();
-                    const auto asset = engine_->AddAsset(path, NameOf(request));
-                    if (!asset) return Refused(asset.error());
-                    http::Response response = http::Json(201, AssetJson(*asset));
-                    response.headers.Set("Location", "/v1/assets/" + asset->id);
-                    return response;
-                  },
-              .open_body = [this](http::Request& request) { return OpenAsset(request); }});
+  router.Add(
+      {.method = "POST",
+       .pattern = "/v1/assets",
+       .name = "createAsset",
+       .summary =
+           "A file of sound or MIDI, as the body, its name in ?name= or Content-Disposition; or a form with files in "
+           "fields called 'file'",
+       .query = {{"name", "string", "the file's name"}},
+       .body = http::BodyKind::kStream,
+       .most_body = static_cast<size_t>(settings_.most_upload),
+       .takes = "audio/*",
+       .gives = "NewAssets",
+       .statuses = {201, 400, 413, 415, 422, 507},
+       .handler =
+           [this](http::Request& request) {
+             if (IsForm(request)) return TakeForm(request);
+             auto& sink = static_cast<FileSink&>(*request.sink);
+             if (const Status closed = sink.Close(); !closed) return Refused(closed.error());
+             upload_bytes_ += sink.written();
+             const std::string path = sink.Release();
+             const auto asset = engine_->AddAsset(path, NameOf(request));
+             if (!asset) return Refused(asset.error());
+             http::Response response = http::Json(201, AssetJson(*asset));
+             response.headers.Set("Location", "/v1/assets/" + asset->id);
+             return response;
+           },
+       .open_body = [this](http::Request& request) { return OpenAsset(request); }});
   router.Add({.method = "GET",
               .pattern = "/v1/assets",
               .name = "listAssets",

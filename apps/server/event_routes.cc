@@ -14,6 +14,7 @@ constexpr int kMostInSnapshot = 100;
 }  // namespace
 
 void App::OnEvent(const engine::EventRecord& event) {
+  Measure(event);
   {
     const std::lock_guard lock(events_mutex_);
     last_event_ = event.seq;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <map>
 
 #include "apps/server/app.h"
 #include "apps/server/kinds.h"
@@ -11,6 +12,7 @@
 #include "base/paths.h"
 #include "base/version.h"
 #include "engine/ids.h"
+#include "engine/worker_process.h"
 #include "http/ranges.h"
 #include "models/model_files.h"
 #include "pipelines/studio/chain.h"
@@ -18,6 +20,8 @@
 namespace timbre::server {
 namespace {
 
+constexpr auto kSurveyLasts = std::chrono::minutes(5);
+constexpr auto kSurveyTakes = std::chrono::seconds(20);
 constexpr int64_t kSessionSeconds = 30 * 24 * 3600;
 
 std::string_view StateName(ModelState state) {
@@ -46,16 +50,6 @@ Json ModelsJson() {
   return {{"models", models}};
 }
 
-// A value of a label, as the text format wants it.
-std::string Label(std::string_view text) {
-  std::string quoted;
-  for (const char c : text) {
-    if (c == '\\' || c == '"') quoted += '\\';
-    quoted += c == '\n' ? ' ' : c;
-  }
-  return quoted;
-}
-
 int64_t ResidentBytes() {
   long pages = 0;
   if (FILE* file = std::fopen("/proc/self/statm", "r"); file != nullptr) {
@@ -77,56 +71,83 @@ int64_t OpenFiles() {
 
 }  // namespace
 
-http::Response App::Metrics() {
-  std::string text;
-  const auto family = [&](const char* name, const char* type, const char* help) {
-    text += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
-  };
-  family("timbre_jobs", "gauge", "Jobs that are known, by state and kind.");
+// What devices there are, as a process of its own finds out: a driver that crashes takes no server along.
+Json App::Survey() {
+  const std::lock_guard lock(survey_mutex_);
+  const auto now = std::chrono::steady_clock::now();
+  if (!survey_.is_null() && now - surveyed_ < kSurveyLasts) return survey_;
+  surveyed_ = now;
+  survey_ = {{"devices", Json::array()}, {"auto", nullptr}, {"reason", "the devices could not be looked at"}};
+  auto worker = engine::WorkerProcess::Start(settings_.worker);
+  if (!worker || !worker->Send({{"survey", true}})) return survey_;
+  while (std::chrono::steady_clock::now() - now < kSurveyTakes) {
+    const auto said = worker->Receive(200);
+    if (!said) break;
+    if (!*said) continue;
+    const auto found = (*said)->find("survey");
+    if (found == (*said)->end() || !found->is_object()) continue;
+    survey_.update(*found);
+    break;
+  }
+  return survey_;
+}
+
+http::Response App::MetricsPage() {
+  std::string text = MetricHead("timbre_jobs", "gauge", "Jobs that are known, by state and kind.");
   if (const auto counts = engine_->journal().CountJobs(); counts) {
     for (const auto& count : *counts) {
-      text += fmt::format("timbre_jobs{{state=\"{}\",kind=\"{}\"}} {}\n", count.state, Label(count.kind), count.jobs);
+      text +=
+          MetricLine("timbre_jobs", {{"state", count.state}, {"kind", count.kind}}, static_cast<double>(count.jobs));
     }
   }
-  family("timbre_device_busy_seconds_total", "counter", "Seconds in which a slot ran a job.");
   const auto slots = engine_->Slots();
-  for (const auto& slot : slots) {
-    text += fmt::format("timbre_device_busy_seconds_total{{device=\"{}\",quick=\"{}\"}} {:.3f}\n",
-                        Label(slot.slot.device), slot.slot.quick, slot.busy_seconds);
-  }
-  family("timbre_worker_restarts_total", "counter", "Workers that ended while they ran a job.");
-  for (const auto& slot : slots) {
-    text += fmt::format("timbre_worker_restarts_total{{device=\"{}\",quick=\"{}\"}} {}\n", Label(slot.slot.device),
-                        slot.slot.quick, slot.restarts);
-  }
-  {
-    const std::lock_guard lock(metrics_mutex_);
-    family("timbre_http_requests_total", "counter", "Requests that were answered.");
-    for (const auto& [key, count] : requests_) {
-      text += fmt::format("timbre_http_requests_total{{route=\"{}\",method=\"{}\",code=\"{}\"}} {}\n", std::get<0>(key),
-                          Label(std::get<1>(key)), std::get<2>(key), count.requests);
+  const auto of_slots = [&](const char* name, const char* help, double (*value)(const engine::Engine::SlotState&)) {
+    // Slots of one device are one series: two lines of the same labels are none.
+    std::map<std::pair<std::string, bool>, double> sums;
+    for (const auto& slot : slots) sums[{slot.slot.device, slot.slot.quick}] += value(slot);
+    text += MetricHead(name, "counter", help);
+    for (const auto& [slot, sum] : sums) {
+      text += MetricLine(name, {{"device", slot.first}, {"quick", slot.second ? "true" : "false"}}, sum);
     }
-    family("timbre_http_seconds_total", "counter", "Seconds from a request's first line to the end of its answer.");
-    for (const auto& [key, count] : requests_) {
-      text += fmt::format("timbre_http_seconds_total{{route=\"{}\",method=\"{}\",code=\"{}\"}} {:.6f}\n",
-                          std::get<0>(key), Label(std::get<1>(key)), std::get<2>(key), count.seconds);
-    }
-  }
+  };
+  of_slots("timbre_device_busy_seconds_total", "Seconds in which a device's workers ran a job.",
+           [](const engine::Engine::SlotState& slot) { return slot.busy_seconds; });
+  of_slots("timbre_worker_restarts_total", "Workers that ended while they ran a job.",
+           [](const engine::Engine::SlotState& slot) { return static_cast<double>(slot.restarts); });
+  text += metrics_.Text();
   const auto single = [&](const char* name, const char* type, const char* help, int64_t value) {
-    family(name, type, help);
-    text += fmt::format("{} {}\n", name, value);
+    text += MetricHead(name, type, help) + MetricLine(name, {}, static_cast<double>(value));
   };
   {
     const std::lock_guard lock(events_mutex_);
     single("timbre_sse_clients", "gauge", "Event streams that are open.", static_cast<int64_t>(subscribers_.size()));
   }
   single("timbre_upload_bytes_total", "counter", "Bytes that clients have sent.", upload_bytes_);
-  single("timbre_disk_bytes", "gauge", "Bytes of all assets.", engine_->journal().AssetBytes().value_or(0));
+  text += MetricHead("timbre_disk_bytes", "gauge", "Bytes of all assets.") +
+          MetricLine("timbre_disk_bytes", {{"what", "assets"}},
+                     static_cast<double>(engine_->journal().AssetBytes().value_or(0)));
   single("timbre_disk_free_bytes", "gauge", "Bytes that the disk has left.", engine_->assets().FreeBytes());
   single("timbre_db_transactions_total", "counter", "Transactions of the journal.", engine_->journal().transactions());
   single("process_resident_memory_bytes", "gauge", "Memory that the server holds.", ResidentBytes());
   single("process_open_fds", "gauge", "Files and sockets that the server has open.", OpenFiles());
   return http::Text(200, text, "text/plain; version=0.0.4; charset=utf-8");
+}
+
+// The job that fetches a model. One that is there is fetched in a moment.
+http::Response App::FetchModel(http::Request& request) {
+  const auto model = FindModel(request.Captured("name"));
+  if (!model) return Refused(model.error());
+  engine::Submission submission{.kind = "pull", .client = request.client, .device = kNetwork};
+  submission.options = {{"model", (*model)->name}};
+  submission.key = request.Header("Idempotency-Key");
+  if (submission.key.size() > 200) return http::Problem(400, "key", "an Idempotency-Key has at most 200 bytes.");
+  submission.digest = engine::Sha256Of(request.method + " " + request.path);
+  const auto accepted = engine_->Submit(submission);
+  if (!accepted) return Refused(accepted.error());
+  http::Response response = http::Json(202, JobJson(accepted->job));
+  response.headers.Set("Location", "/v1/jobs/" + accepted->job.id);
+  response.headers.Set("Retry-After", "1");
+  return response;
 }
 
 void App::AddInfoRoutes(http::Router& router) {
@@ -145,6 +166,7 @@ void App::AddInfoRoutes(http::Router& router) {
        .open = true,
        .gives = "Readiness",
        .statuses = {200, 503},
+       .problems = false,
        .handler = [this](http::Request&) {
          Json failing = Json::array();
          if (engine_->draining()) failing.push_back("the server is about to stop");
@@ -159,7 +181,7 @@ void App::AddInfoRoutes(http::Router& router) {
               .name = "getMetrics",
               .summary = "Counts and gauges as Prometheus reads them",
               .gives = "text/plain",
-              .handler = [this](http::Request&) { return Metrics(); }});
+              .handler = [this](http::Request&) { return MetricsPage(); }});
   router.Add({.method = "GET",
               .pattern = "/v1/openapi.json",
               .name = "getDescription",
@@ -263,7 +285,7 @@ void App::AddInfoRoutes(http::Router& router) {
   router.Add({.method = "GET",
               .pattern = "/v1/devices",
               .name = "listDevices",
-              .summary = "What jobs run on, and what runs there now",
+              .summary = "What there is to compute on, what doctor found out about it, and what runs where now",
               .gives = "Devices",
               .handler = [this](http::Request&) {
                 Json slots = Json::array();
@@ -274,7 +296,9 @@ void App::AddInfoRoutes(http::Router& router) {
                                    {"restarts", slot.restarts},
                                    {"busy_seconds", slot.busy_seconds}});
                 }
-                return http::Json(200, {{"slots", slots}});
+                Json devices = Survey();
+                devices["slots"] = slots;
+                return http::Json(200, devices);
               }});
   router.Add(
       {.method = "GET",
@@ -284,6 +308,13 @@ void App::AddInfoRoutes(http::Router& router) {
        .gives = "Models",
        .statuses = {200, 304},
        .handler = [](http::Request& request) { return http::WithEtag(request, http::Json(200, ModelsJson())); }});
+  router.Add({.method = "POST",
+              .pattern = "/v1/models/{name}/fetch",
+              .name = "fetchModel",
+              .summary = "A job that fetches a model of the catalogue to the server",
+              .gives = "Job",
+              .statuses = {202, 400, 404, 429, 503, 507},
+              .handler = [this](http::Request& request) { return FetchModel(request); }});
 }
 
 }  // namespace timbre::server

@@ -102,6 +102,34 @@ Json App::JobJson(const engine::JobRecord& job) {
   return json;
 }
 
+// Files among the options become inputs behind the job's own, and content that comes as text an asset before that.
+std::optional<http::Response> App::TakeOptionFiles(engine::Submission& submission, std::set<std::string>& taken) {
+  for (const OptionFile& file : OptionFiles(submission.kind, submission.options)) {
+    const std::string pointer = "/options/" + file.option;
+    Json& value = submission.options[file.option];
+    const bool one = value.is_object() && value.size() == 1;
+    const Json id = one ? value.value("asset", Json()) : Json(), text = one ? value.value("text", Json()) : Json();
+    if (!id.is_string() && !text.is_string()) {
+      return Invalid(pointer, "'" + file.option + R"(' is a file: {"asset": ID}, or its content as {"text": "…"}.)");
+    }
+    std::string name = file.option + file.ending, asset;
+    if (id.is_string()) {
+      const auto found = engine_->journal().FindAsset(id.get<std::string>());
+      if (!found && found.error().code == ErrorCode::kNotFound) return Invalid(pointer, found.error().message);
+      if (!found) return Refused(found.error());
+      asset = found->id;
+      name = found->name;
+    } else {
+      const auto kept = engine_->AddText(text.get<std::string>(), name);
+      if (!kept) return Refused(kept.error());
+      asset = kept->id;
+    }
+    value = {{"asset", asset}};
+    submission.inputs.push_back({asset, UniqueName(std::move(name), taken)});
+  }
+  return std::nullopt;
+}
+
 http::Response App::CreateJob(http::Request& request) {
   const auto body = http::ParseJsonObject(request.body);
   if (!body) return http::Problem(400, "json", body.error().message);
@@ -115,7 +143,7 @@ http::Response App::CreateJob(http::Request& request) {
   submission.quick = IsQuick(submission.kind);
   submission.options = body->value("options", Json::object());
   if (!submission.options.is_object()) return Invalid("/options", "'options' is an object of names and values.");
-  const Json inputs = body->value("inputs", Json());
+  const Json inputs = body->value("inputs", Json::array());
   if (!inputs.is_array() || inputs.size() > kMostInputs) {
     return Invalid("/inputs", "'inputs' is a list of at most 1000 assets.");
   }
@@ -136,9 +164,11 @@ http::Response App::CreateJob(http::Request& request) {
     std::string shown = name.get<std::string>().empty() ? asset->name : http::SafeFileName(name.get<std::string>());
     submission.inputs.push_back({asset->id, UniqueName(std::move(shown), taken)});
   }
-  if (const Status good = CheckJob(submission.kind, submission.inputs.size(), submission.options); !good) {
+  const size_t own = submission.inputs.size();
+  if (const Status good = CheckJob(submission.kind, own, submission.options); !good) {
     return Invalid("/options", good.error().message);
   }
+  if (auto refused = TakeOptionFiles(submission, taken); refused) return *std::move(refused);
   const Json project = body->value("project", Json(""));
   if (!project.is_string() || project.get_ref<const std::string&>().size() > 200) {
     return Invalid("/project", "'project' is a text of at most 200 bytes.");
@@ -150,7 +180,7 @@ http::Response App::CreateJob(http::Request& request) {
   const Json device = body->value("device", Json("auto"));
   bool there = device == "auto";
   for (const engine::Slot& slot : settings_.slots)
-    there = there || (device == slot.device && slot.quick == submission.quick);
+    there = there || (device == slot.device && slot.quick == submission.quick && !slot.named);
   if (!there) return Invalid("/device", "there is no such device here; GET /v1/devices lists them.");
   submission.device = device.get<std::string>();
   submission.key = request.Header("Idempotency-Key");

@@ -9,18 +9,79 @@
 #include "http/names.h"
 #include "models/catalogue.h"
 #include "pipelines/job_json.h"
+#include "pipelines/job_schema.h"
 
 namespace timbre::server {
 namespace {
 
-// Texts that name no place: all other texts are the server's to set, or nobody's.
-constexpr std::array<std::string_view, 9> kTexts = {"model",     "from_model", "from", "stems",   "two_stems",
-                                                    "precision", "preset",     "tune", "loudness"};
-// Models, which a path could stand for.
-constexpr std::array<std::string_view, 2> kModels = {"model", "from_model"};
-// That make no sense where each job has a folder of its own, or are the slot's.
-constexpr std::array<std::string_view, 5> kNever = {"recursive", "skip_existing", "device", "inject", "stdout"};
-constexpr std::array<std::string_view, 4> kQuickKinds = {"loudness", "join", "peaks", "style"};
+using Use = OptionUse;
+
+struct Rule {
+  std::string_view kind, option;  // an empty kind is any
+  Use use;
+  std::string_view ending = {};  // of a file
+};
+
+// Every option that holds text has a rule. Numbers, flags and choices need none.
+constexpr Rule kRules[] = {
+    {"", "name", Use::kWithheld},
+    {"", "temp", Use::kWithheld},
+    {"", "model_config", Use::kWithheld},
+    {"", "checkpoint", Use::kWithheld},
+    {"", "config", Use::kWithheld},
+    {"", "device", Use::kWithheld},
+    {"", "inject", Use::kWithheld},
+    {"", "stdout", Use::kWithheld},
+    {"", "model", Use::kModel},
+    {"", "from_model", Use::kModel},
+    {"", "style_model", Use::kModel},
+    {"", "from", Use::kText},
+    {"", "stems", Use::kText},
+    {"", "two_stems", Use::kText},
+    {"", "precision", Use::kText},
+    {"", "tune", Use::kText},
+    {"", "disable", Use::kText},
+    {"", "format", Use::kText},
+    {"master", "preset", Use::kText},
+    {"master", "loudness", Use::kText},
+    {"master", "chain", Use::kFile, ".yaml"},
+    {"loudness", "loudness", Use::kText},
+    {"join", "timeline", Use::kFile, ".yaml"},
+    {"style", "vector", Use::kNewFile},
+    {"style", "style_text", Use::kText},
+    {"drums", "config", Use::kFile, ".yaml"},
+    {"drums", "set", Use::kText},
+    {"drums", "tempo_range", Use::kText},
+    {"drums", "plot", Use::kNewFile},
+    {"drums", "learn", Use::kFile, ".mid"},
+    {"drums", "learned", Use::kNewFile},
+    {"drums", "hits", Use::kFile, ".json"},
+    {"drums", "video", Use::kNewFile},
+    {"notes", "audio", Use::kFile, ".wav"},
+    {"notes", "size", Use::kText},
+    {"notes", "lanes", Use::kFile, ".yaml"},
+    {"lyrics", "style", Use::kText},
+    {"lyrics", "mood", Use::kText},
+    {"lyrics", "tempo", Use::kText},
+    {"lyrics", "structure", Use::kText},
+    {"song", "lyrics", Use::kFile, ".txt"},
+    {"song", "phones", Use::kFile, ".txt"},
+    {"song", "tokens", Use::kFile, ".txt"},
+    {"song", "style", Use::kFile, ".safetensors"},
+    {"song", "style_audio", Use::kFile, ".wav"},
+    {"song", "style_text", Use::kText},
+    {"song", "noise", Use::kFile, ".safetensors"},
+    {"song", "latents", Use::kNewFile},
+    {"song", "from_latents", Use::kFile, ".safetensors"},
+};
+// That have a route of their own, are about the machine, or neither read sound nor make a song.
+constexpr std::array<std::string_view, 5> kNotServed = {"pull", "doctor", "bench", "frames", "text"};
+// Flags that make no sense where each job has a folder of its own.
+constexpr std::array<std::string_view, 3> kNever = {"recursive", "skip_existing", "separated"};
+constexpr std::array<std::string_view, 4> kQuickKinds = {"loudness", "join", "style", "score"};
+// Where the client does not say how the one file is called that comes of a job.
+constexpr std::pair<std::string_view, std::string_view> kOutputs[] = {
+    {"join", "output.wav"}, {"song", "song.wav"}, {"lyrics", "lyrics.txt"}, {"notes", "notes.mp4"}};
 
 template <typename Names>
 bool Has(const Names& names, std::string_view name) {
@@ -33,6 +94,16 @@ bool IsText(const Field& field) {
   return text && field.choices.empty();
 }
 
+const Rule* RuleOf(std::string_view kind, std::string_view option) {
+  const Rule* general = nullptr;
+  for (const Rule& rule : kRules) {
+    if (rule.option != option) continue;
+    if (rule.kind == kind) return &rule;
+    if (rule.kind.empty()) general = &rule;
+  }
+  return general;
+}
+
 bool IsOutput(const Field& field) {
   return field.name == "output" && std::holds_alternative<std::string*>(field.value);
 }
@@ -40,38 +111,61 @@ bool IsOutput(const Field& field) {
 // Of kinds that make one file: its name, by which they tell the format, is the client's to choose.
 bool IsOutputFile(const Field& field) { return IsOutput(field) && field.placeholder != "DIR"; }
 
-bool MayBeSet(const Field& field) {
+// Words that stand where other kinds have files.
+bool IsPrompt(const Field& field) { return field.positional && field.name == "prompt"; }
+
+Use UseIn(std::string_view kind, const Field& field) {
   const std::string key = KeyOf(field);
-  if (IsOutputFile(field)) return true;
-  if (field.positional || Has(kNever, key)) return false;
-  return !IsText(field) || Has(kTexts, key);
+  if (IsOutputFile(field)) return Use::kNewFile;
+  if (IsOutput(field) || Has(kNever, key)) return Use::kWithheld;
+  if (IsPrompt(field)) return Use::kText;
+  if (field.positional) return Use::kWithheld;
+  if (const Rule* rule = RuleOf(kind, key); rule != nullptr) return rule->use;
+  return IsText(field) ? Use::kUnknown : Use::kText;
 }
 
-FieldList Settable(const FieldList& fields) {
+// What a client may set. A timeline names files by their places: projects are exported by a route of their own.
+bool MayBeSet(std::string_view kind, const Field& field) {
+  const Use use = UseIn(kind, field);
+  return use != Use::kWithheld && use != Use::kUnknown && KeyOf(field) != "timeline";
+}
+
+FieldList Settable(std::string_view kind, const FieldList& fields) {
   FieldList chosen;
-  std::copy_if(fields.begin(), fields.end(), std::back_inserter(chosen), MayBeSet);
+  for (Field field : fields) {
+    if (!MayBeSet(kind, field)) continue;
+    field.positional = false;  // a prompt is an option here
+    chosen.push_back(std::move(field));
+  }
   return chosen;
 }
 
-bool IsServed(const JobKind& kind) {
-  const std::unique_ptr<Job> job = kind.make();
-  bool output = false;
-  int inputs = 0, files = 0;
-  for (const Field& field : job->Fields()) {
-    output = output || IsOutput(field);
-    if (!field.positional) continue;
-    ++inputs;
-    files += field.name == "input" && std::holds_alternative<std::vector<std::string>*>(field.value) ? 1 : 0;
+Json FileSchema() {
+  Json by_id = ObjectSchema({{"asset", "string"}}), by_text = ObjectSchema({{"text", "string"}});
+  for (Json* schema : {&by_id, &by_text}) (*schema)["additionalProperties"] = false;
+  return {{"anyOf", Json::array({by_id, by_text})}};
+}
+
+std::string_view UsualOutput(std::string_view kind) {
+  for (const auto& [name, output] : kOutputs) {
+    if (name == kind) return output;
   }
-  return output && inputs == 1 && files == 1;
+  return "output.wav";
+}
+
+std::string TextIn(const Json& options, const std::string& key) {
+  const auto found = options.find(key);
+  return found != options.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
 }  // namespace
 
+OptionUse UseOf(const JobKind& kind, const Field& field) { return UseIn(kind.name, field); }
+
 std::vector<const JobKind*> ServedKinds() {
   std::vector<const JobKind*> kinds;
   for (const JobKind& kind : JobKinds()) {
-    if (IsServed(kind)) kinds.push_back(&kind);
+    if (!Has(kNotServed, kind.name)) kinds.push_back(&kind);
   }
   return kinds;
 }
@@ -80,7 +174,27 @@ bool IsQuick(std::string_view kind) { return Has(kQuickKinds, kind); }
 
 Json OptionsSchemaOf(const JobKind& kind) {
   const std::unique_ptr<Job> job = kind.make();
-  return FieldsSchema(Settable(job->Fields()));
+  const FieldList fields = Settable(kind.name, job->Fields());
+  Json schema = FieldsSchema(fields);
+  for (const Field& field : fields) {
+    if (UseIn(kind.name, field) == Use::kFile) schema["properties"][KeyOf(field)] = FileSchema();
+  }
+  return schema;
+}
+
+std::vector<OptionFile> OptionFiles(const std::string& kind, const Json& options) {
+  std::vector<OptionFile> files;
+  const auto row = FindJobKind(kind);
+  if (!row) return files;
+  const std::unique_ptr<Job> job = (*row)->make();
+  for (const Field& field : job->Fields()) {
+    const std::string key = KeyOf(field);
+    const auto value = options.find(key);
+    if (value == options.end() || value->is_null() || UseIn(kind, field) != Use::kFile) continue;
+    const Rule* rule = RuleOf(kind, key);
+    files.push_back({key, std::string(rule->ending)});
+  }
+  return files;
 }
 
 Status CheckJob(const std::string& kind, size_t inputs, const Json& options) {
@@ -94,23 +208,33 @@ Status CheckJob(const std::string& kind, size_t inputs, const Json& options) {
     return Fail(ErrorCode::kInvalidArgument,
                 "there is no kind of job '" + Printable(kind) + "'." + SuggestionFor(kind, names));
   }
-  if (inputs == 0) return Fail(ErrorCode::kInvalidArgument, "'inputs' is empty; name at least one asset.");
   const std::unique_ptr<Job> job = found->make();
+  const FieldList fields = job->Fields(), settable = Settable(kind, fields);
+  const bool takes_files = std::any_of(fields.begin(), fields.end(),
+                                       [](const Field& field) { return field.positional && !IsPrompt(field); });
+  // Hits that were found before take the place of the sound.
+  if (takes_files && inputs == 0 && !options.contains("hits")) {
+    return Fail(ErrorCode::kInvalidArgument, "'inputs' is empty; name at least one asset.");
+  }
+  if (!takes_files && inputs > 0) return Fail(ErrorCode::kInvalidArgument, kind + " has no 'inputs'.");
   std::vector<std::string> keys;
-  for (const Field& field : Settable(job->Fields())) keys.push_back(KeyOf(field));
+  for (const Field& field : settable) keys.push_back(KeyOf(field));
   for (const auto& [key, value] : options.items()) {
-    if (!Has(keys, key)) {
+    const auto field = std::find_if(settable.begin(), settable.end(),
+                                    [key = key](const Field& candidate) { return KeyOf(candidate) == key; });
+    if (field == settable.end()) {
       return Fail(ErrorCode::kInvalidArgument,
                   "'options' of " + kind + " has no '" + Printable(key) + "' here." + SuggestionFor(key, keys));
     }
-    if (!Has(kModels, key) || !value.is_string()) continue;
+    if (UseIn(kind, *field) != Use::kModel || !value.is_string()) continue;
     if (const auto model = FindModel(value.get<std::string>()); !model) {
       return Fail(ErrorCode::kInvalidArgument, model.error().message);
     }
   }
   engine::JobRecord record{.kind = kind, .options = options};
-  const auto parsed =
-      JobFromJson(OrderOf(record, {.device = "cpu"}, std::vector<std::string>(inputs, "input.wav"), "."));
+  std::vector<std::string> places(inputs, "input.wav");
+  for (const OptionFile& file : OptionFiles(kind, options)) places.push_back("file" + file.ending);
+  const auto parsed = JobFromJson(OrderOf(record, {.device = "cpu"}, places, "."));
   if (!parsed) return Fail(ErrorCode::kInvalidArgument, parsed.error().message);
   return {};
 }
@@ -118,26 +242,39 @@ Status CheckJob(const std::string& kind, size_t inputs, const Json& options) {
 Json OrderOf(const engine::JobRecord& job, const engine::Slot& slot, const std::vector<std::string>& inputs,
              const std::string& folder) {
   Json options = job.options;
+  if (job.kind == "pull") {
+    return {{"kind", job.kind}, {"inputs", {TextIn(options, "model")}}, {"options", Json::object()}};
+  }
+  const std::vector<OptionFile> files = OptionFiles(job.kind, options);
+  const size_t own = inputs.size() - std::min(inputs.size(), files.size());
+  for (size_t i = 0; i < files.size() && own + i < inputs.size(); ++i) options[files[i].option] = inputs[own + i];
+  std::vector<std::string> first(inputs.begin(), inputs.begin() + static_cast<std::ptrdiff_t>(own));
+  // The clips of a timeline are named in it.
+  if (options.contains("timeline")) first.clear();
   if (const auto kind = FindJobKind(job.kind); kind) {
     const std::unique_ptr<Job> made = (*kind)->make();
     const FieldList fields = made->Fields();
-    FieldList settable = Settable(fields);
+    FieldList settable = Settable(job.kind, fields);
     // What is wrong with them the worker finds as well.
     (void)FieldsFromJson(settable, options);
     for (const Field& field : fields) {
-      if (IsOutputFile(field)) {
-        const auto named = options.find("output");
-        const bool given = named != options.end() && named->is_string();
-        options["output"] = folder + "/" + http::SafeFileName(given ? named->get<std::string>() : "output.wav");
+      const std::string key = KeyOf(field);
+      if (IsPrompt(field)) {
+        if (options.contains(key)) first = {TextIn(options, key)};
+        options.erase(key);
+      } else if (UseIn(job.kind, field) == Use::kNewFile) {
+        std::string name = TextIn(options, key);
+        if (name.empty() && IsOutputFile(field)) name = UsualOutput(job.kind);
+        if (!name.empty()) options[key] = folder + "/" + http::SafeFileName(name);
       } else if (IsOutput(field) && (!field.idle || field.idle().empty())) {
         options["output"] = folder;
       }
-      if (field.name == "device") options["device"] = slot.device;
+      if (key == "device") options["device"] = slot.device;
       // What takes a moment must not take the processors from what takes an hour.
-      if (field.name == "threads" && slot.quick) options["threads"] = 1;
+      if (key == "threads" && slot.quick) options["threads"] = 1;
     }
   }
-  return {{"kind", job.kind}, {"inputs", inputs}, {"options", options}};
+  return {{"kind", job.kind}, {"inputs", first}, {"options", options}};
 }
 
 }  // namespace timbre::server

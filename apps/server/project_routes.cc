@@ -1,12 +1,14 @@
 // Projects: timelines with a history. What changes one names the revision that it was made from (If-Match), so that
 // nobody overwrites what he has not seen (RFC 9110, 13.1.1; RFC 6585, 3).
-#include <charconv>
+#include <map>
 
 #include "apps/server/app.h"
+#include "apps/server/kinds.h"
 #include "apps/server/requests.h"
 #include "apps/server/timeline_operations.h"
 #include "base/text.h"
 #include "engine/ids.h"
+#include "http/names.h"
 #include "http/ranges.h"
 #include "pipelines/studio/timeline.h"
 
@@ -61,7 +63,7 @@ Json ProjectJson(const engine::ProjectRecord& project, bool whole) {
                {"redo", project.redo},
                {"created", engine::TimeText(project.created)},
                {"changed", engine::TimeText(project.changed)},
-               {"links", {{"self", self}, {"operations", self + "/operations"}}}};
+               {"links", {{"self", self}, {"operations", self + "/operations"}, {"export", self + "/export"}}}};
   if (!whole) return json;
   const auto timeline = Timeline::FromJson(project.document);
   json["timeline"] = timeline ? timeline->ToJson(true) : project.document;
@@ -176,6 +178,63 @@ http::Response App::OperateOnProject(http::Request& request) {
   return response;
 }
 
+// The timeline as the job that joins files reads it: in seconds, and with the places where the engine lays its inputs.
+Json App::JoinTimeline(const Timeline& timeline, std::vector<engine::JobInput>& inputs) {
+  const double rate = timeline.sample_rate();
+  std::map<std::string, size_t> places;  // of assets among the inputs
+  Json json = {{"crossfade", timeline.crossfade()}, {"clips", Json::array()}};
+  if (timeline.master()) json["master"] = ChainToJson(*timeline.master());
+  for (const TimelineClip& clip : timeline.clips()) {
+    const auto [place, fresh] = places.emplace(clip.asset, inputs.size());
+    if (fresh) {
+      const auto asset = engine_->journal().FindAsset(clip.asset);
+      inputs.push_back({clip.asset, asset ? http::SafeFileName(asset->name) : "unnamed"});
+    }
+    Json entry = {{"file", "../" + std::to_string(place->second) + "/" + inputs[place->second].name},
+                  {"from", static_cast<double>(clip.from) / rate},
+                  {"length", static_cast<double>(clip.length) / rate},
+                  {"gain_db", clip.gain_db},
+                  {"mute", clip.mute},
+                  {"solo", clip.solo}};
+    if (clip.crossfade) entry["crossfade"] = *clip.crossfade;
+    if (clip.chain) entry["chain"] = ChainToJson(*clip.chain);
+    json["clips"].push_back(std::move(entry));
+  }
+  return json;
+}
+
+http::Response App::ExportProject(http::Request& request) {
+  const auto project = engine_->journal().FindProject(request.Captured("id"));
+  if (!project) return Refused(project.error());
+  const auto body = http::ParseJsonObject(request.body);
+  if (!body) return http::Problem(400, "json", body.error().message);
+  if (auto refused = CheckMembers(*body, {"options"}); refused) return *std::move(refused);
+  const auto timeline = Timeline::FromJson(project->document);
+  if (!timeline) return http::ProblemOf({ErrorCode::kInternal, timeline.error().message});
+  if (timeline->clips().empty()) return http::Problem(409, "conflict", "the project has no clips to export.");
+  engine::Submission submission{
+      .kind = "join", .client = request.client, .project = project->id, .quick = IsQuick("join")};
+  submission.options = body->value("options", Json::object());
+  if (!submission.options.is_object()) return Invalid("/options", "'options' is an object of names and values.");
+  submission.options["sample_rate"] = timeline->sample_rate();
+  if (const Status good = CheckJob("join", 1, submission.options); !good) {
+    return Invalid("/options", good.error().message);
+  }
+  const auto kept = engine_->AddText(JoinTimeline(*timeline, submission.inputs).dump(), "timeline.yaml");
+  if (!kept) return Refused(kept.error());
+  submission.options["timeline"] = {{"asset", kept->id}};
+  submission.inputs.push_back({kept->id, "timeline.yaml"});
+  submission.key = request.Header("Idempotency-Key");
+  if (submission.key.size() > 200) return http::Problem(400, "key", "an Idempotency-Key has at most 200 bytes.");
+  submission.digest = engine::Sha256Of(request.method + " " + request.path + "\n" + request.body);
+  const auto accepted = engine_->Submit(submission);
+  if (!accepted) return Refused(accepted.error());
+  http::Response response = http::Json(202, JobJson(accepted->job));
+  response.headers.Set("Location", "/v1/jobs/" + accepted->job.id);
+  response.headers.Set("Retry-After", "1");
+  return response;
+}
+
 void App::AddProjectRoutes(http::Router& router) {
   router.Add({.method = "POST",
               .pattern = "/v1/projects",
@@ -256,6 +315,16 @@ void App::AddProjectRoutes(http::Router& router) {
               .gives = "Project",
               .statuses = {200, 400, 404, 409, 412, 415, 422, 428, 503},
               .handler = [this](http::Request& request) { return OperateOnProject(request); }});
+  router.Add({.method = "POST",
+              .pattern = "/v1/projects/{id}/export",
+              .name = "exportProject",
+              .summary = "A job that joins the project's clips into one file, as the timeline is now",
+              .body = http::BodyKind::kJson,
+              .most_body = kMostJson,
+              .takes = "ExportRequest",
+              .gives = "Job",
+              .statuses = {202, 400, 404, 409, 415, 422, 429, 503, 507},
+              .handler = [this](http::Request& request) { return ExportProject(request); }});
 }
 
 }  // namespace timbre::server

@@ -39,6 +39,7 @@ Json Schemas() {
                                    {"created", "string"},
                                    {"links", AnyObject()}});
   schemas["Assets"] = ObjectSchema({{"assets", ListSchema(Reference("Asset"))}});
+  schemas["NewAssets"] = {{"anyOf", Json::array({Reference("Asset"), Reference("Assets")})}};
   schemas["Peaks"] = ObjectSchema(
       {{"sample_rate", "integer"},
        {"channels", "integer"},
@@ -63,12 +64,12 @@ Json Schemas() {
   schemas["JobRequest"] = {{"type", "object"},
                            {"properties",
                             {{"kind", {{"type", "string"}, {"enum", kinds}}},
-                             {"inputs", {{"type", "array"}, {"items", input}, {"minItems", 1}, {"maxItems", 1000}}},
+                             {"inputs", {{"type", "array"}, {"items", input}, {"maxItems", 1000}}},
                              {"options", {{"anyOf", options}}},
                              {"project", TypeSchema("string")},
                              {"priority", {{"type", "string"}, {"enum", {"low", "normal", "high"}}}},
                              {"device", TypeSchema("string")}}},
-                           {"required", {"kind", "inputs"}},
+                           {"required", {"kind"}},
                            {"additionalProperties", false}};
   schemas["JobChange"] = {
       {"type", "object"},
@@ -108,7 +109,10 @@ Json Schemas() {
   schemas["Kinds"] = ObjectSchema(
       {{"kinds", ListSchema(ObjectSchema({{"name", "string"}, {"summary", "string"}, {"schema", "string"}}))}});
   schemas["Schema"] = AnyObject();
-  schemas["Devices"] = ObjectSchema({{"slots", ListSchema(ObjectSchema({{"device", "string"},
+  schemas["Devices"] = ObjectSchema({{"devices", ListSchema(AnyObject())},
+                                     {"auto", "string|null"},
+                                     {"reason", "string"},
+                                     {"slots", ListSchema(ObjectSchema({{"device", "string"},
                                                                         {"quick", "boolean"},
                                                                         {"job", "string|null"},
                                                                         {"restarts", "integer"},
@@ -156,6 +160,8 @@ Json Schemas() {
         {"chain", chain}}},
       {"required", {"op"}},
       {"additionalProperties", false}};
+  schemas["ExportRequest"] = {
+      {"type", "object"}, {"properties", {{"options", Reference("OptionsOf_join")}}}, {"additionalProperties", false}};
   Json project = ObjectSchema({{"id", "string"},
                                {"kind", "string"},
                                {"name", "string"},

@@ -19,6 +19,7 @@
 #include "base/start_thread.h"
 #include "engine/worker_process.h"
 #include "pipelines/job_json.h"
+#include "runtime/device/device_report.h"
 
 namespace timbre::server {
 namespace {
@@ -127,6 +128,10 @@ Status RunWorker(const WorkerLimits& limits) {
       const Json message = Json::parse(*text, nullptr, false);
       if (!message.is_object()) return Fail(ErrorCode::kCorrupt, "the server says what is no JSON object.");
       if (message.contains("cancel")) cancelled = true;
+      if (message.contains("survey")) {
+        auto devices = DevicesReport();
+        line.Say({{"survey", devices ? *std::move(devices) : Json{{"vulkan", devices.error().message}}}});
+      }
       const auto run = message.find("run");
       if (run == message.end()) continue;
       if (job.joinable()) job.join();  // it has said its last word

@@ -59,6 +59,14 @@ Status Sync(const std::string& path) {
   return SyncToDisk(path);
 }
 
+// By its first bytes; whoever plays it finds out about the rest.
+bool IsMidi(const std::string& path) {
+  std::array<char, 8> head = {};
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
+  return file && std::fread(head.data(), 1, head.size(), file.get()) == head.size() &&
+         std::string_view(head.data(), head.size()) == std::string_view("MThd\0\0\0\6", 8);
+}
+
 void RemoveAllIn(const std::string& folder) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored)) fs::remove_all(entry.path(), ignored);
@@ -152,6 +160,10 @@ std::string MediaTypeOf(std::string_view name) {
 }
 
 Result<Json> FactsOfAudio(const std::string& path, std::string& media_type) {
+  if (IsMidi(path)) {
+    media_type = "audio/midi";
+    return Json{{"format", "MIDI"}, {"seconds", nullptr}};
+  }
   TIMBRE_TRY(const std::unique_ptr<AudioReader> reader, AudioReader::Open(path));
   const AudioInfo& info = reader->info();
   const std::string container = info.format.substr(info.format.rfind(' ') + 1);

@@ -21,11 +21,13 @@ Chosen& Point() {
 
 const std::vector<std::string>& CrashPoints() {
   static const std::vector<std::string> kPoints = {
-      "before-migration",    "during-migration",    "after-migration",      "before-recovery",      "after-recovery",
-      "before-asset-rename", "after-asset-rename",  "after-asset-row",      "before-submit",        "after-submit",
-      "before-claim",        "after-claim",         "after-part-folder",    "before-send",          "after-send",
-      "after-progress",      "after-worker-answer", "before-output-rename", "after-output-rename",  "before-commit",
-      "after-commit",        "before-part-removal", "after-part-removal",   "after-cancel-request",
+      "before-migration",      "during-migration",     "after-migration",     "before-recovery",
+      "after-recovery",        "before-asset-rename",  "after-asset-rename",  "after-asset-row",
+      "before-submit",         "after-submit",         "before-claim",        "after-claim",
+      "after-part-folder",     "before-send",          "after-send",          "after-progress",
+      "after-worker-answer",   "before-output-rename", "after-output-rename", "before-commit",
+      "after-commit",          "before-part-removal",  "after-part-removal",  "after-cancel-request",
+      "before-project-commit", "after-project-commit",
   };
   return kPoints;
 }

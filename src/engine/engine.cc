@@ -298,11 +298,25 @@ Outcome<AssetRecord> Engine::AddAsset(const std::string& path, const std::string
     unlink(path.c_str());
     return tl::unexpected<Problem>({"media-type", std::move(message)});
   }
+  return Keep(path, name, media_type, *std::move(facts));
+}
+
+Outcome<AssetRecord> Engine::AddText(const std::string& text, const std::string& name) {
+  const std::string path = assets_->TemporaryPath();
+  auto file = AtomicFile::Create(path);
+  Status written = file ? file->Write(text) : Status(tl::unexpected<Error>(file.error()));
+  if (written) written = file->Commit();
+  if (!written) return tl::unexpected<Problem>({"input-output", "what was sent can't be kept; the disk may be full."});
+  return Keep(path, name, "text/plain", Json::object());
+}
+
+Outcome<AssetRecord> Engine::Keep(const std::string& path, const std::string& name, const std::string& media_type,
+                                  Json facts) {
   const std::shared_lock files(files_);
   auto asset = assets_->Take(path, name);
   if (asset) {
     asset->media_type = media_type;
-    asset->facts = *std::move(facts);
+    asset->facts = std::move(facts);
     if (const Status added = journal_->AddAsset(*asset); !added) asset = tl::unexpected<Error>(added.error());
   }
   if (!asset) {
@@ -404,7 +418,7 @@ void Engine::RunSlot(Runner& runner) {
       turn = turn_;
     }
     At("before-claim");
-    auto claimed = journal_->Claim(runner.slot.device, runner.slot.quick, Now());
+    auto claimed = journal_->Claim(runner.slot.device, runner.slot.quick, Now(), runner.slot.named);
     if (claimed && *claimed) {
       At("after-claim");
       Publish();

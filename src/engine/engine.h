@@ -31,6 +31,7 @@ Problem ProblemOf(const Error& error);
 struct Slot {
   std::string device;  // what jobs name, and what its worker computes on
   bool quick = false;  // for the kinds that take a moment, so that they never wait behind one that takes an hour
+  bool named = false;  // only for jobs that name it
 };
 
 struct EngineSettings {
@@ -80,8 +81,10 @@ class Engine {
   Outcome<JobRecord> Change(const std::string& id, std::optional<int> priority, std::optional<bool> paused);
   Outcome<void> Remove(const std::string& id);
 
-  // A file in the store's "tmp" or "uploads", named `name` for people, as an asset. It has to be sound.
+  // A file in the store's "tmp" or "uploads", named `name` for people, as an asset. It has to be sound, or MIDI.
   Outcome<AssetRecord> AddAsset(const std::string& path, const std::string& name);
+  // What a job reads besides sound: words, settings.
+  Outcome<AssetRecord> AddText(const std::string& text, const std::string& name);
   Outcome<void> RemoveAsset(const std::string& id);
   // Changes of projects, which tell of themselves (journal.h).
   Status AddProject(const ProjectRecord& project, const std::vector<std::string>& assets);
@@ -119,6 +122,8 @@ class Engine {
   Status Begin();
   void RunSlot(Runner& runner);
   void RunJob(Runner& runner, JobRecord job);
+  Outcome<AssetRecord> Keep(const std::string& path, const std::string& name, const std::string& media_type,
+                            Json facts);
   Status Prepare(const JobRecord& job, std::vector<std::string>& inputs, std::string& folder);
   Status Succeed(const JobRecord& job, Json report, const std::string& folder);
   void Settle(const JobRecord& job, const Journal::End& end);

@@ -267,6 +267,10 @@ void ExpectWhole(const fs::path& folder, const std::vector<std::string>& accepte
   }
   const auto events = (*journal)->EventsAfter(0, 10000);
   for (size_t i = 0; i < events->size(); ++i) EXPECT_EQ((*events)[i].seq, static_cast<int64_t>(i) + 1);
+  // A project is as it was before a change or after it.
+  const auto projects = (*journal)->ListProjects("", 10);
+  ASSERT_TRUE(projects) << projects.error().message;
+  for (const ProjectRecord& project : *projects) EXPECT_EQ(project.document["n"], project.revision - 1);
   // Every row has its file, of the bytes that it says; every file has its row.
   std::vector<std::string> ids = *(*journal)->AssetIds(), files;
   std::sort(ids.begin(), ids.end());
@@ -291,6 +295,9 @@ void Live(const EngineSettings& settings, const fs::path& log, bool submit) {
     testing::WriteTestWav(path, 0.02);
     const auto asset = (*engine)->AddAsset(path, "song.wav");
     if (!asset) _exit(4);
+    const ProjectRecord project{.id = NewId(), .kind = "timeline", .document = {{"n", 0}}, .created = Now()};
+    if (!(*engine)->AddProject(project, {asset->id})) _exit(7);
+    if (!(*engine)->ChangeProject(project.id, 1, {.document = Json{{"n", 1}}, .assets = {asset->id}})) _exit(7);
     for (int i = 0; i < 3; ++i) {
       Submission submission{.kind = "test", .client = "a", .inputs = {{asset->id, "song.wav"}}};
       submission.options = {{"do", i == 2 ? "slow" : "copy"}, {"tail", std::string(static_cast<size_t>(i), 'x')}};

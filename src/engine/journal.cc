@@ -298,7 +298,7 @@ Result<int64_t> Journal::Position(const JobRecord& job) {
   return rows[0].Int(0);
 }
 
-Result<std::optional<JobRecord>> Journal::Claim(const std::string& device, bool quick, int64_t now) {
+Result<std::optional<JobRecord>> Journal::Claim(const std::string& device, bool quick, int64_t now, bool named) {
   {
     // Most of the time there is nothing to do, which costs no transaction.
     const std::lock_guard lock(mutex_);
@@ -309,13 +309,15 @@ Result<std::optional<JobRecord>> Journal::Claim(const std::string& device, bool 
   }
   std::optional<JobRecord> claimed;
   const Status written = Write([&]() -> Status {
-    TIMBRE_TRY(const std::vector<Row> rows,
-               database_.Run("UPDATE job SET state = 'running', attempt = attempt + 1, device = ?1, started = ?2 "
-                             "WHERE id = (SELECT job.id FROM job LEFT JOIN served ON served.client = job.client "
-                             "WHERE state = 'queued' AND quick = ?3 AND paused = 0 AND device_want IN ('auto', ?1) "
-                             "ORDER BY priority + (?2 - created) / ?4 DESC, coalesce(turn, 0), job.id LIMIT 1) "
-                             "RETURNING id, client",
-                             {device, now, int64_t{quick}, kAging}));
+    TIMBRE_TRY(
+        const std::vector<Row> rows,
+        database_.Run("UPDATE job SET state = 'running', attempt = attempt + 1, device = ?1, started = ?2 "
+                      "WHERE id = (SELECT job.id FROM job LEFT JOIN served ON served.client = job.client "
+                      "WHERE state = 'queued' AND quick = ?3 AND paused = 0 AND (device_want = ?1 OR (device_want = "
+                      "'auto' AND ?5 = 0)) "
+                      "ORDER BY priority + (?2 - created) / ?4 DESC, coalesce(turn, 0), job.id LIMIT 1) "
+                      "RETURNING id, client",
+                      {device, now, int64_t{quick}, kAging, int64_t{named}}));
     if (rows.empty()) return {};
     TIMBRE_CHECK(
         database_.Do("INSERT INTO served(client, turn) VALUES(?, (SELECT coalesce(max(turn), 0) + 1 FROM "

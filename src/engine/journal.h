@@ -131,8 +131,9 @@ class Journal {
   // Jobs that will be claimed before this one.
   Result<int64_t> Position(const JobRecord& job);
   // The next job for a slot of that device: by priority, which grows by one each ten minutes of waiting; of one
-  // priority the client's who was served longest ago; of one client the oldest.
-  Result<std::optional<JobRecord>> Claim(const std::string& device, bool quick, int64_t now);
+  // priority the client's who was served longest ago; of one client the oldest. `named`: only jobs that name the
+  // device.
+  Result<std::optional<JobRecord>> Claim(const std::string& device, bool quick, int64_t now, bool named = false);
   struct End {
     JobState state = JobState::kFailed;
     Json error, report;

@@ -1,7 +1,8 @@
 // A worker: another process, spoken to in lines of JSON over one socket.
 //
-//   to it    {"run": JOB}  {"cancel": true}
+//   to it    {"run": JOB}  {"cancel": true}  {"survey": true}
 //   from it  {"progress": {"stage", "done", "total"}}  {"event": {"kind", "text", "facts"}}
+//            {"survey": what devices there are}
 //            {"end": {"state": "succeeded" | "failed" | "cancelled", "error": PROBLEM, "report": {…}}}
 //
 // JOB is what pipelines/job_json.h reads. The worker ends where its socket is closed.

@@ -74,7 +74,8 @@ Json Operation(const Route& route) {
     const bool bare = status == 204 || status == 304 || route.gives.empty();
     if (status < 300 && !bare) answer["content"] = Content(route.gives);
     if (status < 300 && !route.also_gives.empty()) answer["content"].update(Content(route.also_gives));
-    if (status >= 400)
+    if (status >= 400 && !route.problems) answer["content"] = Content(route.gives);
+    if (status >= 400 && route.problems)
       answer["content"] = {{"application/problem+json", {{"schema", {{"$ref", "#/components/schemas/Problem"}}}}}};
     responses[std::to_string(status)] = answer;
   }

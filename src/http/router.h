@@ -43,6 +43,7 @@ struct Route {
   std::string gives = {};  // the schema of the JSON answer, or a media type where it has a '/'; empty: no content
   std::vector<int> statuses = {200};  // besides those that any route may answer
   std::string also_gives = {};        // a media type that an answer may have instead
+  bool problems = true;               // an answer of 400 or more is a problem; else it is what others are
   std::function<Response(Request&)> handler;
   std::function<OpenedBody(Request&)> open_body = {};  // of kStream
 };

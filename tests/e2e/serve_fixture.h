@@ -14,6 +14,7 @@
 
 #include "tests/e2e/program.h"
 #include "tests/support/http_client.h"
+#include "tests/support/open_api.h"
 
 namespace timbre::testing {
 
@@ -46,7 +47,19 @@ class ServeTest : public ::testing::Test {
   }
   HttpAnswer Ask(const std::string& method, const std::string& target, const std::string& headers = "",
                  const std::string& body = "", const std::string& until = "") {
-    return AskServer(port_, method, target, "Authorization: Bearer " + token_ + "\r\n" + headers, body, until);
+    HttpAnswer answer =
+        AskServer(port_, method, target, "Authorization: Bearer " + token_ + "\r\n" + headers, body, until);
+    // Whatever a test is about: each answer is as the server's own description says.
+    for (const std::string& error : AnswerErrors(Description(), method, target, answer)) ADD_FAILURE() << error;
+    return answer;
+  }
+  const Json& Description() {
+    if (description_.is_null()) {
+      const std::string bearer = "Authorization: Bearer " + token_ + "\r\n";
+      description_ = Json::parse(AskServer(port_, "GET", "/v1/openapi.json", bearer).body, nullptr, false);
+      EXPECT_TRUE(description_.is_object());
+    }
+    return description_;
   }
   HttpAnswer Post(const std::string& target, const Json& body, const std::string& headers = "") {
     return Ask("POST", target, "Content-Type: application/json\r\n" + headers, body.dump());
@@ -84,6 +97,7 @@ class ServeTest : public ::testing::Test {
   std::optional<Child> server_;
   int port_ = 0;
   std::string token_;
+  Json description_;
 };
 
 }  // namespace timbre::testing

@@ -132,6 +132,30 @@ TEST_F(ServeProjectsTest, OutlivesTheServerWithItsHistory) {
   EXPECT_EQ(listed["projects"][0]["name"], "song");
 }
 
+TEST_F(ServeProjectsTest, ExportsWhatTheTimelineSays) {
+  Start();
+  const std::string asset = Asset(Wav(0.5), "verse.wav");
+  Create({{"crossfade", 0.1}});
+  EXPECT_EQ(Post(self_ + "/export", Json::object()).status, 409);
+  Do({{"op", "insert"}, {"asset", asset}, {"from", 1000}, {"length", 15000}});
+  Do({{"op", "duplicate"}, {"clip", "c1"}});
+  const Json timeline = Do({{"op", "gain"}, {"clip", "c2"}, {"db", -6}})["timeline"];
+  const HttpAnswer answer = Post(self_ + "/export", {{"options", {{"output", "song.flac"}, {"normalise", "none"}}}});
+  ASSERT_EQ(answer.status, 202) << answer.body;
+  const Json job = End(Parse(answer)["id"]);
+  ASSERT_EQ(job["state"], "succeeded") << job;
+  ASSERT_EQ(job["outputs"].size(), 1u);
+  EXPECT_EQ(job["outputs"][0]["name"], "song.flac");
+  const Json report = Parse(Ask("GET", job["links"]["result"]))["report"];
+  EXPECT_EQ(report["song"]["samples"], timeline["total"]);
+  EXPECT_EQ(report.dump().find((folder_ / "data").string()), std::string::npos);
+  // No place on the server's disk can be named.
+  EXPECT_EQ(Post(self_ + "/export", {{"options", {{"timeline", "x"}}}}).status, 422);
+  EXPECT_EQ(
+      Post("/v1/jobs", {{"kind", "join"}, {"inputs", {asset}}, {"options", {{"timeline", {{"text", "x"}}}}}}).status,
+      422);
+}
+
 TEST_F(ServeProjectsTest, NamesThePresets) {
   Start();
   const HttpAnswer answer = Ask("GET", "/v1/presets");

@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <sstream>
 
 #include "engine/ids.h"
 #include "formats/zip.h"
+#include "pipelines/job.h"
 #include "tests/e2e/serve_fixture.h"
 #include "tests/support/http_client.h"
 #include "tests/support/places.h"
@@ -240,8 +242,19 @@ TEST_F(ServeTest, DescribesAndMeasuresItself) {
        {"/v1/info", "/v1/kinds", "/v1/devices", "/v1/models", "/readyz", "/v1/kinds/separate/schema"}) {
     EXPECT_EQ(Ask("GET", path).status, 200) << path;
   }
-  std::istringstream metrics(Ask("GET", "/metrics").body);
+  EXPECT_EQ(End(Submit(Asset(Wav(0.1))))["state"], "succeeded");
+  const std::string text = Ask("GET", "/metrics").body;
+  for (const char* wanted :
+       {"timbre_job_seconds_bucket{kind=\"separate\",device=\"cpu\",model=\"hpss\",le=\"+Inf\"} 1\n",
+        "timbre_job_realtime_factor_count{kind=\"separate\",device=\"cpu\",model=\"hpss\"} 1\n",
+        "timbre_queue_wait_seconds_count{kind=\"separate\"} 1\n",
+        "timbre_jobs{state=\"succeeded\",kind=\"separate\"} 1\n",
+        "timbre_http_seconds_bucket{route=\"getInfo\",le=\"60\"} 1\n"}) {
+    EXPECT_NE(text.find(wanted), std::string::npos) << wanted << text;
+  }
+  std::istringstream metrics(text);
   int samples = 0;
+  std::set<std::string> series;
   for (std::string line; std::getline(metrics, line);) {
     if (line.starts_with("# HELP ") || line.starts_with("# TYPE ")) continue;
     const size_t blank = line.rfind(' ');
@@ -249,10 +262,116 @@ TEST_F(ServeTest, DescribesAndMeasuresItself) {
     char* end = nullptr;
     (void)std::strtod(line.c_str() + blank + 1, &end);
     EXPECT_EQ(*end, '\0') << line;
+    EXPECT_TRUE(series.insert(line.substr(0, blank)).second) << line << " comes twice";
     EXPECT_TRUE(line.starts_with("timbre_") || line.starts_with("process_")) << line;
     ++samples;
   }
   EXPECT_GT(samples, 10);
+}
+
+// Every kind of job that the program knows is a server's too, and every option of it is either a client's to set or
+// known not to be.
+TEST_F(ServeTest, ServesEveryKindOfJob) {
+  Start();
+  const Json kinds = Parse(Ask("GET", "/v1/kinds"))["kinds"];
+  std::set<std::string> names;
+  for (const Json& kind : kinds) names.insert(kind["name"]);
+  const std::set<std::string> others = {"pull", "doctor", "bench", "frames", "text"};
+  for (const JobKind& kind : JobKinds()) {
+    const bool served = !others.contains(std::string(kind.name));
+    EXPECT_EQ(names.contains(std::string(kind.name)), served) << kind.name;
+    if (!served) continue;
+    const Json schema = Parse(Ask("GET", "/v1/kinds/" + std::string(kind.name) + "/schema"));
+    const std::unique_ptr<timbre::Job> job = kind.make();
+    // What names a place, or has no meaning where each job has a folder of its own.
+    const std::set<std::string> withheld = {"name",       "temp",      "model_config",  "device",    "inject",
+                                            "stdout",     "recursive", "skip_existing", "separated", "timeline",
+                                            "input",      "midi",      "reference",     "estimate",  "output",
+                                            "checkpoint", "config"};
+    for (const Field& field : job->Fields()) {
+      const std::string key = KeyOf(field);
+      EXPECT_NE(schema["properties"].contains(key), withheld.contains(key) && !schema["properties"].contains(key))
+          << kind.name << ": no rule says what becomes of '" << key << "'";
+    }
+  }
+}
+
+TEST_F(ServeTest, TakesWordsAndFilesAsOptions) {
+  Start();
+  const std::string wav = Wav(0.3), asset = Asset(wav);
+  WriteAll(folder_ / "song.wav", wav);
+  // Settings as text: what the command makes of the same file.
+  const std::string chain = "bands:\n  - {type: peak, hz: 1000, db: 3}\n";
+  WriteAll(folder_ / "chain.yaml", chain);
+  ASSERT_EQ(RunTimbre({"master", "--chain", "chain.yaml", "song.wav"}, folder_.path()).code, 0);
+  const HttpAnswer mastered =
+      Post("/v1/jobs", {{"kind", "master"}, {"inputs", {asset}}, {"options", {{"chain", {{"text", chain}}}}}});
+  ASSERT_EQ(mastered.status, 202) << mastered.body;
+  const Json job = End(Parse(mastered)["id"]);
+  ASSERT_EQ(job["state"], "succeeded") << job;
+  EXPECT_EQ(Ask("GET", job["outputs"][0]["link"]).body,
+            ReadAll(folder_ / "mastered" / job["outputs"][0]["name"].get<std::string>()));
+  // Two files, and a report without a file.
+  const Json score = End(Parse(Post("/v1/jobs", {{"kind", "score"}, {"inputs", {asset, asset}}}))["id"]);
+  ASSERT_EQ(score["state"], "succeeded") << score;
+  EXPECT_EQ(Parse(Ask("GET", score["links"]["result"]))["report"]["channels"], 2);
+  // MIDI is a file that jobs read.
+  const std::string midi("MThd\0\0\0\6\0\0\0\1\0\x60MTrk\0\0\0\x0c\0\x99\x24\x64\x60\x89\x24\0\0\xff\x2f\0", 34);
+  const std::string hits = Asset(midi, "hits.mid");
+  const Json notes = End(
+      Parse(Post("/v1/jobs", {{"kind", "notes"},
+                              {"inputs", {hits}},
+                              {"options", {{"audio", {{"asset", asset}}}, {"size", "320x180"}, {"fps", 10}}}}))["id"]);
+  ASSERT_EQ(notes["state"], "succeeded") << notes;
+  EXPECT_EQ(notes["outputs"][0]["name"], "notes.mp4");
+  for (const Json& wrong : std::vector<Json>{{{"chain", "/etc/passwd"}},
+                                             {{"chain", {{"asset", "../../token"}}}},
+                                             {{"chain", {{"asset", asset}, {"text", ""}}}},
+                                             {{"chain", {{"text", 5}}}},
+                                             {{"temp", "/tmp"}}}) {
+    EXPECT_EQ(Post("/v1/jobs", {{"kind", "master"}, {"inputs", {asset}}, {"options", wrong}}).status, 422) << wrong;
+  }
+  EXPECT_EQ(Post("/v1/jobs", {{"kind", "lyrics"}, {"inputs", {asset}}}).status, 422);
+  EXPECT_EQ(Post("/v1/jobs", {{"kind", "pull"}}).status, 422);
+}
+
+TEST_F(ServeTest, TakesFilesOfAForm) {
+  Start();
+  const std::string wav = Wav(0.1), other = Wav(0.2);
+  const auto part = [](const std::string& name, const std::string& file, const std::string& bytes) {
+    return "--b\r\nContent-Disposition: form-data; name=\"" + name + "\"; filename=\"" + file + "\"\r\n\r\n" + bytes +
+           "\r\n";
+  };
+  const std::string form = "Content-Type: multipart/form-data; boundary=b\r\n";
+  const HttpAnswer one =
+      Ask("POST", "/v1/assets", form, part("other", "x", "y") + part("file", "../a.wav", wav) + "--b--");
+  ASSERT_EQ(one.status, 201) << one.body;
+  EXPECT_EQ(Parse(one)["id"], engine::Sha256Of(wav));
+  EXPECT_EQ(Parse(one)["name"], "_a.wav");
+  const HttpAnswer two =
+      Ask("POST", "/v1/assets", form, part("file", "a.wav", wav) + part("file", "b.wav", other) + "--b--");
+  ASSERT_EQ(two.status, 201) << two.body;
+  EXPECT_EQ(Parse(two)["assets"][1]["id"], engine::Sha256Of(other));
+  EXPECT_EQ(Ask("POST", "/v1/assets", form, part("file", "a.wav", wav)).status, 400);
+  EXPECT_EQ(Ask("POST", "/v1/assets", form, "--b--").status, 422);
+  EXPECT_EQ(Ask("POST", "/v1/assets", form, part("file", "a.wav", "no sound") + "--b--").status, 415);
+  EXPECT_EQ(Ask("POST", "/v1/assets", "Content-Type: multipart/form-data\r\n", "x").status, 400);
+  EXPECT_TRUE(fs::is_empty(folder_ / "data" / "tmp"));
+}
+
+TEST_F(ServeTest, FetchesModelsAsJobs) {
+  Start();
+  const HttpAnswer fetched = Ask("POST", "/v1/models/hpss/fetch");
+  ASSERT_EQ(fetched.status, 202) << fetched.body;
+  const Json job = End(Parse(fetched)["id"]);
+  EXPECT_EQ(job["state"], "succeeded") << job;
+  EXPECT_EQ(Parse(Ask("GET", job["links"]["result"]))["report"]["models"][0]["name"], "hpss");
+  EXPECT_EQ(Ask("POST", "/v1/models/nothing/fetch").status, 404);
+  EXPECT_EQ(Ask("POST", "/v1/models/..%2F..%2Ftoken/fetch").status, 404);
+  const Json devices = Parse(Ask("GET", "/v1/devices"));
+  EXPECT_EQ(devices["devices"][0]["device"], "cpu");
+  EXPECT_TRUE(devices["devices"][0].contains("doctor"));
+  EXPECT_FALSE(devices["slots"].empty());
 }
 
 TEST_F(ServeTest, CommandsHaveTheirWorkDoneThere) {

@@ -1,5 +1,6 @@
 // Headers, queries, names and bodies that a client sends, each by the first byte of the input.
 #include "http/message.h"
+#include "http/multipart.h"
 #include "http/names.h"
 #include "http/problem.h"
 #include "http/ranges.h"
@@ -20,7 +21,9 @@ std::vector<std::string> Seeds() {
           "6sha256 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
           "7{\"kind\": \"separate\", \"params\": {\"stems\": [\"vocals\", 1e3]}}",
           "8\"a\", W/\"b\"",
-          "9/v1/jobs/a%2Fb"};
+          "9/v1/jobs/a%2Fb",
+          "m--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\nRIFF\r\n--b--",
+          "nmultipart/form-data; boundary=\"a b\""};
 }
 
 void Require(bool holds) {
@@ -58,6 +61,36 @@ TIMBRE_FUZZ_TARGET(Http, Seeds) {
       request.headers.Add("If-None-Match", std::string(text));
       request.headers.Add("If-Match", std::string(text));
       (void)Evaluate(request, "\"b\"");
+      break;
+    }
+    case 'm': {
+      // However it comes in pieces, the same parts.
+      std::string whole, pieces;
+      const auto reads = [&](size_t step, std::string& out) {
+        MultipartReader reader("b", {.begin = [&](const FormPart& part) -> timbre::Status {
+                                       out += "[" + part.name + "|" + part.file_name + "|";
+                                       return {};
+                                     },
+                                     .data = [&](std::string_view data) -> timbre::Status {
+                                       out += data;
+                                       return {};
+                                     },
+                                     .end = [&]() -> timbre::Status {
+                                       out += "]";
+                                       return {};
+                                     }});
+        for (size_t at = 0; at < text.size(); at += step) {
+          if (!reader.Feed(text.substr(at, step))) return false;
+        }
+        return reader.Finish().has_value();
+      };
+      const bool good = reads(text.size() + 1, whole);
+      Require(reads(1, pieces) == good && (!good || whole == pieces));
+      break;
+    }
+    case 'n': {
+      const auto boundary = MultipartReader::BoundaryOf(text);
+      Require(!boundary || (!boundary->empty() && boundary->size() <= MultipartReader::kLongestBoundary));
       break;
     }
     default: {

@@ -23,6 +23,7 @@
 #include "pipelines/separate/separate.h"
 #include "pipelines/separate/separate_fields.h"
 #include "pipelines/studio/notes_video.h"
+#include "pipelines/track_done.h"
 #include "pipelines/track_inputs.h"
 
 namespace timbre {
@@ -309,6 +310,7 @@ class DrumsJob final : public Job {
       EndProgress(observer);
       if (!done) track["error"] = done.error().message;
       tracks.push_back(std::move(track));
+      if (done) TrackDone(observer, tracks.back());
       if (done) continue;
       if (inputs.size() == 1 || done.error().code == ErrorCode::kCancelled) return done;
       Warn(observer, done.error().message);

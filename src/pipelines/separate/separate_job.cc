@@ -11,6 +11,7 @@
 #include "pipelines/separate/separate.h"
 #include "pipelines/separate/separate_fields.h"
 #include "pipelines/sound_stream.h"
+#include "pipelines/track_done.h"
 #include "pipelines/track_inputs.h"
 
 namespace timbre {
@@ -168,6 +169,7 @@ class SeparateJob final : public Job {
         continue;
       }
       tracks.push_back(ToJson(*track));
+      TrackDone(observer, tracks.back());
       if (!track->warning.empty()) Warn(observer, file + ": " + track->warning);
       for (const StemOutput& output : track->outputs) Detail(observer, "  " + output.path);
       if (track->skipped) {

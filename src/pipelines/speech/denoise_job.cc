@@ -9,6 +9,7 @@
 #include "pipelines/made_by.h"
 #include "pipelines/model_fetching.h"
 #include "pipelines/sound_stream.h"
+#include "pipelines/track_done.h"
 #include "pipelines/track_inputs.h"
 
 namespace timbre {
@@ -51,6 +52,7 @@ Status DenoiseAll(Denoiser& denoiser, const std::vector<TrackInput>& files, cons
       continue;
     }
     tracks.push_back(ToJson(*done));
+    TrackDone(observer, tracks.back());
     if (!done->warning.empty()) Warn(observer, file + ": " + done->warning);
     if (done->skipped) {
       Say(observer, fmt::format("{}: skipped, {} is there", file, done->output));

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "pipelines/sound_stream.h"
+#include "pipelines/track_done.h"
 #include "pipelines/track_inputs.h"
 
 namespace timbre {
@@ -60,6 +61,7 @@ Status ForEachFile(const std::vector<TrackInput>& files, const std::vector<std::
     EndProgress(observer);
     if (track) {
       tracks.push_back(*std::move(track));
+      TrackDone(observer, tracks.back());
       continue;
     }
     const Error& error = track.error();

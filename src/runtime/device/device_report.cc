@@ -4,6 +4,7 @@
 
 #include "base/thread_pool.h"
 #include "kernels/cpu/simd.h"
+#include "runtime/check/verdicts.h"
 #include "runtime/device/ledger.h"
 #include "runtime/device/vulkan_device.h"
 #include "runtime/session/session.h"
@@ -31,6 +32,14 @@ void AddAccount(const MemoryLedger::Account& account, Json& device) {
   device["memory_refusals"] = account.refused;
 }
 
+// What doctor found out about it: kernels that are left out there, and the seconds of a tile by network; null where it
+// has not looked.
+Json VerdictReport(const std::string& key) {
+  const DeviceVerdict verdict = ReadVerdict(key);
+  if (verdict.wrong.empty() && verdict.seconds.empty()) return nullptr;
+  return {{"wrong_kernels", verdict.wrong}, {"tile_seconds", verdict.seconds}};
+}
+
 Json VulkanReport(const VulkanDeviceInfo& device, int taken_index) {
   const bool taken = device.index == taken_index;
   const std::string& no_matrices = device.no_cooperative_matrix;
@@ -46,6 +55,7 @@ Json VulkanReport(const VulkanDeviceInfo& device, int taken_index) {
                  {"cooperative_matrix", static_cast<bool>(device.cooperative_matrix)},
                  {"why_no_cooperative_matrix", no_matrices.empty() ? Json() : Json(no_matrices)},
                  {"subgroups", device.subgroups},
+                 {"doctor", VerdictReport(VerdictKey(device.name, device.driver, device.driver_version))},
                  {"taken", taken},
                  {"why_not", taken ? Json() : Json(WhyNot(device, taken_index >= 0))}};
   const std::shared_ptr<VulkanDevice> open = VulkanDevice::IfOpen(device.index);
@@ -66,6 +76,7 @@ Result<Json> DevicesReport() {
                         {"simd_targets", SimdTargets()},
                         {"threads", AvailableProcessors()},
                         {"memory_mb", memory / 1e6},
+                        {"doctor", VerdictReport(CpuVerdictKey())},
                         {"taken", !gpu},
                         {"why_not", gpu ? Json("a GPU comes first") : Json()}}};
   AddAccount(CpuLedger().account(), report["devices"][0]);
