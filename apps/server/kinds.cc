@@ -49,6 +49,7 @@ constexpr Rule kRules[] = {
     {"join", "timeline", Use::kFile, ".yaml"},
     {"style", "vector", Use::kNewFile},
     {"style", "style_text", Use::kText},
+    {"combine", "weights", Use::kText},
     {"drums", "config", Use::kFile, ".yaml"},
     {"drums", "set", Use::kText},
     {"drums", "tempo_range", Use::kText},

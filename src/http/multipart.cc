@@ -119,7 +119,7 @@ Status MultipartReader::Step(bool& more) {
       const bool may_go_on = end == std::string::npos && held_.size() < 100;
       more = end != std::string::npos;
       if (!more && may_go_on) return {};
-      if (!more || !Trimmed(line).empty()) return Wrong("something stands behind a boundary");
+      if (!more || end > 100 || !Trimmed(line).empty()) return Wrong("something stands behind a boundary");
       held_.erase(0, end);  // the line's end stays: a header may be empty
       state_ = State::kHeader;
       return {};
