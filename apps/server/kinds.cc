@@ -267,9 +267,9 @@ Json OrderOf(const engine::JobRecord& job, const engine::Slot& slot, const std::
         std::string name = TextIn(options, key);
         if (name.empty() && IsOutputFile(field)) name = UsualOutput(job.kind);
         if (!name.empty()) options[key] = folder + "/" + http::SafeFileName(name);
-      } else if (IsOutput(field) && (!field.idle || field.idle().empty())) {
-        options["output"] = folder;
       }
+      if (field.idle && !field.idle().empty()) continue;  // to set what has no effect is an error
+      if (IsOutput(field) && !IsOutputFile(field)) options["output"] = folder;
       if (key == "device") options["device"] = slot.device;
       // What takes a moment must not take the processors from what takes an hour.
       if (key == "threads" && slot.quick) options["threads"] = 1;

@@ -324,6 +324,14 @@ TEST_F(ServeTest, TakesWordsAndFilesAsOptions) {
                               {"options", {{"audio", {{"asset", asset}}}, {"size", "320x180"}, {"fps", 10}}}}))["id"]);
   ASSERT_EQ(notes["state"], "succeeded") << notes;
   EXPECT_EQ(notes["outputs"][0]["name"], "notes.mp4");
+  // Corrected hits take the place of sound: nothing is computed, and no device named.
+  const std::string corrected =
+      R"({"stems": [{"name": "snare", "hits": [{"seconds": 1, "note": 38, "velocity": 90}]}]})";
+  const Json drums = End(Parse(
+      Post("/v1/jobs",
+           {{"kind", "drums"}, {"inputs", Json::array()}, {"options", {{"hits", {{"text", corrected}}}}}}))["id"]);
+  ASSERT_EQ(drums["state"], "succeeded") << drums;
+  EXPECT_TRUE(drums["outputs"][0]["name"].get<std::string>().ends_with(".mid")) << drums["outputs"];
   for (const Json& wrong : std::vector<Json>{{{"chain", "/etc/passwd"}},
                                              {{"chain", {{"asset", "../../token"}}}},
                                              {{"chain", {{"asset", asset}, {"text", ""}}}},
