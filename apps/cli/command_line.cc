@@ -1,5 +1,7 @@
 #include "apps/cli/command_line.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
@@ -141,12 +143,13 @@ Result<Parsed> ParseCommandLine(const std::string& usage, const std::string& sum
       const std::string name = word.substr(0, word.find('='));
       const std::string foreign = ForeignHint(usage, name);
       if (!foreign.empty()) {
-        return Fail(ErrorCode::kInvalidArgument, "there is no option '" + name + "'" + foreign);
+        return Fail(ErrorCode::kInvalidArgument, fmt::format("there is no option '{}'{}", name, foreign));
       }
       const std::string nearest = Nearest(name, names);
       return Fail(ErrorCode::kInvalidArgument,
-                  "there is no option '" + name + "'" +
-                      (nearest.empty() ? "; see '" + usage + " --help'." : ". Did you mean '" + nearest + "'?"));
+                  fmt::format("there is no option '{}'{}", name,
+                              nearest.empty() ? fmt::format("; see '{} --help'.", usage)
+                                              : fmt::format(". Did you mean '{}'?", nearest)));
     }
   }
   if (!app.remaining().empty()) {
@@ -163,7 +166,7 @@ Result<Parsed> ParseCommandLine(const std::string& usage, const std::string& sum
     const std::string flag = FlagOf(field);
     if (values[i].empty()) {
       if (!field.required) continue;
-      return Fail(ErrorCode::kInvalidArgument, flag + " is missing; see '" + usage + " --help'.");
+      return Fail(ErrorCode::kInvalidArgument, fmt::format("{} is missing; see '{} --help'.", flag, usage));
     }
     given.emplace_back(&field, flag);
     if (IsFlag(field)) {
@@ -175,7 +178,7 @@ Result<Parsed> ParseCommandLine(const std::string& usage, const std::string& sum
   }
   for (const auto& [field, flag] : given) {
     const std::string why = field->idle ? field->idle() : "";
-    if (!why.empty()) return Fail(ErrorCode::kInvalidArgument, flag + " has no effect: " + why + ".");
+    if (!why.empty()) return Fail(ErrorCode::kInvalidArgument, fmt::format("{} has no effect: {}.", flag, why));
   }
   return Parsed{};
 }

@@ -60,7 +60,7 @@ class RunCommand final : public Command {
   Status Run(Terminal& terminal, Report& report) override {
     if (schema_) return PrintSchemas(terminal);
     if (job_.empty()) return Fail(ErrorCode::kInvalidArgument, "JOB is missing; see 'timbre run --help'.");
-    if (const Status good = Parse(); !good) return good;
+    if (Status good = Parse(); !good) return good;
     return RunJobHere((*parsed_)->kind->name, *(*parsed_)->job, *this, terminal, report, !IsStandardInput(job_));
   }
 

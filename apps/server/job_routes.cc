@@ -1,4 +1,6 @@
 // Jobs: asked for, looked at, changed, and what came of them.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -33,7 +35,7 @@ std::optional<int> PriorityOf(const Json& value) {
 std::string UniqueName(std::string name, std::set<std::string>& taken) {
   const size_t dot = std::min(name.rfind('.'), name.size());
   const std::string stem = name.substr(0, dot), extension = name.substr(dot);
-  for (int i = 2; !taken.insert(name).second; ++i) name = stem + " (" + std::to_string(i) + ")" + extension;
+  for (int i = 2; !taken.insert(name).second; ++i) name = fmt::format("{} ({}){}", stem, i, extension);
   return name;
 }
 

@@ -108,7 +108,7 @@ std::string Metrics::Text() const {
       for (size_t i = 0; i < histogram.counts.size(); ++i) {
         count += histogram.counts[i];
         const std::string bound = i < family.bounds.size() ? fmt::format("{}", family.bounds[i]) : "+Inf";
-        text += Line(name + "_bucket", more + "le=\"" + bound + "\"", static_cast<double>(count));
+        text += Line(name + "_bucket", fmt::format("{}le=\"{}\"", more, bound), static_cast<double>(count));
       }
       text += Line(name + "_sum", labels, histogram.sum);
       text += Line(name + "_count", labels, static_cast<double>(count));

@@ -195,6 +195,7 @@ constexpr std::array<std::pair<const char*, Function>, 14> kOperations = {{
 
 std::vector<std::string> TimelineOperations() {
   std::vector<std::string> names;
+  names.reserve(kOperations.size());
   for (const auto& [name, function] : kOperations) names.emplace_back(name);
   return names;
 }

@@ -303,7 +303,7 @@ Status AudioReader::Start() {
   TIMBRE_CHECK(source_->Check());
   // libsndfile's place in the file, which FFmpeg's reading moves.
   const int64_t place = source_->position();
-  const Status opened = OpenContainer(source_.get(), "1", &d);
+  Status opened = OpenContainer(source_.get(), "1", &d);
   if (!opened && (d.pcm == nullptr || opened.error().code == ErrorCode::kCancelled)) return opened;
   if (opened) {
     const AVCodec* codec = nullptr;
@@ -611,7 +611,7 @@ Status AudioReader::FillFromPcm() {
   const int64_t count = decoder_->pcm->Read(pending_.data(), kPcmBlock);
   pending_.resize(static_cast<size_t>(count) * info_.channels);
   if (source_->Cancelled()) return source_->Check();
-  if (const Status sound = CheckSamples(pending_, info_.channels); !sound) {
+  if (Status sound = CheckSamples(pending_, info_.channels); !sound) {
     pending_.clear();
     return sound;
   }

@@ -62,6 +62,7 @@ struct MelBand {
 
 std::vector<MelBand> MelBands() {
   std::vector<double> edges;
+  edges.reserve(kMelBands + 2);
   const double most = HzToMel(kFeatureRate / 2.0);
   for (int i = 0; i < kMelBands + 2; ++i) edges.push_back(MelToHz(most * i / (kMelBands + 1)));
   std::vector<MelBand> bands(kMelBands);

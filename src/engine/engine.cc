@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -477,7 +478,7 @@ Status Engine::Succeed(const JobRecord& job, Json report, const std::string& fol
   const std::shared_lock files(files_);
   At("before-output-rename");
   for (const std::string& name : names) {
-    const std::string path = folder + "/" + name;
+    const std::string path = fmt::format("{}/{}", folder, name);
     std::string media_type = MediaTypeOf(name);
     Json facts = Json::object();
     if (media_type.starts_with("audio/") && media_type != "audio/midi") {

@@ -449,6 +449,7 @@ Result<std::vector<AssetRecord>> Journal::ListAssets(const std::string& before, 
                            "DESC LIMIT ?2",
                            {before, int64_t{limit}}));
   std::vector<AssetRecord> assets;
+  assets.reserve(rows.size());
   for (const Row& row : rows) assets.push_back(AssetOf(row));
   return assets;
 }
@@ -497,6 +498,7 @@ Result<std::vector<UploadRecord>> Journal::Uploads() {
   const std::lock_guard lock(mutex_);
   TIMBRE_TRY(const std::vector<Row> rows, database_.Run("SELECT id, client, name, length, expires FROM upload"));
   std::vector<UploadRecord> uploads;
+  uploads.reserve(rows.size());
   for (const Row& row : rows) uploads.push_back(UploadOf(row));
   return uploads;
 }
@@ -521,6 +523,7 @@ Result<std::vector<EventRecord>> Journal::EventsAfter(int64_t seq, int limit) {
              database_.Run("SELECT seq, job, type, data, project FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
                            {seq, int64_t{limit}}));
   std::vector<EventRecord> events;
+  events.reserve(rows.size());
   for (const Row& row : rows) events.push_back({row.Int(0), row.Text(1), row.Text(2), row.Text(3), row.Text(4)});
   return events;
 }
@@ -579,6 +582,7 @@ Result<std::vector<Journal::Count>> Journal::CountJobs() {
   TIMBRE_TRY(const std::vector<Row> rows,
              database_.Run("SELECT state, kind, count(*) FROM job GROUP BY state, kind ORDER BY state, kind"));
   std::vector<Count> counts;
+  counts.reserve(rows.size());
   for (const Row& row : rows) counts.push_back({row.Text(0), row.Text(1), row.Int(2)});
   return counts;
 }
@@ -587,6 +591,7 @@ Result<std::vector<std::string>> Journal::AssetIds() {
   const std::lock_guard lock(mutex_);
   TIMBRE_TRY(const std::vector<Row> rows, database_.Run("SELECT id FROM asset"));
   std::vector<std::string> ids;
+  ids.reserve(rows.size());
   for (const Row& row : rows) ids.push_back(row.Text(0));
   return ids;
 }

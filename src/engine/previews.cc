@@ -291,6 +291,7 @@ Status Previews::ComputePeaks(const std::string& asset) {
   int64_t frames = 0;
   {
     std::vector<Scratch> files;
+    files.reserve(PeakPyramid::kLevels);
     for (int i = 0; i < PeakPyramid::kLevels; ++i) files.emplace_back(part.path() + "/" + std::to_string(i));
     int64_t bytes = 0;
     PeakPyramid pyramid(channels, [&](int level, std::span<const int8_t> pairs) -> Status {

@@ -289,7 +289,8 @@ std::string OnnxNode::Text(const std::string& name) const {
 
 std::vector<int64_t> OnnxNode::Ints(const std::string& name, std::vector<int64_t> otherwise) const {
   const OnnxAttribute* found = Find(*this, name);
-  return found == nullptr || found->integers.empty() ? std::move(otherwise) : found->integers;
+  if (found != nullptr && !found->integers.empty()) return found->integers;
+  return otherwise;
 }
 
 const std::string& OnnxNode::input(size_t i) const {

@@ -147,7 +147,7 @@ Status MultipartReader::Feed(std::string_view bytes) {
   if (state_ == State::kFailed) return Wrong("it was refused before");
   held_ += bytes;
   for (bool more = true; more;) {
-    if (const Status step = Step(more); !step) {
+    if (Status step = Step(more); !step) {
       state_ = State::kFailed;
       return step;
     }

@@ -39,8 +39,7 @@ struct LatentShape {
 
   int64_t places() const { return frames * height * width; }
   int64_t pictures() const { return kFrameSteps * (frames - 1) + 1; }
-  friend bool operator==(const LatentShape&, const LatentShape&) = default;
-  friend auto operator<=>(const LatentShape&, const LatentShape&) = default;
+  auto operator<=>(const LatentShape&) const = default;
 };
 
 // The names of the weights of each half begin with one of these.

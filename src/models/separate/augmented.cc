@@ -8,13 +8,13 @@ class Nodes {
  public:
   Nodes(Graph& graph, std::vector<Node>& nodes) : graph_(graph), nodes_(nodes) {}
 
-  TensorId Add(Op op, Attrs attrs, std::vector<TensorId> inputs, Shape shape) {
+  TensorId Add(Op op, const Attrs& attrs, std::vector<TensorId> inputs, Shape shape) {
     const TensorId made = graph_.AddTensor(NextName(), shape, TensorKind::kActivation);
-    AddInto(op, std::move(attrs), std::move(inputs), made);
+    AddInto(op, attrs, std::move(inputs), made);
     return made;
   }
-  void AddInto(Op op, Attrs attrs, std::vector<TensorId> inputs, TensorId made) {
-    nodes_.push_back({op, NextName(), std::move(attrs), std::move(inputs), {made}, {}, {}});
+  void AddInto(Op op, const Attrs& attrs, std::vector<TensorId> inputs, TensorId made) {
+    nodes_.push_back({op, NextName(), attrs, std::move(inputs), {made}, {}, {}});
   }
   TensorId Slice(TensorId x, int axis, int64_t begin, int64_t end) {
     Shape shape = graph_.shape(x);

@@ -377,9 +377,9 @@ class Htdemucs : public SeparationModel {
     const double own = tiling_.num_overlap > 0 ? 1 - 1.0 / tiling_.num_overlap : 0.25;
     const double overlap = tiling.overlap >= 0 ? tiling.overlap : own;
     if (tiling_.num_overlap > 0 && tiling.shifts.empty()) {  // which the trainer's program doesn't know
-      const double step = tiling.overlap >= 0 ? (1 - overlap) * static_cast<double>(tile)
-                                              : static_cast<double>(tile / tiling_.num_overlap);
-      return PlanEven(length, tile, static_cast<int64_t>(step));
+      const int64_t step = tiling.overlap >= 0 ? static_cast<int64_t>((1 - overlap) * static_cast<double>(tile))
+                                               : tile / tiling_.num_overlap;
+      return PlanEven(length, tile, step);
     }
     return PlanCentred(length, tile, overlap, tiling.transition_power, tiling.shifts);
   }

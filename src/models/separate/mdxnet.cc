@@ -32,7 +32,7 @@ Status Check(const O& o) {
   const bool network = o.bins >= 8 && o.bins <= 1 << 15 && o.frames >= 2 && o.frames <= 1 << 14 && o.channels >= 1 &&
                        o.channels <= 1024 && o.levels >= 0 && o.levels <= 8 && o.convolutions >= 1 &&
                        o.convolutions <= 16 && o.kernel >= 1 && o.kernel <= 15 && o.kernel % 2 == 1 &&
-                       o.hidden.size() == static_cast<size_t>(2 * o.levels + 1) && o.bins % FrameUnit(o) == 0 &&
+                       o.hidden.size() == 2 * static_cast<size_t>(o.levels) + 1 && o.bins % FrameUnit(o) == 0 &&
                        o.frames % FrameUnit(o) == 0;
   if (!network) return Fail(ErrorCode::kUnsupported, "an MDX-Net of sizes that no such network has");
   if (o.n_fft < 2 * kMdxnetHop || o.n_fft > 1 << 16 || o.n_fft % 2 != 0 || o.bins > o.n_fft / 2 + 1) {

@@ -82,6 +82,7 @@ class Builder {
   Value Transformer(const Net& n, Value x, int depth, Axis& axis) {
     if (!x.valid()) return {};
     std::vector<Layer> layers;
+    layers.reserve(static_cast<size_t>(depth));
     for (int i = 0; i < depth; ++i) layers.push_back(LayerOf(n / "layers" / i, axis, x.dim(1)));
     const Value norm = o_.mel ? (n / "norm").Weight("gamma", {o_.dim}) : Value();
     // As many sequences together as `tokens_at_once` says, in pieces of about one size.

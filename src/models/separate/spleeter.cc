@@ -1,5 +1,7 @@
 #include "models/separate/spleeter.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -88,6 +90,7 @@ std::vector<Value> SoftmaxOver(const std::vector<Value>& logits) {
   Shape apart = logits[0].shape();
   apart.push_back(1);
   std::vector<Value> columns;
+  columns.reserve(logits.size());
   for (const Value& logit : logits) columns.push_back(Reshape(logit, apart));
   const Value all = Softmax(Concat(columns, -1));
   std::vector<Value> masks;
@@ -314,25 +317,24 @@ Result<SpleeterOptions> FromSpleeterBundle(const TensorMap& bundle, TensorMap* w
   options.filters.clear();
   Renamer names(bundle, weights);
   for (size_t k = 0; k < stems; ++k) {
-    const std::string scope = std::to_string(k) + ".";
     for (int level = 1; level <= kLevels; ++level) {
-      const std::string suffix = std::to_string(level);
+      const auto name = [&](const char* layer) { return fmt::format("{}.{}{}", k, layer, level); };
       const auto i = static_cast<size_t>(level - 1);
-      TIMBRE_CHECK(names.Kernel(Numbered("conv2d", k * kConvs + i), scope + "conv" + suffix));
-      TIMBRE_CHECK(names.Kernel(Numbered("conv2d_transpose", k * kLevels + i), scope + "up" + suffix));
-      TIMBRE_CHECK(names.Norm(Numbered("batch_normalization", k * kNorms + kLevels + i), scope + "up_norm" + suffix));
+      TIMBRE_CHECK(names.Kernel(Numbered("conv2d", k * kConvs + i), name("conv")));
+      TIMBRE_CHECK(names.Kernel(Numbered("conv2d_transpose", k * kLevels + i), name("up")));
+      TIMBRE_CHECK(names.Norm(Numbered("batch_normalization", k * kNorms + kLevels + i), name("up_norm")));
       if (k == 0) {
-        const int64_t filters = (*weights)[scope + "conv" + suffix + ".weight"].shape[0];
+        const int64_t filters = (*weights)[name("conv") + ".weight"].shape[0];
         options.filters.push_back(static_cast<int>(std::min<int64_t>(filters, 1 << 20)));
       }
       const std::string norm = Numbered("batch_normalization", k * kNorms + i);
       if (level == kLevels) {
         names.Leave(norm);  // of a result that nothing looks at
       } else {
-        TIMBRE_CHECK(names.Norm(norm, scope + "norm" + suffix));
+        TIMBRE_CHECK(names.Norm(norm, name("norm")));
       }
     }
-    TIMBRE_CHECK(names.Kernel(Numbered("conv2d", k * kConvs + kLevels), scope + "mask"));
+    TIMBRE_CHECK(names.Kernel(Numbered("conv2d", k * kConvs + kLevels), fmt::format("{}.mask", k)));
   }
   TIMBRE_CHECK(names.CheckAllUsed());
   return options;

@@ -15,8 +15,8 @@ Result<TrainerConfig> TrainerConfig::Parse(const std::string& text) {
                 "the configuration is longer than 1 MiB; give the YAML file that belongs to the checkpoint");
   }
   try {
-    YAML::Node root = YAML::Load(text);
-    if (root.IsMap()) return TrainerConfig(std::move(root));
+    const YAML::Node root = YAML::Load(text);
+    if (root.IsMap()) return TrainerConfig(root);
   } catch (const YAML::Exception& e) {
     return Fail(ErrorCode::kCorrupt, "the configuration is not valid YAML: " + Printable(e.what()));
   }

@@ -44,7 +44,7 @@ class TrainerConfig {
   const Status& status() const { return status_; }
 
  private:
-  explicit TrainerConfig(YAML::Node root) : root_(std::move(root)) {}
+  explicit TrainerConfig(const YAML::Node& root) : root_(root) {}
   YAML::Node Entry(const char* section, const char* name) const;
   void Fault(const char* before, const char* section, const char* name, const char* after);
 

@@ -1,5 +1,7 @@
 #include "models/speech/deepfilternet_onnx.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <set>
@@ -88,14 +90,16 @@ class Part {
           w->shape[1] != 3 * hidden || r->shape[1] != 3 * hidden || b->shape != Shape({1, 6 * hidden})) {
         return tl::unexpected(Unlike("its recurrent layers' weights are not of the shapes they should have"));
       }
-      const std::string suffix = "_l" + std::to_string(layer), place = scope_ + name + ".";
+      const auto weight = [&](const char* kind) -> HostTensor& {
+        return (*weights_)[fmt::format("{}{}.{}_l{}", scope_, name, kind, layer)];
+      };
       const int64_t in = w->shape[2];
-      (*weights_)[place + "weight_ih" + suffix] = GatesAsPyTorch(w->ToF32(), hidden, in);
-      (*weights_)[place + "weight_hh" + suffix] = GatesAsPyTorch(r->ToF32(), hidden, hidden);
+      weight("weight_ih") = GatesAsPyTorch(w->ToF32(), hidden, in);
+      weight("weight_hh") = GatesAsPyTorch(r->ToF32(), hidden, hidden);
       const std::vector<float> biases = b->ToF32();
       const auto half = biases.begin() + 3 * hidden;
-      (*weights_)[place + "bias_ih" + suffix] = GatesAsPyTorch({biases.begin(), half}, hidden, 0);
-      (*weights_)[place + "bias_hh" + suffix] = GatesAsPyTorch({half, biases.end()}, hidden, 0);
+      weight("bias_ih") = GatesAsPyTorch({biases.begin(), half}, hidden, 0);
+      weight("bias_hh") = GatesAsPyTorch({half, biases.end()}, hidden, 0);
     }
     return {};
   }

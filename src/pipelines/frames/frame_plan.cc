@@ -93,9 +93,9 @@ Result<int64_t> ParseMemory(const std::string& text) {
                                                        {"kiB", 1024},
                                                        {"MiB", 1048576.0},
                                                        {"GiB", 1073741824.0},
-                                                       {"T", std::ldexp(1, 40)},
+                                                       {"T", 1099511627776.0},
                                                        {"TB", 1e12},
-                                                       {"TiB", std::ldexp(1, 40)}};
+                                                       {"TiB", 1099511627776.0}};
   for (const auto& [name, bytes] : kUnits) {
     if (error != std::errc() || unit != name || !(number > 0 && number * bytes < std::ldexp(1, 60))) continue;
     return static_cast<int64_t>(number * bytes);

@@ -97,6 +97,7 @@ class DoctorJob final : public Job {
     const std::string current = CurrentCpuTarget();
     std::vector<std::string> targets = host.alone ? CpuTargets() : std::vector<std::string>{current};
     std::stable_partition(targets.begin(), targets.end(), [&](const std::string& name) { return name == current; });
+    all.reserve(targets.size());
     for (const std::string& target : targets)
       all.push_back({"cpu", "CPU, " + target, CpuVerdictKey(target), target, target == current});
     if (const auto listed = ListVulkanDevices()) {

@@ -75,6 +75,7 @@ Result<std::vector<OutputChoice>> ChooseOutputs(const std::vector<std::string>& 
   TIMBRE_TRY(std::vector<OutputChoice> outputs, ChooseFiles(stems, options));
   if (options.stream.empty()) return outputs;
   std::vector<std::string> names;
+  names.reserve(outputs.size());
   for (const OutputChoice& output : outputs) names.push_back(output.name);
   TIMBRE_TRY(const size_t chosen, FindStem(names, options.stream));
   return std::vector<OutputChoice>{outputs[chosen]};

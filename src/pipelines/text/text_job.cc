@@ -142,7 +142,7 @@ class TextJob final : public Job {
     const TextOptions options{
         .max_tokens = max_tokens_, .stops = stops_, .sampling = sampling_.Resolve(model.config.sampling)};
     TextReport text;
-    const Status written = WriteText(
+    Status written = WriteText(
         generator, tokenizer, prompt, options,
         [&](std::string_view piece) {
           observer.OnEvent({kPieceEvent, std::string(piece)});
