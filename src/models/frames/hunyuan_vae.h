@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "graph/graph.h"
@@ -39,7 +40,10 @@ struct LatentShape {
 
   int64_t places() const { return frames * height * width; }
   int64_t pictures() const { return kFrameSteps * (frames - 1) + 1; }
-  auto operator<=>(const LatentShape&) const = default;
+  friend bool operator==(const LatentShape&, const LatentShape&) = default;
+  friend bool operator<(const LatentShape& a, const LatentShape& b) {
+    return std::tie(a.frames, a.height, a.width) < std::tie(b.frames, b.height, b.width);
+  }
 };
 
 // The names of the weights of each half begin with one of these.
