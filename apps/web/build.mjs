@@ -8,12 +8,14 @@ import { fileURLToPath } from "node:url";
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, "dist");
 
+// Names of modules go into the hashes of the files: none of them tells where this checkout lies.
+
 // docs/notes.yaml, the table that `timbre notes` draws by, as a module: its lines have one form, and any other is an error.
 const lanes = {
   name: "lanes",
   setup(builder) {
     const path = join(here, "../../docs/notes.yaml");
-    builder.onResolve({ filter: /^timbre:lanes$/ }, () => ({ path, namespace: "lanes" }));
+    builder.onResolve({ filter: /^timbre:lanes$/ }, () => ({ path: "notes.yaml", namespace: "lanes" }));
     builder.onLoad({ filter: /.*/, namespace: "lanes" }, async () => {
       const table = [];
       for (const line of (await readFile(path, "utf8")).split("\n")) {
@@ -35,7 +37,7 @@ const presets = {
   name: "presets",
   setup(builder) {
     const path = join(here, "../../docs/presets.yaml");
-    builder.onResolve({ filter: /^timbre:presets$/ }, () => ({ path, namespace: "presets" }));
+    builder.onResolve({ filter: /^timbre:presets$/ }, () => ({ path: "presets.yaml", namespace: "presets" }));
     builder.onLoad({ filter: /.*/, namespace: "presets" }, async () => {
       const list = [];
       for (const line of (await readFile(path, "utf8")).split("\n")) {
