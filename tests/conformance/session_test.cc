@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "graph/net.h"
+#include "graph/one_node.h"
 #include "kernels/cpu/simd.h"
 #include "runtime/check/verdicts.h"
 #include "runtime/check/verify.h"
@@ -331,6 +332,26 @@ TEST(Session, KernelsThatDoctorFoundWrongAreLeftOut) {
   }
   kept.empty() ? unsetenv("TIMBRE_CACHE") : setenv("TIMBRE_CACHE", kept.c_str(), 1);
   std::filesystem::remove_all(folder);
+}
+
+// A kernel that is left out where there are more processors than it has tasks for is still examined there, by doctor
+// too.
+TEST(Session, ThePreferredKernelIsTakenWhateverTheThreads) {
+  for (const KernelRow* row : KernelsFor(Op::kAttention, DeviceKind::kCpu)) {
+    if (row->tier != Tier::kFast || row->precision != Precision::kF32) continue;
+    for (const int threads : {1, 16}) {
+      ThreadPool pool(threads);
+      bool taken = false;
+      for (const OpCase& c : RowOf(Op::kAttention).cases()) {
+        if (c.benchmark || taken) continue;
+        auto session = MakeSession(MakeOneNode(Op::kAttention, c).graph,
+                                   {.device = "cpu", .prefer = std::string(row->name)}, pool, nullptr);
+        ASSERT_TRUE(session) << session.error().message;
+        for (const NodeTiming& timing : (*session)->Profile()) taken = taken || timing.kernel == row->name;
+      }
+      EXPECT_TRUE(taken) << row->name << " on " << threads << " threads";
+    }
+  }
 }
 
 // A convolution that two fast kernels can serve.

@@ -306,7 +306,7 @@ constexpr int64_t kMostHeadFloats = 1 << 17;
 
 bool ManySupports(const NodeRef& ref, const DeviceCaps& caps) {
   const AttentionShape s(ref, ref.attrs<AttentionAttrs>());
-  return ref.node.epilogue.empty() && s.batch * s.groups >= 8 * caps.threads &&
+  return ref.node.epilogue.empty() && (caps.any_size || s.batch * s.groups >= 8 * caps.threads) &&
          s.key_floats() + s.value_floats() <= kMostHeadFloats;
 }
 

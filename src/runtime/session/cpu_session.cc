@@ -39,6 +39,7 @@ class CpuSession : public Session {
     scalars_ = ScalarDefaults(graph_);
     shared_.scalars = {scalars_};
     shared_.prefer = options.prefer;
+    shared_.caps.any_size = !options.prefer.empty();
   }
 
   Status Prepare() {
