@@ -3,16 +3,17 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
-#include "audio/decode.h"
-#include "audio/encode.h"
 #include "base/mapped_file.h"
+#include "dsp/fft.h"
 #include "dsp/overlap_add.h"
+#include "dsp/window.h"
 #include "models/loader.h"
-#include "runtime/session/session.h"
-#include "tests/e2e/program.h"
+#include "tests/parity/separator_support.h"
 #include "tests/support/golden.h"
 #include "tests/support/onnx_writer.h"
 
@@ -132,12 +133,9 @@ TEST(MdxnetParity, ThroughTheProgram) {
   const auto file = ReadSafetensors(SharedPath("goldens/separators/mdxnet-tiny.track.safetensors"));
   ASSERT_TRUE(file) << file.error().message;
   const std::vector<float> mix = Values(*file, "mix");
-  const int64_t samples = static_cast<int64_t>(mix.size()) / 2;
   const TempFolder folder;
   fs::copy_file(SharedPath(kNetwork), folder / "tiny.onnx");
-  const WriteOptions exact{.format = FileFormat::kWav, .sample_format = SampleFormat::kF32, .clip = ClipMode::kNone};
-  auto writer = AudioWriter::Create(folder / "mix.wav", exact, 44100, 2);
-  ASSERT_TRUE(writer && (*writer)->Write(Transposed(mix, 2, samples).data(), samples) && (*writer)->Finish());
+  testing::WriteExact(folder / "mix.wav", mix);
   const std::vector<std::string> words = {"separate", "mix.wav",      "--model",         "tiny.onnx", "-o",     ".",
                                           "--name",   "{stem}.{ext}", "--sample-format", "f32",       "--clip", "none",
                                           "--device", "cpu"};
@@ -147,15 +145,14 @@ TEST(MdxnetParity, ThroughTheProgram) {
   fs::copy_file(SharedPath("goldens/separators/mdxnet-tiny.model_data.json"), folder / "tiny.model_data.json");
   const testing::Ran ran = testing::RunTimbre(words, folder.path());
   ASSERT_EQ(ran.code, 0) << ran.err;
-  const auto stem = ReadAudioFile(folder / "Vocals.wav", 1 << 24);
-  const auto rest = ReadAudioFile(folder / "Instrumental.wav", 1 << 24);
-  ASSERT_TRUE(stem && rest);
-  const double ratio = RatioDb(Values(*file, "overlap.primary"), Transposed(stem->samples, samples, 2));
+  std::vector<float> sum = testing::ReadExact(folder / "Vocals.wav");
+  const std::vector<float> rest = testing::ReadExact(folder / "Instrumental.wav");
+  const double ratio = RatioDb(Values(*file, "overlap.primary"), sum);
   std::printf("  program %.1f dB\n", ratio);
   EXPECT_GE(ratio, kFloorDb);
-  std::vector<float> sum = stem->samples;
-  for (size_t i = 0; i < sum.size(); ++i) sum[i] += rest->samples[i];
-  EXPECT_GE(RatioDb(mix, Transposed(sum, samples, 2)), 120);
+  ASSERT_EQ(rest.size(), sum.size());
+  for (size_t i = 0; i < sum.size(); ++i) sum[i] += rest[i];
+  EXPECT_GE(RatioDb(mix, sum), 120);
 }
 
 TEST(Mdxnet, PlansCoverEveryLength) {
@@ -190,23 +187,45 @@ TEST(Mdxnet, TheTableKnowsPublishedFiles) {
   EXPECT_EQ(RestOf("Reverb"), "No Reverb");
 }
 
-// Smaller forms that exporters write: norms left unfolded, matrices transposed by a node, norms in groups, halves.
-OnnxWriter Network(bool grouped, const std::string& odd = "") {
+// A smaller network in forms that exporters write: norms left unfolded or in groups, matrices transposed by a node,
+// inputs cast to halves.
+constexpr int kBins = 8, kFrames = 4;
+
+std::vector<float> Noise(uint64_t seed, size_t count) {
+  std::vector<float> values(count);
+  for (size_t i = 0; i < count; ++i) values[i] = FormulaValue(seed, i, -0.5f, 1);
+  return values;
+}
+
+struct Parts {
+  std::vector<float> first = Noise(1, 8), first_bias = Noise(2, 2), tfc = Noise(3, 36), linear = Noise(4, 64),
+                     linear_bias = Noise(5, 8), last = Noise(6, 8);
+  std::vector<float> gamma{1.5f, 0.5f}, beta{0.25f, -0.5f}, mean{0.1f, -0.2f}, variance{0.5f, 2};
+  float eps = 1e-3f;  // of norms that are not in groups
+};
+
+OnnxWriter Network(bool grouped, const std::string& odd = "", float group_scale = 1) {
+  const Parts p;
   OnnxWriter writer;
-  writer.Input("x", {-1, 4, 8, 4}).Output("y");
-  writer.Tensor("w1", {2, 4, 1, 1}, std::vector<float>(8, 0.5f)).Tensor("w2", {2, 2, 3, 3}, std::vector<float>(36, 1));
-  writer.Tensor("m", {8, 8}, std::vector<float>(64, 0.25f)).Tensor("w3", {4, 2, 1, 1}, std::vector<float>(8, 1));
-  writer.Tensor("v", {2}, {1, 2}).Tensor("g", {2, 1, 1}, {1, 2}).Tensor("ones", {2}, {1, 1});
-  writer.Tensor("shape", {3}, {0, 2, -1}).Tensor("b8", {8}, std::vector<float>(8, 0));
+  writer.Input("x", {-1, 4, kBins, kFrames}).Output("y");
+  writer.Tensor("w1", {2, 4, 1, 1}, p.first).Tensor("v", {2}, p.first_bias).Tensor("w2", {2, 2, 3, 3}, p.tfc);
+  writer.Tensor("m", {8, 8}, p.linear).Tensor("b8", {8}, p.linear_bias).Tensor("w3", {4, 2, 1, 1}, p.last);
+  const int64_t apart = grouped ? 1 : 0;
+  for (const auto& [name, values] : {std::pair("gamma", p.gamma), {"beta", p.beta}}) {
+    writer.Tensor(name, apart ? OnnxWriter::Dims{2, 1, 1} : OnnxWriter::Dims{2}, values);
+  }
+  writer.Tensor("mean", {2}, p.mean).Tensor("variance", {2}, p.variance);
+  writer.Tensor("shape", {3}, {0, 2, -1}).Tensor("ones", {2}, {group_scale, 1}).Tensor("zeros", {2}, {0, 0});
   const std::string norm = odd.empty() ? "BatchNormalization" : odd;
   const auto normed = [&](const std::string& from, const std::string& to) {
     if (grouped) {
       writer.Node("Reshape", {from, "shape"}, {to + "a"})
-          .Node("InstanceNormalization", {to + "a", "ones", "ones"}, {to + "b"});
+          .Node("InstanceNormalization", {to + "a", "ones", "zeros"}, {to + "b"});
       writer.Node("Shape", {from}, {to + "s"}).Node("Reshape", {to + "b", to + "s"}, {to + "c"});
-      writer.Node("Mul", {to + "c", "g"}, {to + "d"}).Node("Add", {to + "d", "g"}, {to + "n"});
+      writer.Node("Mul", {to + "c", "gamma"}, {to + "d"}).Node("Add", {to + "d", "beta"}, {to + "n"});
     } else {
-      writer.Node(norm, {from, "v", "v", "v", "v"}, {to + "n"}, {OnnxWriter::FloatOf("epsilon", 1e-3f)});
+      writer.Node(norm, {from, "gamma", "beta", "mean", "variance"}, {to + "n"},
+                  {OnnxWriter::FloatOf("epsilon", p.eps)});
     }
     writer.Node("Relu", {to + "n"}, {to});
   };
@@ -224,7 +243,115 @@ OnnxWriter Network(bool grouped, const std::string& odd = "") {
   return writer;
 }
 
-TEST(Mdxnet, RecognisesWhatExportersWrite) {
+// What the nodes of that graph mean, as loops; spectra [features][frames][bins].
+using Planes = std::vector<std::vector<double>>;
+
+void NormRelu(const Parts& p, bool grouped, Planes& x) {
+  for (size_t c = 0; c < x.size(); ++c) {
+    double mean = p.mean[c], variance = p.variance[c], eps = p.eps;
+    if (grouped) {  // each channel is a group
+      mean = variance = 0, eps = 1e-5;
+      for (const double v : x[c]) mean += v / static_cast<double>(x[c].size());
+      for (const double v : x[c]) variance += (v - mean) * (v - mean) / static_cast<double>(x[c].size());
+    }
+    for (double& v : x[c]) v = std::max(0.0, (v - mean) / std::sqrt(variance + eps) * p.gamma[c] + p.beta[c]);
+  }
+}
+
+// `weights` [out, in, 2 reach + 1, 2 reach + 1].
+Planes Convolved(const std::vector<float>& weights, const std::vector<float>& bias, const Planes& x, size_t out,
+                 int reach) {
+  Planes y(out, std::vector<double>(kFrames * kBins));
+  for (size_t o = 0; o < out; ++o) {
+    for (int t = 0; t < kFrames; ++t) {
+      for (int f = 0; f < kBins; ++f) {
+        double sum = bias.empty() ? 0 : bias[o];
+        size_t w = o * x.size() * static_cast<size_t>((2 * reach + 1) * (2 * reach + 1));
+        for (const std::vector<double>& plane : x) {
+          for (int i = t - reach; i <= t + reach; ++i) {
+            for (int j = f - reach; j <= f + reach; ++j, ++w) {
+              if (i >= 0 && i < kFrames && j >= 0 && j < kBins) sum += weights[w] * plane[i * kBins + j];
+            }
+          }
+        }
+        y[o][t * kBins + f] = sum;
+      }
+    }
+  }
+  return y;
+}
+
+Planes NetworkByLoops(bool grouped, const Planes& spectrum) {
+  const Parts p;
+  Planes x = Convolved(p.first, p.first_bias, spectrum, 2, 0);
+  NormRelu(p, grouped, x);
+  x = Convolved(p.tfc, {}, x, 2, 1);
+  NormRelu(p, grouped, x);
+  Planes y = x;
+  for (size_t c = 0; c < 2; ++c) {
+    for (int t = 0; t < kFrames; ++t) {
+      for (int o = 0; o < kBins; ++o) {
+        double sum = p.linear_bias[o];
+        for (int i = 0; i < kBins; ++i) sum += p.linear[o * kBins + i] * x[c][t * kBins + i];
+        y[c][t * kBins + o] = sum;
+      }
+    }
+  }
+  NormRelu(p, grouped, y);
+  for (size_t c = 0; c < 2; ++c) {
+    for (size_t i = 0; i < y[c].size(); ++i) y[c][i] += x[c][i];
+  }
+  return Convolved(p.last, {}, y, 4, 0);
+}
+
+// The stem of a tile of four frames, [samples, 2]: transformed, through the network but for the three lowest bins, and
+// back.
+std::vector<float> StemByLoops(bool grouped, const std::vector<float>& mix, int n_fft) {
+  const int samples = static_cast<int>(mix.size()) / 2, half = n_fft / 2;
+  const auto fft = RealFft::Create(static_cast<size_t>(n_fft));
+  EXPECT_TRUE(fft);
+  const std::vector<float> window = MakeWindow(WindowKind::kHann, static_cast<size_t>(n_fft));
+  std::vector<float> frame(n_fft), bins(n_fft + 2), scratch(fft->ScratchFloats());
+  Planes spectrum(4, std::vector<double>(kFrames * kBins));
+  for (int t = 0; t < kFrames; ++t) {
+    for (int c = 0; c < 2; ++c) {
+      for (int i = 0; i < n_fft; ++i) {
+        int at = std::abs(t * kMdxnetHop + i - half);
+        if (at >= samples) at = 2 * (samples - 1) - at;
+        frame[i] = mix[2 * at + c] * window[i];
+      }
+      fft->Forward(frame.data(), bins.data(), scratch.data());
+      for (int k = 3; k < kBins; ++k) {
+        for (int part = 0; part < 2; ++part) spectrum[2 * c + part][t * kBins + k] = bins[2 * k + part];
+      }
+    }
+  }
+  const Planes made = NetworkByLoops(grouped, spectrum);
+  std::vector<double> sum(2 * (samples + n_fft)), windows(samples + n_fft);
+  for (int t = 0; t < kFrames; ++t) {
+    for (int c = 0; c < 2; ++c) {
+      std::fill(bins.begin(), bins.end(), 0.0f);
+      for (int k = 0; k < kBins; ++k) {
+        for (int part = 0; part < 2; ++part) {
+          bins[2 * k + part] = static_cast<float>(made[2 * c + part][t * kBins + k]);
+        }
+      }
+      fft->Inverse(bins.data(), frame.data(), scratch.data());
+      for (int i = 0; i < n_fft; ++i) {
+        sum[2 * (t * kMdxnetHop + i) + c] += frame[i] * window[i];
+        if (c == 0) windows[t * kMdxnetHop + i] += window[i] * window[i];
+      }
+    }
+  }
+  std::vector<float> stem(mix.size());
+  for (size_t i = 0; i < stem.size(); ++i) {
+    stem[i] = static_cast<float>(sum[i + 2 * half] / windows[i / 2 + static_cast<size_t>(half)]);
+  }
+  return stem;
+}
+
+TEST(Mdxnet, ComputesWhatExportersWrite) {
+  const std::vector<float> mix = Noise(7, size_t{2} * 3 * kMdxnetHop);
   for (const bool grouped : {false, true}) {
     const auto graph = ReadOnnx(SharedBytes::Own(Network(grouped).Build()));
     ASSERT_TRUE(graph) << graph.error().message;
@@ -234,17 +361,27 @@ TEST(Mdxnet, RecognisesWhatExportersWrite) {
     EXPECT_EQ(options->levels, 0);
     EXPECT_EQ(options->hidden, std::vector<int>{0});
     options->n_fft = 2048;
-    const auto given = WeightsFromMap(weights);
-    const auto built = BuildMdxnet(*options, *given, 3072, 1);
-    EXPECT_TRUE(built) << built.error().message;
+    auto built = BuildMdxnet(*options, *WeightsFromMap(weights), 3 * kMdxnetHop, 1);
+    ASSERT_TRUE(built) << built.error().message;
+    const std::vector<float> stems = RunTile(*std::move(built), mix);
+    std::vector<float> stem;
+    for (size_t i = 0; i < stems.size(); i += 4) stem.insert(stem.end(), {stems[i], stems[i + 1]});
+    EXPECT_GE(RatioDb(StemByLoops(grouped, mix, 2048), stem), kFloorDb) << grouped;
   }
-  const auto odd = ReadOnnx(SharedBytes::Own(Network(false, "LayerNormalization").Build()));
-  TensorMap ignored;
-  const auto refused = MdxnetFromOnnx(*odd, &ignored);
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, ErrorCode::kUnsupported);
-  EXPECT_NE(refused.error().message.find("its node 2, a 'LayerNormalization'"), std::string::npos)
-      << refused.error().message;
+}
+
+TEST(Mdxnet, RefusesOtherNetworksByTheirNode) {
+  const auto refused = [](const OnnxWriter& writer, const std::string& words) {
+    const auto graph = ReadOnnx(SharedBytes::Own(writer.Build()));
+    ASSERT_TRUE(graph) << graph.error().message;
+    TensorMap ignored;
+    const auto options = MdxnetFromOnnx(*graph, &ignored);
+    ASSERT_FALSE(options) << words;
+    EXPECT_EQ(options.error().code, ErrorCode::kUnsupported);
+    EXPECT_NE(options.error().message.find(words), std::string::npos) << options.error().message;
+  };
+  refused(Network(false, "LayerNormalization"), "its node 2, a 'LayerNormalization'");
+  refused(Network(true, "", 0.5f), "a norm that scales its groups");
 }
 
 TEST(Mdxnet, DataIsReadAndBounded) {

@@ -1,5 +1,6 @@
 // The structure of an MDX-Net out of the nodes of its ONNX file, whatever program exported it and however it named
 // them.
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <optional>
@@ -24,6 +25,11 @@ HostTensor Transposed(const HostTensor& matrix) {
     for (int64_t c = 0; c < columns; ++c) to[c * rows + r] = from[r * columns + c];
   }
   return HostTensor::FromF32({columns, rows}, to);
+}
+
+bool AllAre(const HostTensor& tensor, float value) {
+  const std::vector<float> values = tensor.ToF32();
+  return std::all_of(values.begin(), values.end(), [&](float v) { return v == value; });
 }
 
 // Takes the nodes that the input goes through, one after another. The first that does not belong there is kept as the
@@ -204,7 +210,12 @@ class Parser {
     const HostTensor* shape = reshape == nullptr ? nullptr : Constant(reshape->input(1), 1);
     const std::vector<float> sizes = shape == nullptr ? std::vector<float>() : shape->ToF32();
     Expect(sizes.size() == 3 && sizes[1] == 2, "comes behind a norm of other than two groups");
-    Take("InstanceNormalization");
+    const OnnxNode* norm = Take("InstanceNormalization");
+    if (norm == nullptr) return;
+    const HostTensor *ones = Constant(norm->input(1), 1), *zeros = Constant(norm->input(2), 1);
+    const bool plain = ones != nullptr && zeros != nullptr && AllAre(*ones, 1) && AllAre(*zeros, 0) &&
+                       std::abs(norm->Float("epsilon", kNormEps) - kNormEps) <= 1e-9f;
+    Expect(plain, "comes behind a norm that scales its groups, or of another epsilon");
     Take("Reshape");
     for (const auto& [op, part] : {std::pair("Mul", "weight"), std::pair("Add", "bias")}) {
       const OnnxNode* node = Take(op);
