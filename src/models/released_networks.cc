@@ -51,17 +51,16 @@ Result<Model> MakeSmallHtdemucs(State state) { return MakeHtdemucs(Small(), std:
 // jarredou's drum separation network.
 Mdx23cOptions Drumsep() {
   Mdx23cOptions options;
-  options.chunk_size = 523776;
   options.dim_f = 1024;
   options.hop_length = 512;
   options.n_fft = 2048;
   options.growth = options.num_channels = 128;
   options.num_scales = 5;
-  options.stems = {"kick", "snare", "toms", "hh", "cymbals"};
+  options.tiling = {.chunk_size = 523776, .stems = {"kick", "snare", "toms", "hh", "cymbals"}};
   return options;
 }
 Result<Graph> Mdx23cDrumsep(Weights& weights, int batch) {
-  return BuildMdx23c(Drumsep(), weights, Drumsep().chunk_size, batch);
+  return BuildMdx23c(Drumsep(), weights, Drumsep().tiling.chunk_size, batch);
 }
 Result<Model> MakeDrumsep(State state) { return MakeMdx23c(Drumsep(), std::move(state)); }
 

@@ -201,13 +201,13 @@ TEST(Mdx23c, ConfigurationsFromOutsideAreBounded) {
   const auto options = ParseMdx23cConfig(good);
   ASSERT_TRUE(options) << options.error().message;
   EXPECT_EQ(options->scale, (std::array<int, 2>{2, 2}));
-  EXPECT_EQ(options->stems.size(), 2u);
+  EXPECT_EQ(options->tiling.stems.size(), 2u);
   auto with = [&](const std::string& from, const std::string& to) {
     std::string text = good;
     text.replace(text.find(from), from.size(), to);
     return ParseMdx23cConfig(text);
   };
-  EXPECT_EQ(with("target_instrument: null", "target_instrument: b")->stems, std::vector<std::string>{"b"});
+  EXPECT_EQ(with("target_instrument: null", "target_instrument: b")->tiling.stems, std::vector<std::string>{"b"});
   for (const auto& [from, to] :
        std::vector<std::pair<std::string, std::string>>{{"num_channels: 8", "num_channels: 1000000000"},
                                                         {"num_channels: 8", "num_channels: -1"},

@@ -1,13 +1,10 @@
 #include "models/separate/mdx23c.h"
 
-#include <yaml-cpp/yaml.h>
-
 #include <charconv>
 #include <cmath>
 
 #include "dsp/window.h"
 #include "graph/net.h"
-#include "models/separate/trainer_config.h"
 
 namespace timbre {
 namespace {
@@ -112,67 +109,24 @@ int64_t FrameUnit(const O& o) {
 }  // namespace
 
 Result<Mdx23cOptions> ParseMdx23cConfig(const std::string& text) {
-  constexpr size_t kLongest = 1 << 20;
-  if (text.size() > kLongest)
-    return Fail(ErrorCode::kCorrupt,
-                "the configuration is longer than 1 MiB; give the YAML file that belongs to the checkpoint");
-  YAML::Node root;
-  try {
-    root = YAML::Load(text);
-  } catch (const YAML::Exception& e) {
-    return Fail(ErrorCode::kCorrupt, "the configuration is not valid YAML: " + std::string(e.what()));
-  }
+  TIMBRE_TRY(TrainerConfig config, TrainerConfig::Parse(text));
   O o;
-  Status status;
-  auto entry = [&](const char* section, const char* name) {
-    const YAML::Node part = root.IsMap() ? root[section] : YAML::Node();
-    return part.IsDefined() && part.IsMap() ? part[name] : YAML::Node(YAML::NodeType::Undefined);
-  };
-  auto read = [&](const char* section, const char* name, auto& out, bool required) {
-    try {
-      const YAML::Node node = entry(section, name);
-      if (!node.IsDefined() || node.IsNull()) {
-        if (required && status)
-          status = Fail(ErrorCode::kCorrupt, std::string("the configuration has no entry ") + section + "." + name);
-        return;
-      }
-      out = node.as<std::remove_reference_t<decltype(out)>>();
-    } catch (const YAML::Exception&) {
-      if (status)
-        status = Fail(ErrorCode::kCorrupt,
-                      std::string("the configuration's ") + section + "." + name + " is not what it should be");
-    }
-  };
-  if (!root.IsMap())
-    return Fail(ErrorCode::kCorrupt, "the configuration has no sections audio, model, training and inference");
-  read("audio", "chunk_size", o.chunk_size, true);
-  read("inference", "chunk_size", o.chunk_size, false);
-  read("audio", "dim_f", o.dim_f, true);
-  read("audio", "hop_length", o.hop_length, true);
-  read("audio", "n_fft", o.n_fft, true);
-  read("audio", "num_channels", o.audio_channels, false);
-  read("audio", "sample_rate", o.sample_rate, false);
-  read("model", "act", o.act, true);
-  read("model", "norm", o.norm, false);
-  read("model", "bottleneck_factor", o.bottleneck_factor, true);
-  read("model", "growth", o.growth, true);
-  read("model", "num_blocks_per_scale", o.num_blocks_per_scale, true);
-  read("model", "num_channels", o.num_channels, true);
-  read("model", "num_scales", o.num_scales, true);
-  read("model", "num_subbands", o.num_subbands, true);
+  TIMBRE_TRY(o.tiling, ReadTrainerTiling(config));
+  config.Read("audio", "dim_f", o.dim_f, true);
+  config.Read("audio", "hop_length", o.hop_length, true);
+  config.Read("audio", "n_fft", o.n_fft, true);
+  config.Read("audio", "num_channels", o.audio_channels);
+  config.Read("model", "act", o.act, true);
+  config.Read("model", "norm", o.norm);
+  config.Read("model", "bottleneck_factor", o.bottleneck_factor, true);
+  config.Read("model", "growth", o.growth, true);
+  config.Read("model", "num_blocks_per_scale", o.num_blocks_per_scale, true);
+  config.Read("model", "num_channels", o.num_channels, true);
+  config.Read("model", "num_scales", o.num_scales, true);
+  config.Read("model", "num_subbands", o.num_subbands, true);
   std::vector<int> scale;
-  read("model", "scale", scale, true);
-  std::string target;
-  read("training", "target_instrument", target, false);
-  read("training", "instruments", o.stems, target.empty());
-  if (!target.empty()) {
-    o.rest = RestOfTarget(target, o.stems);
-    o.stems = {target};
-  }
-  read("inference", "num_overlap", o.num_overlap, false);
-  read("inference", "batch_size", o.batch_size, false);
-  read("inference", "normalize", o.normalise, false);
-  if (!status) return tl::unexpected<Error>(status.error());
+  config.Read("model", "scale", scale, true);
+  if (!config.status()) return tl::unexpected<Error>(config.status().error());
   if (scale.size() != 2) return Fail(ErrorCode::kCorrupt, "the configuration's model.scale must have two numbers");
   o.scale = {scale[0], scale[1]};
   TIMBRE_CHECK(CheckMdx23c(o));
@@ -180,16 +134,13 @@ Result<Mdx23cOptions> ParseMdx23cConfig(const std::string& text) {
 }
 
 Status CheckMdx23c(const O& o) {
-  const struct {
-    const char* name;
-    int64_t value, lo, hi;
-  } bounds[] = {
-      {"audio.chunk_size", o.chunk_size, 1024, 1 << 24},
+  TIMBRE_CHECK(CheckBounds({
+      {"chunk_size", o.tiling.chunk_size, 1024, 1 << 24},
       {"audio.dim_f", o.dim_f, 1, o.n_fft / 2 + 1},
       {"audio.hop_length", o.hop_length, 1, o.n_fft},
       {"audio.n_fft", o.n_fft, 16, 1 << 16},
       {"audio.num_channels", o.audio_channels, 1, 8},
-      {"audio.sample_rate", o.sample_rate, 1000, 384000},
+      {"audio.sample_rate", o.tiling.sample_rate, 1000, 384000},
       {"model.bottleneck_factor", o.bottleneck_factor, 1, 1024},
       {"model.growth", o.growth, 0, 4096},
       {"model.num_blocks_per_scale", o.num_blocks_per_scale, 1, 16},
@@ -198,17 +149,10 @@ Status CheckMdx23c(const O& o) {
       {"model.num_subbands", o.num_subbands, 1, 64},
       {"model.scale", o.scale[0], 1, 8},
       {"model.scale", o.scale[1], 1, 8},
-      {"training.instruments (their number)", static_cast<int64_t>(o.stems.size()), 1, 64},
-      {"inference.num_overlap", o.num_overlap, 1, 64},
-      {"inference.batch_size", o.batch_size, 1, 256},
-  };
-  for (const auto& b : bounds) {
-    if (b.value < b.lo || b.value > b.hi) {
-      return Fail(ErrorCode::kUnsupported, std::string("the configuration's ") + b.name + " is " +
-                                               std::to_string(b.value) + ", which is not within [" +
-                                               std::to_string(b.lo) + ", " + std::to_string(b.hi) + "]");
-    }
-  }
+      {"training.instruments (their number)", static_cast<int64_t>(o.tiling.stems.size()), 1, 64},
+      {"inference.num_overlap", o.tiling.num_overlap, 1, 64},
+      {"inference.batch_size", o.tiling.batch_size, 1, 256},
+  }));
   TIMBRE_CHECK(ParseActivation(o.act).map([](auto) {}));
   int64_t bins = o.dim_f;
   bool fits = bins % o.num_subbands == 0;
@@ -221,8 +165,8 @@ Status CheckMdx23c(const O& o) {
     return Fail(ErrorCode::kUnsupported,
                 "the configuration's dim_f, num_subbands, num_scales, scale and bottleneck_factor do not fit together");
   }
-  if (o.chunk_size % o.hop_length != 0 || (o.chunk_size / o.hop_length + 1) % FrameUnit(o) != 0) {
-    return Fail(ErrorCode::kUnsupported, "the configuration's chunk_size of " + std::to_string(o.chunk_size) +
+  if (o.tiling.chunk_size % o.hop_length != 0 || (o.tiling.chunk_size / o.hop_length + 1) % FrameUnit(o) != 0) {
+    return Fail(ErrorCode::kUnsupported, "the configuration's chunk_size of " + std::to_string(o.tiling.chunk_size) +
                                              " samples is not (a multiple of " + std::to_string(FrameUnit(o)) +
                                              " frames, less one) times its hop_length");
   }
@@ -269,11 +213,11 @@ Result<Graph> BuildMdx23c(const O& o, Weights& weights, int64_t tile, int batch)
   }
   x = Concat({bands, x * first}, -1);
   x = net_of.Act((net / "final_conv").Conv("0", x, {.out = channels, .bias = false}));
-  const int features = static_cast<int>(o.stems.size()) * o.audio_channels;
+  const int features = static_cast<int>(o.tiling.stems.size()) * o.audio_channels;
   x = (net / "final_conv").Conv("2", x, {.out = features * 2 * o.num_subbands, .bias = false});
   x = Pad(ChannelsToBands(x, o.num_subbands), 2, 0, half + 1 - o.dim_f);
   const Value sound = Istft(x, window, {.n_fft = o.n_fft, .hop = o.hop_length, .crop = half, .length = tile});
-  b.Output("stems", o.rest.empty() ? sound : Concat({sound, mix - sound}, 2));
+  b.Output("stems", o.tiling.rest.empty() ? sound : Concat({sound, mix - sound}, 2));
   return b.Finish();
 }
 
@@ -284,23 +228,22 @@ class Mdx23c : public SeparationModel {
   Mdx23c(O options, std::shared_ptr<const TensorMap> weights)
       : options_(std::move(options)), weights_(std::move(weights)) {
     info_.architecture = "mdx23c";
-    info_.sample_rate = options_.sample_rate;
+    info_.sample_rate = options_.tiling.sample_rate;
     info_.channels = options_.audio_channels;
-    info_.stems = options_.stems;
-    if (!options_.rest.empty()) info_.stems.push_back(options_.rest);
-    info_.segment = static_cast<double>(options_.chunk_size) / options_.sample_rate;
+    info_.stems = StemsOf(options_.tiling);
+    info_.segment = static_cast<double>(options_.tiling.chunk_size) / options_.tiling.sample_rate;
     info_.pipelines = {"msst"};
-    info_.normalise = options_.normalise;
+    info_.normalise = options_.tiling.normalise;
   }
 
   const SeparationInfo& info() const override { return info_; }
 
   Result<TilePlan> Plan(int64_t length, const TilingOptions& tiling) const override {
-    int64_t tile = options_.chunk_size;
+    int64_t tile = options_.tiling.chunk_size;
     if (tiling.segment > 0) {
       // The nearest length that the network can halve.
       const int64_t unit = FrameUnit(options_);
-      const double frames = tiling.segment * options_.sample_rate / options_.hop_length + 1;
+      const double frames = tiling.segment * options_.tiling.sample_rate / options_.hop_length + 1;
       const auto units = std::max<int64_t>(1, std::llround(std::min(frames, 1e6) / static_cast<double>(unit)));
       tile = (units * unit - 1) * options_.hop_length;
       if (tile < options_.n_fft) {
@@ -309,12 +252,12 @@ class Mdx23c : public SeparationModel {
                                                      std::to_string(info_.segment) + " s");
       }
     }
-    int64_t step = tile / options_.num_overlap;
+    int64_t step = tile / options_.tiling.num_overlap;
     if (tiling.overlap >= 0) step = static_cast<int64_t>(static_cast<double>(tile) * (1 - tiling.overlap));
     if (step < 1)
       return Fail(ErrorCode::kInvalidArgument,
                   "an overlap of " + std::to_string(tiling.overlap) + " leaves no step; give less than 1");
-    return PlanFaded(length, tile, step, tile / 10, options_.batch_size);
+    return PlanFaded(length, tile, step, tile / 10, options_.tiling.batch_size);
   }
 
   Result<Graph> BuildTile(int64_t tile, int batch) const override {

@@ -13,13 +13,13 @@
 #include "graph/graph.h"
 #include "graph/weights.h"
 #include "models/separate/separation_model.h"
+#include "models/separate/trainer_config.h"
 
 namespace timbre {
 
 // Under the names of the YAML file's sections `audio`, `model`, `training` and `inference`.
 struct Mdx23cOptions {
-  int64_t chunk_size = 0;  // samples
-  int dim_f = 0, hop_length = 0, n_fft = 0, audio_channels = 2, sample_rate = 44100;
+  int dim_f = 0, hop_length = 0, n_fft = 0, audio_channels = 2;
 
   std::string act = "gelu";  // gelu, relu or elu followed by its alpha
   std::string norm =
@@ -27,14 +27,10 @@ struct Mdx23cOptions {
   int bottleneck_factor = 4, growth = 0, num_blocks_per_scale = 2, num_channels = 0, num_scales = 0, num_subbands = 4;
   std::array<int, 2> scale{2, 2};  // along time, along frequency
 
-  std::vector<std::string> stems;  // the target instrument alone, where the configuration names one
-  std::string rest;                // the mixture without that; empty where there is no target
-  int num_overlap = 4, batch_size = 1;
-  bool normalise = false;
+  TrainerTiling tiling;
 };
 
-// Reads the YAML text. Tags such as !!python/tuple are read as the plain value they stand before; nothing is evaluated.
-// Everything is bounded; errors name the entry.
+// Reads the YAML text. Everything is bounded; errors name the entry.
 Result<Mdx23cOptions> ParseMdx23cConfig(const std::string& yaml);
 
 // Options fit together and are bounded.
