@@ -313,6 +313,10 @@ Result<LoadedModel> LoadPath(const fs::path& path, const std::string& config, do
   const std::string extension = path.extension().string();
   std::error_code error;
   if (IsTensorFlow(path)) {
+    if (!config.empty()) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  path.string() + ": Spleeter's base_config.json lies beside its checkpoint; leave --config out");
+    }
     TIMBRE_TRY(Model model, LoadTensorFlow(path));
     return Single(std::move(model));
   }
@@ -349,16 +353,8 @@ Result<LoadedModel> LoadEntry(const ModelEntry& entry, double wiener) {
   TIMBRE_TRY(const std::string cache, CacheDir());
   TIMBRE_TRY(const std::vector<fs::path> files, InstalledModelFiles(cache, entry));
   LoadedModel loaded;
-  if (entry.architecture == "spleeter") {
-    TIMBRE_TRY(Model model, LoadTensorFlow(files.front()));
-    loaded = Single(std::move(model));
-    loaded.path = files.front().string();
-    return loaded;
-  }
-  if (entry.architecture == "mdxnet") {
-    auto model = LoadMdxnet(files.front().string(), "");
-    if (!model) return Prefix(model.error(), files.front().string());
-    loaded = Single(*std::move(model));
+  if (entry.architecture == "spleeter" || entry.architecture == "mdxnet") {  // known by what their first file is
+    TIMBRE_TRY(loaded, LoadPath(files.front(), "", wiener));
     loaded.path = files.front().string();
     return loaded;
   }

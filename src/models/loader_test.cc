@@ -137,6 +137,16 @@ TEST_F(LoaderTest, ReadsThePackageThatDemucsWouldWrite) {
   EXPECT_NE(twice.error().message.find("leave --config out"), std::string::npos) << twice.error().message;
 }
 
+TEST_F(LoaderTest, AConfigurationThatNothingReadsIsRefused) {
+  const fs::path folder = testing::DataPath("separators/spleeter-4stems-tiny");
+  for (const fs::path& path : {folder, folder / "model.index"}) {
+    ASSERT_TRUE(LoadModel(path)) << path;
+    const auto model = LoadModel(path, folder / "base_config.json");
+    ASSERT_FALSE(model) << path;
+    EXPECT_NE(model.error().message.find("leave --config out"), std::string::npos) << model.error().message;
+  }
+}
+
 // In whatever container a weight lies: the file and the weight are named.
 TEST_F(LoaderTest, WeightsThatNoNetworkComputesWithAreNamed) {
   const auto damaged = [](TensorMap weights, const std::string& name, float value) {
@@ -249,6 +259,9 @@ TEST_F(LoaderTest, KnowsTheNetworksThatOtherPathsLeadTo) {
   testing::WriteAll(folder_ / "pretrained_kick_unet.pth",
                     testing::TorchFile({{"enc1.conv.weight", one}}, {"model_state_dict"}));
   ExpectError(folder_ / "pretrained_kick_unet.pth", ErrorCode::kUnsupported, "name the folder");
+  testing::WriteAll(folder_ / "1_HP-UVR.pth",
+                    testing::TorchFile({{"stg1_low_band_net.enc1.conv1.conv.0.weight", one}}));
+  ExpectError(folder_ / "1_HP-UVR.pth", ErrorCode::kUnsupported, "UVR's VR networks");
   testing::WriteAll(folder_ / "other.pth", testing::TorchFile({{"fc.weight", one}}));
   ExpectError(folder_ / "other.pth", ErrorCode::kUnsupported, "none of a separation model");
 }
