@@ -11,8 +11,8 @@
 namespace timbre {
 namespace {
 
-constexpr size_t kMostNodes = 100'000, kMostTensors = 100'000, kMostPorts = 1000, kMostName = 1000;
-constexpr size_t kMostInputs = 1000, kMostAttributes = 100, kMostIntegers = 1'000'000;
+constexpr size_t kMostNodes = 100'000, kMostTensors = 100'000, kMostPorts = 100'000, kMostName = 1000;
+constexpr size_t kMostDims = 1000, kMostInputs = 1000, kMostAttributes = 100, kMostIntegers = 1'000'000;
 constexpr int64_t kMostElements = int64_t{1} << 34;
 
 tl::unexpected<Error> Corrupt(const std::string& what) {
@@ -235,7 +235,7 @@ class Reader {
 
   // ValueInfoProto, of a tensor.
   static Status Port(std::string_view message, std::vector<OnnxPort>* ports) {
-    if (ports->size() >= kMostTensors) return Corrupt("it has too many inputs or outputs");
+    if (ports->size() >= kMostPorts) return Corrupt("it has too many inputs or outputs");
     OnnxPort port;
     ProtoReader reader(message);
     for (ProtoField field; reader.Next(&field);) {
@@ -252,7 +252,7 @@ class Reader {
       }
       ProtoReader dims(type);
       for (ProtoField dim; dims.Next(&dim);) {
-        if (port.dims.size() >= kMostPorts) return Corrupt("an input has too many dimensions");
+        if (port.dims.size() >= kMostDims) return Corrupt("an input has too many dimensions");
         int64_t size = -1;
         ProtoReader values(dim.bytes);
         for (ProtoField value; values.Next(&value);) {

@@ -2,7 +2,7 @@
 networks' definitions, without a library: attention that is linear in the tokens, values mixed with those of the first
 block, biases, sums of earlier blocks, several layers a transformer, masks of three layers.
 
-Run it from the repository's root; it takes a minute."""
+Run it from the repository's root; it takes seconds."""
 
 import cmath
 import json

@@ -256,7 +256,6 @@ Result<ScnetOptions> ReadScnetOptions(const std::string& yaml, const TensorMap& 
   TIMBRE_TRY(o.tiling, ReadTrainerTiling(config));
   o.masked = weights.contains("mask_layer.0.weight");
   std::vector<std::string> sources = o.tiling.stems;
-  std::vector<double> shares(o.band_sr.begin(), o.band_sr.end());
   config.Read("model", "sources", sources);
   config.Read("model", "audio_channels", o.channels);
   config.Read("model", "dims", o.dims);

@@ -21,8 +21,6 @@ class TrainerConfig {
   // Bounded; errors say that it is no YAML, or has no sections.
   static Result<TrainerConfig> Parse(const std::string& text);
 
-  bool Has(const char* section, const char* name) const { return Entry(section, name).IsDefined(); }
-
   // Whether the entry is there and no null; `out` is then its value. The first entry that is of another kind, or that
   // was required and is not there, is what status() says.
   template <typename T>
