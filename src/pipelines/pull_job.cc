@@ -21,7 +21,8 @@ FieldList PullJob::Fields() {
            .placeholder = "DIR"},
           {.name = "mirror",
            .value = &options_.mirror,
-           .help = "fetch from URL/MODEL/FILE instead (TIMBRE_MODEL_MIRROR sets it too)",
+           .help = "fetch from URL/MODEL/FILE instead, but for what --accept-licence is for (TIMBRE_MODEL_MIRROR sets "
+                   "it too)",
            .placeholder = "URL"},
           {.name = "offline", .value = &options_.offline, .help = "say what to put where instead of fetching it"},
           AcceptLicenceField(&options_.accept_licence)};

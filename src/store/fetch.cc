@@ -31,8 +31,9 @@ std::function<bool()> CancelledBy(Observer* observer) {
 }
 
 std::string Url(const FetchOptions& options, const ModelEntry& model, const ModelFile& file) {
-  if (options.mirror.empty()) return std::string(file.url);
-  const std::string base = options.mirror.ends_with('/') ? options.mirror : options.mirror + '/';
+  std::string base = MirrorOf(options, model);
+  if (base.empty()) return std::string(file.url);
+  if (!base.ends_with('/')) base += '/';
   return base + std::string(model.name) + '/' + std::string(file.name);
 }
 
@@ -110,6 +111,10 @@ Status FetchFile(const FetchOptions& options, const ModelEntry& model, const Mod
 }
 
 }  // namespace
+
+std::string MirrorOf(const FetchOptions& options, const ModelEntry& model) {
+  return model.licence_first ? "" : options.mirror;
+}
 
 Result<FetchOptions> FetchOptionsFromEnvironment() {
   FetchOptions options;

@@ -26,6 +26,10 @@ struct FetchOptions {
   double pause_seconds = 1;
 };
 
+// The mirror that the model's files come from, or an empty one: those whose licence comes first come from their authors
+// alone.
+std::string MirrorOf(const FetchOptions& options, const ModelEntry& model);
+
 // The cache is CacheDir(); the mirror $TIMBRE_MODEL_MIRROR; offline where $TIMBRE_OFFLINE is set and not 0.
 Result<FetchOptions> FetchOptionsFromEnvironment();
 

@@ -60,13 +60,19 @@ class Recorder : public Observer {
   int64_t done = 0;
 };
 
-// Some weights are not for everybody: nothing is asked of the network before the licence was accepted.
+// Some weights are not for everybody: nothing is asked of the network before the licence was accepted, and then of
+// their authors, whatever mirror there is.
 TEST_F(FetchTest, ALicenceThatComesFirstIsAcceptedFirst) {
+  LoopbackServer mirror(mirror_);
+  LoopbackServer authors([](const LoopbackRequest& request, LoopbackConnection& connection) {
+    ServeFile(request.path == "/toy.th" ? "weights" : "config")(request, connection);
+  });
   ModelEntry model = model_;
   model.licence = "Licence of Toys";
   model.licence_first = true;
-  LoopbackServer server(mirror_);
-  options_.mirror = server.Url("/mirror");
+  std::vector<std::string> urls = {authors.Url("/toy.th"), authors.Url("/toy.yaml")};
+  for (size_t i = 0; i < urls.size(); ++i) model.files[i].url = urls[i];
+  options_.mirror = mirror.Url("/mirror");
   const auto refused = PullModel(options_, model);
   ASSERT_FALSE(refused);
   for (const char* part : {"Licence of Toys", "https://example.org/toy", "--accept-licence"}) {
@@ -76,6 +82,8 @@ TEST_F(FetchTest, ALicenceThatComesFirstIsAcceptedFirst) {
   options_.licence_accepted = true;
   const auto pulled = PullModel(options_, model);
   ASSERT_TRUE(pulled) << pulled.error().message;
+  EXPECT_EQ(authors.Requests().size(), 2u);
+  EXPECT_TRUE(mirror.Requests().empty());
   // What is here is read without a word.
   options_.licence_accepted = false;
   EXPECT_TRUE(PullModel(options_, model));
