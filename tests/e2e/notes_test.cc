@@ -9,6 +9,7 @@
 #include "audio/test_files.h"
 #include "formats/midi.h"
 #include "tests/e2e/program.h"
+#include "tests/support/probe.h"
 
 namespace timbre::testing {
 namespace {
@@ -21,20 +22,6 @@ std::string WriteSong(const std::filesystem::path& path, double seconds) {
   for (int i = 0; i * 0.25 <= seconds; ++i) song.notes.push_back({i * 480, 60, 10, i % 2 == 0 ? 36 : 42, 100});
   EXPECT_TRUE(WriteMidi(song, path.string()));
   return path.string();
-}
-
-std::string Probed(const std::string& path, const std::string& what) {
-  const std::string command = "ffprobe -v error -count_packets " + what + " -of default=nw=1 '" + path + "' 2>&1";
-  std::string text;
-  FILE* pipe = popen(command.c_str(), "r");
-  char buffer[4096];
-  while (pipe != nullptr && std::fgets(buffer, sizeof(buffer), pipe) != nullptr) text += buffer;
-  if (pipe != nullptr) pclose(pipe);
-  return text;
-}
-
-void ExpectIn(const std::string& text, const std::string& part) {
-  EXPECT_NE(text.find(part + "\n"), std::string::npos) << part << " is missing in\n" << text;
 }
 
 const std::vector<std::string> kSmall = {"--size", "160x90", "--fps", "30"};
