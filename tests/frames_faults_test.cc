@@ -1,26 +1,22 @@
-// A small clip with something failing at each point in turn: it is the same clip all the same, and the step is
-// recorded. By default the first, the last and some between; TIMBRE_SWEEP=full visits each.
+// A small clip whatever fails on the way: kernels, devices, the file system, whoever waits for it.
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <cerrno>
-#include <cstdlib>
+#include <functional>
 #include <limits>
-#include <set>
 
 #include "base/file_faults.h"
 #include "base/output_set.h"
 #include "pipelines/frames/frames.h"
 #include "pipelines/frames/latents.h"
-#include "runtime/session/faults.h"
 #include "tests/e2e/program.h"
 #include "tests/parity/frames_support.h"
+#include "tests/support/fault_sweep.h"
 #include "tests/vulkan/usable_device.h"
 
 namespace timbre {
 namespace {
-
-constexpr double kFloorDb = 90;
 
 FramesModel TinyModel() {
   const auto file = ReadSafetensors(testing::VaeCase("vae-tiny-tiled-default.safetensors"));
@@ -28,9 +24,10 @@ FramesModel TinyModel() {
   return testing::FormulaFramesModel(*file, FramesHalf::kDecoder);
 }
 
-class Sweep {
+// A clip of a tile, whose latents alone are there where it failed.
+class SmallClip {
  public:
-  explicit Sweep(std::string device) : device_(std::move(device)) {
+  explicit SmallClip(std::string device) : device_(std::move(device)) {
     Volume latents(2, 3, 2, 16);
     for (size_t i = 0; i < latents.values.size(); ++i) latents.values[i] = FormulaValue(17, i, -1, 2);
     OutputSet outputs;
@@ -38,93 +35,35 @@ class Sweep {
     EXPECT_TRUE(outputs.Commit());
   }
 
-  Status Run(FaultInjector* faults, bool strict, Stats& stats, std::vector<float>* frames) {
+  Result<std::vector<float>> operator()(FaultInjector& faults, bool strict, Stats& stats) {
     FramesOptions options;
     options.inputs = {latents_.string()};
     options.output = (folder_ / "out.safetensors").string();
     options.session.device = device_;
-    options.session.faults = faults;
+    options.session.faults = &faults;
     options.session.strict = strict;
     Observer observer;
     FramesReport report;
-    TIMBRE_CHECK(DecodeFrames(&model_, options, pool_, stats, observer, report));
+    const Status made = DecodeFrames(&model_, options, pool_, stats, observer, report);
+    EXPECT_EQ(testing::FilesIn(folder_.path()).size(), made ? 2u : 1u);
+    TIMBRE_CHECK(made);
     TIMBRE_TRY(const Safetensors file, ReadSafetensors(options.output));
-    *frames = testing::Values(file, "frames");
+    std::vector<float> frames = testing::Values(file, "frames");
     std::filesystem::remove(options.output);
-    return {};
-  }
-
-  void FailEach(FaultPoint point, int64_t most) {
-    if (healthy_.empty()) {
-      Stats stats;
-      const Status ran = Run(&counter_, true, stats, &healthy_);
-      ASSERT_TRUE(ran) << ran.error().message;
-    }
-    const int64_t count = counter_.passes(point);
-    ASSERT_GT(count, 0) << NameOf(point);
-    if (full_) most = count;
-    std::set<int64_t> chosen;
-    for (int64_t i = 0; i < most; ++i) chosen.insert(most > 1 ? i * (count - 1) / (most - 1) : count / 2);
-    for (const int64_t n : chosen) Fail(point, n);
-    std::printf("  %-10s %4zu of %5ld points failed in turn\n", std::string(NameOf(point)).c_str(), chosen.size(),
-                static_cast<long>(count));
-  }
-
-  // From the first on, all of them.
-  void FailAll(FaultPoint point) {
-    FaultInjector injector;
-    injector.FailFrom(point, 0);
-    Stats stats;
-    std::vector<float> frames;
-    const Status ran = Run(&injector, false, stats, &frames);
-    ASSERT_TRUE(ran) << ran.error().message;
-    EXPECT_GE(testing::RatioDb(healthy_, frames), kFloorDb);
-    EXPECT_FALSE(stats.steps().empty());
+    return frames;
   }
 
  private:
-  void Fail(FaultPoint point, int64_t n) {
-    const std::string label = std::string(NameOf(point)) + ":" + std::to_string(n);
-    FaultInjector injector;
-    injector.FailAt(point, n);
-    Stats stats;
-    std::vector<float> frames;
-    const Status ran = Run(&injector, false, stats, &frames);
-    ASSERT_TRUE(ran) << label << ": " << ran.error().message;
-    EXPECT_GE(testing::RatioDb(healthy_, frames), kFloorDb) << label;
-    ASSERT_EQ(stats.steps().size(), 1u) << label;
-    const StepDown step = stats.steps()[0];
-    EXPECT_EQ(step.count, 1) << label;
-
-    if (device_ != "cpu" && !full_) return;
-    FaultInjector again;
-    again.FailAt(point, n);
-    Stats none;
-    const Status refused = Run(&again, true, none, &frames);
-    ASSERT_FALSE(refused) << label;
-    for (const std::string& fact : {step.node, step.from, step.to, step.reason}) {
-      EXPECT_NE(refused.error().message.find(fact), std::string::npos) << label << ": " << refused.error().message;
-    }
-    EXPECT_EQ(testing::FilesIn(folder_.path()).size(), 1u) << label << " left a file";
-  }
-
-  static bool IsFull() {
-    const char* wish = std::getenv("TIMBRE_SWEEP");
-    return wish != nullptr && std::string_view(wish) == "full";
-  }
-
   const std::string device_;
-  const bool full_ = IsFull();
   const testing::TempFolder folder_;
   const std::filesystem::path latents_ = folder_ / "latents.safetensors";
   const FramesModel model_ = TinyModel();
   ThreadPool pool_{2};
-  FaultInjector counter_;
-  std::vector<float> healthy_;
 };
 
 TEST(FramesFaults, AClipIsTheSameWhateverFails) {
-  Sweep sweep("cpu");
+  SmallClip clip("cpu");
+  testing::FaultSweep sweep("cpu", std::ref(clip));
   sweep.FailEach(FaultPoint::kKernel, 8);
   sweep.FailEach(FaultPoint::kPack, 4);
   sweep.FailEach(FaultPoint::kAllocation, 4);
@@ -133,7 +72,8 @@ TEST(FramesFaults, AClipIsTheSameWhateverFails) {
 
 TEST(FramesFaults, AClipIsTheSameWhateverADeviceDoes) {
   TIMBRE_NEED_VULKAN();
-  Sweep sweep(UsableDeviceName());
+  SmallClip clip(UsableDeviceName());
+  testing::FaultSweep sweep(UsableDeviceName(), std::ref(clip));
   sweep.FailEach(FaultPoint::kDevice, 1);
   // A driver that has no program for any convolution, or whatever else.
   sweep.FailAll(FaultPoint::kPipeline);

@@ -1,27 +1,23 @@
-// A tiny song with something failing at each point in turn: it is the same song all the same, and the step is recorded.
-// Points are counted in the thousands: by default the first, the last and some between; TIMBRE_SWEEP=full visits each.
+// A tiny song whatever fails on the way: kernels, devices, the file system, weights that are no numbers.
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <cerrno>
-#include <cstdlib>
+#include <functional>
 #include <limits>
-#include <set>
 
 #include "audio/decode.h"
 #include "base/file_faults.h"
 #include "formats/formula_weights.h"
 #include "models/released_networks.h"
 #include "pipelines/song/song.h"
-#include "runtime/session/faults.h"
 #include "tests/e2e/program.h"
 #include "tests/parity/song_support.h"
+#include "tests/support/fault_sweep.h"
 #include "tests/vulkan/usable_device.h"
 
 namespace timbre {
 namespace {
-
-constexpr double kFloorDb = 90;
 
 // The reference cases' transformer, and a decoder of a few channels.
 SongModel TinyModel() {
@@ -44,100 +40,58 @@ SongModel TinyModel() {
   return model;
 }
 
-class Sweep {
+// A song of two blocks, of which nothing is there where it failed.
+class SmallSong {
  public:
-  explicit Sweep(std::string device) : device_(std::move(device)) {}
+  explicit SmallSong(std::string device) : device_(std::move(device)) {}
 
-  Status Run(FaultInjector* faults, bool strict, Stats& stats, std::vector<float>* samples) {
+  Result<std::vector<float>> operator()(FaultInjector& faults, bool strict, Stats& stats) {
     SongOptions options;
     options.tokens = options.style = testing::SongCase("song-tiny.safetensors");
-    options.seconds = 1.4;  // two blocks
+    options.seconds = 1.4;
     options.steps = 3;
     options.sample_format = "f32";
     options.output = (folder_ / "song.wav").string();
     options.session.device = device_;
-    options.session.faults = faults;
+    options.session.faults = &faults;
     options.session.strict = strict;
     Observer observer;
     SongReport report;
-    TIMBRE_CHECK(MakeSong(model_, options, pool_, stats, observer, report));
-    TIMBRE_TRY(const AudioBuffer audio, ReadAudioFile(options.output, 1 << 20));
-    *samples = audio.samples;
+    const Status made = MakeSong(model_, options, pool_, stats, observer, report);
+    EXPECT_EQ(testing::FilesIn(folder_.path()).size(), made ? 1u : 0u);
+    TIMBRE_CHECK(made);
+    TIMBRE_TRY(AudioBuffer audio, ReadAudioFile(options.output, 1 << 20));
     std::filesystem::remove(options.output);
-    return {};
-  }
-
-  void FailEach(FaultPoint point, int64_t most) {
-    if (healthy_.empty()) {
-      Stats stats;
-      const Status ran = Run(&counter_, true, stats, &healthy_);
-      ASSERT_TRUE(ran) << ran.error().message;
-    }
-    const int64_t count = counter_.passes(point);
-    ASSERT_GT(count, 0) << NameOf(point);
-    if (full_) most = count;
-    std::set<int64_t> chosen;
-    for (int64_t i = 0; i < most; ++i) chosen.insert(most > 1 ? i * (count - 1) / (most - 1) : count / 2);
-    for (const int64_t n : chosen) Fail(point, n);
-    std::printf("  %-10s %4zu of %5ld points failed in turn\n", std::string(NameOf(point)).c_str(), chosen.size(),
-                static_cast<long>(count));
+    return std::move(audio.samples);
   }
 
  private:
-  void Fail(FaultPoint point, int64_t n) {
-    const std::string label = std::string(NameOf(point)) + ":" + std::to_string(n);
-    FaultInjector injector;
-    injector.FailAt(point, n);
-    Stats stats;
-    std::vector<float> samples;
-    const Status ran = Run(&injector, false, stats, &samples);
-    ASSERT_TRUE(ran) << label << ": " << ran.error().message;
-    EXPECT_GE(testing::RatioDb(healthy_, samples), kFloorDb) << label;
-    // A device that goes takes the sampler and the decoder with it, each of which says so.
-    EXPECT_GE(stats.steps().size(), 1u) << label;
-    EXPECT_TRUE(device_ != "cpu" || stats.steps().size() == 1) << label;
-
-    if (device_ != "cpu" && !full_) return;
-    FaultInjector again;
-    again.FailAt(point, n);
-    Stats none;
-    const Status refused = Run(&again, true, none, &samples);
-    ASSERT_FALSE(refused) << label;
-    EXPECT_FALSE(refused.error().message.empty());
-    EXPECT_TRUE(testing::FilesIn(folder_.path()).empty()) << label << " left a file";
-  }
-
-  static bool IsFull() {
-    const char* wish = std::getenv("TIMBRE_SWEEP");
-    return wish != nullptr && std::string_view(wish) == "full";
-  }
-
   const std::string device_;
-  const bool full_ = IsFull();
   const testing::TempFolder folder_;
   const SongModel model_ = TinyModel();
   ThreadPool pool_{2};
-  FaultInjector counter_;
-  std::vector<float> healthy_;
 };
 
 TEST(SongFaults, ASongIsTheSameWhateverFails) {
-  Sweep sweep("cpu");
+  SmallSong song("cpu");
+  testing::FaultSweep sweep("cpu", std::ref(song));
   sweep.FailEach(FaultPoint::kKernel, 12);
   sweep.FailEach(FaultPoint::kPack, 6);
   sweep.FailEach(FaultPoint::kAllocation, 6);
 }
 
-// The keys and values of finished blocks are on the host as well, so that a device may go at any step.
+// The keys and values of finished blocks are on the host as well, so that a device may go at any step. The sampler and
+// the decoder each say that it went.
 TEST(SongFaults, ASongIsTheSameWhateverADeviceDoes) {
   TIMBRE_NEED_VULKAN();
-  Sweep sweep(UsableDeviceName());
+  SmallSong song(UsableDeviceName());
+  testing::FaultSweep sweep(UsableDeviceName(), std::ref(song), 2);
   // A run takes a software driver a second.
-  sweep.FailEach(FaultPoint::kDevice, 2);
+  sweep.FailEach(FaultPoint::kDevice, 12);
   sweep.FailEach(FaultPoint::kAllocation, 1);
   sweep.FailEach(FaultPoint::kKernel, 1);
   for (const FaultPoint point : {FaultPoint::kPipeline, FaultPoint::kSubmit, FaultPoint::kWait, FaultPoint::kMemory}) {
-    sweep.FailEach(point, 0);
+    sweep.FailEach(point, 3);
   }
 }
 
