@@ -116,11 +116,11 @@ TEST(FramesFaults, PicturesAppearTogether) {
   EXPECT_GT(failed, 5);
 }
 
-// A clip that was ended goes on where its last finished section ends, and is the same to the bit; other latents are
-// none of that.
+// A clip that was ended goes on where its last finished section ends, and is the same to the bit; sections of other
+// latents, another precision or another decoder are none of that, nor is a file that is not of a section's shape.
 TEST(FramesFaults, AnEndedClipIsResumed) {
   const testing::TempFolder folder;
-  const FramesModel model = TinyModel();
+  FramesModel model = TinyModel();
   FramesOptions options;
   OutputSet outputs;
   for (const char* name : {"a", "b", "c"}) {
@@ -160,12 +160,33 @@ TEST(FramesFaults, AnEndedClipIsResumed) {
   EXPECT_EQ(testing::ReadAll(folder / "clip.safetensors"), wanted);
   EXPECT_EQ(testing::FilesIn(folder.path()).size(), 5u) << "what was kept is gone";
 
-  EXPECT_FALSE(decode("other.safetensors", 1, ended));
-  std::swap(options.inputs[0], options.inputs[1]);
-  FramesReport other;
-  ASSERT_TRUE(decode("other.safetensors", 1000, other));
-  EXPECT_EQ(other.resumed, 0);
-  EXPECT_EQ(other.tiles, 3);
+  const std::vector<std::function<void()>> changes = {
+      [&] { std::swap(options.inputs[0], options.inputs[1]); }, [&] { options.session.precision = Precision::kF16; },
+      [&] {
+        TensorMap retrained = *model.weights;
+        HostTensor& bias = retrained.at("decoder.mid_block.resnets.0.conv1.conv.bias");
+        bias = HostTensor::FromF32(bias.shape, std::vector<float>(bias.shape.elements(), 0.5f));
+        model.weights = std::make_shared<const TensorMap>(std::move(retrained));
+      },
+      [&] {
+        const std::string kept = (folder / "other.safetensors.section-0").string();
+        const auto file = ReadSafetensors(kept);
+        ASSERT_TRUE(file) << file.error().message;
+        TensorMap one;
+        one.emplace("frames", HostTensor::FromF32({1, 1, 1, 3}, std::vector<float>(3)));
+        ASSERT_TRUE(WriteSafetensors(kept, one, file->metadata));
+      }};
+  for (size_t i = 0; i < changes.size(); ++i) {
+    EXPECT_FALSE(decode("other.safetensors", 1, ended));
+    EXPECT_TRUE(std::filesystem::exists(folder / "other.safetensors.section-0"));
+    changes[i]();
+    FramesReport other;
+    const Status made = decode("other.safetensors", 1000, other);
+    ASSERT_TRUE(made) << i << ": " << made.error().message;
+    EXPECT_EQ(other.resumed, 0) << i;
+    EXPECT_EQ(other.tiles, 3) << i;
+    std::filesystem::remove(folder / "other.safetensors");
+  }
 }
 
 // An observer that has had enough, and weights that hold what is no number.

@@ -353,6 +353,10 @@ TEST(FramesProgram, RefusesWhatMakesNoSense) {
       {{"encode", "good.safetensors", "nan.safetensors", "-m", "model"}, "takes one"},
       {{"encode", "odd.safetensors", "-m", "model", "--fps", "24"}, "frames decode"},
       {{"decode", "good.safetensors", "-m", "model", "--seed", "2"}, "--sample"},
+      {{"decode", "good.safetensors", "-m", "model", "-o", "f_%d.png", "--crf", "9"}, "belongs to a .mp4"},
+      {{"decode", "good.safetensors", "--preview", "--mode", "whole"}, "takes no network"},
+      {{"decode", "good.safetensors", "--preview", "--tile", "64"}, "takes no network"},
+      {{"decode", "good.safetensors", "--preview", "--memory", "8GiB"}, "takes no network"},
   };
   for (const auto& one : cases) {
     const Ran ran = Frames(folder, one.words);

@@ -1,5 +1,7 @@
 #include "pipelines/frames/frames.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -191,10 +193,10 @@ class Decoding {
     TileCounter counter(network, tiles, observer_, report_);
     if (options_.resume) {
       const FrameTileSizes& sizes = options_.tiles;
-      kept_.emplace(OutputOf(options_), DecoderName(*model_) + " mode " +
-                                            std::to_string(static_cast<int>(options_.mode)) + " tiles " +
-                                            std::to_string(sizes.side) + "/" + std::to_string(sizes.side_stride) + " " +
-                                            std::to_string(sizes.frames) + "/" + std::to_string(sizes.frames_stride));
+      kept_.emplace(OutputOf(options_),
+                    fmt::format("{} mode {} tiles {}/{} {}/{} precision {}", DecoderName(*model_),
+                                static_cast<int>(options_.mode), sizes.side, sizes.side_stride, sizes.frames,
+                                sizes.frames_stride, static_cast<int>(options_.session.precision)));
     }
     for (size_t i = 0; i < pieces_.size(); ++i) {
       TIMBRE_CHECK(ComputePiece(pieces_[i], static_cast<int64_t>(i), counter, joiner));
@@ -208,7 +210,8 @@ class Decoding {
     Volume latents, all(0, report_.height, report_.width, model_->config.out_channels);
     if (kept_) {
       latents = piece.latents->Frames(piece.section.begin, piece.section.end);
-      if (const std::optional<Volume> found = kept_->Find(index, latents)) {
+      if (const std::optional<Volume> found =
+              kept_->Find(index, latents, {piece.frames(), all.height, all.width, all.channels})) {
         ++report_.resumed;
         counter.Skip(WorkOf(piece).tiles());
         return joiner.Write(*found);
@@ -247,8 +250,14 @@ class Decoding {
 }  // namespace
 
 FieldList FramesFields(FramesOptions& options) {
+  const auto of_network = [&options] { return options.preview ? "a preview takes no network" : ""; };
   const auto of_decoding = [&options] { return options.decodes() ? "" : "it belongs to 'frames decode'"; };
   const auto of_encoding = [&options] { return options.decodes() ? "it belongs to 'frames encode'" : ""; };
+  Field mode = ChoiceField<FrameMode>(
+      "mode", &options.mode,
+      {{"tiled", FrameMode::kTiled}, {"framewise", FrameMode::kFramewise}, {"whole", FrameMode::kWhole}},
+      "how the clip is cut, which is part of the result: in time and space, in time, not at all");
+  mode.idle = of_network;
   return {{.name = "action",
            .value = &options.action,
            .help = "decode: latents into frames; encode: a picture or a video into latents",
@@ -265,18 +274,14 @@ FieldList FramesFields(FramesOptions& options) {
            .help = "clip.mp4, frame_%05d.png or values.safetensors; of encode, latents.safetensors",
            .placeholder = "FILE",
            .letter = 'o'},
-          ChoiceField<FrameMode>(
-              "mode", &options.mode,
-              {{"tiled", FrameMode::kTiled}, {"framewise", FrameMode::kFramewise}, {"whole", FrameMode::kWhole}},
-              "how the clip is cut, which is part of the result: in time and space, in time, not at "
-              "all"),
+          mode,
           {.name = "fps", .value = &options.fps, .help = "frames a second", .min = 1, .max = 240, .idle = of_decoding},
           {.name = "crf",
            .value = &options.crf,
            .help = "quality of H.264; lower is better and larger",
            .min = 0,
            .max = 51,
-           .idle = of_decoding},
+           .idle = [&options] { return OutputOf(options).ends_with(".mp4") ? "" : "it belongs to a .mp4"; }},
           {.name = "append",
            .value = &options.append,
            .help = "frames that each file shares with the next, faded over",
@@ -320,34 +325,39 @@ FieldList FramesFields(FramesOptions& options) {
           {.name = "memory",
            .value = &options.memory,
            .help = "refuse what would take more, weights and the largest tile together: 8GiB, 800MB",
-           .placeholder = "SIZE"},
+           .placeholder = "SIZE",
+           .idle = of_network},
           {.name = "dry-run",
            .value = &options.dry_run,
            .help = "say what tiles, memory, operations and time it takes, and do nothing",
-           .idle = [&options] { return options.preview ? "a preview takes no network" : ""; }},
+           .idle = of_network},
           {.name = "tile",
            .value = &options.tiles.side,
            .help = "sides of a tile, in pixels",
            .min = 16,
            .max = 4096,
+           .idle = of_network,
            .heading = "Tiles"},
           {.name = "tile-stride",
            .value = &options.tiles.side_stride,
            .help = "pixels from one to the next",
            .min = 8,
            .max = 4096,
+           .idle = of_network,
            .heading = "Tiles"},
           {.name = "tile-frames",
            .value = &options.tiles.frames,
            .help = "frames of a tile, less one",
            .min = 4,
            .max = 4096,
+           .idle = of_network,
            .heading = "Tiles"},
           {.name = "tile-frames-stride",
            .value = &options.tiles.frames_stride,
            .help = "frames from one to the next",
            .min = 4,
            .max = 4096,
+           .idle = of_network,
            .heading = "Tiles"}};
 }
 

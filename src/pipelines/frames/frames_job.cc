@@ -87,7 +87,7 @@ class FramesJob final : public Job {
     ReportSteps(stats, observer, report);
     TIMBRE_CHECK(made);
     if (options_.dry_run) {
-      Tell(frames, observer);
+      Tell(frames, report["options"]["mode"], observer);
       return {};
     }
     Say(observer, fmt::format("{}: {} of {}x{}, {} latents, in {}", frames.output,
@@ -96,11 +96,9 @@ class FramesJob final : public Job {
     return {};
   }
 
-  void Tell(const FramesReport& frames, Observer& observer) {
+  // What a dry run found.
+  void Tell(const FramesReport& frames, const std::string& mode, Observer& observer) {
     const FramePlan& plan = *frames.plan;
-    const char* const mode = options_.mode == FrameMode::kTiled       ? "tiled"
-                             : options_.mode == FrameMode::kFramewise ? "framewise"
-                                                                      : "whole";
     Answer(observer, fmt::format("{} frames of {}x{} from {} latents, {}", frames.frames, frames.width, frames.height,
                                  frames.latents, mode));
     for (const FramePlan::Tile& tile : plan.tiles) {

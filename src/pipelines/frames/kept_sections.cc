@@ -13,30 +13,29 @@ namespace {
 
 constexpr const char* kKey = "timbre.section";
 
-std::string HashOf(std::span<const float> values) {
-  const ContentId id = IdOf(std::as_bytes(values));
+std::string HashOf(std::span<const std::byte> bytes) {
+  const ContentId id = IdOf(bytes);
   return fmt::format("{}-{:016x}{:016x}", id.bytes, id.hash[0], id.hash[1]);
 }
+
+std::span<const std::byte> BytesOf(const std::vector<float>& values) { return std::as_bytes(std::span(values)); }
 
 }  // namespace
 
 std::string DecoderName(const FramesModel& model) {
-  std::string name = ToJson(model.config);
-  for (const char* weight : {"decoder.conv_in.conv.weight", "decoder.conv_out.conv.weight"}) {
-    if (const auto found = model.weights->find(weight); found != model.weights->end()) {
-      name += " " + HashOf(found->second.ToF32());
-    }
-  }
-  return name;
+  std::string all = ToJson(model.config);
+  for (const auto& [name, weight] : *model.weights) all += " " + name + " " + HashOf(BytesOf(weight.ToF32()));
+  return HashOf(std::as_bytes(std::span(all)));
 }
 
 std::string KeptSections::PathOf(int64_t index) const { return fmt::format("{}.section-{}", output_, index); }
 
 std::string KeptSections::NameOf(const Volume& latents) const {
-  return fmt::format("{} {}x{}x{} {}", work_, latents.frames, latents.height, latents.width, HashOf(latents.values));
+  return fmt::format("{} {}x{}x{} {}", work_, latents.frames, latents.height, latents.width,
+                     HashOf(BytesOf(latents.values)));
 }
 
-std::optional<Volume> KeptSections::Find(int64_t index, const Volume& latents) {
+std::optional<Volume> KeptSections::Find(int64_t index, const Volume& latents, const Shape& wanted) {
   std::error_code error;
   const std::string path = PathOf(index);
   if (!std::filesystem::is_regular_file(path, error)) return {};
@@ -45,9 +44,8 @@ std::optional<Volume> KeptSections::Find(int64_t index, const Volume& latents) {
   const auto name = file->metadata.find(kKey);
   const auto frames = file->tensors->find("frames");
   if (name == file->metadata.end() || name->second != NameOf(latents) || frames == file->tensors->end()) return {};
-  const Shape& shape = frames->second.shape;
-  if (shape.rank() != 4) return {};
-  Volume found(shape[0], shape[1], shape[2], shape[3]);
+  if (frames->second.shape != wanted) return {};
+  Volume found(wanted[0], wanted[1], wanted[2], wanted[3]);
   found.values = frames->second.ToF32();
   paths_.push_back(path);
   return found;
