@@ -38,6 +38,14 @@ Json StepsDownSchema() {
       {{"node", "string"}, {"from", "string"}, {"to", "string"}, {"reason", "string"}, {"count", "integer"}}));
 }
 
+Json InputSchema(const std::vector<SchemaMember>& more) {
+  std::vector<SchemaMember> members = {{"input", "string"},     {"input_format", "string"}, {"sample_rate", "integer"},
+                                       {"channels", "integer"}, {"samples", "integer"},     {"seconds", "number"}};
+  members.insert(members.end(), more.begin(), more.end());
+  members.emplace_back("warning", "string|null");
+  return ObjectSchema(members);
+}
+
 Json TrackSchema(Json track) {
   Json failed = ObjectSchema({{"input", "string"}, {"error", "string"}});
   return {{"anyOf", {std::move(track), std::move(failed)}}};

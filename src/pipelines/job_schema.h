@@ -24,6 +24,9 @@ Json ObjectSchema(const std::vector<SchemaMember>& members);
 // What several kinds report.
 Json DeviceSchema();     // {"name", "reason", "kernels"}
 Json StepsDownSchema();  // as ReportSteps writes it
+// A sound that was read: {"input", "input_format", "sample_rate", "channels", "samples", "seconds", "warning"}, and
+// `more`.
+Json InputSchema(const std::vector<SchemaMember>& more);
 // One of a list of tracks: as `track` describes it, or {"input", "error"}.
 Json TrackSchema(Json track);
 // Fields as FieldsToJson writes them.

@@ -216,18 +216,11 @@ Json SeparateJobReportSchema() {
                                      {"compute", "number"},
                                      {"encode", "number"},
                                      {"total", "number"}});
-  const Json track = ObjectSchema({{"input", "string"},
-                                   {"input_format", "string"},
-                                   {"sample_rate", "integer"},
-                                   {"channels", "integer"},
-                                   {"samples", "integer"},
-                                   {"seconds", "number"},
-                                   {"skipped", "boolean"},
-                                   {"outputs", ListSchema(output)},
-                                   {"tiles", "integer"},
-                                   {"timings", timings},
-                                   {"real_time_factor", "number"},
-                                   {"warning", "string|null"}});
+  const Json track = InputSchema({{"skipped", "boolean"},
+                                  {"outputs", ListSchema(output)},
+                                  {"tiles", "integer"},
+                                  {"timings", timings},
+                                  {"real_time_factor", "number"}});
   return ObjectSchema({{"options", OptionsSchema(SeparateJob().Reported())},
                        {"tracks", ListSchema(TrackSchema(track))},
                        {"model", ObjectSchema({{"name", "string"},

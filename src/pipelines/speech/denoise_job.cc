@@ -164,19 +164,12 @@ std::unique_ptr<Job> MakeDenoiseJob() { return std::make_unique<DenoiseJob>(); }
 Json DenoiseJobReportSchema() {
   const Json timings =
       ObjectSchema({{"decode", "number"}, {"compute", "number"}, {"encode", "number"}, {"total", "number"}});
-  const Json track = ObjectSchema({{"input", "string"},
-                                   {"input_format", "string"},
-                                   {"output", "string"},
-                                   {"sample_rate", "integer"},
-                                   {"channels", "integer"},
-                                   {"samples", "integer"},
-                                   {"seconds", "number"},
-                                   {"skipped", "boolean"},
-                                   {"peak", "number"},
-                                   {"gain", "number"},
-                                   {"timings", timings},
-                                   {"real_time_factor", "number"},
-                                   {"warning", "string|null"}});
+  const Json track = InputSchema({{"output", "string"},
+                                  {"skipped", "boolean"},
+                                  {"peak", "number"},
+                                  {"gain", "number"},
+                                  {"timings", timings},
+                                  {"real_time_factor", "number"}});
   return ObjectSchema(
       {{"options", OptionsSchema(DenoiseJob().Reported())},
        {"tracks", ListSchema(TrackSchema(track))},

@@ -91,22 +91,15 @@ std::unique_ptr<Job> MakeLoudnessJob() { return std::make_unique<LoudnessJob>();
 
 Json LoudnessJobReportSchema() {
   NormaliseOptions options;
-  const Json track = ObjectSchema({{"input", "string"},
-                                   {"input_format", "string"},
-                                   {"sample_rate", "integer"},
-                                   {"channels", "integer"},
-                                   {"samples", "integer"},
-                                   {"seconds", "number"},
-                                   {"integrated_lufs", "number|null"},
-                                   {"short_term_max_lufs", "number|null"},
-                                   {"momentary_max_lufs", "number|null"},
-                                   {"range_lu", "number"},
-                                   {"true_peak_dbtp", "number|null"},
-                                   {"output", "string|null"},
-                                   {"skipped", "boolean"},
-                                   {"gain_db", "number|null"},
-                                   {"missed_lu", "number|null"},
-                                   {"warning", "string|null"}});
+  const Json track = InputSchema({{"integrated_lufs", "number|null"},
+                                  {"short_term_max_lufs", "number|null"},
+                                  {"momentary_max_lufs", "number|null"},
+                                  {"range_lu", "number"},
+                                  {"true_peak_dbtp", "number|null"},
+                                  {"output", "string|null"},
+                                  {"skipped", "boolean"},
+                                  {"gain_db", "number|null"},
+                                  {"missed_lu", "number|null"}});
   return ObjectSchema(
       {{"options", OptionsSchema(NormaliseFields(options))}, {"tracks", ListSchema(TrackSchema(track))}});
 }

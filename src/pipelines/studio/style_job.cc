@@ -336,23 +336,16 @@ class StyleJob final : public Job {
 std::unique_ptr<Job> MakeStyleJob() { return std::make_unique<StyleJob>(); }
 
 Json StyleJobReportSchema() {
-  const Json clip = ObjectSchema({{"input", "string"},
-                                  {"input_format", "string"},
-                                  {"sample_rate", "integer"},
-                                  {"channels", "integer"},
-                                  {"samples", "integer"},
-                                  {"seconds", "number"},
-                                  {"integrated_lufs", "number|null"},
-                                  {"true_peak_dbtp", "number|null"},
-                                  {"features", FeaturesSchema()},
-                                  {"distance", "number|null"},
-                                  {"marked", "boolean"},
-                                  {"terms", ListSchema(ObjectSchema({{"feature", "string"}, {"z", "number"}}))},
-                                  {"match_loudness_db", "number|null"},
-                                  {"match_tone", "object"},
-                                  {"similarity", "number|null"},
-                                  {"output", "string|null"},
-                                  {"warning", "string|null"}});
+  const Json clip = InputSchema({{"integrated_lufs", "number|null"},
+                                 {"true_peak_dbtp", "number|null"},
+                                 {"features", FeaturesSchema()},
+                                 {"distance", "number|null"},
+                                 {"marked", "boolean"},
+                                 {"terms", ListSchema(ObjectSchema({{"feature", "string"}, {"z", "number"}}))},
+                                 {"match_loudness_db", "number|null"},
+                                 {"match_tone", "object"},
+                                 {"similarity", "number|null"},
+                                 {"output", "string|null"}});
   const Json style =
       ObjectSchema({{"features", FeaturesSchema()}, {"integrated_lufs", "number|null"}, {"vector", "string|null"}});
   StyleJob job;
