@@ -169,6 +169,8 @@ TEST(Cli, AnOptionWithoutEffectIsAnError) {
            {{"separate", "a.wav", "-m", "hpss", "--from-model", "hpss"}, "--from-model has no effect"},
            {{"separate", "a.wav", "-m", "hpss", "--bitrate", "128"}, "--bitrate has no effect"},
            {{"separate", "a.wav", "-m", "hpss", "--format", "mp3", "--sample-format", "s24"}, "--sample-format has no"},
+           {{"combine", "a.wav", "a.wav", "-o", "c.MP3", "--sample-format", "s24"}, "mp3 has no choice of it"},
+           {{"join", "a.wav", "-o", "c.m4a", "--format", "alac", "--bitrate", "128"}, "alac has no bitrate to choose"},
            {{"denoise", "a.wav", "--threshold-min", "-5"}, "--thresholds is not given"},
            {{"denoise", "a.wav", "--thresholds", "--no-df", "--threshold-max-df", "5"}, "--no-df leaves"},
            {{"denoise", "--live", "--format", "flac"}, "--format has no effect"},

@@ -117,13 +117,16 @@ TEST(SeparateCommand, StemsTwoStemsAndFormats) {
 TEST(SeparateCommand, FormatsDecodeToTheLengthOfTheTrack) {
   TempFolder folder;
   WriteTestWav(folder / "song.wav", 1);
-  for (const auto& [format, file] :
-       {std::pair("ogg", "harmonic.ogg"), {"m4a", "harmonic.m4a"}, {"alac", "harmonic.m4a"}}) {
-    const Ran ran = Separate(folder, {"song.wav", "--stems", "harmonic", "--format", format});
+  for (const auto& [format, file] : {std::pair(Names{"ogg"}, "harmonic.ogg"),
+                                     {{"m4a", "--bitrate", "128"}, "harmonic.m4a"},
+                                     {{"alac", "--sample-format", "s24"}, "harmonic.m4a"}}) {
+    Names words = {"song.wav", "--stems", "harmonic", "--format"};
+    words.insert(words.end(), format.begin(), format.end());
+    const Ran ran = Separate(folder, words);
     ASSERT_EQ(ran.code, 0) << ran.err;
     const auto decoded = ReadAudioFile((folder / "out/hpss/song" / file).string(), 1 << 20);
     ASSERT_TRUE(decoded) << decoded.error().message;
-    EXPECT_EQ(decoded->frames(), 44100) << format;
+    EXPECT_EQ(decoded->frames(), 44100) << format.front();
   }
 }
 

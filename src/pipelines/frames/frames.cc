@@ -18,6 +18,7 @@
 #include "pipelines/frames/latents.h"
 #include "pipelines/frames/preview.h"
 #include "pipelines/frames/sections.h"
+#include "pipelines/output_files.h"
 #include "runtime/check/peak.h"
 
 namespace timbre {
@@ -371,10 +372,8 @@ Status CheckFramesOptions(const FramesOptions& options) {
   if (!options.decodes() && options.inputs.size() != 1) {
     return Fail(ErrorCode::kInvalidArgument, "'frames encode' takes one picture or video");
   }
-  std::error_code error;
   for (const std::string& input : options.inputs) {
-    if (!fs::equivalent(input, path, error)) continue;
-    return Fail(ErrorCode::kInvalidArgument, "'" + Printable(path) + "' would be written over an input");
+    TIMBRE_CHECK(CheckNotInput(path, input, "choose another --output"));
   }
   TIMBRE_TRY([[maybe_unused]] const FrameTiling tiling, DecoderTiling(options.mode, options.tiles));
   if (!options.memory.empty()) {

@@ -9,8 +9,7 @@
 #include "audio/encode.h"
 #include "base/output_set.h"
 #include "base/text.h"
-#include "pipelines/separate/separate.h"
-#include "pipelines/separate/separate_fields.h"
+#include "pipelines/output_files.h"
 #include "pipelines/track_reader.h"
 
 namespace timbre {
@@ -34,14 +33,6 @@ Result<std::vector<double>> Numbers(const std::vector<std::string>& texts) {
     numbers.push_back(number);
   }
   return numbers;
-}
-
-std::string FormatOf(const CombineOptions& options) {
-  if (!options.format.empty()) return options.format;
-  std::string extension = fs::path(options.output).extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](unsigned char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c); });
-  return extension.empty() ? "wav" : extension.substr(1);
 }
 
 // The inputs side by side: blocks of one length, the shorter inputs continued by silence.
@@ -140,23 +131,12 @@ FieldList CombineFields(CombineOptions& options) {
        .help = "of the means, one an input (default: equal)",
        .placeholder = "W,W",
        .idle = of_means},
-      {.name = "format",
-       .value = &options.format,
-       .help = "of the file: wav, flac, mp3, ogg, opus, m4a or alac (default: by its extension)"},
-      {.name = "sample-format",
-       .value = &options.sample_format,
-       .help = "where the format has a choice",
-       .choices = {"s16", "s24", "f32"}},
-      {.name = "clip",
-       .value = &options.clip,
-       .help = "what is done to samples beyond full scale",
-       .choices = {"rescale", "clamp", "none"}},
-      {.name = "bitrate",
-       .value = &options.bitrate,
-       .help = "kbit/s of mp3, ogg, opus and m4a (default: the format's)",
-       .min = 8,
-       .max = 512},
   };
+  Append(fields, FileFields({.format = options.format,
+                             .sample_format = options.sample_format,
+                             .clip = &options.clip,
+                             .bitrate = options.bitrate,
+                             .output = &options.output}));
   return Append(fields, {TempField(options.temp_dir)});
 }
 
@@ -166,19 +146,16 @@ Result<CombineReport> Combine(const std::vector<std::string>& paths, const Combi
     return Fail(ErrorCode::kInvalidArgument, "combine takes 2 to 64 files; there are " + std::to_string(paths.size()));
   }
   TIMBRE_TRY(std::vector<double> weights, Numbers(options.weights));
-  TIMBRE_TRY(const WriteOptions write, ParseWriteOptions(FormatOf(options), options.sample_format, options.clip,
-                                                         options.bitrate, options.temp_dir));
+  TIMBRE_TRY(const WriteOptions write,
+             ParseWriteOptions(FormatName(options.format, options.output), options.sample_format, options.clip,
+                               options.bitrate, options.temp_dir));
   const ReadOptions read{
       .cancelled = [&observer] { return observer.Cancelled(); },
       .temporary_folder = TemporaryFolderFor(options.temp_dir, fs::path(options.output).parent_path().string(), false)};
   CombineReport report{.output = options.output};
   report.channels = 1;
   for (const std::string& path : paths) {
-    std::error_code error;
-    if (fs::equivalent(path, options.output, error)) {
-      return Fail(ErrorCode::kInvalidArgument,
-                  "'" + Printable(options.output) + "' would be written over an input; choose another --output");
-    }
+    TIMBRE_CHECK(CheckNotInput(options.output, path, "choose another --output"));
     TIMBRE_TRY(const std::unique_ptr<AudioReader> reader, AudioReader::Open(path, read));
     if (report.sample_rate == 0) report.sample_rate = reader->info().sample_rate;
     if (reader->info().channels > 1) report.channels = 2;

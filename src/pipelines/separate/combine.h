@@ -15,7 +15,7 @@ struct CombineOptions {
   std::string output = "combined.wav";
   EnsembleAlgorithm algorithm = EnsembleAlgorithm::kAvgWave;
   std::vector<std::string> weights;  // numbers, one an input; of the means
-  std::string format;                // empty: by the output's extension
+  std::string format = "auto";       // by the output's extension, or a name of ParseFileFormat
   std::string sample_format = "s16";
   std::string clip = "rescale";
   int bitrate = 0;

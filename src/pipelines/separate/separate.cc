@@ -19,6 +19,7 @@
 #include "base/temporary_file.h"
 #include "models/separate/augmented.h"
 #include "pipelines/made_by.h"
+#include "pipelines/output_files.h"
 #include "pipelines/separate/separate_outputs.h"
 #include "pipelines/tile_pipeline.h"
 #include "pipelines/tile_runner.h"
@@ -419,11 +420,7 @@ Result<std::vector<std::string>> SeparatorImpl::Paths(const TrackInput& input) c
   std::vector<std::string> paths;
   for (const std::string& name : names_) {
     TIMBRE_TRY(std::string path, OutputPath(options_, model_.name, input, name));
-    std::error_code error;
-    if (fs::equivalent(path, input.path, error)) {
-      return Fail(ErrorCode::kInvalidArgument,
-                  "'" + path + "' would be written over the input; change --output or --name");
-    }
+    TIMBRE_CHECK(CheckNotInput(path, input.path));
     if (std::find(paths.begin(), paths.end(), path) != paths.end()) {
       return Fail(ErrorCode::kInvalidArgument, "two stems would be written to '" + path + "'; --name needs a {stem}");
     }

@@ -130,11 +130,4 @@ Result<std::string> OutputPath(const SeparateOptions& options, const std::string
 // sample, at the same time, not older, and was made as is to be done now. `marks`: OutputMark() of each.
 bool IsDone(const std::string& input, const std::vector<std::string>& paths, const std::vector<std::string>& marks);
 
-// Where what a pipe gives is kept meanwhile, of a task that writes to `output_dir` or into a stream.
-std::string TemporaryFolderFor(const std::string& temp_dir, const std::string& output_dir, bool stream);
-
-// What files are written as. kInvalidArgument where a name is none, or the format has no use for an option.
-Result<WriteOptions> ParseWriteOptions(const std::string& format, const std::string& sample_format,
-                                       const std::string& clip, int bitrate, const std::string& temp_dir);
-
 }  // namespace timbre

@@ -1,49 +1,8 @@
 #include "pipelines/separate/separate_fields.h"
 
-#include <algorithm>
+#include "pipelines/output_files.h"
 
 namespace timbre {
-
-FieldList FileFields(std::string& format, std::string& sample_format, std::string& clip, int& bitrate) {
-  const auto unless = [&format](std::vector<std::string> formats, const char* what) {
-    return [&format, formats = std::move(formats), what]() -> std::string {
-      if (std::find(formats.begin(), formats.end(), format) != formats.end()) return "";
-      return "files of --format " + format + " have no " + what;
-    };
-  };
-  return {
-      {.name = "format",
-       .value = &format,
-       .help = "of the files written",
-       .choices = {"wav", "flac", "mp3", "ogg", "opus", "m4a", "alac"}},
-      {.name = "sample-format",
-       .value = &sample_format,
-       .help = "where the format has a choice",
-       .choices = {"s16", "s24", "f32"},
-       .idle = unless({"wav", "flac"}, "choice of it")},
-      {.name = "clip",
-       .value = &clip,
-       .help = "what is done to samples beyond full scale",
-       .choices = {"rescale", "clamp", "none"}},
-      {.name = "bitrate",
-       .value = &bitrate,
-       .help = "kbit/s of mp3, ogg, opus and m4a (default: the format's)",
-       .min = 8,
-       .max = 512,
-       .idle = unless({"mp3", "ogg", "opus"}, "bitrate to choose")},
-  };
-}
-
-Field TempField(std::string& temp_dir) {
-  return {.name = "temp",
-          .value = &temp_dir,
-          .help = "where data lies meanwhile (default: beside the output)",
-          .placeholder = "DIR"};
-}
-
-Field TagsField(bool& tags) {
-  return {.name = "tags", .value = &tags, .help = "do not copy title, artist, cover and the like"};
-}
 
 namespace {
 
@@ -110,7 +69,10 @@ FieldList SeparateFields(SeparateOptions& options) {
        .help = "this stem, and the rest as one",
        .placeholder = "NAME"},
   };
-  FieldList files = FileFields(options.format, options.sample_format, options.clip, options.bitrate);
+  FieldList files = FileFields({.format = options.format,
+                                .sample_format = options.sample_format,
+                                .clip = &options.clip,
+                                .bitrate = options.bitrate});
   fields.push_back(files.front());  // the format
   files.erase(files.begin());
   Append(files, {

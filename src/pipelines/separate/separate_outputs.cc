@@ -191,31 +191,4 @@ bool IsDone(const std::string& input, const std::vector<std::string>& paths, con
   });
 }
 
-std::string TemporaryFolderFor(const std::string& temp_dir, const std::string& output_dir, bool stream) {
-  if (!temp_dir.empty()) return temp_dir;
-  return stream ? LargeTemporaryFolder() : NearestFolder(output_dir);
-}
-
-Result<WriteOptions> ParseWriteOptions(const std::string& format, const std::string& sample_format,
-                                       const std::string& clip, int bitrate, const std::string& temp_dir) {
-  WriteOptions options{.temp_dir = temp_dir, .bitrate = bitrate};
-  TIMBRE_TRY(options.format, ParseFileFormat(format));
-  TIMBRE_TRY(options.sample_format, ParseSampleFormat(sample_format));
-  TIMBRE_TRY(options.clip, ParseClipMode(clip));
-  const bool lossless = IsLossless(options.format);
-  if (lossless && bitrate != 0) {
-    return Fail(ErrorCode::kInvalidArgument, "--bitrate is for lossy formats, and " + format +
-                                                 " is not one; leave it out or choose another --format.");
-  }
-  if (!lossless && options.sample_format != SampleFormat::kS16) {
-    return Fail(ErrorCode::kInvalidArgument, "--sample-format is for formats that lose nothing, and " + format +
-                                                 " is not one; leave it out or choose another --format.");
-  }
-  std::error_code error;
-  if (!temp_dir.empty() && !fs::is_directory(temp_dir, error)) {
-    return Fail(ErrorCode::kInvalidArgument, "--temp '" + temp_dir + "' is no folder.");
-  }
-  return options;
-}
-
 }  // namespace timbre

@@ -321,22 +321,6 @@ TEST_F(SeparateTest, PathsStayInTheFolderAndAreNamesOfFiles) {
   EXPECT_NE(longer.error().message.find("too long"), std::string::npos) << longer.error().message;
 }
 
-TEST_F(SeparateTest, OptionsThatTheFormatHasNoUseForAreRefused) {
-  for (const char* format : {"wav", "flac", "alac"}) {
-    EXPECT_TRUE(ParseWriteOptions(format, "s24", "rescale", 0, ""));
-    const auto refused = ParseWriteOptions(format, "s16", "rescale", 128, "");
-    ASSERT_FALSE(refused);
-    EXPECT_NE(refused.error().message.find("--bitrate"), std::string::npos) << refused.error().message;
-  }
-  for (const char* format : {"mp3", "opus", "ogg", "m4a"}) {
-    EXPECT_TRUE(ParseWriteOptions(format, "s16", "rescale", 128, ""));
-    const auto refused = ParseWriteOptions(format, "s24", "rescale", 0, "");
-    ASSERT_FALSE(refused);
-    EXPECT_NE(refused.error().message.find("--sample-format"), std::string::npos) << refused.error().message;
-  }
-  EXPECT_FALSE(ParseWriteOptions("wav", "s16", "rescale", 0, "/no/such"));
-}
-
 TEST_F(SeparateTest, AStemThatIsNamedTwiceSaysSo) {
   const auto twice = Single(std::make_shared<Factors>(std::vector<std::string>{"a", "a"}, std::vector{1.0f, 2.0f}));
   const auto made = Separator::Create(twice, Options(), pool_, stats_);

@@ -6,6 +6,7 @@
 #include "base/output_set.h"
 #include "base/temporary_file.h"
 #include "pipelines/made_by.h"
+#include "pipelines/output_files.h"
 
 namespace timbre {
 namespace {
@@ -29,11 +30,7 @@ class Chain : public Separator {
     for (const std::string& stem : options_.stream.empty() ? output_names() : std::vector<std::string>()) {
       TIMBRE_TRY(paths.emplace_back(), OutputPath(options_, model().name, track, stem));
       marks.push_back(OutputMark(options_.made_by, stem));
-      std::error_code error;
-      if (fs::equivalent(paths.back(), input, error)) {
-        return Fail(ErrorCode::kInvalidArgument,
-                    "'" + paths.back() + "' would be written over the input; change --output or --name");
-      }
+      TIMBRE_CHECK(CheckNotInput(paths.back(), input));
     }
     if (options_.skip_existing && options_.stream.empty() && IsDone(input, paths, marks)) {
       TrackReport report;

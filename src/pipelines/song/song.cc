@@ -14,8 +14,7 @@
 #include "formats/safetensors.h"
 #include "models/song/lyrics.h"
 #include "models/song/noise.h"
-#include "pipelines/separate/separate.h"
-#include "pipelines/separate/separate_fields.h"
+#include "pipelines/output_files.h"
 #include "pipelines/song/song_decoder.h"
 #include "pipelines/song/song_sampler.h"
 #include "pipelines/song/song_style.h"
@@ -349,7 +348,7 @@ class Song {
 }  // namespace
 
 FieldList SongFields(SongOptions& options) {
-  return {
+  FieldList fields = {
       {.name = "lyrics",
        .value = &options.lyrics,
        .help = "what is sung, a line each, with [verse], [chorus] and the like; - for standard input",
@@ -425,27 +424,17 @@ FieldList SongFields(SongOptions& options) {
        .help = "the song; its ending says the format: wav, flac, mp3, ogg, opus, m4a",
        .placeholder = "FILE",
        .letter = 'o'},
-      {.name = "format",
-       .value = &options.format,
-       .help = "auto: by the ending of --output; m4a is AAC unless alac is asked for",
-       .choices = {"auto", "wav", "flac", "mp3", "ogg", "opus", "m4a", "alac"}},
-      {.name = "sample-format",
-       .value = &options.sample_format,
-       .help = "where the format has a choice",
-       .choices = {"s16", "s24", "f32"}},
-      {.name = "clip",
-       .value = &options.clip,
-       .help = "what is done to samples beyond full scale",
-       .choices = {"rescale", "clamp", "none"}},
-      {.name = "bitrate",
-       .value = &options.bitrate,
-       .help = "kbit/s of mp3, ogg, opus and m4a (default: the format's)",
-       .min = 8,
-       .max = 512},
-      {.name = "keep-partial",
-       .value = &options.keep_partial,
-       .help = "keep what was finished where the rest fails or is cancelled"},
   };
+  Append(fields, FileFields({.format = options.format,
+                             .sample_format = options.sample_format,
+                             .clip = &options.clip,
+                             .bitrate = options.bitrate,
+                             .output = &options.output}));
+  return Append(fields, {
+                            {.name = "keep-partial",
+                             .value = &options.keep_partial,
+                             .help = "keep what was finished where the rest fails or is cancelled"},
+                        });
 }
 
 Status CheckSongOptions(const SongOptions& options) {
@@ -484,9 +473,7 @@ Status CheckSongOptions(const SongOptions& options) {
       return Fail(ErrorCode::kNotFound, "there is no folder '" + Printable(folder.string()) + "' to write to");
     }
     for (const std::string* file : files) {
-      if (!path.empty() && !file->empty() && fs::equivalent(path, *file, error) && !error) {
-        return wrong("'" + Printable(path) + "' would be written over what it is made of; name another file");
-      }
+      TIMBRE_CHECK(CheckNotInput(path, *file, "name another file"));
     }
   }
   return {};

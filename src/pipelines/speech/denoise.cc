@@ -10,7 +10,7 @@
 #include "base/temporary_file.h"
 #include "base/timer.h"
 #include "pipelines/made_by.h"
-#include "pipelines/separate/separate_fields.h"
+#include "pipelines/output_files.h"
 #include "pipelines/speech/denoise_stream.h"
 
 namespace timbre {
@@ -156,11 +156,7 @@ Result<DenoiseReport> DenoiserImpl::Denoise(const TrackInput& track, Observer& o
   DenoiseReport report;
   report.input = input;
   TIMBRE_TRY(report.output, PathFor(track));
-  std::error_code error;
-  if (!options_.stream_out && fs::equivalent(report.output, input, error)) {
-    return Fail(ErrorCode::kInvalidArgument,
-                "'" + report.output + "' would be written over the input; change --output or --name");
-  }
+  if (!options_.stream_out) TIMBRE_CHECK(CheckNotInput(report.output, input));
   const std::string mark = OutputMark(options_.made_by, "");
   report.skipped = !options_.stream_out && options_.skip_existing && IsDone(input, {report.output}, {mark});
   if (report.skipped) return report;
@@ -258,7 +254,10 @@ FieldList DenoiseFields(DenoiseOptions& options) {
            }},
       {.name = "stream", .value = &options.stream, .help = "hop by hop, as live; the same result, slower"},
   };
-  Append(fields, FileFields(options.format, options.sample_format, options.clip, options.bitrate));
+  Append(fields, FileFields({.format = options.format,
+                             .sample_format = options.sample_format,
+                             .clip = &options.clip,
+                             .bitrate = options.bitrate}));
   return Append(fields, {
                             {.name = "name",
                              .value = &options.name,

@@ -13,8 +13,7 @@
 #include "audio/resample.h"
 #include "base/output_set.h"
 #include "base/text.h"
-#include "pipelines/separate/separate.h"
-#include "pipelines/separate/separate_fields.h"
+#include "pipelines/output_files.h"
 #include "pipelines/studio/sample_file.h"
 #include "pipelines/studio/yaml_json.h"
 
@@ -108,14 +107,6 @@ Result<JoinPlan> ReadPlan(const std::string& path) {
   return plan;
 }
 
-std::string FormatOf(const JoinOptions& options) {
-  if (!options.format.empty()) return options.format;
-  std::string extension = fs::path(options.output).extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return extension.empty() ? "wav" : extension.substr(1);
-}
-
 }  // namespace
 
 FieldList JoinFields(JoinOptions& options) {
@@ -163,26 +154,19 @@ FieldList JoinFields(JoinOptions& options) {
        .min = -40,
        .max = 0,
        .idle = unless(JoinLevel::kNone, "--normalise none changes no level")},
-      {.name = "format",
-       .value = &options.format,
-       .help = "of the file: wav, flac, mp3, ogg, opus, m4a or alac (default: by its extension)"},
-      {.name = "sample-format",
-       .value = &options.sample_format,
-       .help = "where the format has a choice",
-       .choices = {"s16", "s24", "f32"}},
-      {.name = "bitrate",
-       .value = &options.bitrate,
-       .help = "kbit/s of mp3, ogg, opus and m4a (default: the format's)",
-       .min = 8,
-       .max = 512},
   };
+  Append(fields, FileFields({.format = options.format,
+                             .sample_format = options.sample_format,
+                             .bitrate = options.bitrate,
+                             .output = &options.output}));
   return Append(fields, {TempField(options.temp_dir)});
 }
 
 Result<JoinReport> Join(const std::vector<std::string>& inputs, const JoinOptions& options, Observer& observer) {
   JoinReport report{.output = options.output};
   TIMBRE_TRY(const WriteOptions write,
-             ParseWriteOptions(FormatOf(options), options.sample_format, "none", options.bitrate, options.temp_dir));
+             ParseWriteOptions(FormatName(options.format, options.output), options.sample_format, "none",
+                               options.bitrate, options.temp_dir));
   if (options.timeline.empty() == inputs.empty()) {
     return Fail(ErrorCode::kInvalidArgument,
                 inputs.empty() ? "Files to join, or --timeline, are missing." : "--timeline takes the place of files.");
@@ -200,11 +184,7 @@ Result<JoinReport> Join(const std::vector<std::string>& inputs, const JoinOption
   std::map<std::string, AssetInfo> assets;
   int rate = 0, channels = 1;
   for (const ClipEntry& clip : plan.clips) {
-    std::error_code error;
-    if (fs::equivalent(clip.file, options.output, error)) {
-      return Fail(ErrorCode::kInvalidArgument,
-                  "'" + Printable(options.output) + "' would be written over an input; choose another --output");
-    }
+    TIMBRE_CHECK(CheckNotInput(options.output, clip.file, "choose another --output"));
     if (!assets.contains(clip.file)) {
       TIMBRE_TRY(KeptInput kept, KeptInput::Open(clip.file, read));
       Result<AssetInfo> examined = ExamineAsset(kept.path(), read, observer);

@@ -28,9 +28,9 @@ struct JoinOptions {
   FadeLaw law = FadeLaw::kEqualPower;
   int sample_rate = 0;  // 0: the highest of the clips'
   JoinLevel level = JoinLevel::kPeak;
-  double loudness = -14;  // LUFS
-  double ceiling = -1;    // dBTP
-  std::string format;     // empty: by the output's extension
+  double loudness = -14;        // LUFS
+  double ceiling = -1;          // dBTP
+  std::string format = "auto";  // by the output's extension, or a name of ParseFileFormat
   std::string sample_format = "s16";
   int bitrate = 0;
   std::string temp_dir;

@@ -11,6 +11,7 @@
 #include "base/output_set.h"
 #include "dsp/true_peak.h"
 #include "pipelines/made_by.h"
+#include "pipelines/output_files.h"
 #include "pipelines/studio/sample_file.h"
 
 namespace timbre {

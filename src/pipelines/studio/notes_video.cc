@@ -19,7 +19,7 @@
 #include "base/temporary_file.h"
 #include "base/text.h"
 #include "base/thread_pool.h"
-#include "pipelines/separate/separate.h"
+#include "pipelines/output_files.h"
 #include "pipelines/studio/notes_painter.h"
 #include "pipelines/studio/render.h"
 #include "pipelines/studio/video_writer.h"
@@ -319,10 +319,8 @@ Result<NotesReport> MakeNotesVideo(const MidiSong& song, const std::string& name
     return Fail(ErrorCode::kInvalidArgument,
                 "'" + Printable(own.output) + "' ends neither in .mp4 nor in .webm, nor in / as a folder of pictures.");
   }
-  std::error_code error;
   for (const std::string& input : {name, own.audio}) {
-    if (!fs::equivalent(input, own.output, error)) continue;
-    return Fail(ErrorCode::kInvalidArgument, "'" + own.output + "' would be written over an input.");
+    TIMBRE_CHECK(CheckNotInput(own.output, input, "choose another --output"));
   }
   TIMBRE_TRY(const std::vector<NoteLane> lanes, LanesOf(own));
   Result<NotesScene> scene = MakeNotesScene(song, lanes);

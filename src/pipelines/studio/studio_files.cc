@@ -1,9 +1,7 @@
 #include "pipelines/studio/studio_files.h"
 
-#include <filesystem>
-
 #include "base/output_set.h"
-#include "pipelines/separate/separate_fields.h"
+#include "pipelines/output_files.h"
 
 namespace timbre {
 
@@ -13,9 +11,7 @@ FieldList StudioFileFields(StudioFiles& files) {
                        .help = "where the files go",
                        .placeholder = "DIR",
                        .letter = 'o'}};
-  std::string clip;  // gone with its field
-  Append(fields, FileFields(files.format, files.sample_format, clip, files.bitrate));
-  std::erase_if(fields, [](const Field& field) { return field.name == "clip"; });
+  Append(fields, FileFields({.format = files.format, .sample_format = files.sample_format, .bitrate = files.bitrate}));
   return Append(fields, {
                             {.name = "name",
                              .value = &files.name,
@@ -44,11 +40,7 @@ Result<std::string> StudioPath(const StudioFiles& files, const TrackInput& input
 
 Result<std::unique_ptr<AudioReader>> OpenStudioInput(const StudioFiles& files, const std::string& input,
                                                      const std::string& output, Observer& observer) {
-  std::error_code error;
-  if (!files.stream_out && std::filesystem::equivalent(output, input, error)) {
-    return Fail(ErrorCode::kInvalidArgument,
-                "'" + output + "' would be written over the input; change --output or --name");
-  }
+  if (!files.stream_out) TIMBRE_CHECK(CheckNotInput(output, input));
   return AudioReader::Open(
       input, {.cancelled = [&observer] { return observer.Cancelled(); },
               .temporary_folder = TemporaryFolderFor(files.temp_dir, files.output_dir, files.stream_out)});
