@@ -74,6 +74,7 @@ class App {
   void AddWebRoutes(http::Router& router);
 
   http::Response CreateJob(http::Request& request);
+  http::Response Submit(const http::Request& request, engine::Submission submission);
   std::optional<http::Response> TakeOptionFiles(engine::Submission& submission, std::set<std::string>& taken);
   http::Response GetJob(http::Request& request);
   http::Response ListJobs(http::Request& request);

@@ -139,15 +139,7 @@ http::Response App::FetchModel(http::Request& request) {
   if (!model) return Refused(model.error());
   engine::Submission submission{.kind = "pull", .client = request.client, .device = kNetwork};
   submission.options = {{"model", (*model)->name}};
-  submission.key = request.Header("Idempotency-Key");
-  if (submission.key.size() > 200) return http::Problem(400, "key", "an Idempotency-Key has at most 200 bytes.");
-  submission.digest = engine::Sha256Of(request.method + " " + request.path);
-  const auto accepted = engine_->Submit(submission);
-  if (!accepted) return Refused(accepted.error());
-  http::Response response = http::Json(202, JobJson(accepted->job));
-  response.headers.Set("Location", "/v1/jobs/" + accepted->job.id);
-  response.headers.Set("Retry-After", "1");
-  return response;
+  return Submit(request, std::move(submission));
 }
 
 void App::AddInfoRoutes(http::Router& router) {

@@ -185,6 +185,11 @@ http::Response App::CreateJob(http::Request& request) {
     there = there || (device == slot.device && slot.quick == submission.quick && !slot.named);
   if (!there) return Invalid("/device", "there is no such device here; GET /v1/devices lists them.");
   submission.device = device.get<std::string>();
+  return Submit(request, std::move(submission));
+}
+
+// The answer to a request for a job, whichever route it came by; with an Idempotency-Key the same one makes one job.
+http::Response App::Submit(const http::Request& request, engine::Submission submission) {
   submission.key = request.Header("Idempotency-Key");
   if (submission.key.size() > 200) return http::Problem(400, "key", "an Idempotency-Key has at most 200 bytes.");
   submission.digest = engine::Sha256Of(request.method + " " + request.path + "\n" + request.body);

@@ -224,15 +224,7 @@ http::Response App::ExportProject(http::Request& request) {
   if (!kept) return Refused(kept.error());
   submission.options["timeline"] = {{"asset", kept->id}};
   submission.inputs.push_back({kept->id, "timeline.yaml"});
-  submission.key = request.Header("Idempotency-Key");
-  if (submission.key.size() > 200) return http::Problem(400, "key", "an Idempotency-Key has at most 200 bytes.");
-  submission.digest = engine::Sha256Of(request.method + " " + request.path + "\n" + request.body);
-  const auto accepted = engine_->Submit(submission);
-  if (!accepted) return Refused(accepted.error());
-  http::Response response = http::Json(202, JobJson(accepted->job));
-  response.headers.Set("Location", "/v1/jobs/" + accepted->job.id);
-  response.headers.Set("Retry-After", "1");
-  return response;
+  return Submit(request, std::move(submission));
 }
 
 void App::AddProjectRoutes(http::Router& router) {
