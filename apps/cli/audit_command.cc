@@ -3,6 +3,7 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/manifest.h"
+#include "apps/cli/many_files.h"
 #include "apps/cli/terminal.h"
 
 namespace timbre::cli {
@@ -16,10 +17,7 @@ class AuditCommand final : public Command {
              .help = "the list that was worked on, a path a line, - for the standard input",
              .positional = true,
              .required = true},
-            {.name = "command",
-             .value = &command_,
-             .help = "that worked on it",
-             .choices = {"separate", "drums", "denoise", "master", "loudness"}},
+            {.name = "command", .value = &command_, .help = "that worked on it", .choices = ManyFiles::Kinds()},
             {.name = "output",
              .value = &output_,
              .help = "where that wrote its files",

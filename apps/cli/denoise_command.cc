@@ -18,7 +18,7 @@ class DenoiseCommand final : public Command {
  public:
   FieldList Fields() override {
     FieldList fields = job_.Fields();
-    many_.AddTo(fields);
+    many_.AddTo("denoise", fields);
     const auto input = std::find_if(fields.begin(), fields.end(), [](const Field& field) { return field.positional; });
     input->required = false;
     const auto recursive =

@@ -28,7 +28,7 @@ class JobCommand final : public Command {
   }
   FieldList Fields() override {
     FieldList fields = job_->Fields();
-    many_.AddTo(fields);
+    many_.AddTo(kind_, fields);
     return IsServed(kind_, fields) ? Append(fields, Under("Server", remote_.FieldsOfJob())) : fields;
   }
   std::string Examples() const override { return examples_; }

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "apps/cli/manifest.h"
+#include "apps/server/kinds.h"
 #include "pipelines/track_done.h"
 #include "pipelines/track_inputs.h"
 
@@ -35,6 +36,10 @@ bool MakesFolder(const FieldList& fields) {
                      [](const Field& field) { return field.name == "output" && field.placeholder == "DIR"; });
 }
 
+bool IsForMany(std::string_view kind, const FieldList& fields) {
+  return InputsOf(fields) != nullptr && MakesFolder(fields) && !server::TakesTogether(kind);
+}
+
 // Passes all on, and keeps a manifest of each input that is done.
 class Keeper final : public Observer {
  public:
@@ -60,8 +65,16 @@ class Keeper final : public Observer {
 
 }  // namespace
 
-FieldList& ManyFiles::AddTo(FieldList& fields) {
-  if (InputsOf(fields) == nullptr || !MakesFolder(fields)) return fields;
+std::vector<std::string> ManyFiles::Kinds() {
+  std::vector<std::string> kinds;
+  for (const JobKind& kind : JobKinds()) {
+    if (IsForMany(kind.name, kind.make()->Fields())) kinds.emplace_back(kind.name);
+  }
+  return kinds;
+}
+
+FieldList& ManyFiles::AddTo(std::string_view kind, FieldList& fields) {
+  if (!IsForMany(kind, fields)) return fields;
   for (Field& field : fields) {
     if (field.positional) field.required = false;
   }
@@ -121,7 +134,9 @@ Status ManyFiles::Run(std::string_view kind, Job& job, const Command& asked, Ter
   const size_t done = all.size() - inputs.size() - unreadable;
   terminal.Say(fmt::format("{} of {} inputs are done already, {} are to do", done, all.size(), inputs.size()));
   Status status;
-  if (!inputs.empty()) {
+  if (inputs.empty()) {
+    report["tracks"] = Report::array();
+  } else {
     TIMBRE_TRY(const JobKind* const row, FindJobKind(kind));
     const JobHost host{.cancelled = &CancelFlag(), .alone = true, .reported = asked.reported()};
     Keeper keeper(terminal, folder, std::string(kind), options);

@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "apps/cli/command.h"
 #include "apps/cli/terminal.h"
@@ -14,9 +15,11 @@ namespace timbre::cli {
 
 class ManyFiles {
  public:
-  // Behind a job's own fields, whose inputs need not be named then. Nothing is added to jobs that take no list of files
-  // or make one thing of all.
-  FieldList& AddTo(FieldList& fields);
+  // The names of the kinds that take a list of files and do the same to each of them.
+  static std::vector<std::string> Kinds();
+
+  // Behind a job's own fields, whose inputs need not be named then. Nothing is added to those of other kinds.
+  FieldList& AddTo(std::string_view kind, FieldList& fields);
   bool given() const { return !list_.empty() || !shard_.empty(); }
 
   // Runs the job over what of the list is this shard's and not done yet; `fields` are those that the job has.

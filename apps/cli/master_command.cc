@@ -19,7 +19,7 @@ class MasterCommand final : public Command {
     const auto input = std::find_if(fields.begin(), fields.end(), [](const Field& field) { return field.positional; });
     input->required = false;
     inputs_ = std::get<std::vector<std::string>*>(input->value);
-    many_.AddTo(fields);
+    many_.AddTo("master", fields);
     return Append(fields, {{.name = "list-presets", .value = &list_, .help = "show the presets, and do nothing else"}});
   }
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <set>
 
+#include "apps/server/kinds.h"
 #include "base/text.h"
 #include "engine/ids.h"
 #include "pipelines/track_inputs.h"
@@ -22,7 +23,8 @@ struct Wish {
   Report options = Report::object();
   std::string device = "auto";
   std::string output;
-  bool one_file = false;  // `output` is a file, made of all inputs
+  bool together = false;  // one job of all inputs
+  bool one_file = false;  // `output` is a file
   bool recursive = false;
 };
 
@@ -30,7 +32,7 @@ Result<Wish> WishOf(std::string_view kind, Job& job) {
   TIMBRE_TRY(const JobKind* const row, FindJobKind(kind));
   const std::unique_ptr<Job> usual = row->make();
   const FieldList given = job.Fields(), defaults = usual->Fields();
-  Wish wish;
+  Wish wish{.together = server::TakesTogether(kind)};
   for (size_t i = 0; i < given.size(); ++i) {
     const Field& field = given[i];
     if (field.positional) {
@@ -48,6 +50,14 @@ Result<Wish> WishOf(std::string_view kind, Job& job) {
       continue;
     } else if (key == "device") {
       wish.device = value.is_string() ? value.get<std::string>() : "auto";
+    } else if (const server::OptionUse use = server::UseOf(*row, field); use == server::OptionUse::kFile) {
+      return Fail(ErrorCode::kInvalidArgument, FlagOf(defaults[i]) +
+                                                   " names a file here, and --server sends inputs alone; " +
+                                                   "a job by hand may hold it (docs/server.md).");
+    } else if (use == server::OptionUse::kWithheld) {
+      return Fail(ErrorCode::kInvalidArgument, FlagOf(defaults[i]) +
+                                                   " does not go with --server, where each job has a " +
+                                                   "folder of its own and names no places.");
     } else {
       wish.options[key] = value;
     }
@@ -148,20 +158,21 @@ Status RunJobThere(std::string_view kind, Job& job, const RemoteOptions& options
   }
   TIMBRE_TRY(const Wish wish, WishOf(kind, job));
   TIMBRE_TRY(const std::vector<TrackInput> inputs, ExpandInputs(wish.inputs, wish.recursive, wish.output));
+  if (inputs.empty()) return Fail(ErrorCode::kInvalidArgument, "name at least one file; a server is sent files.");
   TIMBRE_TRY(Remote remote, Remote::Open(options, terminal));
   report["server"] = options.server;
   report["jobs"] = Report::array();
   Batch batch(kind, wish, remote, terminal, report["jobs"]);
   std::vector<std::string> all;
   for (const TrackInput& input : inputs) all.push_back(input.path);
-  if (wish.one_file) {
+  if (wish.together) {
     TIMBRE_CHECK(batch.Add(all));
   } else {
     for (const std::string& input : all) TIMBRE_CHECK(batch.Add({input}));
   }
   TIMBRE_CHECK(batch.TakeAll());
   if (batch.failed() == 0) return {};
-  if (all.size() == 1 || wish.one_file) return tl::unexpected<Error>(batch.last_error());
+  if (all.size() == 1 || wish.together) return tl::unexpected<Error>(batch.last_error());
   terminal.Warn(batch.last_error().message);
   return Fail(ErrorCode::kIo, fmt::format("{} of {} inputs could not be done; --verbose or --json say why.",
                                           batch.failed(), all.size()));

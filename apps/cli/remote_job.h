@@ -9,7 +9,7 @@
 
 namespace timbre::cli {
 
-// Sends the inputs, one job each (one of all where the kind makes one file of them), waits, and puts the files where
+// Sends the inputs, one job each (one of all where the kind makes one thing of them), waits, and puts the files where
 // the command would have. What fails at one input does not keep the others from being done.
 Status RunJobThere(std::string_view kind, Job& job, const RemoteOptions& options, Terminal& terminal, Report& report);
 

@@ -240,6 +240,7 @@ void App::AddInfoRoutes(http::Router& router) {
                 for (const JobKind* kind : ServedKinds()) {
                   kinds.push_back({{"name", kind->name},
                                    {"summary", kind->summary},
+                                   {"together", TakesTogether(kind->name)},
                                    {"schema", "/v1/kinds/" + std::string(kind->name) + "/schema"}});
                 }
                 return http::WithEtag(request, http::Json(200, {{"kinds", kinds}}));

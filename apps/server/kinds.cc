@@ -22,7 +22,8 @@ struct Rule {
   std::string_view ending = {};  // of a file
 };
 
-// Every option that holds text has a rule. Numbers, flags and choices need none.
+// Every option that holds text has a rule. Of numbers, flags and choices, which are the client's, those have one that
+// make no sense where each job has a folder of its own.
 constexpr Rule kRules[] = {
     {"", "name", Use::kWithheld},
     {"", "temp", Use::kWithheld},
@@ -32,6 +33,9 @@ constexpr Rule kRules[] = {
     {"", "device", Use::kWithheld},
     {"", "inject", Use::kWithheld},
     {"", "stdout", Use::kWithheld},
+    {"", "recursive", Use::kWithheld},
+    {"", "skip_existing", Use::kWithheld},
+    {"", "separated", Use::kWithheld},
     {"", "model", Use::kModel},
     {"", "from_model", Use::kModel},
     {"", "style_model", Use::kModel},
@@ -77,9 +81,8 @@ constexpr Rule kRules[] = {
 };
 // That have a route of their own, are about the machine, or neither read sound nor make a song.
 constexpr std::array<std::string_view, 5> kNotServed = {"pull", "doctor", "bench", "frames", "text"};
-// Flags that make no sense where each job has a folder of its own.
-constexpr std::array<std::string_view, 3> kNever = {"recursive", "skip_existing", "separated"};
 constexpr std::array<std::string_view, 4> kQuickKinds = {"loudness", "join", "style", "score"};
+constexpr std::array<std::string_view, 4> kTogetherKinds = {"join", "combine", "style", "score"};
 // Where the client does not say how the one file is called that comes of a job.
 constexpr std::pair<std::string_view, std::string_view> kOutputs[] = {
     {"join", "output.wav"}, {"song", "song.wav"}, {"lyrics", "lyrics.txt"}, {"notes", "notes.mp4"}};
@@ -118,7 +121,7 @@ bool IsPrompt(const Field& field) { return field.positional && field.name == "pr
 Use UseIn(std::string_view kind, const Field& field) {
   const std::string key = KeyOf(field);
   if (IsOutputFile(field)) return Use::kNewFile;
-  if (IsOutput(field) || Has(kNever, key)) return Use::kWithheld;
+  if (IsOutput(field)) return Use::kWithheld;
   if (IsPrompt(field)) return Use::kText;
   if (field.positional) return Use::kWithheld;
   if (const Rule* rule = RuleOf(kind, key); rule != nullptr) return rule->use;
@@ -172,6 +175,8 @@ std::vector<const JobKind*> ServedKinds() {
 }
 
 bool IsQuick(std::string_view kind) { return Has(kQuickKinds, kind); }
+
+bool TakesTogether(std::string_view kind) { return Has(kTogetherKinds, kind); }
 
 Json OptionsSchemaOf(const JobKind& kind) {
   const std::unique_ptr<Job> job = kind.make();

@@ -19,6 +19,9 @@ std::vector<const JobKind*> ServedKinds();
 // Of a moment, so that it has a lane of its own.
 bool IsQuick(std::string_view kind);
 
+// Makes one thing of all its inputs; all others do the same to each, so that a job may as well have one.
+bool TakesTogether(std::string_view kind);
+
 // What becomes of an option that holds text, by whom it is chosen.
 enum class OptionUse : uint8_t {
   kWithheld,  // names a place, or makes no sense where each job has a folder of its own: the server's to set

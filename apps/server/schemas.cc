@@ -107,7 +107,8 @@ Json Schemas() {
   schemas["Info"] =
       ObjectSchema({{"version", "string"}, {"kinds", ListSchema(TypeSchema("string"))}, {"limits", AnyObject()}});
   schemas["Kinds"] = ObjectSchema(
-      {{"kinds", ListSchema(ObjectSchema({{"name", "string"}, {"summary", "string"}, {"schema", "string"}}))}});
+      {{"kinds", ListSchema(ObjectSchema(
+                     {{"name", "string"}, {"summary", "string"}, {"together", "boolean"}, {"schema", "string"}}))}});
   schemas["Schema"] = AnyObject();
   schemas["Devices"] = ObjectSchema({{"devices", ListSchema(AnyObject())},
                                      {"auto", "string|null"},

@@ -135,13 +135,17 @@ Json ReportSchema(const JobKind& kind) {
   Json properties = {{"version", TypeSchema("string")}, {"command", {{"const", kind.command}}}};
   properties.update(schema["properties"]);
   properties["error"] = ObjectSchema({{"kind", "string"}, {"message", "string"}});
-  // A job that failed reports as far as it got.
+  // A job that failed reports as far as it got; where nothing was left to do, nothing was opened to tell of.
+  Json ways = {Json{{"required", {"error"}}}, Json{{"required", schema["required"]}}};
+  if (properties.contains("tracks")) {
+    ways.push_back({{"properties", {{"tracks", {{"const", Json::array()}}}}}, {"required", {"tracks"}}});
+  }
   return {{"$schema", kDraft},
           {"title", kind.name},
           {"type", "object"},
           {"properties", properties},
           {"required", {"version", "command"}},
-          {"anyOf", {Json{{"required", {"error"}}}, Json{{"required", schema["required"]}}}},
+          {"anyOf", ways},
           {"additionalProperties", false}};
 }
 

@@ -27,7 +27,7 @@ Status SetOptions(const FieldList& options, const Json& json);
 // The longest text that ParseJob reads, in bytes.
 inline constexpr size_t kLongestJob = size_t{1} << 20;
 
-// What ParseJob takes of a kind, and what RunJob reports of it, as JSON Schemas (draft 2020-12).
+// What ParseJob takes of a kind, and what its command reports of it, as JSON Schemas (draft 2020-12).
 Json JobSchema(const JobKind& kind);
 Json ReportSchema(const JobKind& kind);
 // {"separate": {"job": …, "report": …}, …} of every kind.

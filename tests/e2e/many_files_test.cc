@@ -6,6 +6,8 @@
 #include <filesystem>
 
 #include "tests/e2e/program.h"
+#include "tests/support/job_pair.h"
+#include "tests/support/json_schema.h"
 
 namespace timbre::testing {
 namespace {
@@ -60,7 +62,9 @@ TEST_F(ManyFilesTest, SharesAddUpToTheListAndNothingIsDoneTwice) {
     const std::string name = "hpss/" + std::to_string(i) + "/harmonic.wav";
     EXPECT_EQ(ReadAll(folder_ / "out" / name), ReadAll(folder_ / "alone" / name));
   }
-  EXPECT_EQ(Counts(Separate({"--list", "list.txt"})).first, 8);
+  EXPECT_EQ(Counts(Separate({"--list", "list.txt", "--json", "report.json"})).first, 8);
+  const auto report = nlohmann::ordered_json::parse(ReadAll(folder_ / "report.json"));
+  EXPECT_EQ(SchemaErrors(SchemasOf("separate")["report"], report), std::vector<std::string>());
   // Other options are other work.
   EXPECT_EQ(Counts(Separate({"--list", "list.txt", "--shard", "0/3", "--sample-format", "f32"})).first, 0);
 }
@@ -103,6 +107,12 @@ TEST_F(ManyFilesTest, EveryCommandOfManyInputsTakesAList) {
   }
   for (const char* command : {"drums", "denoise"}) {
     EXPECT_NE(RunTimbre({command, "--help"}).out.find("--shard"), std::string::npos) << command;
+  }
+  // A share of what is compared, or made into one, is other work.
+  for (const char* command : {"style", "combine", "join", "score"}) {
+    const Ran ran = RunTimbre({command, "--shard", "0/2", "in/0.wav", "in/1.wav"}, folder_.path());
+    EXPECT_EQ(ran.code, 2) << command;
+    EXPECT_NE(ran.err.find("there is no option '--shard'"), std::string::npos) << ran.err;
   }
 }
 

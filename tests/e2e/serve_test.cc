@@ -290,7 +290,7 @@ TEST_F(ServeTest, ServesEveryKindOfJob) {
                                             "checkpoint", "config"};
     for (const Field& field : job->Fields()) {
       const std::string key = KeyOf(field);
-      EXPECT_NE(schema["properties"].contains(key), withheld.contains(key) && !schema["properties"].contains(key))
+      EXPECT_TRUE(schema["properties"].contains(key) || withheld.contains(key))
           << kind.name << ": no rule says what becomes of '" << key << "'";
     }
   }
@@ -408,6 +408,11 @@ TEST_F(ServeTest, CommandsHaveTheirWorkDoneThere) {
   EXPECT_EQ(joined.code, 0) << joined.err;
   EXPECT_TRUE(ReadAll(folder_ / "joined.flac").starts_with("fLaC"));
   EXPECT_EQ(run({"loudness", "a.wav"}).code, 0);
+  // What is compared, or made into one, is one job.
+  EXPECT_EQ(run({"style", "a.wav", "b.wav", "--json", "style.json"}).code, 0);
+  const Json style = Json::parse(ReadAll(folder_ / "style.json"));
+  ASSERT_EQ(style["jobs"].size(), 1u) << style;
+  EXPECT_EQ(style["jobs"][0]["report"]["clips"].size(), 2u) << style;
   // One job after the other, by hand.
   WriteAll(folder_ / "job.json", R"({"kind": "separate", "inputs": ["a.wav"], "options": {"model": "hpss"}})");
   const Ran submitted = run({"submit", "job.json"});
@@ -426,6 +431,18 @@ TEST_F(ServeTest, CommandsHaveTheirWorkDoneThere) {
   EXPECT_EQ(run({"watch", "x"}).code, 2);
   EXPECT_EQ(run({"fetch", engine::NewId()}).code, 1);
   EXPECT_EQ(run({"separate", "--stdout", "vocals", "a.wav"}).code, 2);
+  // What names a file or a place here, and what sends nothing, is refused before anything is sent.
+  for (const auto& [words, said] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+           {{"drums", "--hits", "hits.json"}, "--hits names a file here"},
+           {{"drums", "--config", "drums.yaml", "a.wav"}, "--config names a file here"},
+           {{"join", "--timeline", "song.yaml", "-o", "song.wav"}, "--timeline names a file here"},
+           {{"separate", "--temp", ".", "a.wav"}, "--temp does not go with --server"},
+           {{"separate", "--skip-existing", "a.wav"}, "--skip-existing does not go with --server"},
+           {{"separate"}, "name at least one file"}}) {
+    const Ran refused = run(words);
+    EXPECT_EQ(refused.code, 2) << refused.out;
+    EXPECT_NE(refused.err.find(said), std::string::npos) << refused.err;
+  }
   EXPECT_EQ(RunTimbre({"separate", "a.wav", "--token-file", "x"}, folder_.path()).code, 2);
   Kill();
   EXPECT_NE(run({"jobs"}).err.find("can't be reached"), std::string::npos);
