@@ -1,37 +1,19 @@
 // Drums: hits are found, corrected by keyboard and by mouse, kept through a reload, and saved as MIDI that says the same times.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Server, findings, lacks, launch, missing, overflows, program, root, song, watched } from "./support.mjs";
+import { begin, end, installKit, missing, program, song, suits } from "./support.mjs";
 
 const skip = missing() || false;
-let server, browser, page, complaints;
-
-// A small network with the parts of a kit, whose weights mean nothing, stands in for the one of the catalogue.
-function installKit(folder) {
-  mkdirSync(folder, { recursive: true });
-  copyFileSync(join(root, "tests/data/official/mdx23c-tiny.ckpt"), join(folder, "drumsep_5stems_mdx23c_jarredou.ckpt"));
-  copyFileSync(join(root, "tests/data/official/mdx23c-tiny.yaml"), join(folder, "config_mdx23c.yaml"));
-}
+let server, page, complaints;
 
 before(async () => {
   if (skip) return;
-  server = new Server();
-  installKit(join(server.folder, "cache/models/mdx23c-drumsep"));
-  await server.start();
-  await server.bring("beat.wav", song(8));
-  browser = await launch();
-  page = await (await browser.newContext({ reducedMotion: "reduce" })).newPage();
-  complaints = watched(page);
-  await page.goto(server.address);
-  await page.getByRole("link", { name: "Drums" }).click();
+  ({ server, page, complaints } = await begin({ view: "Drums", prepare: installKit, fill: (one) => one.bring("beat.wav", song(8)) }));
 });
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+after(end);
 
 // Seconds, note and velocity of what sounds in a MIDI file, by its own tempi, in the order of time and of notes.
 function notesOf(bytes) {
@@ -157,7 +139,7 @@ test("on a swung grid the MIDI file is what timbre drums --hits --quantise makes
   made.forEach(({ seconds }, i) => assert.ok(Math.abs(seconds - wanted[i].seconds) < 2e-3, `${seconds} and ${wanted[i].seconds}`));
 });
 
-test("the server draws them as a video and learns from them", { skip: skip || lacks("drums.learn") || false }, async () => {
+test("the server draws them as a video and learns from them", { skip }, async () => {
   const further = page.getByRole("region", { name: "Further" });
   await further.getByRole("button", { name: "Video of falling notes" }).click();
   await further.getByRole("button", { name: "Learn from the corrections" }).click();
@@ -180,11 +162,6 @@ test("notes fall while it plays", { skip }, async () => {
 });
 
 test("nothing serious is found, and 320 pixels are enough", { skip }, async () => {
-  for (const colorScheme of ["light", "dark"]) {
-    await page.emulateMedia({ colorScheme });
-    assert.deepEqual(await findings(page), [], colorScheme);
-  }
-  await page.setViewportSize({ width: 320, height: 700 });
-  assert.deepEqual(await overflows(page), []);
+  await suits(page);
   assert.deepEqual(complaints(), []);
 });

@@ -104,6 +104,11 @@ test("by keyboard alone: choose two files, start their jobs, cancel one, try it 
   await press(page.getByRole("checkbox", { name: "Choose long song.wav" }), "Space");
   await press(page.getByRole("checkbox", { name: "Choose dropped.wav" }), "Space");
   await press(page.getByRole("button", { name: /Do something with them/ }));
+  // What is made of all of them is one job.
+  await page.getByLabel("What to do").selectOption("combine");
+  await page.getByRole("dialog").getByRole("button", { name: "Start", exact: true }).waitFor();
+  await page.getByLabel("What to do").selectOption("separate");
+  await page.getByRole("dialog").getByLabel("Model", { exact: true }).waitFor();
   await press(page.getByRole("dialog").getByRole("button", { name: "Start 2 jobs" }));
   await press(page.getByRole("button", { name: "Cancel long song.wav" }));
   const long = row("History", "long song.wav");

@@ -1,14 +1,11 @@
 // Figures, for docs/page.md: how soon a job is heard, how long a wave takes, frames while zooming, and what three hours cost.
 // node e2e/measure.mjs [--hours]
-import { copyFileSync, createReadStream, createWriteStream, mkdirSync, readFileSync, statSync } from "node:fs";
+import { createReadStream, createWriteStream, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { Server, launch, root, song } from "./support.mjs";
+import { Server, installKit, launch, song } from "./support.mjs";
 
 const server = new Server();
-const kit = join(server.folder, "cache/models/mdx23c-drumsep");
-mkdirSync(kit, { recursive: true });
-copyFileSync(join(root, "tests/data/official/mdx23c-tiny.ckpt"), join(kit, "drumsep_5stems_mdx23c_jarredou.ckpt"));
-copyFileSync(join(root, "tests/data/official/mdx23c-tiny.yaml"), join(kit, "config_mdx23c.yaml"));
+installKit(server);
 await server.start();
 const browser = await launch();
 const page = await (await browser.newContext({ viewport: { width: 1280, height: 1000 } })).newPage();

@@ -2,29 +2,23 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { Server, bundled, findings, launch, missing, overflows, song, watched } from "./support.mjs";
+import { begin, bundled, end, findings, missing, song, suits } from "./support.mjs";
 
 const skip = missing() || false;
 const kSeconds = 9.3; // three slices, the last of which is short
-let server, browser, page, job, asset, complaints;
+let page, job, asset, complaints;
 
 before(async () => {
   if (skip) return;
-  server = new Server();
-  await server.start();
-  asset = await server.bring("evening.wav", song(kSeconds));
-  job = await server.done("separate", [asset.id], { model: "hpss", sample_format: "f32" });
-  browser = await launch();
-  page = await (await browser.newContext({ reducedMotion: "reduce" })).newPage();
-  complaints = watched(page);
-  await page.goto(server.address);
+  const fill = async (one) => {
+    const brought = await one.bring("evening.wav", song(kSeconds));
+    return { asset: brought, job: await one.done("separate", [brought.id], { model: "hpss", sample_format: "f32" }) };
+  };
+  ({ page, complaints, filled: { asset, job } } = await begin({ fill }));
   await page.getByRole("link", { name: "Open in the mixer" }).click();
   await page.getByRole("button", { name: "Play" }).waitFor();
 });
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+after(end);
 
 const clock = async () => {
   const [minutes, seconds] = (await page.locator(".clock").innerText()).split(" ")[0].split(":").map(Number);
@@ -198,11 +192,6 @@ test("a file alone can be heard", { skip }, async () => {
 test("320 pixels are enough, and nothing serious is found, in light and in dark", { skip }, async () => {
   await page.evaluate((id) => (location.hash = `#/mixer/${id}`), job.id);
   await mixed("harmonic").waitFor();
-  for (const colorScheme of ["light", "dark"]) {
-    await page.emulateMedia({ colorScheme });
-    assert.deepEqual(await findings(page), [], colorScheme);
-  }
-  await page.setViewportSize({ width: 320, height: 700 });
-  assert.deepEqual(await overflows(page), []);
+  await suits(page);
   assert.deepEqual(complaints(), []);
 });

@@ -1,14 +1,13 @@
 // The pictures of docs/page.md: each view, light and dark. Only where they are asked for: TIMBRE_PICTURES=1.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Server, launch, missing, overflows, root } from "./support.mjs";
+import { Server, installKit, installVoice, launch, missing, overflows, root, voice } from "./support.mjs";
 
 const skip = missing() || (process.env.TIMBRE_PICTURES ? false : "pictures are only drawn with TIMBRE_PICTURES=1");
 const folder = join(root, "docs/page");
-const voice = join(root, "../shared/goldens/gtcrn/gtcrn-dns3.tar");
 let server, browser, page;
 const views = [];
 
@@ -16,14 +15,8 @@ before(async () => {
   if (skip) return;
   mkdirSync(folder, { recursive: true });
   server = new Server();
-  const kit = join(server.folder, "cache/models/mdx23c-drumsep");
-  mkdirSync(kit, { recursive: true });
-  copyFileSync(join(root, "tests/data/official/mdx23c-tiny.ckpt"), join(kit, "drumsep_5stems_mdx23c_jarredou.ckpt"));
-  copyFileSync(join(root, "tests/data/official/mdx23c-tiny.yaml"), join(kit, "config_mdx23c.yaml"));
-  if (existsSync(voice)) {
-    mkdirSync(join(server.folder, "cache/models/gtcrn-dns3"), { recursive: true });
-    copyFileSync(voice, join(server.folder, "cache/models/gtcrn-dns3/model_trained_on_dns3.tar"));
-  }
+  installKit(server);
+  if (existsSync(voice)) installVoice(server);
   await server.start();
   const wav = join(server.folder, "song.wav");
   execFileSync("python3", [join(root, "tools/make_song.py"), wav]);
@@ -34,15 +27,12 @@ before(async () => {
   const master = await server.done("master", [asset.id], { preset: "rock_master", loudness: -14 });
   const speech = existsSync(voice) ? await server.done("denoise", [asset.id], { model: "gtcrn-dns3" }) : null;
   views.push(["library", "library"], ["mixer", `mixer/${stems.id}`], ["drums", `drums/${drums.id}`], ["studio", "studio"], ["mastering", `studio/master/${master.id}`]);
-  const project = await server.ask("/v1/projects", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ name: "Morning, twice", sample_rate: 44100, crossfade: 1.5 }) });
-  if (project.ok) {
-    let { id, revision } = await project.json();
-    for (const output of [asset.id, stems.outputs[0].asset, stems.outputs[1].asset]) {
-      const name = output === asset.id ? "A quiet morning" : stems.outputs.find((one) => one.asset === output).name.replace(/^.*\/|\.wav$/g, "");
-      ({ revision } = await server.json(`/v1/projects/${id}/operations`, { method: "POST", headers: { "Content-Type": "application/json", "If-Match": `"${revision}"` }, body: JSON.stringify({ op: "insert", asset: output, name }) }));
-    }
-    views.push(["song", `studio/song/${id}`]);
+  let { id, revision } = await server.json("/v1/projects", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ name: "Morning, twice", sample_rate: 44100, crossfade: 1.5 }) });
+  for (const output of [asset.id, stems.outputs[0].asset, stems.outputs[1].asset]) {
+    const name = output === asset.id ? "A quiet morning" : stems.outputs.find((one) => one.asset === output).name.replace(/^.*\/|\.wav$/g, "");
+    ({ revision } = await server.json(`/v1/projects/${id}/operations`, { method: "POST", headers: { "Content-Type": "application/json", "If-Match": `"${revision}"` }, body: JSON.stringify({ op: "insert", asset: output, name }) }));
   }
+  views.push(["song", `studio/song/${id}`]);
   if (speech) views.push(["speech", `speech/${speech.id}`]);
   views.push(["words", "song"], ["machine", "machine"]);
   browser = await launch();

@@ -5,27 +5,20 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Server, findings, lacks, launch, missing, overflows, program, song, watched } from "./support.mjs";
+import { assertAlike, begin, end, findings, missing, plays, program, samplesOf, song, suits } from "./support.mjs";
 
-const skip = missing() || lacks("/v1/projects/{id}/export") || false;
-let server, browser, page, complaints;
+const skip = missing() || false;
+let server, page, complaints;
 
 before(async () => {
   if (skip) return;
-  server = new Server();
-  await server.start();
-  await server.bring("verse.wav", song(6));
-  await server.bring("chorus.wav", song(5, 48000));
-  browser = await launch();
-  page = await (await browser.newContext({ reducedMotion: "reduce" })).newPage();
-  complaints = watched(page);
-  await page.goto(server.address);
-  await page.getByRole("link", { name: "Studio" }).click();
+  const fill = async (one) => {
+    await one.bring("verse.wav", song(6));
+    await one.bring("chorus.wav", song(5, 48000));
+  };
+  ({ server, page, complaints } = await begin({ view: "Studio", fill }));
 });
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+after(end);
 
 const clips = async () => (await page.getByRole("list", { name: "Clips" }).getByRole("button").allInnerTexts()).map((text) => text.replace(/\s+/g, " "));
 const saw = (expected) =>
@@ -77,13 +70,6 @@ test("by mouse: a clip is dragged behind the other", { skip }, async () => {
   await saw(["1. verse.wav 0:00.0 – 0:06.0", "2. chorus.wav 0:05.0 – 0:09.0"]);
 });
 
-// Samples of a 24-bit WAV file.
-function samples(bytes) {
-  let at = 12;
-  while (bytes.toString("latin1", at, at + 4) !== "data") at += 8 + bytes.readUInt32LE(at + 4);
-  return Array.from({ length: bytes.readUInt32LE(at + 4) / 3 }, (_, i) => bytes.readIntLE(at + 8 + 3 * i, 3) / 8388608);
-}
-
 test("what is saved is what timbre join makes of the same clips", { skip }, async () => {
   await page.getByRole("list", { name: "Clips" }).getByText("verse.wav").click();
   await page.getByLabel("Level, dB").fill("-3");
@@ -91,29 +77,19 @@ test("what is saved is what timbre join makes of the same clips", { skip }, asyn
   await page.waitForFunction(() => document.querySelector("#clip-gain").value === "-3");
   const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save as heard" }).click()]);
   assert.equal(file.suggestedFilename(), "Evening.wav");
-  const made = samples(readFileSync(await file.path()));
+  const made = samplesOf(readFileSync(await file.path()));
   for (const asset of (await server.json("/v1/assets")).assets) {
     writeFileSync(join(server.folder, asset.name), Buffer.from(await (await server.ask(`/v1/assets/${asset.id}/data`)).arrayBuffer()));
   }
   writeFileSync(join(server.folder, "song.yaml"), "crossfade: 1\nclips:\n  - {file: verse.wav, gain_db: -3}\n  - {file: chorus.wav, length: 4}\n");
   execFileSync(program, ["join", "--timeline", join(server.folder, "song.yaml"), "--normalise", "none", "--sample-rate", "44100", "--sample-format", "s24", "--quiet", "-o", join(server.folder, "joined.wav")]);
-  const wanted = samples(readFileSync(join(server.folder, "joined.wav")));
-  assert.equal(made.length, wanted.length);
-  let signal = 0;
-  let error = 0;
-  wanted.forEach((value, i) => {
-    signal += value * value;
-    error += (value - made[i]) ** 2;
-  });
-  const db = 10 * Math.log10(signal / Math.max(error, 1e-30));
-  assert.ok(signal > 1 && db > 60, `${db} dB`);
+  const wanted = samplesOf(readFileSync(join(server.folder, "joined.wav")));
+  assertAlike(made, wanted);
 });
 
 test("it is heard, and goes into the library", { skip }, async () => {
   await page.locator("main").focus();
-  await page.keyboard.press("Space");
-  await page.waitForFunction(() => parseFloat(document.querySelector(".clock").innerText.slice(2)) > 0.3);
-  await page.keyboard.press("Space");
+  await plays(page);
   await page.getByRole("button", { name: "Into the library" }).click();
   await page.getByText("Evening.wav goes into the library").waitFor();
   await page.waitForFunction(async () => (await (await fetch("/v1/assets")).json()).assets.some((asset) => asset.name === "Evening.wav"), null, { polling: 200 });
@@ -146,12 +122,7 @@ test("somebody else's change is not overwritten", { skip }, async () => {
 });
 
 test("nothing serious is found, and 320 pixels are enough", { skip }, async () => {
-  for (const colorScheme of ["light", "dark"]) {
-    await page.emulateMedia({ colorScheme });
-    assert.deepEqual(await findings(page), [], colorScheme);
-  }
-  await page.setViewportSize({ width: 320, height: 700 });
-  assert.deepEqual(await overflows(page), []);
+  await suits(page);
   await page.getByRole("link", { name: "Another one" }).click();
   await page.getByRole("heading", { name: "Songs of clips" }).waitFor();
   assert.deepEqual(await findings(page), []);

@@ -1,26 +1,16 @@
 // The studio: a track is mastered by mouse and by keyboard, and heard beside what it was at one loudness.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Server, findings, launch, missing, overflows, song, watched } from "./support.mjs";
+import { begin, end, findings, missing, overflows, plays, song, suits } from "./support.mjs";
 
 const skip = missing() || false;
-let server, browser, page, complaints;
+let server, page, complaints;
 
 before(async () => {
   if (skip) return;
-  server = new Server();
-  await server.start();
-  await server.bring("demo.wav", song(5));
-  browser = await launch();
-  page = await (await browser.newContext({ reducedMotion: "reduce" })).newPage();
-  complaints = watched(page);
-  await page.goto(server.address);
-  await page.getByRole("link", { name: "Studio" }).click();
+  ({ server, page, complaints } = await begin({ view: "Studio", fill: (one) => one.bring("demo.wav", song(5)) }));
 });
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+after(end);
 
 test("a preset and a loudness are chosen by keyboard, and the result is shown with what was measured", { skip }, async () => {
   await page.getByRole("radio", { name: /Clean Master/ }).focus();
@@ -46,18 +36,11 @@ test("before is turned to the loudness of after, by what was measured of the who
   await page.locator("main").focus();
   await page.keyboard.press("o");
   assert.equal(await page.getByRole("button", { name: "Before", exact: true }).getAttribute("aria-pressed"), "true");
-  await page.keyboard.press("Space");
-  await page.waitForFunction(() => parseFloat(document.querySelector(".clock").innerText.slice(2)) > 0.3);
-  await page.keyboard.press("Space");
+  await plays(page);
 });
 
 test("nothing serious is found, and 320 pixels are enough", { skip }, async () => {
-  for (const colorScheme of ["light", "dark"]) {
-    await page.emulateMedia({ colorScheme });
-    assert.deepEqual(await findings(page), [], colorScheme);
-  }
-  await page.setViewportSize({ width: 320, height: 700 });
-  assert.deepEqual(await overflows(page), []);
+  await suits(page);
   await page.getByRole("link", { name: "Another one" }).click();
   await page.getByRole("heading", { name: "Mastering" }).waitFor();
   assert.deepEqual(await overflows(page), []);

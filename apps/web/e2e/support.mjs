@@ -1,6 +1,7 @@
 // What the tests share: a real server with a folder of its own, a browser, sound that is made here.
-import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, request as httpRequest } from "node:http";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -23,17 +24,6 @@ export function missing() {
   if (!existsSync(program)) return `there is no ${program}`;
   if (!existsSync(join(web, "node_modules/playwright-core"))) return "apps/web/node_modules is missing: npm ci";
   return "";
-}
-
-// Why a program without that route, or that kind of job, can't be tested so; empty where it has it.
-export function lacks(what) {
-  const description = execFileSync(program, ["serve", "--openapi"], { encoding: "utf8", maxBuffer: 1 << 26 });
-  const { paths, components } = JSON.parse(description);
-  if (what.startsWith("/")) return what in paths ? "" : `${program} does not answer ${what}`;
-  const [kind, option] = what.split(".");
-  const options = components.schemas[`OptionsOf_${kind}`];
-  if (!options) return `${program} serves no ${kind}`;
-  return !option || options.properties[option] ? "" : `${program} takes no ${option} of ${kind}`;
 }
 
 // `timbre serve` with data of its own. kill() is SIGKILL; start() again gives the same port and data.
@@ -132,6 +122,46 @@ export async function launch() {
   return browser.launch({ executablePath: chromium, args: flags });
 }
 
+// The server, the browser and the page of a file of tests, and what must not happen there. `prepare` sees the server before it
+// starts, `fill` when it has; `view` is the name of a link. Ended by end().
+let browser, server;
+export async function begin({ view, prepare, fill }) {
+  server = new Server();
+  prepare?.(server);
+  await server.start();
+  const filled = await fill?.(server);
+  browser = await launch();
+  const page = await (await browser.newContext({ reducedMotion: "reduce" })).newPage();
+  const complaints = watched(page);
+  await page.goto(server.address);
+  if (view) await page.getByRole("link", { name: view, exact: true }).click();
+  return { server, page, complaints, filled };
+}
+export async function end() {
+  await browser?.close();
+  await server?.stop();
+}
+
+// Puts a file where the program of a server looks for a model of the catalogue.
+export function installModel({ folder }, model, files) {
+  const place = join(folder, "cache/models", model);
+  mkdirSync(place, { recursive: true });
+  for (const [from, to] of files) copyFileSync(from, join(place, to));
+}
+
+// A small network with the parts of a kit, whose weights mean nothing, stands in for the one of the catalogue.
+export function installKit(server) {
+  const official = join(root, "tests/data/official");
+  installModel(server, "mdx23c-drumsep", [
+    [join(official, "mdx23c-tiny.ckpt"), "drumsep_5stems_mdx23c_jarredou.ckpt"],
+    [join(official, "mdx23c-tiny.yaml"), "config_mdx23c.yaml"],
+  ]);
+}
+
+// Weights that are kept beside the checkout, where they are.
+export const voice = join(root, "../shared/goldens/gtcrn/gtcrn-dns3.tar");
+export const installVoice = (server) => installModel(server, "gtcrn-dns3", [[voice, "model_trained_on_dns3.tar"]]);
+
 // A 16-bit stereo file: a beat every half second over two tones, so that there is something to part.
 export function song(seconds, rate = 44100) {
   const frames = Math.round(seconds * rate);
@@ -184,6 +214,48 @@ export function overflows(page) {
     }
     return wide;
   });
+}
+
+// Nothing serious is found in light and in dark, and 320 pixels are enough.
+export async function suits(page) {
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    assert.deepEqual(await findings(page), [], colorScheme);
+  }
+  await page.setViewportSize({ width: 320, height: 700 });
+  assert.deepEqual(await overflows(page), []);
+}
+
+// Space begins, the clock goes on from the start, and Space ends it.
+export async function plays(page) {
+  await page.keyboard.press("Space");
+  await page.waitForFunction(() => parseFloat(document.querySelector(".clock").innerText.slice(2)) > 0.3);
+  await page.keyboard.press("Space");
+}
+
+// Samples of a WAV file of 16 or 24 bits, its channels interleaved.
+export function samplesOf(bytes) {
+  let at = 12;
+  let bits = 16;
+  while (bytes.toString("latin1", at, at + 4) !== "data") {
+    if (bytes.toString("latin1", at, at + 4) === "fmt ") bits = bytes.readUInt16LE(at + 22);
+    at += 8 + bytes.readUInt32LE(at + 4);
+  }
+  const size = bits / 8;
+  return Array.from({ length: bytes.readUInt32LE(at + 4) / size }, (_, i) => bytes.readIntLE(at + 8 + i * size, size) / 2 ** (bits - 1));
+}
+
+// Of two lists of samples: as long as each other, not silent, and 60 dB alike.
+export function assertAlike(made, wanted) {
+  assert.equal(made.length, wanted.length);
+  let signal = 0;
+  let error = 0;
+  wanted.forEach((value, i) => {
+    signal += value * value;
+    error += (value - made[i]) ** 2;
+  });
+  const db = 10 * Math.log10(signal / Math.max(error, 1e-30));
+  assert.ok(signal > 1 && db > 60, `${db} dB`);
 }
 
 // Watches a page for what must not happen: requests to elsewhere, breaches of the policy, errors that nobody caught.

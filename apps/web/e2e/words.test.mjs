@@ -2,26 +2,16 @@
 // be missing, in the server's words. (What makes songs takes gigabytes of weights, which no test has.)
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Server, findings, lacks, launch, missing, overflows, song, watched } from "./support.mjs";
+import { begin, end, missing, song, suits } from "./support.mjs";
 
-const skip = missing() || lacks("song") || false;
-let server, browser, page, complaints;
+const skip = missing() || false;
+let server, page, complaints;
 
 before(async () => {
   if (skip) return;
-  server = new Server();
-  await server.start();
-  await server.bring("like this.wav", song(2));
-  browser = await launch();
-  page = await (await browser.newContext({ reducedMotion: "reduce" })).newPage();
-  complaints = watched(page);
-  await page.goto(server.address);
-  await page.getByRole("link", { name: "Song" }).click();
+  ({ server, page, complaints } = await begin({ view: "Song", fill: (one) => one.bring("like this.wav", song(2)) }));
 });
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+after(end);
 
 test("words and parts are typed, by keyboard, and a reload keeps them", { skip }, async () => {
   await page.getByRole("button", { name: "[verse]", exact: true }).focus();
@@ -67,11 +57,6 @@ test("words can be asked for, and say what is missing", { skip }, async () => {
 });
 
 test("nothing serious is found, and 320 pixels are enough", { skip }, async () => {
-  for (const colorScheme of ["light", "dark"]) {
-    await page.emulateMedia({ colorScheme });
-    assert.deepEqual(await findings(page), [], colorScheme);
-  }
-  await page.setViewportSize({ width: 320, height: 700 });
-  assert.deepEqual(await overflows(page), []);
+  await suits(page);
   assert.deepEqual(complaints(), []);
 });

@@ -46,3 +46,8 @@ export function labelOf(name: string): string {
   const text = name.replaceAll("_", " ");
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
+
+// A file's name as a title.
+export function withoutEnding(name: string): string {
+  return name.replace(/\.[^.]+$/, "");
+}

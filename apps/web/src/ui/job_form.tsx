@@ -8,9 +8,6 @@ import { Dialog } from "./dialog";
 import { SchemaFields, type Values, initialValues } from "./schema_form";
 import { kindText } from "./kinds";
 
-// Kinds of which one job takes all files together; of all others each file has a job of its own.
-const kTogether = ["join"];
-
 export interface FormInput {
   asset: string;
   name: string;
@@ -46,13 +43,15 @@ export function JobForm({ inputs, kind: first, fixed = false, onClose, onMade }:
       current = false;
     };
   }, [kind]);
+  // One job takes all files; of most kinds each file has a job of its own.
+  const together = kinds.value.find((known) => known.name === kind)?.together ?? false;
   const start = async (event: Event) => {
     event.preventDefault();
     setBusy(true);
     setError("");
     try {
       const made: Job[] = [];
-      if (kTogether.includes(kind)) made.push(await submit({ kind, inputs: [...inputs], options: values }));
+      if (together) made.push(await submit({ kind, inputs: [...inputs], options: values }));
       else for (const input of inputs) made.push(await submit({ kind, inputs: [input], options: values }));
       onMade?.(made);
       onClose();
@@ -90,7 +89,7 @@ export function JobForm({ inputs, kind: first, fixed = false, onClose, onMade }:
             Close
           </button>
           <button type="submit" class="primary" disabled={busy || !schema}>
-            {kTogether.includes(kind) || inputs.length === 1 ? "Start" : `Start ${inputs.length} jobs`}
+            {together || inputs.length === 1 ? "Start" : `Start ${inputs.length} jobs`}
           </button>
         </footer>
       </form>

@@ -5,6 +5,7 @@ const kWords: Record<string, string> = {
   master: "Master",
   loudness: "Measure loudness",
   join: "Join into one",
+  combine: "Combine versions",
   drums: "Drums to MIDI",
   song: "Make a song",
   lyrics: "Write lyrics",

@@ -4,28 +4,23 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { download } from "../audio/mixdown";
 import { colourOf, fit } from "../draw/wave";
 import { paintNotes } from "../draw/notes";
-import { getJson, sentence } from "../model/api";
-import { whenText } from "../model/format";
-import { bring, schemaOf } from "../model/catalog";
+import { sentence } from "../model/api";
+import { whenText, withoutEnding } from "../model/format";
+import { bring } from "../model/catalog";
 import { type FoundDrums, type Grid, HitList, allNotes, kGrids, midiOf, noteText, notesOf, soundingOf } from "../model/drums";
-import { jobs, loadJob, running, submit } from "../model/jobs";
-import { go, hrefOf, route } from "../model/route";
+import { jobs, submit } from "../model/jobs";
+import { hrefOf, route } from "../model/route";
 import type { TimeView } from "../model/timeline";
-import type { Job, OptionsSchema } from "../model/types";
+import type { Job } from "../model/types";
 import { type Console, useConsole } from "../ui/console";
-import { type FormInput, JobForm } from "../ui/job_form";
+import { JobsOfKind, OpenJob, useReport } from "../ui/job_views";
 import { JobRow, fileName, isSound, jobName } from "../ui/jobs_list";
-import { Pick } from "../ui/pick";
 import { Strip } from "../ui/strip";
 import { Symbol } from "../ui/symbols";
 import { Transport } from "../ui/transport";
 import { Minimap, Stage, Wave, useRedraw } from "../ui/wave";
 
 const kNear = 8; // pixels about a hit that are taken for it
-
-function withoutEnding(name: string): string {
-  return name.replace(/\.[^.]+$/, "");
-}
 
 function HitLane({ list, note, view, rejected }: { list: HitList; note: number; view: TimeView; rejected: boolean }) {
   const canvas = useRef<HTMLCanvasElement>(null);
@@ -258,11 +253,8 @@ function Editor({ desk, list, title }: { desk: Console; list: HitList; title: st
 
 // What the server makes of the hits as they are now: a video, and thresholds that would have found them.
 function Further({ list, job, title }: { list: HitList; job: Job; title: string }) {
-  const schema = useSignal<OptionsSchema | null>(null);
   const error = useSignal("");
   const made = useSignal<readonly string[]>([]);
-  useEffect(() => void schemaOf("drums").then((loaded) => (schema.value = loaded), () => undefined), []);
-  if (!schema.value?.properties.learn?.anyOf) return null; // a server that takes no files among the options
   const start = (request: () => Promise<Job>) => () => {
     error.value = "";
     request().then(
@@ -378,22 +370,15 @@ function tempoText(found: FoundDrums): string {
 }
 
 function Open({ job }: { job: Job }) {
-  const report = useSignal<Report | null>(null);
-  const problem = useSignal("");
-  useEffect(() => {
-    getJson<{ report: Report | null }>(`/v1/jobs/${job.id}/result`).then(
-      (result) => (report.value = result.report ?? {}),
-      (error) => (problem.value = sentence(error)),
-    );
-  }, [job.id]);
-  const found = report.value?.tracks?.[0]?.drums;
+  const { report, problem } = useReport<Report>(job);
+  const found = report?.tracks?.[0]?.drums;
   const list = useMemo(() => (found ? new HitList(found, `timbre.hits.${job.id}`) : null), [found]);
   const sounds = [
     { asset: job.inputs[0]?.asset ?? "", name: withoutEnding(jobName(job)) },
     ...job.outputs.filter((output) => isSound(output.media_type)).map((output) => ({ asset: output.asset, name: withoutEnding(fileName(output.name)) })),
   ];
   const { console: desk, error } = useConsole(job.id, sounds, null);
-  const wrong = problem.value || error;
+  const wrong = problem || error;
   return (
     <>
       <div class="title">
@@ -412,53 +397,25 @@ function Open({ job }: { job: Job }) {
           {wrong}
         </p>
       )}
-      {report.value && !found && <p class="empty">This job heard no drums.</p>}
-      {desk && list ? <Desk desk={desk} list={list} job={job} title={withoutEnding(jobName(job))} /> : !wrong && !(report.value && !found) && <p class="empty">Loading…</p>}
+      {report && !found && <p class="empty">This job heard no drums.</p>}
+      {desk && list ? <Desk desk={desk} list={list} job={job} title={withoutEnding(jobName(job))} /> : !wrong && !(report && !found) && <p class="empty">Loading…</p>}
     </>
   );
 }
 
 export function Drums() {
   const id = route.value.rest[0];
-  const form = useSignal<FormInput | null>(null);
-  const wanted = useSignal("");
-  useEffect(() => {
-    if (id) void loadJob(id);
-  }, [id]);
-  const waited = jobs.value.find((job) => job.id === wanted.value);
-  useEffect(() => {
-    if (waited?.state === "succeeded") {
-      wanted.value = "";
-      go("drums", waited.id);
-    }
-  }, [waited?.state]);
-  const job = id ? jobs.value.find((one) => one.id === id) : undefined;
-  if (id) return job?.state === "succeeded" ? <Open key={id} job={job} /> : <p class="empty">{job ? "This job is not done." : "There is no such job any more."}</p>;
-  const active = running.value.filter((one) => one.kind === "drums");
-  const done = jobs.value.filter((one) => one.kind === "drums" && (one.state === "succeeded" || one.state === "failed" || one.state === "cancelled"));
+  if (id) return <OpenJob id={id}>{(job) => <Open key={id} job={job} />}</OpenJob>;
   return (
-    <>
-      <div class="title">
-        <div>
-          <h1>Drums</h1>
-          <p class="quiet">Hits, tempo and beats of a song's drums, to be corrected and saved as MIDI</p>
-        </div>
-        <Pick label="File to listen to" text="Find the hits…" made onPick={(asset) => (form.value = { asset: asset.id, name: asset.name })} />
-      </div>
-      <section class="sheet" aria-label="Drums that were listened to">
-        {active.length + done.length === 0 ? (
-          <p class="empty">
-            Bring a song or a drum track into the <a href={hrefOf("library")}>library</a>, then find its hits here.
-          </p>
-        ) : (
-          <ul class="rows">
-            {[...active, ...done].map((one) => (
-              <JobRow key={one.id} job={one} />
-            ))}
-          </ul>
-        )}
-      </section>
-      {form.value && <JobForm inputs={[form.value]} kind="drums" fixed onClose={() => (form.value = null)} onMade={([made]) => (wanted.value = made?.id ?? "")} />}
-    </>
+    <JobsOfKind
+      kind="drums"
+      view="drums"
+      title="Drums"
+      about="Hits, tempo and beats of a song's drums, to be corrected and saved as MIDI"
+      pick={{ label: "File to listen to", text: "Find the hits…", made: true }}
+      list="Drums that were listened to"
+    >
+      Bring a song or a drum track into the <a href={hrefOf("library")}>library</a>, then find its hits here.
+    </JobsOfKind>
   );
 }

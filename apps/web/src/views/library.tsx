@@ -2,7 +2,7 @@
 import { useComputed, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { sentence } from "../model/api";
-import { assets, assetsLoaded, kinds, loadAssets, loadMoreAssets, moreAssets, removeAsset } from "../model/catalog";
+import { assets, assetsLoaded, loadAssets, loadMoreAssets, moreAssets, removeAsset } from "../model/catalog";
 import { bytesText, clockText } from "../model/format";
 import { jobs, jobsLoaded, loadMoreJobs, moreJobs, outputAssets, running } from "../model/jobs";
 import { hrefOf } from "../model/route";
@@ -113,8 +113,7 @@ export function Library() {
   const tracks = useComputed(() => assets.value.filter((asset) => !outputAssets.value.has(asset.id) && !asset.media_type.startsWith("text/") && matches(asset.name)));
   const history = useComputed(() => jobs.value.filter((job) => isOver(job.state) && matches(`${jobName(job)} ${job.kind} ${kindText(job.kind)} ${job.state}`)));
   const selected = tracks.value.filter((asset) => chosen.value.has(asset.id));
-  const usual = kinds.value.some((kind) => kind.name === "separate") ? "separate" : (kinds.value[0]?.name ?? "separate");
-  const open = (list: readonly Asset[]) => (form.value = { inputs: list.map(({ id, name }) => ({ asset: id, name })), kind: usual });
+  const open = (list: readonly Asset[]) => (form.value = { inputs: list.map(({ id, name }) => ({ asset: id, name })), kind: "separate" });
   const choose = (id: string, on: boolean) => {
     const next = new Set(chosen.value);
     if (on) next.add(id);

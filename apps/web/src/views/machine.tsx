@@ -8,6 +8,7 @@ import { findJob, jobs, loadJobs } from "../model/jobs";
 import type { Job, Slot } from "../model/types";
 import { JobRow, jobName } from "../ui/jobs_list";
 import { kindText } from "../ui/kinds";
+import { Table } from "../ui/table";
 
 interface Info {
   version: string;
@@ -29,7 +30,7 @@ interface Device {
 }
 
 interface Devices {
-  devices?: Device[];
+  devices: Device[];
   reason?: string;
   slots: Slot[];
 }
@@ -137,7 +138,7 @@ function ReportRow({ job, report }: { job: Job; report: Report }) {
 
 export function Machine() {
   const info = useSignal<Info | null>(null);
-  const found = useSignal<Devices>({ slots: [] });
+  const found = useSignal<Devices>({ devices: [], slots: [] });
   const ready = useSignal<{ ready: boolean; failing: string[] } | null>(null);
   const error = useSignal("");
   const loaded = useSignal(0);
@@ -197,63 +198,39 @@ export function Machine() {
           {error.value}
         </p>
       )}
-      {found.value.devices && (
+      {found.value.devices.length > 0 && (
         <section class="sheet" aria-label="Devices">
           <header>
             <h2>Devices</h2>
             {found.value.reason && <span class="quiet">{found.value.reason}</span>}
           </header>
-          <div class="scroll" tabIndex={0} role="region" aria-label="Table of devices">
-            <table>
-              <thead>
-                <tr>
-                  <th scope="col">Device</th>
-                  <th scope="col">What it is</th>
-                  <th scope="col">Taken</th>
-                  <th scope="col">Doctor</th>
-                </tr>
-              </thead>
-              <tbody>
-                {found.value.devices.map((device) => (
-                  <DeviceRow key={device.device} device={device} />
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <Table label="Table of devices" columns={["Device", "What it is", "Taken", "Doctor"]}>
+            {found.value.devices.map((device) => (
+              <DeviceRow key={device.device} device={device} />
+            ))}
+          </Table>
         </section>
       )}
       <section class="sheet" aria-label="Workers">
         <header>
           <h2>Workers</h2>
         </header>
-        <div class="scroll" tabIndex={0} role="region" aria-label="Table of workers">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Device</th>
-                <th scope="col">Now</th>
-                <th scope="col">Busy so far</th>
-                <th scope="col">Restarts</th>
+        <Table label="Table of workers" columns={["Device", "Now", "Busy so far", "Restarts"]}>
+          {found.value.slots.map((slot, i) => {
+            const job = slot.job ? findJob(slot.job) : undefined;
+            return (
+              <tr key={i}>
+                <td>
+                  {slot.device}
+                  {slot.quick && <span class="quiet"> · for what takes a moment</span>}
+                </td>
+                <td>{job ? `${kindText(job.kind)}: ${jobName(job)}` : slot.job ? "a job" : <span class="quiet">idle</span>}</td>
+                <td class="number">{slot.busy_seconds < 60 ? `${slot.busy_seconds.toFixed(1)} s` : clockText(slot.busy_seconds)}</td>
+                <td class="number">{slot.restarts}</td>
               </tr>
-            </thead>
-            <tbody>
-              {found.value.slots.map((slot, i) => {
-                const job = slot.job ? findJob(slot.job) : undefined;
-                return (
-                  <tr key={i}>
-                    <td>
-                      {slot.device}
-                      {slot.quick && <span class="quiet"> · for what takes a moment</span>}
-                    </td>
-                    <td>{job ? `${kindText(job.kind)}: ${jobName(job)}` : slot.job ? "a job" : <span class="quiet">idle</span>}</td>
-                    <td class="number">{slot.busy_seconds < 60 ? `${slot.busy_seconds.toFixed(1)} s` : clockText(slot.busy_seconds)}</td>
-                    <td class="number">{slot.restarts}</td>
-                  </tr>
-                );
-              })}
-            </tbody>
-          </table>
-        </div>
+            );
+          })}
+        </Table>
       </section>
       <section class="sheet" aria-label="Latest jobs">
         <header>
@@ -262,24 +239,11 @@ export function Machine() {
         {done.length === 0 ? (
           <p class="empty">Nothing has been done yet.</p>
         ) : (
-          <div class="scroll" tabIndex={0} role="region" aria-label="Table of the latest jobs">
-            <table>
-              <thead>
-                <tr>
-                  <th scope="col">Job</th>
-                  <th scope="col">Device</th>
-                  <th scope="col">Speed</th>
-                  <th scope="col">Memory</th>
-                  <th scope="col">Steps down</th>
-                </tr>
-              </thead>
-              <tbody>
-                {done.map((job) => (
-                  <ReportRow key={job.id} job={job} report={reports.get(job.id) ?? {}} />
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <Table label="Table of the latest jobs" columns={["Job", "Device", "Speed", "Memory", "Steps down"]}>
+            {done.map((job) => (
+              <ReportRow key={job.id} job={job} report={reports.get(job.id) ?? {}} />
+            ))}
+          </Table>
         )}
       </section>
       <section class="sheet" aria-label="Models">
@@ -293,39 +257,27 @@ export function Machine() {
             ))}
           </ul>
         )}
-        <div class="scroll" tabIndex={0} role="region" aria-label="Table of models">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Name</th>
-                <th scope="col">What it does</th>
-                <th scope="col">State</th>
-                <th scope="col">Licence</th>
-              </tr>
-            </thead>
-            <tbody>
-              {models.value.map((model) => (
-                <tr key={model.name}>
-                  <td class="name">{model.name}</td>
-                  <td>{model.summary}</td>
-                  <td>
-                    {model.state}
-                    {model.bytes > 0 && <span class="quiet"> · {bytesText(model.bytes)}</span>}
-                    {(model.state === "missing" || model.state === "incomplete") && model.bytes > 0 && found.value.devices && (
-                      <>
-                        <br />
-                        <button type="button" aria-label={`Fetch ${model.name}`} onClick={() => void fetchModel(model.name)}>
-                          Fetch
-                        </button>
-                      </>
-                    )}
-                  </td>
-                  <td class="quiet">{model.licence}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table label="Table of models" columns={["Name", "What it does", "State", "Licence"]}>
+          {models.value.map((model) => (
+            <tr key={model.name}>
+              <td class="name">{model.name}</td>
+              <td>{model.summary}</td>
+              <td>
+                {model.state}
+                {model.bytes > 0 && <span class="quiet"> · {bytesText(model.bytes)}</span>}
+                {(model.state === "missing" || model.state === "incomplete") && model.bytes > 0 && (
+                  <>
+                    <br />
+                    <button type="button" aria-label={`Fetch ${model.name}`} onClick={() => void fetchModel(model.name)}>
+                      Fetch
+                    </button>
+                  </>
+                )}
+              </td>
+              <td class="quiet">{model.licence}</td>
+            </tr>
+          ))}
+        </Table>
       </section>
       {info.value && (
         <section class="sheet" aria-label="Limits">

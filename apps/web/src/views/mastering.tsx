@@ -2,15 +2,17 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import presets from "timbre:presets";
-import { getJson, sentence } from "../model/api";
-import { whenText } from "../model/format";
-import { jobs, loadJob, submit } from "../model/jobs";
+import { sentence } from "../model/api";
+import { whenText, withoutEnding } from "../model/format";
+import { submit } from "../model/jobs";
 import { hrefOf } from "../model/route";
 import type { Asset, Job } from "../model/types";
 import { type Console, useConsole } from "../ui/console";
-import { JobRow, fileName, isSound, jobName } from "../ui/jobs_list";
+import { OpenJob, useReport } from "../ui/job_views";
+import { fileName, isSound, jobName } from "../ui/jobs_list";
 import { Meter } from "../ui/meter";
 import { Pick } from "../ui/pick";
+import { Table } from "../ui/table";
 import { Transport } from "../ui/transport";
 import { Minimap, Stage, Wave } from "../ui/wave";
 
@@ -39,30 +41,17 @@ export function numberText(value: number | null | undefined, digits = 1): string
 
 export function LoudnessTable({ rows }: { rows: readonly { name: string; loudness: Loudness | undefined }[] }) {
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="Table of loudness">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Sound</th>
-            <th scope="col">Integrated, LUFS</th>
-            <th scope="col">Short-term at most, LUFS</th>
-            <th scope="col">Range, LU</th>
-            <th scope="col">True peak, dBTP</th>
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map(({ name, loudness }) => (
-            <tr key={name}>
-              <td class="name">{name}</td>
-              <td class="number">{numberText(loudness?.integrated_lufs)}</td>
-              <td class="number">{numberText(loudness?.short_term_max_lufs)}</td>
-              <td class="number">{numberText(loudness?.range_lu)}</td>
-              <td class="number">{numberText(loudness?.true_peak_dbtp)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table label="Table of loudness" columns={["Sound", "Integrated, LUFS", "Short-term at most, LUFS", "Range, LU", "True peak, dBTP"]}>
+      {rows.map(({ name, loudness }) => (
+        <tr key={name}>
+          <td class="name">{name}</td>
+          <td class="number">{numberText(loudness?.integrated_lufs)}</td>
+          <td class="number">{numberText(loudness?.short_term_max_lufs)}</td>
+          <td class="number">{numberText(loudness?.range_lu)}</td>
+          <td class="number">{numberText(loudness?.true_peak_dbtp)}</td>
+        </tr>
+      ))}
+    </Table>
   );
 }
 
@@ -109,25 +98,18 @@ function Desk({ desk, report }: { desk: Console; report: Report | null }) {
 }
 
 function OpenMaster({ job }: { job: Job }) {
-  const report = useSignal<Report | null>(null);
-  const problem = useSignal("");
-  useEffect(() => {
-    getJson<{ report: Report | null }>(`/v1/jobs/${job.id}/result`).then(
-      (result) => (report.value = result.report ?? {}),
-      (error) => (problem.value = sentence(error)),
-    );
-  }, [job.id]);
+  const { report, problem } = useReport<Report>(job);
   const output = job.outputs.find((one) => isSound(one.media_type));
   const { console: desk, error } = useConsole(job.id, output ? [{ asset: output.asset, name: "After" }] : [], job.inputs[0]?.asset ?? null);
-  const track = report.value?.tracks?.[0];
-  const wrong = problem.value || error;
+  const track = report?.tracks?.[0];
+  const wrong = problem || error;
   return (
     <>
       <div class="title">
         <div>
-          <h1>{jobName(job).replace(/\.[^.]+$/, "")}</h1>
+          <h1>{withoutEnding(jobName(job))}</h1>
           <p class="quiet">
-            Mastered{report.value?.chain?.title ? ` · ${report.value.chain.title}` : ""} · {whenText(job.ended ?? job.created)}
+            Mastered{report?.chain?.title ? ` · ${report.chain.title}` : ""} · {whenText(job.ended ?? job.created)}
           </p>
         </div>
         <div class="line">
@@ -147,7 +129,7 @@ function OpenMaster({ job }: { job: Job }) {
         </p>
       )}
       {track?.warning && <p class="notice warn">{track.warning}</p>}
-      {desk ? <Desk desk={desk} report={report.value} /> : !wrong && <p class="empty">Loading…</p>}
+      {desk ? <Desk desk={desk} report={report} /> : !wrong && <p class="empty">Loading…</p>}
       {track && (
         <section class="sheet" aria-label="Loudness">
           <header>
@@ -167,10 +149,7 @@ function OpenMaster({ job }: { job: Job }) {
 }
 
 export function OpenMasterById({ id }: { id: string }) {
-  useEffect(() => void loadJob(id), [id]);
-  const job = jobs.value.find((one) => one.id === id);
-  if (!job) return <p class="empty">There is no such job any more.</p>;
-  return job.state === "succeeded" ? <OpenMaster key={id} job={job} /> : <ul class="sheet rows"><JobRow job={job} /></ul>;
+  return <OpenJob id={id}>{(job) => <OpenMaster key={id} job={job} />}</OpenJob>;
 }
 
 export function Mastering({ onMade }: { onMade: (job: Job) => void }) {

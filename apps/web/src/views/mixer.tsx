@@ -5,7 +5,7 @@ import { useCallback, useEffect } from "preact/hooks";
 import { type Mixdown, type SampleFormat, download, mixdown } from "../audio/mixdown";
 import { type Span, loudnessOf } from "../audio/player";
 import { sentence } from "../model/api";
-import { clockText, dbText, whenText } from "../model/format";
+import { clockText, dbText, whenText, withoutEnding } from "../model/format";
 import { assetOf } from "../model/catalog";
 import { findJob, jobs, jobsLoaded, loadJob } from "../model/jobs";
 import { hrefOf, route } from "../model/route";
@@ -22,10 +22,6 @@ import { Minimap, Stage, Wave } from "../ui/wave";
 
 function soundsOf(job: Job): Sound[] {
   return job.outputs.filter((output) => isSound(output.media_type)).map((output) => ({ asset: output.asset, name: withoutEnding(fileName(output.name)) }));
-}
-
-function withoutEnding(name: string): string {
-  return name.replace(/\.[^.]+$/, "");
 }
 
 // What is mixed: what a job made, or a file alone.

@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { getJson, sentence } from "../model/api";
-import { assets, kinds, loadAssets, schemaOf } from "../model/catalog";
+import { assets, loadAssets, schemaOf } from "../model/catalog";
 import { jobs, outputAssets, submit } from "../model/jobs";
 import { type ProjectSummary, OpenProject, loadProjects, projects } from "../model/project";
 import { hrefOf } from "../model/route";
@@ -150,11 +150,8 @@ export function Song() {
   const schema = useSignal<OptionsSchema | null>(null);
   const error = useSignal("");
   const words = useRef<HTMLTextAreaElement>(null);
-  const offered = kinds.value.some((kind) => kind.name === "song");
-  const writes = kinds.value.some((kind) => kind.name === "lyrics");
   useEffect(() => void loadAssets().catch(() => undefined), []);
   useEffect(() => {
-    if (!offered) return;
     schemaOf("song").then(
       (loaded) => {
         schema.value = loaded;
@@ -162,7 +159,7 @@ export function Song() {
       },
       (problem) => (error.value = sentence(problem)),
     );
-  }, [offered]);
+  }, []);
   useEffect(() => localStorage.setItem(kStore, JSON.stringify({ lyrics: lyrics.value, style: style.value })), [lyrics.value, style.value]);
   const part = (name: string) => {
     const area = words.current!;
@@ -202,7 +199,6 @@ export function Song() {
           <p class="quiet">From words and a style</p>
         </div>
       </div>
-      {kinds.value.length > 0 && !offered && <p class="notice warn">This server makes no songs.</p>}
       <form class="sheet pad stack" onSubmit={(event) => void make(event)} noValidate aria-label="Song">
         <div class="field">
           <label for="lyrics">Lyrics</label>
@@ -254,21 +250,19 @@ export function Song() {
             {error.value}
           </p>
         )}
-        <button type="submit" class="primary" disabled={!offered}>
+        <button type="submit" class="primary">
           <Symbol name="song" />
           Make {count.value === 1 ? "it" : `${count.value} of them`}
         </button>
       </form>
-      {writes && (
-        <section class="sheet pad" aria-label="Words">
-          <Writer
-            onWords={(text, found) => {
-              lyrics.value = text;
-              if (!style.value) style.value = found;
-            }}
-          />
-        </section>
-      )}
+      <section class="sheet pad" aria-label="Words">
+        <Writer
+          onWords={(text, found) => {
+            lyrics.value = text;
+            if (!style.value) style.value = found;
+          }}
+        />
+      </section>
       {made.length > 0 && (
         <section class="sheet" aria-label="Songs to choose from">
           <header>

@@ -1,17 +1,14 @@
 // Speech before and after it was cleaned, and what was taken away.
 import { useSignal, useSignalEffect } from "@preact/signals";
-import { useEffect } from "preact/hooks";
 import { type Mixdown, download, mixdown } from "../audio/mixdown";
 import { sentence } from "../model/api";
-import { whenText } from "../model/format";
-import { jobs, loadJob, running } from "../model/jobs";
-import { go, hrefOf, route } from "../model/route";
+import { whenText, withoutEnding } from "../model/format";
+import { hrefOf, route } from "../model/route";
 import type { Job } from "../model/types";
 import { type Console, useConsole } from "../ui/console";
-import { type FormInput, JobForm } from "../ui/job_form";
-import { JobRow, isSound, jobName } from "../ui/jobs_list";
+import { JobsOfKind, OpenJob } from "../ui/job_views";
+import { isSound, jobName } from "../ui/jobs_list";
 import { Meter } from "../ui/meter";
-import { Pick } from "../ui/pick";
 import { Symbol } from "../ui/symbols";
 import { Transport } from "../ui/transport";
 import { Minimap, Stage, Wave } from "../ui/wave";
@@ -23,10 +20,6 @@ const kHeard: [Heard, string][] = [
   ["removed", "What was taken away"],
 ];
 const kNoLimit = 60; // dB, where the slider ends
-
-function withoutEnding(name: string): string {
-  return name.replace(/\.[^.]+$/, "");
-}
 
 // Of the sound before, so much stays: 10^(-dB/20), as --atten-lim has it.
 function shareOf(limit: number): number {
@@ -151,7 +144,7 @@ function Open({ job }: { job: Job }) {
           {error}
         </p>
       )}
-      {!after && <p class="empty">{job.state === "succeeded" ? "This job made no sound." : "This job is not done."}</p>}
+      {!after && <p class="empty">This job made no sound.</p>}
       {desk ? <Desk desk={desk} job={job} /> : !error && after && <p class="empty">Loading…</p>}
     </>
   );
@@ -159,45 +152,10 @@ function Open({ job }: { job: Job }) {
 
 export function Speech() {
   const id = route.value.rest[0];
-  const form = useSignal<FormInput | null>(null);
-  const wanted = useSignal("");
-  useEffect(() => {
-    if (id) void loadJob(id);
-  }, [id]);
-  const waited = jobs.value.find((job) => job.id === wanted.value);
-  useEffect(() => {
-    if (waited?.state === "succeeded") {
-      wanted.value = "";
-      go("speech", waited.id);
-    }
-  }, [waited?.state]);
-  const job = id ? jobs.value.find((one) => one.id === id) : undefined;
-  if (id) return job ? <Open key={id} job={job} /> : <p class="empty">There is no such job any more.</p>;
-  const active = running.value.filter((one) => one.kind === "denoise");
-  const done = jobs.value.filter((one) => one.kind === "denoise" && (one.state === "succeeded" || one.state === "failed" || one.state === "cancelled"));
+  if (id) return <OpenJob id={id}>{(job) => <Open key={id} job={job} />}</OpenJob>;
   return (
-    <>
-      <div class="title">
-        <div>
-          <h1>Speech</h1>
-          <p class="quiet">Voices without the noise around them</p>
-        </div>
-        <Pick label="File to clean" text="Clean…" onPick={(asset) => (form.value = { asset: asset.id, name: asset.name })} />
-      </div>
-      <section class="sheet" aria-label="Cleaned speech">
-        {active.length + done.length === 0 ? (
-          <p class="empty">
-            Bring a recording into the <a href={hrefOf("library")}>library</a>, then clean it here and hear it before and after.
-          </p>
-        ) : (
-          <ul class="rows">
-            {[...active, ...done].map((one) => (
-              <JobRow key={one.id} job={one} />
-            ))}
-          </ul>
-        )}
-      </section>
-      {form.value && <JobForm inputs={[form.value]} kind="denoise" fixed onClose={() => (form.value = null)} onMade={([made]) => (wanted.value = made?.id ?? "")} />}
-    </>
+    <JobsOfKind kind="denoise" view="speech" title="Speech" about="Voices without the noise around them" pick={{ label: "File to clean", text: "Clean…" }} list="Cleaned speech">
+      Bring a recording into the <a href={hrefOf("library")}>library</a>, then clean it here and hear it before and after.
+    </JobsOfKind>
   );
 }

@@ -1,11 +1,12 @@
 // The studio: tracks mastered, and songs put together from clips.
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { ApiError, sentence } from "../model/api";
+import { sentence } from "../model/api";
 import { whenText } from "../model/format";
 import { jobs, running } from "../model/jobs";
 import { createProject, loadProjects, projects, removeProject } from "../model/project";
 import { go, hrefOf, route } from "../model/route";
+import { useOpenWhenDone } from "../ui/job_views";
 import { JobRow } from "../ui/jobs_list";
 import { Symbol } from "../ui/symbols";
 import { Mastering, OpenMasterById } from "./mastering";
@@ -18,13 +19,8 @@ function Songs() {
   const rate = useSignal("44100");
   const fade = useSignal("2");
   const error = useSignal("");
-  const offered = useSignal(true);
-  const failed = (problem: unknown) => {
-    if (problem instanceof ApiError && problem.status === 404) offered.value = false;
-    else error.value = sentence(problem);
-  };
+  const failed = (problem: unknown) => (error.value = sentence(problem));
   useEffect(() => void loadProjects().catch(failed), []);
-  if (!offered.value) return null;
   const make = (event: Event) => {
     event.preventDefault();
     error.value = "";
@@ -91,14 +87,7 @@ function Songs() {
 
 export function Studio() {
   const [what, id] = route.value.rest;
-  const wanted = useSignal("");
-  const waited = jobs.value.find((job) => job.id === wanted.value);
-  useEffect(() => {
-    if (waited?.state === "succeeded") {
-      wanted.value = "";
-      go("studio", "master", waited.id);
-    }
-  }, [waited?.state]);
+  const open = useOpenWhenDone("studio", "master");
   if (what === "master" && id) return <OpenMasterById key={id} id={id} />;
   if (what === "song" && id) return <TimelineView key={id} id={id} />;
   const list = [...running.value, ...jobs.value.filter((job) => job.ended)].filter((job) => kKinds.includes(job.kind));
@@ -111,7 +100,7 @@ export function Studio() {
         </div>
       </div>
       <Songs />
-      <Mastering onMade={(job) => (wanted.value = job.id)} />
+      <Mastering onMade={open} />
       {list.length > 0 && (
         <section class="sheet" aria-label="Studio's jobs">
           <header>
