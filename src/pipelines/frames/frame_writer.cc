@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "base/text.h"
-#include "pipelines/studio/notes_painter.h"
 #include "pipelines/studio/video_writer.h"
 #include "plots/picture.h"
 
@@ -37,10 +36,13 @@ class Video final : public FrameWriter {
   Status Write(const Volume& frames) override {
     for (int64_t i = 0; i < frames.frames; ++i) {
       ToPixels(frames, i, pixels_);
-      TIMBRE_TRY(const YuvPlanes planes, writer_->Picture());
+      if (picture_ == nullptr) {
+        TIMBRE_TRY(picture_, writer_->NewPicture());
+      }
+      TIMBRE_TRY(const YuvPlanes planes, picture_->Planes());
       const auto width = static_cast<int>(frames.width);
       RgbToYuv(pixels_.data(), width, width, static_cast<int>(frames.height), planes);
-      TIMBRE_CHECK(writer_->WritePicture());
+      TIMBRE_CHECK(writer_->WritePicture(*picture_));
     }
     return {};
   }
@@ -48,6 +50,7 @@ class Video final : public FrameWriter {
 
  private:
   std::unique_ptr<VideoWriter> writer_;
+  std::unique_ptr<VideoPicture> picture_;
   std::vector<uint32_t> pixels_;
 };
 

@@ -85,7 +85,8 @@ class Painter final : public NotesPainter {
     base_yuv_.resize(static_cast<size_t>(look_.width * look_.height * 3 / 2));
     DrawBase();
     cairo_surface_flush(base_.get());
-    RgbToYuv(Pixels(base_.get()), look_.width, look_.width, look_.height, BaseYuv());
+    RgbToYuv(Pixels(base_.get()), look_.width, look_.width, look_.height, PlanesOf(base_yuv_));
+    yuv_ = base_yuv_;
     std::memcpy(Pixels(image_.get()), Pixels(base_.get()), Bytes());
     cairo_surface_mark_dirty(image_.get());
     return {};
@@ -95,7 +96,7 @@ class Painter final : public NotesPainter {
   std::span<const uint32_t> pixels() const override {
     return {Pixels(image_.get()), static_cast<size_t>(look_.width * look_.height)};
   }
-  void ToYuv(const YuvPlanes& planes) const override;
+  void ToYuv(const YuvPlanes& planes) override;
   Status WritePng(const std::string& path) const override {
     if (cairo_surface_write_to_png(image_.get(), path.c_str()) == CAIRO_STATUS_SUCCESS) return {};
     return Fail(ErrorCode::kIo, "'" + path + "' could not be written; check the folder and the space left.");
@@ -116,10 +117,10 @@ class Painter final : public NotesPainter {
     }
     return surface;
   }
-  YuvPlanes BaseYuv() const {
-    auto* const at = const_cast<uint8_t*>(base_yuv_.data());
+  YuvPlanes PlanesOf(std::vector<uint8_t>& yuv) const {
     const int area = look_.width * look_.height;
-    return {{at, at + area, at + area + area / 4}, {look_.width, look_.width / 2, look_.width / 2}};
+    return {{yuv.data(), yuv.data() + area, yuv.data() + area + area / 4},
+            {look_.width, look_.width / 2, look_.width / 2}};
   }
 
   // The time that a note takes from the upper edge to the line, and from there to the lower edge.
@@ -174,8 +175,8 @@ class Painter final : public NotesPainter {
   std::vector<int> columns_;  // of each lane, -1 of bars
   double legend_top_ = look_.height;
   Surface base_, image_;
-  std::vector<uint8_t> base_yuv_;
-  std::vector<Part> damage_;  // where the picture differs from the base
+  std::vector<uint8_t> base_yuv_, yuv_;
+  std::vector<Part> damage_, yuv_damage_;  // where the picture, and yuv_, differ from the base
   std::map<std::tuple<int, int, int>, Sprite> sprites_;
 };
 
@@ -227,8 +228,9 @@ void Painter::DrawLegend(cairo_t* cr) {
   const double step = (look_.width - 4 * margin) / per_row;
   for (int i = 0; i < count; ++i) {
     const NoteLane& lane = scene_.lanes[static_cast<size_t>(i)];
-    const double x = 2 * margin + (i % per_row + 0.5) * step - S(60);
-    const double y = top + S(10) + (i / per_row + 0.5) * (height - S(20)) / rows;
+    const int column = i % per_row, line = i / per_row;
+    const double x = 2 * margin + (column + 0.5) * step - S(60);
+    const double y = top + S(10) + (line + 0.5) * (height - S(20)) / rows;
     Use(cr, ColourOf(lane));
     cairo_new_sub_path(cr);
     cairo_arc(cr, x, y, dot / 2 + S(2), 0, 2 * kPi);
@@ -464,24 +466,32 @@ Status Painter::Paint(double seconds) {
   return {};
 }
 
-void Painter::ToYuv(const YuvPlanes& planes) const {
-  const YuvPlanes base = BaseYuv();
+void CopyPart(const YuvPlanes& from, const YuvPlanes& to, const Part& part) {
   for (int p = 0; p < 3; ++p) {
-    const int rows = p == 0 ? look_.height : look_.height / 2;
-    for (int y = 0; y < rows; ++y) {
-      std::memcpy(planes.data[p] + static_cast<ptrdiff_t>(y) * planes.stride[p],
-                  base.data[p] + static_cast<ptrdiff_t>(y) * base.stride[p], static_cast<size_t>(base.stride[p]));
+    const int half = p == 0 ? 1 : 2;
+    for (int y = part.y0 / half; y < part.y1 / half; ++y) {
+      std::memcpy(to.data[p] + static_cast<ptrdiff_t>(y) * to.stride[p] + part.x0 / half,
+                  from.data[p] + static_cast<ptrdiff_t>(y) * from.stride[p] + part.x0 / half,
+                  static_cast<size_t>((part.x1 - part.x0) / half));
     }
   }
+}
+
+// As the picture itself: back to the base, and what is new.
+void Painter::ToYuv(const YuvPlanes& planes) {
+  const YuvPlanes own = PlanesOf(yuv_);
+  for (const Part& part : yuv_damage_) CopyPart(PlanesOf(base_yuv_), own, part);
   for (const Part& part : damage_) {
     const auto at = [&](int plane, int x, int y) {
-      return planes.data[plane] + static_cast<ptrdiff_t>(y) * planes.stride[plane] + x;
+      return own.data[plane] + static_cast<ptrdiff_t>(y) * own.stride[plane] + x;
     };
     RgbToYuv(Pixels(image_.get()) + static_cast<ptrdiff_t>(part.y0) * look_.width + part.x0, look_.width,
              part.x1 - part.x0, part.y1 - part.y0,
              {{at(0, part.x0, part.y0), at(1, part.x0 / 2, part.y0 / 2), at(2, part.x0 / 2, part.y0 / 2)},
-              {planes.stride[0], planes.stride[1], planes.stride[2]}});
+              {own.stride[0], own.stride[1], own.stride[2]}});
   }
+  yuv_damage_ = damage_;
+  CopyPart(own, planes, {0, 0, look_.width, look_.height});
 }
 
 }  // namespace
@@ -495,35 +505,6 @@ Result<std::unique_ptr<NotesPainter>> NotesPainter::Create(const NotesScene& sce
   auto painter = std::make_unique<Painter>(scene, look, length);
   TIMBRE_CHECK(painter->Prepare());
   return painter;
-}
-
-void RgbToYuv(const uint32_t* rgb, int stride, int width, int height, const YuvPlanes& planes) {
-  // ITU-R BT.709, 219 and 224 steps, in 1/65536.
-  constexpr int kHalf = 1 << 15;
-  for (int y = 0; y < height; y += 2) {
-    const uint32_t* const rows[2] = {rgb + static_cast<ptrdiff_t>(y) * stride,
-                                     rgb + static_cast<ptrdiff_t>(y + 1) * stride};
-    uint8_t* const luma[2] = {planes.data[0] + static_cast<ptrdiff_t>(y) * planes.stride[0],
-                              planes.data[0] + static_cast<ptrdiff_t>(y + 1) * planes.stride[0]};
-    uint8_t* const u = planes.data[1] + static_cast<ptrdiff_t>(y / 2) * planes.stride[1];
-    uint8_t* const v = planes.data[2] + static_cast<ptrdiff_t>(y / 2) * planes.stride[2];
-    for (int x = 0; x < width; x += 2) {
-      int r = 0, g = 0, b = 0;
-      for (int i = 0; i < 2; ++i) {
-        for (int j = 0; j < 2; ++j) {
-          const uint32_t pixel = rows[i][x + j];
-          const int red = static_cast<int>(pixel >> 16 & 255), green = static_cast<int>(pixel >> 8 & 255);
-          const int blue = static_cast<int>(pixel & 255);
-          luma[i][x + j] = static_cast<uint8_t>(16 + ((11966 * red + 40254 * green + 4064 * blue + kHalf) >> 16));
-          r += red;
-          g += green;
-          b += blue;
-        }
-      }
-      u[x / 2] = static_cast<uint8_t>(128 + ((-6596 * r - 22189 * g + 28785 * b + 4 * kHalf) >> 18));
-      v[x / 2] = static_cast<uint8_t>(128 + ((28785 * r - 26145 * g - 2640 * b + 4 * kHalf) >> 18));
-    }
-  }
 }
 
 }  // namespace timbre

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "pipelines/studio/notes_scene.h"
+#include "pipelines/studio/yuv.h"
 
 namespace timbre {
 
@@ -15,11 +16,6 @@ struct NotesLook {
   int width = 1920, height = 1080;  // even, 64 to 7680
   double speed = 1;                 // 1: a note is seen 2.1 s before it sounds
   bool labels = true;               // names, numbers and times; what they look like depends on the fonts there are
-};
-
-struct YuvPlanes {
-  uint8_t* data[3];
-  int stride[3];
 };
 
 // Sizes scale with the shorter side. A note's lower edge touches the line at 85 % of the height when it sounds, to half
@@ -36,11 +32,8 @@ class NotesPainter {
   // Of the picture painted last: [height][width] of 0xFFRRGGBB.
   virtual std::span<const uint32_t> pixels() const = 0;
   // The same as 4:2:0 by BT.709 in limited range.
-  virtual void ToYuv(const YuvPlanes& planes) const = 0;
+  virtual void ToYuv(const YuvPlanes& planes) = 0;
   virtual Status WritePng(const std::string& path) const = 0;
 };
-
-// A stretch of pixels by BT.709 in limited range: `rgb` [height][width] with `stride` pixels a row; even sizes.
-void RgbToYuv(const uint32_t* rgb, int stride, int width, int height, const YuvPlanes& planes);
 
 }  // namespace timbre

@@ -134,6 +134,7 @@ TEST(Notes, WhatIsTooMuchIsRefused) {
   song.notes[1].tick = 0xFFFFFFF;
   EXPECT_EQ(MakeNotesScene(song, DefaultNoteLanes()).error().code, ErrorCode::kUnsupported);
   std::vector<std::pair<double, int>> many;
+  many.reserve(20000);
   for (int i = 0; i < 20000; ++i) many.emplace_back(i / 10000.0, 38);
   MidiSong crowd = Song(many);
   crowd.ticks_per_beat = 30000;
@@ -150,7 +151,8 @@ TEST(Notes, WhatIsTooMuchIsRefused) {
 // around it is not.
 int LowerEdge(std::span<const uint32_t> pixels, int width, int height) {
   for (int y = height * 8 / 10; y >= 0; --y) {
-    const uint32_t pixel = pixels[static_cast<size_t>(y * width + width * 3 / 4 + width / 40)];
+    const uint32_t pixel =
+        pixels[static_cast<size_t>(y) * static_cast<size_t>(width) + static_cast<size_t>(width * 3 / 4 + width / 40)];
     if ((pixel >> 16 & 255) > 180) return y + 1;
   }
   return -1;
@@ -251,6 +253,26 @@ TEST(Notes, ColoursAreThoseOfBt709) {
     EXPECT_EQ(y[3], one.y);
     EXPECT_EQ(u, one.u);
     EXPECT_EQ(v, one.v);
+  }
+}
+
+// Vectors of pixels, and what is left of a row, are what each pair of pixels is by itself.
+TEST(Notes, ColoursAreTheSameInRowsOfAnyLength) {
+  constexpr int kWide = 70;
+  std::vector<uint32_t> rgb(2 * kWide);
+  uint32_t state = 1;
+  for (uint32_t& pixel : rgb) pixel = (state = state * 1664525 + 1013904223) | 0xFF000000U;
+  std::vector<uint8_t> y(2 * kWide), u(kWide / 2), v(kWide / 2);
+  for (int width = 2; width <= kWide; width += 2) {
+    RgbToYuv(rgb.data(), kWide, width, 2, {{y.data(), u.data(), v.data()}, {kWide, kWide / 2, kWide / 2}});
+    for (int x = 0; x < width; x += 2) {
+      uint8_t one_y[4], one_u, one_v;
+      RgbToYuv(rgb.data() + x, kWide, 2, 2, {{one_y, &one_u, &one_v}, {2, 1, 1}});
+      EXPECT_EQ(y[static_cast<size_t>(x)], one_y[0]);
+      EXPECT_EQ(y[static_cast<size_t>(kWide + x + 1)], one_y[3]);
+      EXPECT_EQ(u[static_cast<size_t>(x / 2)], one_u);
+      EXPECT_EQ(v[static_cast<size_t>(x / 2)], one_v) << x << " of " << width;
+    }
   }
 }
 

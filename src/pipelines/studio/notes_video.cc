@@ -72,23 +72,7 @@ Result<std::vector<NoteLane>> LanesOf(const NotesOptions& options) {
   return ParseNoteLanes(text, options.lanes);
 }
 
-using Planes = std::vector<uint8_t>;
-
-YuvPlanes PlanesIn(Planes& planes, Size size) {
-  const int area = size.width * size.height;
-  return {{planes.data(), planes.data() + area, planes.data() + area + area / 4},
-          {size.width, size.width / 2, size.width / 2}};
-}
-
-void Copy(const YuvPlanes& from, const YuvPlanes& to, Size size) {
-  for (int p = 0; p < 3; ++p) {
-    const int rows = p == 0 ? size.height : size.height / 2, width = p == 0 ? size.width : size.width / 2;
-    for (int y = 0; y < rows; ++y) {
-      std::copy_n(from.data[p] + static_cast<ptrdiff_t>(y) * from.stride[p], width,
-                  to.data[p] + static_cast<ptrdiff_t>(y) * to.stride[p]);
-    }
-  }
-}
+using Pictures = BoundedQueue<std::unique_ptr<VideoPicture>>;
 
 class NotesVideo {
  public:
@@ -111,8 +95,7 @@ class NotesVideo {
             .temporary_folder = TemporaryFolderFor("", fs::path(options_.output).parent_path().string(), false)};
   }
   Status Encode(NotesPainter& painter, OutputSet& outputs);
-  Status EncodePictures(VideoWriter& writer, BoundedQueue<std::unique_ptr<Planes>>& drawn,
-                        BoundedQueue<std::unique_ptr<Planes>>& empty);
+  Status EncodePictures(VideoWriter& writer, Pictures& drawn, Pictures& empty);
   Status WriteSound(VideoWriter& writer, double until);
   Status WritePictures(NotesPainter& painter);
 
@@ -178,15 +161,12 @@ Status NotesVideo::WriteSound(VideoWriter& writer, double until) {
   return {};
 }
 
-Status NotesVideo::EncodePictures(VideoWriter& writer, BoundedQueue<std::unique_ptr<Planes>>& drawn,
-                                  BoundedQueue<std::unique_ptr<Planes>>& empty) {
+Status NotesVideo::EncodePictures(VideoWriter& writer, Pictures& drawn, Pictures& empty) {
   for (int64_t frame = 0; frame < report_.frames; ++frame) {
-    std::optional<std::unique_ptr<Planes>> planes = drawn.Pop();
-    if (!planes) return {};  // who draws says why
-    TIMBRE_TRY(const YuvPlanes to, writer.Picture());
-    Copy(PlanesIn(**planes, size_), to, size_);
-    empty.Push(*std::move(planes));
-    TIMBRE_CHECK(writer.WritePicture());
+    std::optional<std::unique_ptr<VideoPicture>> picture = drawn.Pop();
+    if (!picture) return {};  // who draws says why
+    TIMBRE_CHECK(writer.WritePicture(**picture));
+    empty.Push(*std::move(picture));
     TIMBRE_CHECK(WriteSound(writer, static_cast<double>(frame + 1) / options_.fps));
     TIMBRE_CHECK(Told(frame + 1));
   }
@@ -203,18 +183,24 @@ Status NotesVideo::Encode(NotesPainter& painter, OutputSet& outputs) {
                      .sound = !options_.audio.empty(),
                      .threads = options_.threads};
   TIMBRE_TRY(const std::unique_ptr<VideoWriter> writer, VideoWriter::Create(options_.output, video, &outputs));
-  BoundedQueue<std::unique_ptr<Planes>> drawn(kWaiting), empty(kWaiting + 2);
+  Pictures drawn(kWaiting), empty(kWaiting + 2);
   for (size_t i = 0; i < kWaiting + 2; ++i) {
-    empty.Push(std::make_unique<Planes>(static_cast<size_t>(size_.width * size_.height * 3 / 2)));
+    TIMBRE_TRY(std::unique_ptr<VideoPicture> picture, writer->NewPicture());
+    empty.Push(std::move(picture));
   }
   Status painted;
+  const auto paint = [&](VideoPicture& picture, int64_t frame) -> Status {
+    TIMBRE_CHECK(painter.Paint(TimeOf(frame)));
+    TIMBRE_TRY(const YuvPlanes planes, picture.Planes());
+    painter.ToYuv(planes);
+    return {};
+  };
   TIMBRE_TRY(std::thread thread, StartThread([&] {
-               for (int64_t frame = 0; frame < report_.frames && painted; ++frame) {
-                 std::optional<std::unique_ptr<Planes>> planes = empty.Pop();
-                 if (!planes) break;
-                 painted = painter.Paint(TimeOf(frame));
-                 painter.ToYuv(PlanesIn(**planes, size_));
-                 if (!drawn.Push(*std::move(planes))) break;
+               for (int64_t frame = 0; frame < report_.frames; ++frame) {
+                 std::optional<std::unique_ptr<VideoPicture>> picture = empty.Pop();
+                 if (!picture) break;
+                 painted = paint(**picture, frame);
+                 if (!painted || !drawn.Push(*std::move(picture))) break;
                }
                drawn.Close();
              }));

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "base/atomic_file.h"
-#include "pipelines/studio/notes_painter.h"
 
 extern "C" {
 #include <libavcodec/avcodec.h>
@@ -27,14 +26,30 @@ struct Free {
     avformat_free_context(format);
   }
 };
+constexpr const char* kNoMemory = "there is no memory for a picture of the video";
+
 template <typename T>
 using Owned = std::unique_ptr<T, Free>;
+
+class Picture final : public VideoPicture {
+ public:
+  explicit Picture(Owned<AVFrame> frame) : frame_(std::move(frame)) {}
+  Result<YuvPlanes> Planes() override {
+    // The encoder may still hold what it was given last.
+    if (av_frame_make_writable(frame_.get()) < 0) return Fail(ErrorCode::kOutOfMemory, kNoMemory);
+    return YuvPlanes{{frame_->data[0], frame_->data[1], frame_->data[2]},
+                     {frame_->linesize[0], frame_->linesize[1], frame_->linesize[2]}};
+  }
+  AVFrame* frame() const { return frame_.get(); }
+
+ private:
+  Owned<AVFrame> frame_;
+};
 
 // One kind of data on its way into the container.
 struct Track {
   Owned<AVCodecContext> encoder;
   AVStream* stream = nullptr;
-  Owned<AVFrame> frame;
   int64_t next = 0;  // picture or sample
 };
 
@@ -44,8 +59,8 @@ class Writer final : public VideoWriter {
       : path_(std::move(path)), options_(options), file_(std::move(file)) {}
 
   Status Open();
-  Result<YuvPlanes> Picture() override;
-  Status WritePicture() override;
+  Result<std::unique_ptr<VideoPicture>> NewPicture() const override;
+  Status WritePicture(VideoPicture& picture) override;
   Status WriteSound(const float* interleaved, int64_t frames) override;
   Status Finish() override;
 
@@ -70,6 +85,7 @@ class Writer final : public VideoWriter {
   Owned<AVFormatContext> format_;
   Owned<AVPacket> packet_;
   Track pictures_, sound_;
+  Owned<AVFrame> block_;        // of sound
   std::vector<float> pending_;  // sound that fills no frame yet
 };
 
@@ -88,8 +104,7 @@ Status Writer::Start(Track& track, AVCodecContext* encoder, AVDictionary** setti
   if ((format_->oformat->flags & AVFMT_GLOBALHEADER) != 0) encoder->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
   if (const int opened = avcodec_open2(encoder, nullptr, settings); opened < 0) return Failed("encoded", opened);
   track.stream = avformat_new_stream(format_.get(), nullptr);
-  track.frame.reset(av_frame_alloc());
-  if (track.stream == nullptr || track.frame == nullptr) return Failed("encoded", AVERROR(ENOMEM));
+  if (track.stream == nullptr) return Failed("encoded", AVERROR(ENOMEM));
   track.stream->time_base = encoder->time_base;
   const int copied = avcodec_parameters_from_context(track.stream->codecpar, encoder);
   return copied < 0 ? Status(Failed("encoded", copied)) : Status();
@@ -112,7 +127,7 @@ Status Writer::OpenPictures() {
   e->thread_count = options_.threads;
   AVDictionary* settings = nullptr;
   if (mp4()) {
-    e->max_b_frames = 2;
+    e->max_b_frames = options_.effort == "superfast" || options_.effort == "ultrafast" ? 0 : 2;
     av_dict_set(&settings, "preset", options_.effort.c_str(), 0);
     av_dict_set_int(&settings, "crf", options_.quality, 0);
   } else {
@@ -126,12 +141,7 @@ Status Writer::OpenPictures() {
   av_dict_free(&settings);
   TIMBRE_CHECK(started);
   pictures_.stream->avg_frame_rate = e->framerate;
-  AVFrame* const frame = pictures_.frame.get();
-  frame->format = e->pix_fmt;
-  frame->width = e->width;
-  frame->height = e->height;
-  const int made = av_frame_get_buffer(frame, 0);
-  return made < 0 ? Status(Failed("encoded", made)) : Status();
+  return {};
 }
 
 Status Writer::OpenSound() {
@@ -143,7 +153,9 @@ Status Writer::OpenSound() {
   e->bit_rate = 192000;
   e->time_base = {1, kVideoSoundRate};
   TIMBRE_CHECK(Start(sound_, e, nullptr));
-  AVFrame* const frame = sound_.frame.get();
+  block_.reset(av_frame_alloc());
+  if (block_ == nullptr) return Failed("encoded", AVERROR(ENOMEM));
+  AVFrame* const frame = block_.get();
   frame->format = e->sample_fmt;
   frame->nb_samples = e->frame_size;
   frame->sample_rate = e->sample_rate;
@@ -173,12 +185,14 @@ Status Writer::Open() {
   return begun < 0 ? Status(Failed("written", begun)) : Status();
 }
 
-Result<YuvPlanes> Writer::Picture() {
-  AVFrame* const frame = pictures_.frame.get();
-  // The encoder may still hold the last one.
-  if (const int free = av_frame_make_writable(frame); free < 0) return Failed("encoded", free);
-  return YuvPlanes{{frame->data[0], frame->data[1], frame->data[2]},
-                   {frame->linesize[0], frame->linesize[1], frame->linesize[2]}};
+Result<std::unique_ptr<VideoPicture>> Writer::NewPicture() const {
+  Owned<AVFrame> frame(av_frame_alloc());
+  if (frame == nullptr) return Fail(ErrorCode::kOutOfMemory, kNoMemory);
+  frame->format = pictures_.encoder->pix_fmt;
+  frame->width = options_.width;
+  frame->height = options_.height;
+  if (av_frame_get_buffer(frame.get(), 0) < 0) return Fail(ErrorCode::kOutOfMemory, kNoMemory);
+  return std::make_unique<Picture>(std::move(frame));
 }
 
 Status Writer::Send(Track& track, AVFrame* frame) {
@@ -194,13 +208,14 @@ Status Writer::Send(Track& track, AVFrame* frame) {
   }
 }
 
-Status Writer::WritePicture() {
-  pictures_.frame->pts = pictures_.next++;
-  return Send(pictures_, pictures_.frame.get());
+Status Writer::WritePicture(VideoPicture& picture) {
+  AVFrame* const frame = static_cast<Picture&>(picture).frame();
+  frame->pts = pictures_.next++;
+  return Send(pictures_, frame);
 }
 
 Status Writer::SendSound(int64_t frames) {
-  AVFrame* const frame = sound_.frame.get();
+  AVFrame* const frame = block_.get();
   if (const int free = av_frame_make_writable(frame); free < 0) return Failed("encoded", free);
   frame->nb_samples = static_cast<int>(frames);
   for (int c = 0; c < kVideoSoundChannels; ++c) {
