@@ -103,8 +103,8 @@ void RunPart(const Shapes& s, const AttentionAttrs& attrs, const Part& part, con
   }
   for (; j < part.count; ++j) {  // fewer than four keys are left: each alone
     for (int64_t r = 0; r < s.rows; ++r) {
-      DotStored(reinterpret_cast<const std::byte*>(part.k + j * part.ld), DType::kF32, q + r * s.head, nullptr, s.head,
-                1, scores + r * kPart + j);
+      DotStored(reinterpret_cast<const std::byte*>(part.k + j * part.ld), DType::kF32, q + r * s.head, s.head, 1,
+                scores + r * kPart + j);
     }
   }
   const int64_t length = attrs.LengthOf(s.room), past = attrs.PastOf(s.queries, s.room);

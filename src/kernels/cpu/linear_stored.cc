@@ -98,7 +98,7 @@ size_t Scratch(const NodeRef& ref, const DeviceCaps& caps) {
   const Plan p(ref);
   const int64_t floats = p.rows >= kManyRows ? caps.threads * PanelPlan(p, caps.threads).worker_floats(p)
                          : p.rows > 1        ? p.copied_floats() + caps.threads * p.worker_floats()
-                                             : p.k / 32 + 1;
+                                             : ArrangedFloats(p.dtype, p.k);
   return static_cast<size_t>(floats) * sizeof(float);
 }
 
@@ -119,14 +119,16 @@ void RunOneRow(const CpuCall& call, const Plan& p, const Epilogue& epilogue) {
   const std::byte* const w = Weights(call);
   const float *const x = call.in[0], *const bias = call.ref.has(2) ? call.in[2] : nullptr;
   const auto row_bytes = static_cast<int64_t>(BytesOf(p.dtype, p.k));
-  if (InBlocks(p.dtype)) SumsOf32(x, p.k, call.scratch);
+  const bool arranged = ArrangedFloats(p.dtype, p.k) > 0;
+  if (arranged) ArrangeForDot(p.dtype, x, p.k, call.scratch);
+  const float* const terms = arranged ? call.scratch : x;
   const int64_t strips = (p.outputs + kStrip - 1) / kStrip;
   call.pool.ForRange(strips, std::max<int64_t>(1, kTaskBytes / (kStrip * row_bytes)),
                      [&](int64_t begin, int64_t end, int) {
                        float y[kStrip];
                        for (int64_t o = begin * kStrip; o < std::min(end * kStrip, p.outputs); o += kStrip) {
                          const int64_t width = std::min(kStrip, p.outputs - o);
-                         DotStored(w + o * row_bytes, p.dtype, x, call.scratch, p.k, width, y);
+                         DotStored(w + o * row_bytes, p.dtype, terms, p.k, width, y);
                          for (int64_t j = 0; j < width && bias != nullptr; ++j) y[j] += bias[o + j];
                          ApplyEpilogue(epilogue, y, kStrip, 0, 1, width, o, call.out[0], o, p.outputs);
                        }
@@ -269,7 +271,7 @@ Status Run(const CpuCall& call) {
 }
 
 const KernelRow kRows[] = {
-    {Op::kLinear, DeviceKind::kCpu, Tier::kFast, "linear_stored", 3, Supports, Run, Scratch, Pack, 0b010},
+    {Op::kLinear, DeviceKind::kCpu, Tier::kFast, "linear_stored", 4, Supports, Run, Scratch, Pack, 0b010},
 };
 
 }  // namespace

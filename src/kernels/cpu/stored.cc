@@ -11,6 +11,7 @@
 #include <hwy/highway.h>
 
 #include "kernels/cpu/stored-inl.h"
+#include "kernels/cpu/stored_nibbles-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace timbre {
@@ -40,7 +41,7 @@ HWY_INLINE void WithType(DType dtype, const F& f, [[maybe_unused]] const G& g) {
 
 // Numbers one by one: several sums, so that none waits for the one before.
 template <typename Stored>
-HWY_INLINE float DotNumbers(const uint8_t* w, const float* x, int64_t k) {
+HWY_INLINE Vec DotNumbers(const uint8_t* w, const float* x, int64_t k) {
   const Tag d;
   Vec a = hn::Zero(d), b = a, c = a, e = a;
   int64_t i = 0;
@@ -59,37 +60,39 @@ HWY_INLINE float DotNumbers(const uint8_t* w, const float* x, int64_t k) {
     std::memcpy(rest, x + i, left * sizeof(float));
     b = hn::MulAdd(Stored::Load(stored), hn::Load(d, rest), b);
   }
-  return hn::GetLane(hn::SumOfLanes(d, hn::Add(hn::Add(a, b), hn::Add(c, e))));
+  return hn::Add(hn::Add(a, b), hn::Add(c, e));
 }
 
 #if HWY_TARGET != HWY_SCALAR
-// Blocks: whole numbers times x are added up first, and scaled once. What all values of a part have in common meets the
-// sum of its x.
-template <typename Stored>
-HWY_INLINE float DotBlocks(const uint8_t* w, const float* x, const float* sums, int64_t k) {
-  const Tag d;
-  Vec a = hn::Zero(d), b = a;
-  float least_sum = 0;
-  for (int64_t i = 0; i < k; i += Stored::kElements, w += sizeof(typename Stored::Block)) {
-    Stored::Parts(w, [&](int part, const int8_t* q, float s0, float s1, float least) HWY_ATTR {
-      const float* from = x + i + part * 32;
-      Vec first = hn::Mul(FromInt8(q), hn::LoadU(d, from));
-      for (int j = kLanes; j < 16; j += kLanes) first = hn::MulAdd(FromInt8(q + j), hn::LoadU(d, from + j), first);
-      if constexpr (Stored::kTwoScales) {
-        Vec second = hn::Mul(FromInt8(q + 16), hn::LoadU(d, from + 16));
-        for (int j = 16 + kLanes; j < 32; j += kLanes) {
-          second = hn::MulAdd(FromInt8(q + j), hn::LoadU(d, from + j), second);
-        }
-        a = hn::MulAdd(first, Const(s0), a);
-        b = hn::MulAdd(second, Const(s1), b);
-      } else {
-        for (int j = 16; j < 32; j += kLanes) first = hn::MulAdd(FromInt8(q + j), hn::LoadU(d, from + j), first);
-        a = hn::MulAdd(first, Const(s0), a);
-      }
-      if constexpr (Stored::kLeast) least_sum += least * sums[i / 32 + part];
-    });
+// Whole numbers times x are added up first, and scaled once a block.
+HWY_INLINE void AddQ8_0(const uint8_t* block, const float* x, Vec& sum) {
+  const auto* const q = reinterpret_cast<const int8_t*>(block + offsetof(BlockQ8_0, q));
+  Vec of_q = hn::Mul(FromInt8(q), hn::LoadU(Tag(), x));
+  for (int j = kLanes; j < kSmallBlock; j += kLanes) of_q = hn::MulAdd(FromInt8(q + j), hn::LoadU(Tag(), x + j), of_q);
+  sum = hn::MulAdd(of_q, HalfAt(block), sum);
+}
+HWY_INLINE void DotTwoQ8_0(const uint8_t* w0, const uint8_t* w1, const float* x, int64_t k, Vec& a, Vec& b) {
+  for (int64_t i = 0; i < k; i += kSmallBlock, w0 += sizeof(BlockQ8_0), w1 += sizeof(BlockQ8_0)) {
+    Ahead(w0, 1);
+    Ahead(w1, 1);
+    AddQ8_0(w0, x + i, a);
+    AddQ8_0(w1, x + i, b);
   }
-  return hn::GetLane(hn::SumOfLanes(d, hn::Add(a, b))) - least_sum;
+}
+
+// f(Nibbles) for a type in blocks of nibbles.
+template <typename F>
+HWY_INLINE void WithNibbles(DType dtype, const F& f) {
+  switch (dtype) {
+    case DType::kQ4_0: return f(SmallNibbles<BlockQ4_0, 4, false>());
+    case DType::kQ4_1: return f(SmallNibbles<BlockQ4_1, 4, true>());
+    case DType::kQ5_0: return f(SmallNibbles<BlockQ5_0, 5, false>());
+    case DType::kQ5_1: return f(SmallNibbles<BlockQ5_1, 5, true>());
+    case DType::kQ4_K: return f(NibblesOfK<BlockQ4_K, 4>());
+    case DType::kQ5_K: return f(NibblesOfK<BlockQ5_K, 5>());
+    case DType::kQ6_K: return f(NibblesOfQ6K());
+    default: return;
+  }
 }
 #endif
 
@@ -175,20 +178,57 @@ void WidenStoredT(const std::byte* p, DType dtype, int64_t count, float* out) {
       });
 }
 
-void DotStoredT(const std::byte* w, DType dtype, const float* x, const float* sums, int64_t k, int64_t outputs,
-                float* y) {
+void DotStoredT(const std::byte* w, DType dtype, const float* x, int64_t k, int64_t outputs, float* y) {
   const auto* from = reinterpret_cast<const uint8_t*>(w);
-  WithType(
-      dtype,
-      [&](auto stored) HWY_ATTR {
-        using Stored = decltype(stored);
-        for (int64_t o = 0; o < outputs; ++o) y[o] = DotNumbers<Stored>(from + o * k * Stored::kBytes, x, k);
-      },
-      [&](auto stored) HWY_ATTR {
-        using Stored = decltype(stored);
-        const size_t row = k / Stored::kElements * sizeof(typename Stored::Block);
-        for (int64_t o = 0; o < outputs; ++o) y[o] = DotBlocks<Stored>(from + o * row, x, sums, k);
-      });
+  const auto row = static_cast<int64_t>(BytesOf(dtype, k));
+  // Outputs by fours, whose lanes are summed up together. Where fewer are left, the last stands in.
+  const auto dot = [&](const auto& dot_two) HWY_ATTR {
+    for (int64_t o = 0; o < outputs; o += 4) {
+      const auto at = [&](int64_t q) { return from + std::min(o + q, outputs - 1) * row; };
+      Vec a = hn::Zero(Tag()), b = a, c = a, e = a;
+      dot_two(at(0), at(1), a, b);
+      if (o + 2 < outputs) dot_two(at(2), at(3), c, e);
+      HWY_ALIGN float four[4];
+      SumFour(a, b, c, e, four);
+      std::copy_n(four, std::min<int64_t>(outputs - o, 4), y + o);
+    }
+  };
+  const auto numbers = [&](auto stored) HWY_ATTR {
+    dot([&](const uint8_t* w0, const uint8_t* w1, Vec& a, Vec& b) HWY_ATTR {
+      a = DotNumbers<decltype(stored)>(w0, x, k);
+      b = DotNumbers<decltype(stored)>(w1, x, k);
+    });
+  };
+  switch (dtype) {
+    case DType::kF32: return numbers(StoredF32());
+    case DType::kF16: return numbers(StoredF16());
+    case DType::kBF16: return numbers(StoredBF16());
+    default: break;
+  }
+#if HWY_TARGET != HWY_SCALAR
+  if (dtype == DType::kQ8_0) {
+    return dot([&](const uint8_t* w0, const uint8_t* w1, Vec& a, Vec& b) HWY_ATTR { DotTwoQ8_0(w0, w1, x, k, a, b); });
+  }
+  WithNibbles(dtype, [&](auto nibbles) HWY_ATTR {
+    dot([&](const uint8_t* w0, const uint8_t* w1, Vec& a, Vec& b)
+            HWY_ATTR { decltype(nibbles)::DotTwo(w0, w1, x, k, a, b); });
+  });
+#endif
+}
+
+void ArrangeForDotT([[maybe_unused]] DType dtype, [[maybe_unused]] const float* x, [[maybe_unused]] int64_t k,
+                    [[maybe_unused]] float* to) {
+#if HWY_TARGET != HWY_SCALAR
+  WithNibbles(dtype, [&](auto nibbles) HWY_ATTR { ArrangeForNibbles(x, k, decltype(nibbles)::kRun, to); });
+#endif
+}
+
+int64_t ArrangedFloatsT([[maybe_unused]] DType dtype, [[maybe_unused]] int64_t k) {
+  int64_t floats = 0;
+#if HWY_TARGET != HWY_SCALAR
+  WithNibbles(dtype, [&](auto) HWY_ATTR { floats = NibbleVectors(k) * kArrangedVectors * kLanes + k / kSmallBlock; });
+#endif
+  return floats;
 }
 
 void DotFourT(const float* w, int64_t ldw, int64_t k, const float* x, int64_t ldx, int64_t rows, float* y, int64_t ld,
@@ -248,15 +288,6 @@ void FourColumnsT(const float* w, int64_t ld, int64_t k, float* out, int64_t pan
 #endif
 }
 
-void SumsOf32T(const float* x, int64_t k, float* sums) {
-  const Tag d;
-  for (int64_t i = 0; i + 32 <= k; i += 32) {
-    Vec sum = hn::LoadU(d, x + i);
-    for (int j = kLanes; j < 32; j += kLanes) sum = hn::Add(sum, hn::LoadU(d, x + i + j));
-    sums[i / 32] = hn::GetLane(hn::SumOfLanes(d, sum));
-  }
-}
-
 int64_t LanesT() { return kLanes; }
 
 }  // namespace HWY_NAMESPACE
@@ -269,7 +300,8 @@ HWY_EXPORT(WidenStoredT);
 HWY_EXPORT(DotStoredT);
 HWY_EXPORT(DotFourT);
 HWY_EXPORT(FourColumnsT);
-HWY_EXPORT(SumsOf32T);
+HWY_EXPORT(ArrangeForDotT);
+HWY_EXPORT(ArrangedFloatsT);
 HWY_EXPORT(LanesT);
 
 bool CanRead(DType dtype) {
@@ -284,14 +316,16 @@ bool CanRead(DType dtype) {
 void WidenStored(const std::byte* p, DType dtype, int64_t count, float* out) {
   HWY_DYNAMIC_DISPATCH(WidenStoredT)(p, dtype, count, out);
 }
-void DotStored(const std::byte* w, DType dtype, const float* x, const float* sums, int64_t k, int64_t outputs,
-               float* y) {
-  HWY_DYNAMIC_DISPATCH(DotStoredT)(w, dtype, x, sums, k, outputs, y);
+int64_t ArrangedFloats(DType dtype, int64_t k) { return HWY_DYNAMIC_DISPATCH(ArrangedFloatsT)(dtype, k); }
+void ArrangeForDot(DType dtype, const float* x, int64_t k, float* to) {
+  HWY_DYNAMIC_DISPATCH(ArrangeForDotT)(dtype, x, k, to);
+}
+void DotStored(const std::byte* w, DType dtype, const float* x, int64_t k, int64_t outputs, float* y) {
+  HWY_DYNAMIC_DISPATCH(DotStoredT)(w, dtype, x, k, outputs, y);
 }
 void FourColumns(const float* w, int64_t ld, int64_t k, float* out, int64_t panel) {
   HWY_DYNAMIC_DISPATCH(FourColumnsT)(w, ld, k, out, panel);
 }
-void SumsOf32(const float* x, int64_t k, float* sums) { HWY_DYNAMIC_DISPATCH(SumsOf32T)(x, k, sums); }
 void DotFour(const float* w, int64_t ldw, int64_t k, const float* x, int64_t ldx, int64_t rows, float* y, int64_t ld,
              const MemoryAhead& ahead) {
   HWY_DYNAMIC_DISPATCH(DotFourT)(w, ldw, k, x, ldx, rows, y, ld, ahead);

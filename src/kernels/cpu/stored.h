@@ -13,11 +13,13 @@ bool CanRead(DType dtype);
 // `count` values (whole blocks) as float32.
 void WidenStored(const std::byte* p, DType dtype, int64_t count, float* out);
 
-// y[o] = sum over i of w[o][i] x[i] for `outputs` rows of k values, one after the other in memory. `sums`: of each 32
-// of x, for weights in blocks (see SumsOf32).
-void DotStored(const std::byte* w, DType dtype, const float* x, const float* sums, int64_t k, int64_t outputs,
-               float* y);
-void SumsOf32(const float* x, int64_t k, float* sums);
+// y[o] = sum over i of w[o][i] x[i] for `outputs` rows of k values, one after the other in memory. Where
+// ArrangedFloats() says so, x is what ArrangeForDot() made of it.
+void DotStored(const std::byte* w, DType dtype, const float* x, int64_t k, int64_t outputs, float* y);
+
+// Weights in blocks of nibbles want x in the order in which vectors find them: so many floats; 0: as it is.
+int64_t ArrangedFloats(DType dtype, int64_t k);
+void ArrangeForDot(DType dtype, const float* x, int64_t k, float* to);
 
 // Memory that is wanted next: `count` runs of so many bytes, `stride` apart.
 struct MemoryAhead {
