@@ -39,6 +39,9 @@ class SkipsAreFailures : public testing::EmptyTestEventListener {
 
 int main(int argc, char** argv) {
   if (argc == 2 && std::string_view(argv[1]) == timbre::testing::kFakeWorker) return timbre::testing::RunFakeWorker();
+  // What the user of this machine has written down for timbre is none of the tests' concern.
+  setenv("XDG_CONFIG_HOME", "/nonexistent", 1);
+  unsetenv("TIMBRE_CONFIG");
   testing::InitGoogleTest(&argc, argv);
   timbre::SetUpFfmpegForProgram();
   const char* strict = std::getenv("TIMBRE_TEST_STRICT");

@@ -10,6 +10,7 @@
 #include "models/catalogue.h"
 #include "pipelines/job_json.h"
 #include "pipelines/job_schema.h"
+#include "pipelines/separate/model_choice.h"
 
 namespace timbre::server {
 namespace {
@@ -46,14 +47,14 @@ constexpr Rule kRules[] = {
     {"", "tune", Use::kText},
     {"", "disable", Use::kText},
     {"", "format", Use::kText},
-    {"master", "preset", Use::kText},
+    {"", "preset", Use::kText},
     {"master", "loudness", Use::kText},
     {"master", "chain", Use::kFile, ".yaml"},
     {"loudness", "loudness", Use::kText},
     {"join", "timeline", Use::kFile, ".yaml"},
     {"style", "vector", Use::kNewFile},
     {"style", "style_text", Use::kText},
-    {"combine", "weights", Use::kText},
+    {"", "weights", Use::kText},
     {"drums", "config", Use::kFile, ".yaml"},
     {"drums", "set", Use::kText},
     {"drums", "tempo_range", Use::kText},
@@ -233,8 +234,10 @@ Status CheckJob(const std::string& kind, size_t inputs, const Json& options) {
                   "'options' of " + kind + " has no '" + Printable(key) + "' here." + SuggestionFor(key, keys));
     }
     if (UseIn(kind, *field) != Use::kModel || !value.is_string()) continue;
-    if (const auto model = FindModel(value.get<std::string>()); !model) {
-      return Fail(ErrorCode::kInvalidArgument, model.error().message);
+    for (const std::string& name : ModelNames(value.get<std::string>())) {
+      if (const auto model = FindModel(name); !model) {
+        return Fail(ErrorCode::kInvalidArgument, model.error().message);
+      }
     }
   }
   engine::JobRecord record{.kind = kind, .options = options};

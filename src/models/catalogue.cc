@@ -1,8 +1,11 @@
 #include "models/catalogue.h"
 
+#include <algorithm>
+#include <iterator>
 #include <string>
 
 #include "base/suggest.h"
+#include "models/separators.h"
 
 namespace timbre {
 namespace {
@@ -325,7 +328,13 @@ std::string_view ModelTaskName(ModelTask task) {
 }
 
 std::span<const ModelEntry> ModelCatalogue() {
-  static const std::vector<ModelEntry> catalogue = MakeCatalogue();
+  static const std::vector<ModelEntry> catalogue = [] {
+    std::vector<ModelEntry> all = MakeCatalogue(), more = Separators();
+    const auto place =
+        std::find_if(all.begin(), all.end(), [](const ModelEntry& m) { return m.architecture == "spleeter"; });
+    all.insert(place, std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+    return all;
+  }();
   return catalogue;
 }
 
@@ -335,7 +344,10 @@ Result<const ModelEntry*> FindModel(std::string_view name) {
     if (model.name == name) return &model;
     names.emplace_back(model.name);
   }
-  return Fail(ErrorCode::kNotFound, "there is no model '" + std::string(name) + "'." + SuggestionFor(name, names));
+  const std::string nearest = Nearest(name, names);
+  return Fail(ErrorCode::kNotFound, "there is no model '" + std::string(name) + "'" +
+                                        (nearest.empty() ? "; 'timbre models list' shows those that there are."
+                                                         : ". Did you mean '" + nearest + "'?"));
 }
 
 int64_t ModelBytes(const ModelEntry& model) {

@@ -2,8 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cctype>
 #include <set>
 #include <string>
+#include <utility>
+
+#include "models/model_scores.h"
 
 namespace timbre {
 namespace {
@@ -57,6 +62,36 @@ TEST(CatalogueTest, TheDefaultsExist) {
   EXPECT_EQ((*FindModel(kDefaultDenoiseModel))->task, ModelTask::kDenoise);
   EXPECT_EQ((*FindModel(kDefaultTextModel))->task, ModelTask::kText);
   EXPECT_TRUE((*FindModel(kBuiltInSeparationModel))->files.empty());
+}
+
+// Whoever reads a score finds the model, and the stem that it is of; of a stem there is one in a set.
+TEST(CatalogueTest, ScoresAreOfStemsThatTheModelsGive) {
+  const auto lower = [](std::string_view text) {
+    std::string folded(text);
+    std::transform(folded.begin(), folded.end(), folded.begin(), [](unsigned char c) { return std::tolower(c); });
+    return folded;
+  };
+  size_t scores = 0, scored = 0;
+  for (const ModelEntry& model : ModelCatalogue()) {
+    SCOPED_TRACE(model.name);
+    std::set<std::pair<ScoreSet, std::string_view>> seen;
+    for (const StemScore& score : ScoresOf(model.name)) {
+      EXPECT_EQ(score.model, model.name);
+      EXPECT_TRUE(seen.emplace(score.set, score.stem).second) << score.stem;
+      EXPECT_GT(score.sdr, 0);
+      EXPECT_LT(score.sdr, 30);
+      EXPECT_NE(ScoreSetName(score.set), "");
+      EXPECT_TRUE(std::any_of(model.stems.begin(), model.stems.end(), [&](std::string_view stem) {
+        return lower(stem) == score.stem || (score.stem == "instrumental" && lower(stem) == "other");
+      })) << score.stem;
+      ++scores;
+    }
+    scored += seen.empty() ? 0 : 1;
+  }
+  EXPECT_GE(scored, 40u);
+  EXPECT_EQ(scores, AllScores().size())
+      << "of a model that is not in the catalogue, or whose rows do not stand together";
+  EXPECT_TRUE(ScoresOf("hpss").empty());
 }
 
 TEST(CatalogueTest, AWrongNameGetsASuggestion) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "pipelines/job_presets.h"
 #include "pipelines/job_schema.h"
 
 namespace timbre {
@@ -78,9 +79,8 @@ Result<ParsedJob> JobFromJson(const Json& json) {
   const FieldList all = parsed.job->Fields(), inputs = Choose(all, true), options = Choose(all, false);
   // The inputs first: whether an option has an effect may depend on them.
   TIMBRE_CHECK(SetInputs(inputs, json.value("inputs", Json::array())));
-  if (auto set = SetOptions(options, json.value("options", Json::object())); !set) {
-    return Prefix(set.error(), "the job's options");
-  }
+  TIMBRE_TRY(const Json given, WithPreset(parsed.kind->name, json.value("options", Json::object())));
+  if (auto set = SetOptions(options, given); !set) return Prefix(set.error(), "the job's options");
   return parsed;
 }
 

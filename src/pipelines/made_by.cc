@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "base/file_mark.h"
 #include "base/files.h"
@@ -56,9 +57,16 @@ std::string MadeBy(std::string_view kind, const FieldList& fields) {
   for (const auto& [key, value] : options.items()) {
     if (std::find(std::begin(kNoDifference), std::end(kNoDifference), key) != std::end(kNoDifference)) continue;
     made["options"][key] = value;
+    if (!value.is_string()) continue;
+    const std::string text = value.get<std::string>();
     std::error_code error;
-    if (value.is_string() && !value.empty() && fs::exists(value.get<std::string>(), error)) {
-      made["files"][key] = Described(value.get<std::string>());
+    if (!text.empty() && fs::exists(text, error)) {
+      made["files"][key] = Described(text);
+      continue;
+    }
+    std::istringstream parts(text);  // several models, with commas between
+    for (std::string part; std::getline(parts, part, ',');) {
+      if (!part.empty() && fs::exists(part, error)) made["files"][key].push_back(Described(part));
     }
   }
   return Sha256Of(made.dump(-1, ' ', false, Json::error_handler_t::replace)).value_or("");

@@ -59,6 +59,14 @@ TEST_F(MadeByTest, TellsModelsApartByTheirFiles) {
   EXPECT_NE(Made(), empty);
 }
 
+TEST_F(MadeByTest, TellsSeveralModelsApartByTheirFiles) {
+  model_ = "hpss," + (folder_ / "a.ckpt").string();
+  const std::string made = Made();
+  EXPECT_EQ(Made(), made);
+  Write(folder_ / "a.ckpt", "other weights");
+  EXPECT_NE(Made(), made);
+}
+
 TEST_F(MadeByTest, MarksGoWithTheirFiles) {
   const std::string path = (folder_ / "a.ckpt").string(), moved = (folder_ / "b.ckpt").string();
   const std::string mark = OutputMark(Made(), "vocals");

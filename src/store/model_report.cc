@@ -1,5 +1,7 @@
 #include "store/model_report.h"
 
+#include "models/model_scores.h"
+
 namespace timbre {
 
 std::string_view ModelStateName(ModelState state) {
@@ -27,6 +29,10 @@ nlohmann::ordered_json ModelReport(const ModelEntry& model, const std::filesyste
                      {"bytes", known(file.bytes)},
                      {"sha256", known(file.sha256)}});
   }
+  Json scores = Json::array();
+  for (const StemScore& score : ScoresOf(model.name)) {
+    scores.push_back({{"stem", score.stem}, {"sdr", score.sdr}, {"set", ScoreSetName(score.set)}});
+  }
   return {{"name", model.name},
           {"summary", model.summary},
           {"task", ModelTaskName(model.task)},
@@ -37,6 +43,7 @@ nlohmann::ordered_json ModelReport(const ModelEntry& model, const std::filesyste
           {"bytes", known(ModelBytes(model))},
           {"state", ModelStateName(status.state)},
           {"bytes_on_disk", status.bytes_on_disk},
+          {"scores", scores},
           {"files", files}};
 }
 

@@ -144,6 +144,8 @@ TEST_F(ServeTest, RefusesInTheWordsOfTheCommandLine) {
            {{{"kind", "separate"}, {"inputs", {asset}}, {"options", {{"name", "../../x"}}}}, 422, "no 'name'"},
            {{{"kind", "separate"}, {"inputs", {asset}}, {"options", {{"temp", "/tmp"}}}}, 422, "no 'temp'"},
            {{{"kind", "separate"}, {"inputs", {asset}}, {"options", {{"model", "/etc/passwd"}}}}, 422, "no model"},
+           {{{"kind", "separate"}, {"inputs", {asset}}, {"options", {{"model", "hpss,/etc/passwd"}}}}, 422, "no model"},
+           {{{"kind", "separate"}, {"inputs", {asset}}, {"options", {{"preset", "none"}}}}, 422, "no preset 'none'"},
            {{{"kind", "separate"}, {"inputs", {"/etc/passwd"}}}, 422, "no asset"},
            {{{"kind", "separate"}, {"inputs", {"../../../../etc/passwd"}}}, 422, "no asset"},
            {{{"kind", "separate"}, {"inputs", {asset}}, {"device", "vulkan:7"}}, 422, "no such device"},

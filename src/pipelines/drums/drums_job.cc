@@ -17,6 +17,7 @@
 #include "pipelines/drums/drums_hits.h"
 #include "pipelines/drums/drums_midi.h"
 #include "pipelines/drums/drums_plot.h"
+#include "pipelines/job_presets.h"
 #include "pipelines/job_schema.h"
 #include "pipelines/output_files.h"
 #include "pipelines/runtime_options.h"
@@ -77,6 +78,7 @@ class DrumsJob final : public Job {
          .value = &inputs_,
          .help = "audio files, or folders of them, - for the standard input; with --separated, folders of stems",
          .positional = true}};
+    Append(fields, {PresetField(preset_)});
     Append(fields, choice_.Fields("model-config"));
     Append(
         fields,
@@ -291,7 +293,7 @@ class DrumsJob final : public Job {
     options.temp_dir = temp_dir_;
     options.name = "{stem}.{ext}";
     report["model"] = {{"name", model.name}, {"path", model.path}, {"stems", model.info().stems}};
-    TIMBRE_TRY(parting.separator, choice_.MakeSeparator(std::move(model), options, pool, stats, observer));
+    TIMBRE_TRY(parting.separator, choice_.MakeSeparator({std::move(model)}, options, pool, stats, observer));
     const Separator& separator = *parting.separator;
     report["device"] = {{"name", separator.device_name()}, {"reason", separator.device_reason()}};
     report["batch"] = separator.batch();
@@ -480,6 +482,7 @@ class DrumsJob final : public Job {
                        learned_ = "drums-learned.yaml", hits_, quantise_ = std::string(kAsPlayed), video_;
   double swing_ = 0.5;
   bool separated_ = false, keep_stems_ = false, recursive_ = false, save_hits_ = false;
+  std::string preset_;
   ModelChoice choice_{.model = "mdx23c-drumsep"};
   RuntimeOptions runtime_;
 };

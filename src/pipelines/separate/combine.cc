@@ -20,21 +20,6 @@ using Samples = std::vector<float>;
 
 constexpr size_t kMostInputs = 64;
 
-Result<std::vector<double>> Numbers(const std::vector<std::string>& texts) {
-  std::vector<double> numbers;
-  for (const std::string& text : texts) {
-    double number = 0;
-    const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, number);
-    if (error != std::errc() || stop != end || !std::isfinite(number)) {
-      return Fail(ErrorCode::kInvalidArgument,
-                  "--weights takes numbers, and '" + Printable(text) + "' is none; give one for each input.");
-    }
-    numbers.push_back(number);
-  }
-  return numbers;
-}
-
 // The inputs side by side: blocks of one length, the shorter inputs continued by silence.
 class Inputs {
  public:
@@ -85,35 +70,55 @@ class Inputs {
 };
 
 // For each channel, the input whose mean magnitude is the least; the first of equals.
-Result<std::vector<size_t>> Quietest(Inputs& inputs, size_t count, int channels, Observer& observer) {
-  std::vector<double> sums(count * channels, 0.0);
-  TIMBRE_CHECK(inputs.ForEachBlock(observer, [&](const std::vector<const float*>& blocks, int64_t frames) -> Status {
-    for (size_t k = 0; k < count; ++k) {
-      for (int64_t i = 0; i < frames * channels; ++i) sums[k * channels + i % channels] += std::abs(blocks[k][i]);
-    }
-    return {};
-  }));
-  std::vector<size_t> quietest(channels, 0);
-  for (int c = 0; c < channels; ++c) {
-    for (size_t k = 1; k < count; ++k) {
-      if (sums[k * channels + c] < sums[quietest[c] * channels + c]) quietest[c] = k;
+class Levels {
+ public:
+  Levels(size_t inputs, int channels) : inputs_(inputs), channels_(channels), sums_(inputs * channels, 0.0) {}
+
+  void Add(std::span<const float* const> blocks, int64_t frames) {
+    for (size_t k = 0; k < inputs_; ++k) {
+      for (int64_t i = 0; i < frames * channels_; ++i) sums_[k * channels_ + i % channels_] += std::abs(blocks[k][i]);
     }
   }
-  TIMBRE_CHECK(inputs.Rewind());
-  return quietest;
-}
+  std::vector<size_t> Quietest() const {
+    std::vector<size_t> quietest(channels_, 0);
+    for (int c = 0; c < channels_; ++c) {
+      for (size_t k = 1; k < inputs_; ++k) {
+        if (sums_[k * channels_ + c] < sums_[quietest[c] * channels_ + c]) quietest[c] = k;
+      }
+    }
+    return quietest;
+  }
+
+ private:
+  const size_t inputs_;
+  const int channels_;
+  std::vector<double> sums_;
+};
 
 }  // namespace
 
-FieldList CombineFields(CombineOptions& options) {
-  const auto of_means = [&options] {
-    const bool mean =
-        options.algorithm == EnsembleAlgorithm::kAvgWave || options.algorithm == EnsembleAlgorithm::kAvgFft;
+Result<std::vector<double>> ParseWeights(const std::vector<std::string>& texts) {
+  std::vector<double> numbers;
+  for (const std::string& text : texts) {
+    double number = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, number);
+    if (error != std::errc() || stop != end || !std::isfinite(number)) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  "--weights takes numbers, and '" + Printable(text) + "' is none; give one for each input.");
+    }
+    numbers.push_back(number);
+  }
+  return numbers;
+}
+
+FieldList AlgorithmFields(std::string name, EnsembleAlgorithm& algorithm, std::vector<std::string>& weights) {
+  const auto of_means = [&algorithm] {
+    const bool mean = algorithm == EnsembleAlgorithm::kAvgWave || algorithm == EnsembleAlgorithm::kAvgFft;
     return mean ? "" : "only avg_wave and avg_fft weigh their inputs";
   };
-  FieldList fields = {
-      {.name = "output", .value = &options.output, .help = "the file to write", .placeholder = "FILE", .letter = 'o'},
-      ChoiceField("algorithm", &options.algorithm,
+  return {
+      ChoiceField(std::move(name), &algorithm,
                   {{"avg_wave", EnsembleAlgorithm::kAvgWave},
                    {"median_wave", EnsembleAlgorithm::kMedianWave},
                    {"min_wave", EnsembleAlgorithm::kMinWave},
@@ -127,11 +132,17 @@ FieldList CombineFields(CombineOptions& options) {
                    {"ensemble_wav", EnsembleAlgorithm::kEnsembleWav}},
                   "mean, median, least or greatest, of samples or of spectra"),
       {.name = "weights",
-       .value = &options.weights,
+       .value = &weights,
        .help = "of the means, one an input (default: equal)",
        .placeholder = "W,W",
        .idle = of_means},
   };
+}
+
+FieldList CombineFields(CombineOptions& options) {
+  FieldList fields = {
+      {.name = "output", .value = &options.output, .help = "the file to write", .placeholder = "FILE", .letter = 'o'}};
+  Append(fields, AlgorithmFields("algorithm", options.algorithm, options.weights));
   Append(fields, FileFields({.format = options.format,
                              .sample_format = options.sample_format,
                              .clip = &options.clip,
@@ -140,12 +151,71 @@ FieldList CombineFields(CombineOptions& options) {
   return Append(fields, {TempField(options.temp_dir)});
 }
 
+Result<int64_t> CombineInto(AudioWriter& writer, int sample_rate, int channels, const std::vector<std::string>& files,
+                            EnsembleAlgorithm algorithm, const std::vector<double>& weights, const ReadOptions& read,
+                            Observer& observer) {
+  std::vector<std::unique_ptr<TrackReader>> readers;
+  for (const std::string& file : files) {
+    TIMBRE_TRY(std::unique_ptr<TrackReader> reader, TrackReader::Open(file, sample_rate, channels, read));
+    readers.push_back(std::move(reader));
+  }
+  Inputs inputs(std::move(readers), channels);
+  Ensemble::Options how{.algorithm = algorithm, .inputs = files.size(), .channels = channels, .weights = weights};
+  if (algorithm == EnsembleAlgorithm::kEnsembleWav) {
+    Levels levels(files.size(), channels);
+    TIMBRE_CHECK(inputs.ForEachBlock(observer, [&](const std::vector<const float*>& blocks, int64_t frames) -> Status {
+      levels.Add(blocks, frames);
+      return {};
+    }));
+    how.quietest = levels.Quietest();
+    TIMBRE_CHECK(inputs.Rewind());
+  }
+  TIMBRE_TRY(Ensemble ensemble, Ensemble::Create(std::move(how)));
+  int64_t written = 0;
+  Samples done;
+  const auto put = [&]() -> Status {
+    const int64_t frames = static_cast<int64_t>(done.size()) / channels;
+    written += frames;
+    TIMBRE_CHECK(writer.Write(done.data(), frames));
+    done.clear();
+    return {};
+  };
+  TIMBRE_CHECK(inputs.ForEachBlock(observer, [&](const std::vector<const float*>& blocks, int64_t frames) -> Status {
+    ensemble.Push(blocks, frames, &done);
+    return put();
+  }));
+  ensemble.Finish(&done);
+  TIMBRE_CHECK(put());
+  return written;
+}
+
+Result<std::vector<float>> CombineSamples(const std::vector<std::span<const float>>& versions, int channels,
+                                          EnsembleAlgorithm algorithm, const std::vector<double>& weights) {
+  std::vector<const float*> blocks;
+  for (const std::span<const float> version : versions) {
+    if (version.size() != versions.front().size()) return Fail(ErrorCode::kInternal, "versions of different lengths");
+    blocks.push_back(version.data());
+  }
+  const int64_t frames = static_cast<int64_t>(versions.front().size()) / channels;
+  Levels levels(versions.size(), channels);
+  levels.Add(blocks, frames);
+  TIMBRE_TRY(Ensemble ensemble, Ensemble::Create({.algorithm = algorithm,
+                                                  .inputs = versions.size(),
+                                                  .channels = channels,
+                                                  .weights = weights,
+                                                  .quietest = levels.Quietest()}));
+  std::vector<float> combined;
+  ensemble.Push(blocks, frames, &combined);
+  ensemble.Finish(&combined);
+  return combined;
+}
+
 Result<CombineReport> Combine(const std::vector<std::string>& paths, const CombineOptions& options,
                               Observer& observer) {
   if (paths.size() < 2 || paths.size() > kMostInputs) {
     return Fail(ErrorCode::kInvalidArgument, "combine takes 2 to 64 files; there are " + std::to_string(paths.size()));
   }
-  TIMBRE_TRY(std::vector<double> weights, Numbers(options.weights));
+  TIMBRE_TRY(const std::vector<double> weights, ParseWeights(options.weights));
   TIMBRE_TRY(const WriteOptions write,
              ParseWriteOptions(FormatName(options.format, options.output), options.sample_format, options.clip,
                                options.bitrate, options.temp_dir));
@@ -160,35 +230,11 @@ Result<CombineReport> Combine(const std::vector<std::string>& paths, const Combi
     if (report.sample_rate == 0) report.sample_rate = reader->info().sample_rate;
     if (reader->info().channels > 1) report.channels = 2;
   }
-  std::vector<std::unique_ptr<TrackReader>> readers;
-  for (const std::string& path : paths) {
-    TIMBRE_TRY(std::unique_ptr<TrackReader> reader, TrackReader::Open(path, report.sample_rate, report.channels, read));
-    readers.push_back(std::move(reader));
-  }
-  Inputs inputs(std::move(readers), report.channels);
-  Ensemble::Options how{
-      .algorithm = options.algorithm, .inputs = paths.size(), .channels = report.channels, .weights = weights};
-  if (options.algorithm == EnsembleAlgorithm::kEnsembleWav) {
-    TIMBRE_TRY(how.quietest, Quietest(inputs, paths.size(), report.channels, observer));
-  }
-  TIMBRE_TRY(Ensemble ensemble, Ensemble::Create(std::move(how)));
   OutputSet outputs;
   TIMBRE_TRY(const std::unique_ptr<AudioWriter> writer,
              AudioWriter::Create(options.output, write, report.sample_rate, report.channels, &outputs));
-  Samples done;
-  const auto put = [&]() -> Status {
-    const int64_t frames = static_cast<int64_t>(done.size()) / report.channels;
-    report.samples += frames;
-    TIMBRE_CHECK(writer->Write(done.data(), frames));
-    done.clear();
-    return {};
-  };
-  TIMBRE_CHECK(inputs.ForEachBlock(observer, [&](const std::vector<const float*>& blocks, int64_t frames) -> Status {
-    ensemble.Push(blocks, frames, &done);
-    return put();
-  }));
-  ensemble.Finish(&done);
-  TIMBRE_CHECK(put());
+  TIMBRE_TRY(report.samples, CombineInto(*writer, report.sample_rate, report.channels, paths, options.algorithm,
+                                         weights, read, observer));
   TIMBRE_CHECK(writer->Finish().map([](const WriteReport&) {}));
   TIMBRE_CHECK(outputs.Commit());
   report.seconds = static_cast<double>(report.samples) / report.sample_rate;

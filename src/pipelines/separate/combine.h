@@ -1,15 +1,24 @@
 // Several files of one track, as different models made them, combined into one.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
+#include "audio/decode.h"
+#include "audio/encode.h"
 #include "base/fields.h"
 #include "base/observer.h"
 #include "base/result.h"
 #include "dsp/ensemble.h"
 
 namespace timbre {
+
+// --NAME, which of the algorithms, and --weights. The arguments outlive the fields.
+FieldList AlgorithmFields(std::string name, EnsembleAlgorithm& algorithm, std::vector<std::string>& weights);
+
+// The numbers of --weights. kInvalidArgument where one is none.
+Result<std::vector<double>> ParseWeights(const std::vector<std::string>& texts);
 
 struct CombineOptions {
   std::string output = "combined.wav";
@@ -32,6 +41,16 @@ struct CombineReport {
   double seconds = 0;
   std::vector<std::string> warnings;
 };
+
+// The files, made one at the writer's rate and channels, into it; it is not finished. `weights`: as Ensemble::Options'.
+// The value is the number of frames: of the longest file, shorter ones are continued by silence.
+Result<int64_t> CombineInto(AudioWriter& writer, int sample_rate, int channels, const std::vector<std::string>& files,
+                            EnsembleAlgorithm algorithm, const std::vector<double>& weights, const ReadOptions& read,
+                            Observer& observer);
+
+// The same of samples in memory, [frames, channels] each, at least one.
+Result<std::vector<float>> CombineSamples(const std::vector<std::span<const float>>& versions, int channels,
+                                          EnsembleAlgorithm algorithm, const std::vector<double>& weights);
 
 // At the first input's rate; mono where all are. The inputs may have any formats and rates.
 Result<CombineReport> Combine(const std::vector<std::string>& inputs, const CombineOptions& options,

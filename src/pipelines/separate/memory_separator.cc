@@ -14,6 +14,7 @@ FieldList MemorySeparator::Fields() {
   constexpr std::array<std::string_view, 9> kAboutSound = {
       "stems", "two-stems", "segment", "overlap", "shifts", "seed", "transition-power", "normalise", "batch"};
   FieldList fields = choice_.Fields("config");
+  Append(fields, choice_.EnsembleFields());
   for (Field& field : SeparateFields(options_)) {
     if (std::find(kAboutSound.begin(), kAboutSound.end(), field.name) != kAboutSound.end()) {
       fields.push_back(std::move(field));
@@ -29,10 +30,10 @@ Result<std::unique_ptr<MemorySeparator>> MemorySeparator::Create(const Json& opt
   TIMBRE_CHECK(made->runtime_.Check());
   made->options_.session = made->runtime_.Session(host);
   made->options_.output_dir.clear();  // there is none
-  TIMBRE_TRY(LoadedModel model, made->choice_.Load(observer));
+  TIMBRE_TRY(std::vector<LoadedModel> models, made->choice_.LoadAll(observer));
   made->pool_ = std::make_unique<ThreadPool>(made->runtime_.threads());
   TIMBRE_TRY(made->separator_,
-             made->choice_.MakeSeparator(std::move(model), made->options_, *made->pool_, made->stats_, observer));
+             made->choice_.MakeSeparator(std::move(models), made->options_, *made->pool_, made->stats_, observer));
   return made;
 }
 

@@ -4,11 +4,31 @@
 
 #include "models/loader.h"
 #include "pipelines/model_fetching.h"
+#include "pipelines/separate/combine.h"
 #include "pipelines/separate/two_stage.h"
 
 namespace timbre {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<std::string> Parts(const std::string& list) {
+  std::vector<std::string> parts;
+  for (size_t begin = 0;;) {
+    const size_t comma = list.find(',', begin);
+    parts.push_back(list.substr(begin, comma == std::string::npos ? comma : comma - begin));
+    if (comma == std::string::npos) return parts;
+    begin = comma + 1;
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> ModelNames(const std::string& list) {
+  std::error_code error;
+  return fs::exists(list, error) ? std::vector<std::string>{list} : Parts(list);
+}
 
 FieldList ModelChoice::Fields(std::string config_name) {
   FieldList fields = {{.name = "model",
@@ -23,11 +43,12 @@ FieldList ModelChoice::Fields(std::string config_name) {
        .placeholder = "PATH"},
       {.name = "from",
        .value = &from,
-       .help = "part this stem of the track, which --from-model gives first (drums, for a song's drum parts)",
+       .help = "part this stem of the track, which --from-model gives first (drums, for a song's drum parts); A,B: "
+               "A, then B of it",
        .placeholder = "STEM"},
       {.name = "from-model",
        .value = &from_model,
-       .help = "the model that --from takes its stem from",
+       .help = "the model that --from takes its stem from; A,B: one for each stem",
        .placeholder = "NAME|PATH",
        .idle = [this] { return from.empty() ? "--from is not given" : ""; }},
       {.name = "wiener",
@@ -38,6 +59,19 @@ FieldList ModelChoice::Fields(std::string config_name) {
        .max = 16},
   };
   return Append(fields, Under("Model", std::move(more)));
+}
+
+FieldList ModelChoice::EnsembleFields() {
+  FieldList fields = AlgorithmFields("ensemble", ensemble.algorithm, ensemble.weights);
+  fields[0].help = "how the stems of several models (--model A,B) become one";
+  fields[1].help = "of the means, one a model (default: equal)";
+  for (Field& field : fields) {
+    field.idle = [this, idle = std::move(field.idle)]() -> std::string {
+      if (ModelNames(model).size() < 2) return "--model names one model";
+      return idle ? idle() : "";
+    };
+  }
+  return Under("Model", std::move(fields));
 }
 
 Result<LoadedModel> ModelChoice::Load(Observer& observer) const {
@@ -56,14 +90,59 @@ Result<LoadedModel> ModelChoice::Load(Observer& observer) const {
   return LoadModel(model, config, wiener);
 }
 
-Result<std::unique_ptr<Separator>> ModelChoice::MakeSeparator(LoadedModel loaded, const SeparateOptions& options,
-                                                              ThreadPool& pool, Stats& stats,
-                                                              Observer& observer) const {
-  if (from.empty()) return Separator::Create(std::move(loaded), options, pool, stats);
-  TIMBRE_CHECK(CheckSeparationModelName(from_model));
-  TIMBRE_CHECK(FetchIfNamed(from_model, observer));
-  TIMBRE_TRY(LoadedModel first, LoadModel(from_model));
-  return CreateTwoStage(std::move(first), from, std::move(loaded), options, pool, stats);
+Result<std::vector<LoadedModel>> ModelChoice::LoadAll(Observer& observer) const {
+  const std::vector<std::string> names = ModelNames(model);
+  std::vector<LoadedModel> models;
+  if (names.size() == 1) {
+    TIMBRE_TRY(models.emplace_back(), Load(observer));
+    return models;
+  }
+  if (!config.empty()) {
+    return Fail(
+        ErrorCode::kInvalidArgument,
+        "--config is one model's, and --model names several; put each YAML file beside its checkpoint, under the "
+        "same name.");
+  }
+  for (const std::string& name : names) TIMBRE_CHECK(CheckSeparationModelName(name));
+  for (const std::string& name : names) TIMBRE_CHECK(FetchIfNamed(name, observer));
+  for (const std::string& name : names) {
+    TIMBRE_TRY(models.emplace_back(), LoadModel(name, "", wiener));
+  }
+  return models;
+}
+
+Result<std::unique_ptr<Separator>> ModelChoice::MakeSeparator(std::vector<LoadedModel> loaded,
+                                                              const SeparateOptions& options, ThreadPool& pool,
+                                                              Stats& stats, Observer& observer) const {
+  std::vector<std::string> stems, models;
+  if (!from.empty()) {
+    stems = Parts(from);
+    models = ModelNames(from_model);
+  }
+  if (stems.size() != models.size()) {
+    return Fail(ErrorCode::kInvalidArgument, "--from names " + std::to_string(stems.size()) +
+                                                 " stems and --from-model " + std::to_string(models.size()) +
+                                                 " models; give one for each");
+  }
+  SeparateOptions own = options;
+  // Of several models in a row, shifts are for those that have a use for them.
+  if (!stems.empty() && !loaded.front().info().shifts) own.shifts = 0;
+  std::unique_ptr<Separator> separator;
+  if (loaded.size() > 1) {
+    TIMBRE_TRY(separator, CreateModelEnsemble(std::move(loaded), ensemble, own, pool, stats));
+  } else {
+    TIMBRE_TRY(separator, Separator::Create(std::move(loaded.front()), own, pool, stats));
+  }
+  for (const std::string& name : models) {
+    TIMBRE_CHECK(CheckSeparationModelName(name));
+    TIMBRE_CHECK(FetchIfNamed(name, observer));
+  }
+  // From the last to the first: what each is given comes from those before it.
+  for (size_t i = stems.size(); i-- > 0;) {
+    TIMBRE_TRY(LoadedModel before, LoadModel(models[i]));
+    TIMBRE_TRY(separator, CreateTwoStage(std::move(before), stems[i], std::move(separator), options, pool, stats));
+  }
+  return separator;
 }
 
 }  // namespace timbre

@@ -1,32 +1,44 @@
-// Which networks a job that parts tracks runs: one, or one on a stem of another.
+// Which networks a job that parts tracks runs: one, several whose stems are combined, or either on a stem of another.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/fields.h"
 #include "base/observer.h"
 #include "base/thread_pool.h"
 #include "models/catalogue.h"
 #include "models/separate/separation_model.h"
+#include "pipelines/separate/model_ensemble.h"
 #include "pipelines/separate/separate.h"
 
 namespace timbre {
 
+// What --model names: the parts of `list` between commas, or all of it where it is a file or a folder.
+std::vector<std::string> ModelNames(const std::string& list);
+
 struct ModelChoice {
   std::string model;   // the default is the job's
   std::string config;  // of a checkpoint that needs one
-  std::string from;    // the stem of the first model that is parted; empty: the track itself
+  // The stem that is parted, of a model before; empty: the track itself. Several, with commas between: each is what the
+  // next model is given, and --from-model names as many.
+  std::string from;
   std::string from_model = std::string(kDefaultSeparationModel);
   double wiener = 0;
+  EnsembleChoice ensemble;
 
   // --model, --from, --from-model, --wiener, and the configuration as `config_name`.
   FieldList Fields(std::string config_name);
-  // The model, fetched first where it is of the catalogue.
+  // --ensemble and --weights, for jobs that LoadAll().
+  FieldList EnsembleFields();
+  // The one model, fetched first where it is of the catalogue.
   Result<LoadedModel> Load(Observer& observer) const;
-  // A separator of `loaded`, behind the model that --from takes its stem of.
-  Result<std::unique_ptr<Separator>> MakeSeparator(LoadedModel loaded, const SeparateOptions& options, ThreadPool& pool,
-                                                   Stats& stats, Observer& observer) const;
+  // All that --model names.
+  Result<std::vector<LoadedModel>> LoadAll(Observer& observer) const;
+  // A separator of `loaded`, behind the models that --from takes its stem of.
+  Result<std::unique_ptr<Separator>> MakeSeparator(std::vector<LoadedModel> loaded, const SeparateOptions& options,
+                                                   ThreadPool& pool, Stats& stats, Observer& observer) const;
 };
 
 }  // namespace timbre

@@ -143,7 +143,6 @@ class SeparatorImpl : public Separator {
   float MeanShare(size_t o) const {
     return static_cast<float>(std::count(outputs_[o].stems.begin(), outputs_[o].stems.end(), true));
   }
-  Result<std::vector<std::string>> Paths(const TrackInput& input) const;
   Status SeparateInto(TrackReader& reader, std::vector<std::unique_ptr<StemFile>>& files, Observer& observer,
                       const Moments& moments, TrackReport& report);
   Status RunPass(const Pass& pass, const std::vector<TilePlan>& plans, TrackReader& reader,
@@ -415,20 +414,6 @@ Status SeparatorImpl::SeparateInto(TrackReader& reader, std::vector<std::unique_
   return {};
 }
 
-Result<std::vector<std::string>> SeparatorImpl::Paths(const TrackInput& input) const {
-  if (!options_.stream.empty()) return std::vector<std::string>{kStreamName};
-  std::vector<std::string> paths;
-  for (const std::string& name : names_) {
-    TIMBRE_TRY(std::string path, OutputPath(options_, model_.name, input, name));
-    TIMBRE_CHECK(CheckNotInput(path, input.path));
-    if (std::find(paths.begin(), paths.end(), path) != paths.end()) {
-      return Fail(ErrorCode::kInvalidArgument, "two stems would be written to '" + path + "'; --name needs a {stem}");
-    }
-    paths.push_back(std::move(path));
-  }
-  return paths;
-}
-
 Result<TrackReport> SeparatorImpl::Separate(const TrackInput& track, Observer& given) {
   OneAtATime observer(given);
   const Stopwatch watch;
@@ -436,11 +421,9 @@ Result<TrackReport> SeparatorImpl::Separate(const TrackInput& track, Observer& g
   TrackReport report;
   report.input = input;
   report.times.load = load_seconds_;
-  TIMBRE_TRY(const std::vector<std::string> paths, Paths(track));
-  for (size_t o = 0; o < outputs_.size(); ++o) report.outputs.push_back({.stem = names_[o], .path = paths[o]});
-  std::vector<std::string> marks;
-  for (const std::string& name : names_) marks.push_back(OutputMark(options_.made_by, name));
-  report.skipped = options_.stream.empty() && options_.skip_existing && IsDone(input, paths, marks);
+  TIMBRE_TRY(const OutputPlaces places, PlacesOf(options_, model_.name, names_, track));
+  for (size_t o = 0; o < outputs_.size(); ++o) report.outputs.push_back({.stem = names_[o], .path = places.paths[o]});
+  report.skipped = places.done;
   if (report.skipped) return report;
 
   // First pass: how long the track is, and its mean and deviation.
@@ -492,7 +475,7 @@ Result<TrackReport> SeparatorImpl::Separate(const TrackInput& track, Observer& g
   TIMBRE_CHECK(SeparateInto(reader, files, observer, moments, report));
   files.clear();
   TIMBRE_CHECK(outputs.Commit());
-  if (options_.stream.empty()) KeepMarks(paths, marks);
+  if (options_.stream.empty()) KeepMarks(places.paths, places.marks);
   report.times.total = watch.seconds();
   report.real_time_factor = report.times.total / report.seconds;
   return report;

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "base/quantities.h"
+#include "pipelines/job_presets.h"
 #include "pipelines/job_schema.h"
 #include "pipelines/made_by.h"
 #include "pipelines/runtime_options.h"
@@ -56,7 +57,9 @@ class SeparateJob final : public Job {
                          .help = "audio files, or folders of them; - is the standard input",
                          .positional = true,
                          .required = true}};
+    Append(fields, {PresetField(preset_)});
     Append(fields, choice_.Fields("config"));
+    Append(fields, choice_.EnsembleFields());
     Append(fields,
            {{.name = "recursive", .value = &recursive_, .help = "look into the folders of folders", .letter = 'r'}});
     Append(fields, SeparateFields(options_));
@@ -86,23 +89,28 @@ class SeparateJob final : public Job {
     } else {
       TIMBRE_CHECK(CheckOutputFolder(options_.output_dir));
     }
-    TIMBRE_TRY(LoadedModel model, choice_.Load(observer));
-    const std::string name = model.name;
+    TIMBRE_TRY(std::vector<LoadedModel> models, choice_.LoadAll(observer));
     ThreadPool pool(runtime_.threads());
     Stats stats;
     TIMBRE_TRY(const std::unique_ptr<Separator> separator,
-               choice_.MakeSeparator(std::move(model), options_, pool, stats, observer));
+               choice_.MakeSeparator(std::move(models), options_, pool, stats, observer));
+    const std::string& name = separator->model().name;
+    const SeparationInfo& info = separator->model().info();
     std::vector<std::string> refused(files.size());
     if (!Streams()) {
       TIMBRE_TRY(refused, Plan(*separator, name, files));
     }
-    const SeparationInfo& info = separator->model().info();
     report["model"] = {{"name", name},
                        {"path", separator->model().path},
                        {"architecture", info.architecture},
                        {"networks", separator->model().members.size()},
                        {"stems", info.stems},
                        {"sample_rate", info.sample_rate}};
+    if (const std::vector<std::string> parts = ModelNames(choice_.model); parts.size() > 1) {
+      report["ensemble"] = {{"algorithm", ValueText(choice_.EnsembleFields().front())},
+                            {"models", parts},
+                            {"weights", choice_.ensemble.weights}};
+    }
     report["device"] = {{"name", separator->device_name()}, {"reason", separator->device_reason()}};
     report["batch"] = separator->batch();
     Say(observer, fmt::format("{} on {}: {}", name, separator->device_name(), separator->device_reason()));
@@ -192,6 +200,7 @@ class SeparateJob final : public Job {
   }
 
   std::vector<std::string> inputs_;
+  std::string preset_;
   ModelChoice choice_{.model = std::string(kDefaultSeparationModel)};
   bool recursive_ = false;
   SeparateOptions options_;
@@ -229,6 +238,9 @@ Json SeparateJobReportSchema() {
                                                {"networks", "integer"},
                                                {"stems", ListSchema(TypeSchema("string"))},
                                                {"sample_rate", "integer"}})},
+                       {"ensemble?", ObjectSchema({{"algorithm", "string"},
+                                                   {"models", ListSchema(TypeSchema("string"))},
+                                                   {"weights", ListSchema(TypeSchema("string"))}})},
                        {"device", DeviceSchema()},
                        {"batch", "integer"},
                        {"peak_memory_mb", "number"},

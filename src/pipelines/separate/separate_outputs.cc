@@ -13,6 +13,7 @@
 #include "base/temporary_file.h"
 #include "base/text.h"
 #include "pipelines/made_by.h"
+#include "pipelines/output_files.h"
 
 namespace timbre {
 namespace {
@@ -157,6 +158,26 @@ Result<std::string> OutputPath(const SeparateOptions& options, const std::string
                 "'" + Printable(path.string()) + "' would be too long a name for a file; choose a shorter --name");
   }
   return path.string();
+}
+
+Result<OutputPlaces> PlacesOf(const SeparateOptions& options, const std::string& model,
+                              const std::vector<std::string>& outputs, const TrackInput& input) {
+  OutputPlaces places;
+  for (const std::string& output : outputs) {
+    places.marks.push_back(OutputMark(options.made_by, output));
+    if (!options.stream.empty()) {
+      places.paths.emplace_back(kStreamName);
+      continue;
+    }
+    TIMBRE_TRY(std::string path, OutputPath(options, model, input, output));
+    TIMBRE_CHECK(CheckNotInput(path, input.path));
+    if (std::find(places.paths.begin(), places.paths.end(), path) != places.paths.end()) {
+      return Fail(ErrorCode::kInvalidArgument, "two stems would be written to '" + path + "'; --name needs a {stem}");
+    }
+    places.paths.push_back(std::move(path));
+  }
+  places.done = options.stream.empty() && options.skip_existing && IsDone(input.path, places.paths, places.marks);
+  return places;
 }
 
 bool IsDone(const std::string& input, const std::vector<std::string>& paths, const std::vector<std::string>& marks) {

@@ -21,6 +21,17 @@ struct OutputChoice {
 // kInvalidArgument and kNotFound where the options make no sense with them.
 Result<std::vector<OutputChoice>> ChooseOutputs(const std::vector<std::string>& stems, const SeparateOptions& options);
 
+// Where the outputs of a track go, and whether there is nothing left to do for them.
+struct OutputPlaces {
+  std::vector<std::string> paths, marks;  // one of each output; marks: OutputMark()
+  bool done = false;                      // as --skip-existing understands it
+};
+
+// `model` and `outputs` are their names. kInvalidArgument where one would be written over the input, or two into one
+// file.
+Result<OutputPlaces> PlacesOf(const SeparateOptions& options, const std::string& model,
+                              const std::vector<std::string>& outputs, const TrackInput& input);
+
 // An output on its way into its file, or a stream: back to the track's own channels and rate.
 class StemFile {
  public:

@@ -5,8 +5,8 @@
 #include "audio/byte_source.h"
 #include "base/output_set.h"
 #include "base/temporary_file.h"
-#include "pipelines/made_by.h"
-#include "pipelines/output_files.h"
+#include "pipelines/separate/separate_outputs.h"
+#include "pipelines/separate/share_of_progress.h"
 
 namespace timbre {
 namespace {
@@ -26,13 +26,8 @@ class Chain : public Separator {
 
   Result<TrackReport> Separate(const TrackInput& track, Observer& observer) override {
     const std::string& input = track.path;
-    std::vector<std::string> paths, marks;
-    for (const std::string& stem : options_.stream.empty() ? output_names() : std::vector<std::string>()) {
-      TIMBRE_TRY(paths.emplace_back(), OutputPath(options_, model().name, track, stem));
-      marks.push_back(OutputMark(options_.made_by, stem));
-      TIMBRE_CHECK(CheckNotInput(paths.back(), input));
-    }
-    if (options_.skip_existing && options_.stream.empty() && IsDone(input, paths, marks)) {
+    TIMBRE_TRY(const OutputPlaces places, PlacesOf(options_, model().name, output_names(), track));
+    if (places.done) {
       TrackReport report;
       report.input = input;
       report.skipped = true;
@@ -41,10 +36,11 @@ class Chain : public Separator {
     // The temporary file has the track's name, so that the second model's files are named after it.
     TIMBRE_TRY(const std::string between, OutputPath(first_options_, "", track, ""));
     folder_.Holds(between);
-    TIMBRE_TRY(const TrackReport before, first_->Separate(track, observer));
+    ShareOfProgress first_half(observer, 0, 2), second_half(observer, 1, 2);
+    TIMBRE_TRY(const TrackReport before, first_->Separate(track, first_half));
     TrackInput stem(between, track.folder);
     stem.tags = before.tags;  // of a pipe they could not be read again
-    Result<TrackReport> after = second_->Separate(stem, observer);
+    Result<TrackReport> after = second_->Separate(stem, second_half);
     std::error_code error;
     fs::remove(between, error);
     if (!after) {
@@ -99,8 +95,9 @@ class Chain : public Separator {
 
 }  // namespace
 
-Result<std::unique_ptr<Separator>> CreateTwoStage(LoadedModel first, const std::string& stem, LoadedModel second,
-                                                  const SeparateOptions& options, ThreadPool& pool, Stats& stats) {
+Result<std::unique_ptr<Separator>> CreateTwoStage(LoadedModel first, const std::string& stem,
+                                                  std::unique_ptr<Separator> second, const SeparateOptions& options,
+                                                  ThreadPool& pool, Stats& stats) {
   auto made = std::make_unique<OutputSet>();
   const std::string beside = !options.temp_dir.empty() ? options.temp_dir
                              : options.stream.empty()  ? options.output_dir
@@ -119,10 +116,8 @@ Result<std::unique_ptr<Separator>> CreateTwoStage(LoadedModel first, const std::
   before.clip = "none";
   before.tags = false;
   TIMBRE_TRY(auto one, Separator::Create(std::move(first), before, pool, stats));
-  SeparateOptions after = options;
-  if (!second.info().shifts) after.shifts = 0;
-  TIMBRE_TRY(auto two, Separator::Create(std::move(second), after, pool, stats));
-  return std::make_unique<Chain>(std::move(made), std::move(folder), std::move(one), std::move(two), options, before);
+  return std::make_unique<Chain>(std::move(made), std::move(folder), std::move(one), std::move(second), options,
+                                 before);
 }
 
 }  // namespace timbre

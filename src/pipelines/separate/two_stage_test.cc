@@ -45,6 +45,12 @@ class ChainTest : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(folder_); }
 
+  // hpss on the stem of hpss.
+  Result<std::unique_ptr<Separator>> TwoStage(const std::string& stem) {
+    TIMBRE_TRY(std::unique_ptr<Separator> second, Separator::Create(Hpss(), options_, pool_, stats_));
+    return CreateTwoStage(Hpss(), stem, std::move(second), options_, pool_, stats_);
+  }
+
   fs::path folder_;
   SeparateOptions options_;
   std::vector<float> samples_;
@@ -54,7 +60,7 @@ class ChainTest : public ::testing::Test {
 };
 
 TEST_F(ChainTest, FilesAreNamedAfterTheTrackAndEqualTheTwoStepsByHand) {
-  auto chain = CreateTwoStage(Hpss(), "percussive", Hpss(), options_, pool_, stats_);
+  auto chain = TwoStage("percussive");
   ASSERT_TRUE(chain) << chain.error().message;
   const auto report = (*chain)->Separate(folder_ / "a song.wav", observer_);
   ASSERT_TRUE(report) << report.error().message;
@@ -93,7 +99,7 @@ TEST_F(ChainTest, TheTrackBetweenLiesWhereItMay) {
     fs::create_directories(folder_ / "elsewhere");
     options_.temp_dir = *temp == 0 ? "" : (folder_ / temp).string();
     {
-      auto chain = CreateTwoStage(Hpss(), "harmonic", Hpss(), options_, pool_, stats_);
+      auto chain = TwoStage("harmonic");
       ASSERT_TRUE(chain) << chain.error().message;
       EXPECT_EQ(hidden(folder_ / (*temp == 0 ? "out" : temp)).size(), 1u);
       EXPECT_EQ(hidden(folder_ / "elsewhere").size(), *temp == 0 ? 0u : 1u);
@@ -105,7 +111,7 @@ TEST_F(ChainTest, TheTrackBetweenLiesWhereItMay) {
 
 TEST_F(ChainTest, SkipsWhatIsThereAndRefusesAStemThatIsNot) {
   options_.skip_existing = true;
-  auto chain = CreateTwoStage(Hpss(), "harmonic", Hpss(), options_, pool_, stats_);
+  auto chain = TwoStage("harmonic");
   ASSERT_TRUE(chain);
   EXPECT_FALSE((*chain)->Separate(folder_ / "a song.wav", observer_)->skipped);
   EXPECT_TRUE((*chain)->Separate(folder_ / "a song.wav", observer_)->skipped);
@@ -113,7 +119,7 @@ TEST_F(ChainTest, SkipsWhatIsThereAndRefusesAStemThatIsNot) {
   ASSERT_FALSE(missing);
   EXPECT_NE(missing.error().message.find("none.wav"), std::string::npos);
 
-  const auto unknown = CreateTwoStage(Hpss(), "drums", Hpss(), options_, pool_, stats_);
+  const auto unknown = TwoStage("drums");
   ASSERT_FALSE(unknown);
   EXPECT_NE(unknown.error().message.find("drums"), std::string::npos);
 }
