@@ -5,6 +5,8 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
+#include <map>
+#include <set>
 #include <span>
 
 #include "apps/cli/foreign_options.h"
@@ -15,17 +17,6 @@ namespace {
 
 bool IsFlag(const Field& field) { return std::holds_alternative<bool*>(field.value); }
 bool IsList(const Field& field) { return std::holds_alternative<std::vector<std::string>*>(field.value); }
-
-std::string Placeholder(const Field& field) {
-  if (!field.placeholder.empty()) return field.placeholder;
-  if (!field.choices.empty()) {
-    std::string list;
-    for (const std::string& choice : field.choices) list += (list.empty() ? "" : "|") + choice;
-    return list;
-  }
-  if (std::holds_alternative<std::string*>(field.value) || IsList(field)) return "TEXT";
-  return "N";
-}
 
 std::string Declaration(const Field& field) {
   if (field.positional) return FlagOf(field);
@@ -91,10 +82,40 @@ Status GivePlainWords(const std::string& usage, const FieldList& fields, std::sp
   return Fail(ErrorCode::kInvalidArgument, "'" + plain.front() + "' is one word too many; see '" + usage + " --help'.");
 }
 
+// Sets what the command line did not: `given` are the keys that it did, and then all that are set.
+Status SetDefaults(const FieldList& fields, const OptionDefaults& defaults, std::set<std::string>& given) {
+  if (!defaults) return {};
+  TIMBRE_TRY(const std::vector<OptionDefault> all, defaults());
+  for (const OptionDefault& one : all) {
+    const auto field = std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return KeyOf(f) == one.key; });
+    if (field == fields.end() || !given.insert(one.key).second) continue;
+    const Status set = SetField(*field, one.values);
+    if (!set) return Prefix(set.error(), one.where);
+  }
+  return {};
+}
+
 }  // namespace
 
+std::string PlaceholderOf(const Field& field) {
+  if (!field.placeholder.empty()) return field.placeholder;
+  if (!field.choices.empty()) {
+    std::string list;
+    for (const std::string& choice : field.choices) list += (list.empty() ? "" : "|") + choice;
+    return list;
+  }
+  if (std::holds_alternative<std::string*>(field.value) || IsList(field)) return "TEXT";
+  return "N";
+}
+
+std::string InverseOf(const Field& field) {
+  if (!IsFlag(field) || field.name.starts_with("no-")) return "";
+  return (FlagOf(field).starts_with("--no-") ? "--" : "--no-") + field.name;
+}
+
 Result<Parsed> ParseCommandLine(const std::string& usage, const std::string& summary, const std::string& examples,
-                                const FieldList& fields, std::vector<std::string> words) {
+                                const FieldList& fields, std::vector<std::string> words,
+                                const OptionDefaults& defaults) {
   const auto dashes = std::find(words.begin(), words.end(), "--");
   const std::vector<std::string> plain(dashes == words.end() ? dashes : dashes + 1, words.end());
   words.erase(dashes, words.end());
@@ -107,6 +128,7 @@ Result<Parsed> ParseCommandLine(const std::string& usage, const std::string& sum
   app.set_help_flag("-h,--help", "show this");
   std::vector<std::string> names = {"--help"};
   std::vector<std::pair<const Field*, CLI::Option*>> options;
+  std::map<const Field*, CLI::Option*> inverses;
   try {
     for (const Field& field : fields) {
       CLI::Option* option = nullptr;
@@ -115,7 +137,7 @@ Result<Parsed> ParseCommandLine(const std::string& usage, const std::string& sum
       } else {
         option =
             app.add_option(Declaration(field), CLI::callback_t([](const CLI::results_t&) { return true; }), field.help);
-        option->type_name(field.positional ? "" : Placeholder(field));
+        option->type_name(field.positional ? "" : PlaceholderOf(field));
         option->default_str(ValueText(field));
         option->expected(1);
         option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
@@ -124,6 +146,11 @@ Result<Parsed> ParseCommandLine(const std::string& usage, const std::string& sum
       if (!field.heading.empty()) option->group(field.heading);
       options.emplace_back(&field, option);
       if (!field.positional) names.push_back(FlagOf(field));
+    }
+    for (const Field& field : fields) {
+      const std::string inverse = InverseOf(field);
+      if (inverse.empty() || OptionOf(fields, inverse) != nullptr) continue;
+      inverses[&field] = app.add_flag(inverse)->group("");  // hidden
     }
     // The library takes its words last first.
     std::reverse(words.begin(), words.end());
@@ -161,20 +188,29 @@ Result<Parsed> ParseCommandLine(const std::string& usage, const std::string& sum
   for (const auto& [field, option] : options) values.push_back(option->results());
   TIMBRE_CHECK(GivePlainWords(usage, fields, plain, values));
   std::vector<std::pair<const Field*, std::string>> given;  // and what it is called; setting a flag changes that
+  std::set<std::string> keys;
   for (size_t i = 0; i < fields.size(); ++i) {
     const Field& field = fields[i];
+    const auto inverse = inverses.find(&field);
+    if (values[i].empty() && (inverse == inverses.end() || inverse->second->empty())) continue;
+    keys.insert(KeyOf(field));
+    if (values[i].empty()) continue;  // what it is anyway
     const std::string flag = FlagOf(field);
-    if (values[i].empty()) {
-      if (!field.required) continue;
-      return Fail(ErrorCode::kInvalidArgument, fmt::format("{} is missing; see '{} --help'.", flag, usage));
+    if (IsFlag(field) && inverse != inverses.end() && !inverse->second->empty()) {
+      return Fail(ErrorCode::kInvalidArgument, fmt::format("{} and {} exclude each other.", flag, InverseOf(field)));
     }
     given.emplace_back(&field, flag);
     if (IsFlag(field)) {
-      const std::string value = flag.starts_with("--no-") ? "false" : "true";
+      const std::string value = flag.starts_with("--no-") && !field.name.starts_with("no-") ? "false" : "true";
       TIMBRE_CHECK(SetField(field, {&value, 1}));
     } else {
       TIMBRE_CHECK(SetField(field, values[i]));
     }
+  }
+  TIMBRE_CHECK(SetDefaults(fields, defaults, keys));
+  for (const Field& field : fields) {
+    if (!field.required || keys.contains(KeyOf(field))) continue;
+    return Fail(ErrorCode::kInvalidArgument, fmt::format("{} is missing; see '{} --help'.", FlagOf(field), usage));
   }
   for (const auto& [field, flag] : given) {
     const std::string why = field->idle ? field->idle() : "";

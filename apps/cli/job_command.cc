@@ -1,5 +1,7 @@
 #include "apps/cli/job_command.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -7,6 +9,7 @@
 #include "apps/cli/many_files.h"
 #include "apps/cli/remote_job.h"
 #include "apps/server/kinds.h"
+#include "pipelines/job_presets.h"
 
 namespace timbre::cli {
 namespace {
@@ -29,12 +32,19 @@ class JobCommand final : public Command {
   FieldList Fields() override {
     FieldList fields = job_->Fields();
     many_.AddTo(kind_, fields);
+    if (TakesPresets(kind_)) {
+      fields.push_back({.name = "list-presets",
+                        .value = &list_presets_,
+                        .help = "show the presets, and do nothing else",
+                        .heading = "Model"});
+    }
     return IsServed(kind_, fields) ? Append(fields, Under("Server", remote_.FieldsOfJob())) : fields;
   }
   std::string Examples() const override { return examples_; }
   bool TakesStdout() const override { return job_->Streams(); }
   bool AnswersData() const override { return job_->AnswersData(); }
   Status Run(Terminal& terminal, Report& report) override {
+    if (list_presets_) return ListPresets(terminal, report);
     if (!remote_.server.empty() && many_.given()) {
       return Fail(ErrorCode::kInvalidArgument, "--list and --shard keep manifests here; they do not go with --server.");
     }
@@ -53,10 +63,35 @@ class JobCommand final : public Command {
   }
 
  private:
+  Status ListPresets(Terminal& terminal, Report& report) const {
+    TIMBRE_TRY(const std::vector<JobPreset> presets, JobPresets(kind_));
+    report["presets"] = Report::array();
+    for (const JobPreset& preset : presets) {
+      report["presets"].push_back({{"name", preset.name},
+                                   {"description", preset.description},
+                                   {"options", preset.options},
+                                   {"file", preset.file.empty() ? Report() : Report(preset.file)}});
+      terminal.Print(fmt::format("{:<22} {}", preset.name, preset.description));
+      std::string options;
+      for (const auto& [key, value] : preset.options.items()) {
+        std::string name = key;
+        std::replace(name.begin(), name.end(), '_', '-');
+        const std::string text = value.is_array()
+                                     ? fmt::format("{}", fmt::join(value.get<std::vector<std::string>>(), ","))
+                                 : value.is_string() ? value.get<std::string>()
+                                                     : value.dump();
+        options += fmt::format(" --{} {}", name, text);
+      }
+      terminal.Print("   " + options);
+    }
+    return {};
+  }
+
   const std::string kind_, examples_;
   std::unique_ptr<Job> job_;
   ManyFiles many_;
   RemoteOptions remote_;
+  bool list_presets_ = false;
 };
 
 }  // namespace

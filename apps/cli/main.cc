@@ -10,6 +10,8 @@
 
 #include "apps/cli/command.h"
 #include "apps/cli/command_line.h"
+#include "apps/cli/command_table.h"
+#include "apps/cli/config_file.h"
 #include "apps/cli/environment.h"
 #include "audio/ffmpeg_process.h"
 #include "base/out_of_memory.h"
@@ -20,18 +22,7 @@
 #include "pipelines/report_file.h"
 
 namespace timbre::cli {
-
-#define TIMBRE_COMMAND(name, maker, summary) std::unique_ptr<Command> maker();
-#include "apps/cli/commands.inc"
-#undef TIMBRE_COMMAND
-
 namespace {
-
-constexpr CommandRow kCommands[] = {
-#define TIMBRE_COMMAND(name, maker, summary) {name, summary, maker},
-#include "apps/cli/commands.inc"
-#undef TIMBRE_COMMAND
-};
 
 // Documented in HACKING.md.
 enum ExitCode { kExitOk = 0, kExitFailed = 1, kExitUsage = 2, kExitCancelled = 130 };
@@ -50,7 +41,7 @@ std::string Help() {
   std::string text =
       "timbre runs audio models natively: songs into stems, drums into MIDI, clean speech, songs from words.\n"
       "Usage: timbre COMMAND [OPTIONS] …\n\nCommands:\n";
-  for (const CommandRow& row : kCommands) text += fmt::format("  {:<10} {}\n", row.name, row.summary);
+  for (const CommandRow& row : Commands()) text += fmt::format("  {:<11} {}\n", row.name, row.summary);
   return text +
          "\n'timbre COMMAND --help' shows a command's options; 'timbre --version' the version.\n"
          "Exit codes: 0 done, 1 failed, 2 the command line makes no sense, 130 cancelled.";
@@ -78,22 +69,19 @@ Status CheckStandardOutput(const std::string& json) {
 
 ExitCode RunCommand(const CommandRow& row, std::vector<std::string> words) {
   const std::unique_ptr<Command> command = row.make();
-  TerminalOptions terminal_options;
-  std::string json;
+  FrameOptions frame;
   FieldList fields = command->Fields();
-  Append(fields,
-         {{.name = "json", .value = &json, .help = "write a report, '-' for stdout", .placeholder = "FILE|-"},
-          ChoiceField<bool>("progress", &terminal_options.json, {{"text", false}, {"json", true}},
-                            "json: a line of JSON on stderr for every event, for programs"),
-          {.name = "quiet", .value = &terminal_options.quiet, .help = "say nothing but what is wrong", .letter = 'q'},
-          {.name = "verbose", .value = &terminal_options.verbose, .help = "say more", .letter = 'v'}});
+  Append(fields, frame.Fields());
   const auto parsed =
-      ParseCommandLine(fmt::format("timbre {}", row.name), row.summary, command->Examples(), fields, std::move(words));
+      ParseCommandLine(fmt::format("timbre {}", row.name), row.summary, command->Examples(), fields, std::move(words),
+                       [&] { return DefaultsOf(row.name, fields, !frame.no_config); });
   if (!parsed) return Complain(parsed.error());
   if (parsed->help) {
     std::fputs(parsed->text.c_str(), stdout);
     return kExitOk;
   }
+  TerminalOptions& terminal_options = frame.terminal;
+  const std::string& json = frame.json;
   if (const Status heeded = HeedEnvironment(); !heeded) return Complain(heeded.error());
   if (const Status free = command->TakesStdout() ? CheckStandardOutput(json) : Status(); !free) {
     return Complain(free.error());
@@ -152,7 +140,7 @@ ExitCode Main(std::vector<std::string> words) {
     return kExitOk;
   }
   std::vector<std::string> names;
-  for (const CommandRow& row : kCommands) {
+  for (const CommandRow& row : Commands()) {
     if (name == row.name) return RunCommand(row, std::move(words));
     names.push_back(row.name);
   }

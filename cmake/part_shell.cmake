@@ -1,0 +1,16 @@
+# Manual pages and what shells complete: printed by the program itself when it is installed.
+install(CODE "
+  set(made ${CMAKE_BINARY_DIR}/share)
+  foreach(part man/man1 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
+    file(MAKE_DIRECTORY \${made}/\${part})
+  endforeach()
+  set(timbre ${CMAKE_BINARY_DIR}/bin/timbre)
+  execute_process(COMMAND \${timbre} man --no-config --output \${made}/man/man1 COMMAND_ERROR_IS_FATAL ANY)
+  foreach(row \"bash bash-completion/completions/timbre\" \"zsh zsh/site-functions/_timbre\" \"fish fish/vendor_completions.d/timbre.fish\")
+    separate_arguments(row)
+    list(GET row 0 shell)
+    list(GET row 1 file)
+    execute_process(COMMAND \${timbre} completions --no-config \${shell} OUTPUT_FILE \${made}/\${file} COMMAND_ERROR_IS_FATAL ANY)
+  endforeach()
+  file(INSTALL \${made} DESTINATION \"\${CMAKE_INSTALL_PREFIX}\")
+")
