@@ -23,13 +23,25 @@ class DenoiseCommand final : public Command {
     input->required = false;
     const auto recursive =
         std::find_if(fields.begin(), fields.end(), [](const Field& field) { return field.name == "recursive"; });
-    fields.insert(
-        recursive,
-        {.name = "live", .value = &live_, .help = "from the default microphone to the default output, until Ctrl-C"});
+    fields.insert(recursive, {.name = "live", .value = &live_, .help = "from a microphone to an output, until Ctrl-C"});
+    const auto unless_live = [this] { return live_ ? "" : "--live is not given"; };
+    Append(fields,
+           {{.name = "in",
+             .value = &in_,
+             .help = "with --live: the device that records ('timbre devices' lists them; default: the system's)",
+             .placeholder = "NAME|N",
+             .idle = unless_live,
+             .heading = "Live"},
+            {.name = "out",
+             .value = &out_,
+             .help = "with --live: the device that plays",
+             .placeholder = "NAME|N",
+             .idle = unless_live,
+             .heading = "Live"}});
     // What live sound hears of; all else is about files, or about devices.
     const std::vector<std::string_view> live = {
-        "model", "live",       "atten-lim",     "post-filter",       "mix",
-        "df",    "thresholds", "threshold-min", "threshold-max-erb", "threshold-max-df"};
+        "model",      "live",          "atten-lim",         "post-filter",      "mix", "df",
+        "thresholds", "threshold-min", "threshold-max-erb", "threshold-max-df", "in",  "out"};
     for (Field& field : fields) {
       if (field.positional || std::find(live.begin(), live.end(), field.name) != live.end()) continue;
       field.idle = [this, idle = std::move(field.idle)]() -> std::string {
@@ -45,7 +57,7 @@ class DenoiseCommand final : public Command {
            "  timbre denoise call.wav\n"
            "  timbre denoise --atten-lim 12 --format flac -o clean interviews/\n"
            "  timbre denoise --model gtcrn-dns3 phone.mp3\n"
-           "  timbre denoise --live\n"
+           "  timbre denoise --live --in USB --out Headphones\n"
            "  timbre denoise --stdout --format flac call.wav > clean.flac\n";
   }
 
@@ -64,7 +76,7 @@ class DenoiseCommand final : public Command {
 
  private:
   Status RunLive(Terminal& terminal, Report& report) {
-    TIMBRE_TRY(const std::unique_ptr<LiveAudio> audio, LiveAudio::Open());
+    TIMBRE_TRY(const std::unique_ptr<LiveAudio> audio, LiveAudio::Open(in_, out_));
     const std::string& name = job_.model();
     TIMBRE_CHECK(CheckSpeechModelName(name));
     TIMBRE_CHECK(FetchIfNamed(name, terminal));
@@ -97,6 +109,7 @@ class DenoiseCommand final : public Command {
   }
 
   bool live_ = false;
+  std::string in_, out_;
   ManyFiles many_;
   DenoiseJob job_;
 };

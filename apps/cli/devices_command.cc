@@ -1,7 +1,9 @@
-// timbre devices: what can be computed on here, what is taken, and why not the others.
+// timbre devices: what can be computed on here, what is taken, and why not the others; and what sound comes from and
+// goes to.
 #include <fmt/format.h>
 
 #include "apps/cli/command.h"
+#include "apps/cli/live_audio.h"
 #include "base/quantities.h"
 #include "runtime/device/device_report.h"
 
@@ -13,10 +15,12 @@ class DevicesCommand final : public Command {
   FieldList Fields() override { return {}; }
 
   std::string Examples() const override {
-    return "--device takes auto, cpu, vulkan (the first usable), vulkan:N, or a device's name.\n";
+    return "--device takes auto, cpu, vulkan (the first usable), vulkan:N, or a device's name.\n"
+           "'timbre denoise --live' takes sound devices, by their numbers or a part of their names: --in, --out.\n";
   }
 
   Status Run(Terminal& terminal, Report& report) override {
+    const Result<std::vector<SoundDevice>> sound = SoundDevices();
     TIMBRE_TRY(const Report devices, DevicesReport());
     report.update(devices);
     for (const Report& device : devices["devices"]) {
@@ -29,10 +33,31 @@ class DevicesCommand final : public Command {
       if (cpu && devices.contains("vulkan")) terminal.Print("no Vulkan: " + TextOf(devices, "vulkan"));
     }
     terminal.Print(fmt::format("auto takes {}: {}", TextOf(devices, "auto"), TextOf(devices, "reason")));
+    PrintSound(sound, terminal, report);
     return {};
   }
 
  private:
+  // A machine without sound is none that is broken.
+  static void PrintSound(const Result<std::vector<SoundDevice>>& devices, Terminal& terminal, Report& report) {
+    report["sound"] = Report::array();
+    if (!devices) return terminal.Print("no sound: " + devices.error().message);
+    for (const SoundDevice& device : *devices) {
+      report["sound"].push_back({{"index", device.index},
+                                 {"name", device.name},
+                                 {"system", device.system},
+                                 {"inputs", device.inputs},
+                                 {"outputs", device.outputs},
+                                 {"sample_rate", device.sample_rate},
+                                 {"default_input", device.default_input},
+                                 {"default_output", device.default_output}});
+      terminal.Print(fmt::format("sound {}: {} ({}), {} in, {} out{}{}", device.index, device.name, device.system,
+                                 device.inputs, device.outputs, device.default_input ? ", records by default" : "",
+                                 device.default_output ? ", plays by default" : ""));
+    }
+    if (devices->empty()) terminal.Print("sound: no device");
+  }
+
   static std::string TextOf(const Report& of, const char* key) { return of.at(key).get<std::string>(); }
   static std::string Memory(const Report& device, const char* key) {
     return BytesText(device.at(key).get<double>() * 1e6);

@@ -2,13 +2,20 @@
 
 #include <fcntl.h>
 #include <portaudio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "base/text.h"
 
 namespace timbre::cli {
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 // Sound libraries write about every device that they do not find; none of it is for the user.
 class ScopedSilentStderr {
@@ -52,27 +59,119 @@ int Process(const void* input, void* output, unsigned long frames, const PaStrea
   return paContinue;
 }
 
+// In a process of its own: PortAudio aborts that in which it looks for devices where, for one, all that ALSA's
+// configuration names can be opened.
+Json FoundDevices() {
+  const ScopedSilentStderr silent;
+  if (const PaError error = Pa_Initialize(); error != paNoError) return {{"error", Pa_GetErrorText(error)}};
+  Json devices = Json::array();
+  for (int i = 0; i < Pa_GetDeviceCount(); ++i) {
+    const PaDeviceInfo* info = Pa_GetDeviceInfo(i);
+    const PaHostApiInfo* system = Pa_GetHostApiInfo(info->hostApi);
+    devices.push_back({{"index", i},
+                       {"name", Printable(info->name, 200)},
+                       {"system", system == nullptr ? "" : system->name},
+                       {"inputs", info->maxInputChannels},
+                       {"outputs", info->maxOutputChannels},
+                       {"sample_rate", static_cast<int>(info->defaultSampleRate)},
+                       {"default_input", i == Pa_GetDefaultInputDevice()},
+                       {"default_output", i == Pa_GetDefaultOutputDevice()}});
+  }
+  return {{"devices", devices}};
+}
+
 }  // namespace
 
-Result<std::unique_ptr<LiveAudio>> LiveAudio::Open() {
+Result<std::vector<SoundDevice>> SoundDevices() {
+  int ends[2] = {-1, -1};
+  if (pipe2(ends, O_CLOEXEC) != 0) return Fail(ErrorCode::kIo, "The sound devices can't be asked for: no pipe.");
+  const pid_t child = fork();
+  if (child == 0) {
+    const std::string found = FoundDevices().dump(-1, ' ', false, Json::error_handler_t::replace);
+    size_t written = 0;
+    while (written < found.size()) {
+      const ssize_t count = write(ends[1], found.data() + written, found.size() - written);
+      if (count <= 0) _exit(1);
+      written += static_cast<size_t>(count);
+    }
+    _exit(0);
+  }
+  close(ends[1]);
+  std::string text;
+  char block[4096];
+  for (ssize_t count = 0; child > 0 && (count = read(ends[0], block, sizeof(block))) > 0;) text.append(block, count);
+  close(ends[0]);
+  int status = 1;
+  if (child > 0) waitpid(child, &status, 0);
+  const Json found = Json::parse(text, nullptr, false);
+  if (status != 0 || !found.is_object()) {
+    return Fail(ErrorCode::kIo, "The sound system can't be reached: PortAudio ended while it looked for devices.");
+  }
+  if (found.contains("error")) {
+    return Fail(ErrorCode::kIo, "The sound system can't be reached: " + found["error"].get<std::string>() + ".");
+  }
+  std::vector<SoundDevice> devices;
+  for (const Json& device : found["devices"]) {
+    devices.push_back({.index = device["index"],
+                       .name = device["name"],
+                       .system = device["system"],
+                       .inputs = device["inputs"],
+                       .outputs = device["outputs"],
+                       .sample_rate = device["sample_rate"],
+                       .default_input = device["default_input"],
+                       .default_output = device["default_output"]});
+  }
+  return devices;
+}
+
+Result<SoundDevice> ChooseSoundDevice(const std::vector<SoundDevice>& devices, const std::string& asked, bool input) {
+  std::vector<SoundDevice> able;
+  std::copy_if(devices.begin(), devices.end(), std::back_inserter(able),
+               [&](const SoundDevice& device) { return (input ? device.inputs : device.outputs) > 0; });
+  if (asked.empty()) {
+    for (const SoundDevice& device : able) {
+      if (input ? device.default_input : device.default_output) return device;
+    }
+    return Fail(ErrorCode::kNotFound, std::string("There is no ") + (input ? "microphone" : "sound card") +
+                                          " on this machine; --live needs one, files don't.");
+  }
+  const auto folded = [](std::string text) {
+    for (char& c : text) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+    return text;
+  };
+  for (const SoundDevice& device : able) {
+    if (device.name == asked || std::to_string(device.index) == asked) return device;
+  }
+  std::vector<SoundDevice> found;
+  std::copy_if(able.begin(), able.end(), std::back_inserter(found),
+               [&](const SoundDevice& device) { return folded(device.name).find(folded(asked)) != std::string::npos; });
+  if (found.size() == 1) return found[0];
+  const std::string flag = input ? "--in" : "--out";
+  if (found.empty()) {
+    return Fail(ErrorCode::kNotFound, flag + ": there is no device '" + Printable(asked) + "' that " +
+                                          (input ? "records" : "plays") + "; 'timbre devices' lists them.");
+  }
+  std::string names;
+  for (const SoundDevice& device : found)
+    names += (names.empty() ? "" : ", ") + std::to_string(device.index) + ": " + device.name;
+  return Fail(ErrorCode::kInvalidArgument, flag + " '" + Printable(asked) + "' could be any of " + names + ".");
+}
+
+Result<std::unique_ptr<LiveAudio>> LiveAudio::Open(const std::string& input, const std::string& output) {
+  TIMBRE_TRY(const std::vector<SoundDevice> devices, SoundDevices());
+  TIMBRE_TRY(const SoundDevice out, ChooseSoundDevice(devices, output, false));
+  TIMBRE_TRY(const SoundDevice in, ChooseSoundDevice(devices, input, true));
   const ScopedSilentStderr silent;
   if (const PaError error = Pa_Initialize(); error != paNoError) {
     return Fail(ErrorCode::kIo, std::string("The sound system can't be reached: ") + Pa_GetErrorText(error) + ".");
   }
   std::unique_ptr<LiveAudio> audio(new LiveAudio());
-  audio->input_ = Pa_GetDefaultInputDevice();
-  audio->output_ = Pa_GetDefaultOutputDevice();
-  if (audio->input_ == paNoDevice || audio->output_ == paNoDevice) {
-    return Fail(ErrorCode::kNotFound, std::string("There is no ") +
-                                          (audio->output_ == paNoDevice ? "sound card" : "microphone") +
-                                          " on this machine; --live needs one, files don't.");
-  }
-  const PaDeviceInfo* in = Pa_GetDeviceInfo(audio->input_);
-  const PaDeviceInfo* out = Pa_GetDeviceInfo(audio->output_);
-  audio->input_name_ = in->name;
-  audio->output_name_ = out->name;
-  audio->channels_ = std::clamp(std::min(in->maxInputChannels, out->maxOutputChannels), 1, 2);
-  audio->sample_rate_ = static_cast<int>(out->defaultSampleRate);
+  audio->input_ = in.index;
+  audio->output_ = out.index;
+  audio->input_name_ = in.name;
+  audio->output_name_ = out.name;
+  audio->channels_ = std::clamp(std::min(in.inputs, out.outputs), 1, 2);
+  audio->sample_rate_ = out.sample_rate;
   return audio;
 }
 

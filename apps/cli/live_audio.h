@@ -1,9 +1,10 @@
-// The default microphone and output, through PortAudio.
+// Sound from and to devices, through PortAudio.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/observer.h"
 #include "base/result.h"
@@ -11,10 +12,27 @@
 
 namespace timbre::cli {
 
+struct SoundDevice {
+  int index = -1;               // by which it can be named as well, until devices come or go
+  std::string name;             // as the sound system has it
+  std::string system;           // "ALSA", "JACK Audio Connection Kit"
+  int inputs = 0, outputs = 0;  // channels at most
+  int sample_rate = 0;          // that it prefers
+  bool default_input = false, default_output = false;
+};
+
+// All that there are. kIo where the sound system can't be reached. Asked while this process has one thread.
+Result<std::vector<SoundDevice>> SoundDevices();
+
+// The one that a user means, for recording or for playing: the default where `asked` is empty, else by its index, its
+// name, or a part of it, whatever the case, that only one has. kNotFound says what is missing, kInvalidArgument which
+// names there are several of.
+Result<SoundDevice> ChooseSoundDevice(const std::vector<SoundDevice>& devices, const std::string& asked, bool input);
+
 class LiveAudio {
  public:
-  // Finds the default devices. kNotFound, with advice, where there is no microphone or no output.
-  static Result<std::unique_ptr<LiveAudio>> Open();
+  // As ChooseSoundDevice has it.
+  static Result<std::unique_ptr<LiveAudio>> Open(const std::string& input, const std::string& output);
   ~LiveAudio();
 
   int sample_rate() const { return sample_rate_; }
