@@ -178,6 +178,22 @@ TEST(FramesProgram, AVideosColoursAreItsFrames) {
   EXPECT_LE(off, 2);
 }
 
+// Its frames have to be counted before any is encoded, but nobody decodes a short clip twice.
+TEST(FramesProgram, DecodesAShortClipOnce) {
+  const TempFolder folder;
+  std::vector<float> latents(16 * 9 * 32 * 32);
+  for (size_t i = 0; i < latents.size(); ++i) latents[i] = FormulaValue(7, i, -2, 4);
+  WriteTensor(folder / "latents.safetensors", "latents", {16, 9, 32, 32}, latents);
+  const Ran ran = Frames(folder, {"decode", "latents.safetensors", "--preview", "--crf", "0", "-o", "clip.mp4"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_GT(std::filesystem::file_size(folder / "clip.mp4"), 100'000u) << "more than is read ahead";
+  const auto clip = FrameReader::Open((folder / "clip.mp4").string());
+  ASSERT_TRUE(clip) << clip.error().message;
+  std::filesystem::resize_file(folder / "clip.mp4", 0);
+  const auto frames = (*clip)->Frames(0, 33);
+  EXPECT_TRUE(frames) << frames.error().message;
+}
+
 // FramePack's sections, cut from one file and from files that overlap.
 TEST(FramesProgram, JoinsSectionsAsFramePackDoes) {
   const std::string path = SharedPath("goldens/vae/vae-tiny.framepack.safetensors");

@@ -143,59 +143,80 @@ class Kept {
   std::deque<std::vector<float>> frames_;
 };
 
+// A picture's levels, [height, width, 3].
+using Levels = std::vector<uint8_t>;
+
 class Decoded final : public FrameReader {
  public:
   explicit Decoded(Pictures pictures) : pictures_(std::move(pictures)) {}
 
-  // The number of frames is known for sure when they have been decoded once; what is declared is often wrong.
+  // The number of frames is known for sure when they have been decoded once; what is declared is often wrong. A short
+  // clip is kept meanwhile, a longer one decoded again.
   static Result<std::unique_ptr<FrameReader>> Of(const std::string& path) {
-    int64_t frames = 0, height = 0, width = 0;
-    {
-      TIMBRE_TRY(Pictures all, Pictures::Open(path));
-      while (true) {
-        TIMBRE_TRY(const AVFrame* const frame, all.Next());
-        if (frame == nullptr || ++frames > kMostFrames) break;
-        if (frames > 1 && (frame->height != height || frame->width != width)) {
-          return Fail(ErrorCode::kUnsupported, "'" + all.name() + "' changes its size in the middle");
-        }
-        height = frame->height, width = frame->width;
-      }
-    }
     TIMBRE_TRY(Pictures pictures, Pictures::Open(path));
-    const double fps = pictures.fps();
     auto reader = std::make_unique<Decoded>(std::move(pictures));
-    TIMBRE_CHECK(reader->Take(path, frames, height, width, fps));
+    int64_t frames = 0;
+    while (frames <= kMostFrames) {
+      TIMBRE_TRY(const AVFrame* const frame, reader->pictures_.Next());
+      if (frame == nullptr) break;
+      if (frames > 0 && (frame->height != reader->height_ || frame->width != reader->width_)) {
+        return Fail(ErrorCode::kUnsupported, "'" + reader->pictures_.name() + "' changes its size in the middle");
+      }
+      reader->height_ = frame->height, reader->width_ = frame->width;
+      ++frames;
+      if (frames * reader->levels() > kMostAhead) {
+        reader->ahead_.clear();
+        continue;
+      }
+      TIMBRE_TRY(Levels levels, reader->Convert(*frame));
+      reader->ahead_.push_back(std::move(levels));
+    }
+    TIMBRE_CHECK(reader->Take(path, frames, reader->height_, reader->width_, reader->pictures_.fps()));
+    reader->kept_ = Kept(reader->height_, reader->width_);
+    if (reader->ahead_.empty()) {
+      TIMBRE_TRY(reader->pictures_, Pictures::Open(path));
+    }
     return reader;
   }
 
   Result<Volume> Frames(int64_t begin, int64_t end) override {
     kept_.ForgetBefore(begin);
     while (kept_.end() < end) {
-      TIMBRE_TRY(const AVFrame* const frame, pictures_.Next());
-      if (frame == nullptr)
-        return Fail(ErrorCode::kIo, "'" + pictures_.name() + "' has become shorter while it was read");
-      TIMBRE_TRY(std::vector<float> values, Convert(*frame));
+      TIMBRE_TRY(const Levels levels, NextLevels());
+      std::vector<float> values(levels.size());
+      std::transform(levels.begin(), levels.end(), values.begin(),
+                     [](uint8_t level) { return static_cast<float>(level) / 127.5f - 1; });
       kept_.Add(std::move(values));
     }
     return kept_.Part(begin, end);
   }
 
  private:
-  Status Take(const std::string& path, int64_t frames, int64_t height, int64_t width, double fps) {
-    TIMBRE_CHECK(FrameReader::Take(path, frames, height, width, fps));
-    kept_ = Kept(height, width);
-    return {};
-  }
+  static constexpr int64_t kMostAhead = int64_t{256} << 20;  // bytes of a clip that is decoded once
 
-  Result<std::vector<float>> Convert(const AVFrame& frame) {
-    const auto height = static_cast<int>(info().height), width = static_cast<int>(info().width);
-    if (frame.height != height || frame.width != width) {
+  int64_t levels() const { return int64_t{height_} * width_ * kChannels; }
+
+  Result<Levels> NextLevels() {
+    if (!ahead_.empty()) {
+      Levels levels = std::move(ahead_.front());
+      ahead_.pop_front();
+      return levels;
+    }
+    TIMBRE_TRY(const AVFrame* const frame, pictures_.Next());
+    if (frame == nullptr) {
+      return Fail(ErrorCode::kIo, "'" + pictures_.name() + "' has become shorter while it was read");
+    }
+    if (frame->height != height_ || frame->width != width_) {
       return Fail(ErrorCode::kIo, "'" + pictures_.name() + "' has changed while it was read");
     }
+    return Convert(*frame);
+  }
+
+  Result<Levels> Convert(const AVFrame& frame) {
     const auto format = static_cast<AVPixelFormat>(frame.format);
     if (scaler_ == nullptr || format != format_) {
       format_ = format;
-      scaler_.reset(sws_getContext(width, height, format, width, height, AV_PIX_FMT_RGB24,
+      scaler_.reset(sws_getContext(width_, height_, format, width_, height_, AV_PIX_FMT_RGB24,
                                    SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT, nullptr, nullptr, nullptr));
       if (scaler_ == nullptr) {
         return Fail(ErrorCode::kUnsupported, "'" + pictures_.name() + "' has pixels of a kind that can't be read");
@@ -204,23 +225,21 @@ class Decoded final : public FrameReader {
       sws_setColorspaceDetails(scaler_.get(), matrix, frame.color_range == AVCOL_RANGE_JPEG ? 1 : 0, matrix, 1, 0,
                                1 << 16, 1 << 16);
     }
-    bytes_.resize(static_cast<size_t>(info().height * info().width * kChannels));
-    uint8_t* const planes[] = {bytes_.data(), nullptr, nullptr, nullptr};
-    const int strides[] = {width * static_cast<int>(kChannels), 0, 0, 0};
-    if (sws_scale(scaler_.get(), frame.data, frame.linesize, 0, height, planes, strides) != height) {
+    Levels levels(static_cast<size_t>(this->levels()));
+    uint8_t* const planes[] = {levels.data(), nullptr, nullptr, nullptr};
+    const int strides[] = {width_ * static_cast<int>(kChannels), 0, 0, 0};
+    if (sws_scale(scaler_.get(), frame.data, frame.linesize, 0, height_, planes, strides) != height_) {
       return Fail(ErrorCode::kInternal, "'" + pictures_.name() + "' could not be made red, green and blue");
     }
-    std::vector<float> values(bytes_.size());
-    std::transform(bytes_.begin(), bytes_.end(), values.begin(),
-                   [](uint8_t level) { return static_cast<float>(level) / 127.5f - 1; });
-    return values;
+    return levels;
   }
 
   Pictures pictures_;
+  int height_ = 0, width_ = 0;
+  std::deque<Levels> ahead_;  // what was decoded when frames were counted
   Kept kept_{0, 0};
   Owned<SwsContext> scaler_;
   AVPixelFormat format_ = AV_PIX_FMT_NONE;
-  std::vector<uint8_t> bytes_;
 };
 
 class Stored final : public FrameReader {
