@@ -293,7 +293,9 @@ TEST(FramesProgram, EncodesPicturesAndVideos) {
 TEST(FramesProgram, SaysWhatItWouldDo) {
   const TempFolder folder;
   testing::MakeVaeFolder(folder / "model", ConfigOf(Case("vae-tiny-encode.safetensors")));
-  WriteTensor(folder / "l.safetensors", "latents", {16, 6, 7, 9}, std::vector<float>(16 * 6 * 7 * 9, 0.25f));
+  std::vector<float> latents(16 * 6 * 7 * 9);
+  for (size_t i = 0; i < latents.size(); ++i) latents[i] = FormulaValue(3, i, -2, 4);
+  WriteTensor(folder / "l.safetensors", "latents", {16, 6, 7, 9}, latents);
   const Words words{"decode", "l.safetensors", "-m",          "model",    "--tile", "32", "--tile-stride",
                     "24",     "--json",        "report.json", "--memory", "1GiB",   "-o", "o.safetensors"};
   Words dry = words;
@@ -310,7 +312,24 @@ TEST(FramesProgram, SaysWhatItWouldDo) {
   for (const json& tile : report["plan"]["tiles"]) tiles += tile["count"].get<int64_t>();
   EXPECT_EQ(tiles, 18);
   ASSERT_EQ(Frames(folder, words).code, 0);
-  EXPECT_EQ(json::parse(testing::ReadAll(folder / "report.json"))["frames"]["tiles"], 18);
+  const auto frames_of_report = [&] { return json::parse(testing::ReadAll(folder / "report.json"))["frames"]; };
+  EXPECT_EQ(frames_of_report()["tiles"], 18);
+  EXPECT_EQ(frames_of_report()["in_bands"], 0);
+  const auto wanted = FrameReader::Open((folder / "o.safetensors").string());
+
+  // With a little less than the largest tiles take, those go in bands.
+  Words less = words;
+  *(std::find(less.begin(), less.end(), "--memory") + 1) =
+      std::to_string(static_cast<int64_t>(report["plan"]["memory_mb"].get<double>() * 1e6) - 1);
+  less.back() = "in-bands.safetensors";
+  const Ran in_bands = Frames(folder, less);
+  ASSERT_EQ(in_bands.code, 0) << in_bands.err;
+  EXPECT_NE(in_bands.out.find("tiles in bands of frames"), std::string::npos) << in_bands.out;
+  EXPECT_GT(frames_of_report()["in_bands"], 0);
+  EXPECT_LT(frames_of_report()["in_bands"], 18);
+  const auto banded = FrameReader::Open((folder / "in-bands.safetensors").string());
+  ASSERT_TRUE(wanted && banded);
+  EXPECT_GE(RatioDb((*wanted)->Frames(0, 21)->values, (*banded)->Frames(0, 21)->values), kFloorDb);
 }
 
 // One sentence each, and no file.
@@ -360,7 +379,9 @@ TEST(FramesProgram, RefusesWhatMakesNoSense) {
       {{"decode", "good.safetensors", "-m", "model", "--tile-stride", "100"}, "multiples of 8"},
       {{"decode", "good.safetensors", "-m", "model", "--tile-stride", "512"}, "from 8 to the tile's size"},
       {{"decode", "good.safetensors", "-m", "model", "--memory", "many"}, "takes a size as 8GiB"},
-      {{"decode", "good.safetensors", "-m", "model", "--memory", "1MB"}, "and --memory allows 1.0 MB"},
+      {{"decode", "good.safetensors", "-m", "model", "--memory", "100kB"}, "even in bands, and --memory allows"},
+      {{"decode", "good.safetensors", "-m", "model", "--keep-free", "some"}, "--keep-free takes a size as 8GiB"},
+      {{"decode", "good.safetensors", "-m", "model", "--memory", "8GiB", "--keep-free", "1GiB"}, "says what there is"},
       {{"decode", "good.safetensors", "-m", "empty"}, "diffusion_pytorch_model.safetensors"},
       {{"decode", "good.safetensors", "-m", "fifteen"}, "_class_name"},
       {{"decode", "good.safetensors", "-m", "htdemucs"}, "use timbre separate"},

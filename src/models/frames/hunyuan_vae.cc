@@ -34,22 +34,29 @@ class Network {
       : config_(config), graph_(graph), sums_(sums), taps_(taps) {}
 
   void Decode(const LatentShape& shape) {
-    const Net n(graph_);
     Value x = graph_.Input("latents", {1, shape.frames, shape.height, shape.width, config_.latent_channels});
-    x = Scale(x, static_cast<float>(1 / config_.scaling_factor));
-    x = Tap(n / "post_quant_conv", n.Conv("post_quant_conv", x, {.out = config_.latent_channels}));
-    const Net decoder = n / "decoder";
-    const std::vector<int>& widths = config_.block_out_channels;
-    x = Tap(decoder / "conv_in", CausalConv(decoder / "conv_in", x, widths.back()));
-    x = MiddleBlock(decoder / "mid_block", x);
-    for (int i = 0; i < kBlocks; ++i) {
-      const Net block = decoder / "up_blocks" / i;
-      x = Resnets(block, x, config_.layers_per_block + 1, widths[kBlocks - 1 - i]);
-      if (i < kSpatialSteps) x = DoubledConv(block / "upsamplers" / 0 / "conv", x, ChangesTime(i));
-      x = Tap(block, x);
+    Value passed;
+    for (const DecoderPiece& piece : DecoderPieces(config_)) {
+      x = Piece(piece, x, passed);
+      if (!piece.tap.empty() && taps_) graph_.Output(piece.tap, x);
     }
-    x = Tap(decoder / "conv_norm_out", Norm(decoder, "conv_norm_out", x));
-    graph_.Output("frames", CausalConv(decoder / "conv_out", Silu(x), config_.out_channels));
+    graph_.Output("frames", x);
+  }
+
+  // A piece by itself: see BuildDecoderPiece.
+  void DecodePiece(const DecoderPiece& piece, const Shape& shape, bool window) {
+    window_ = window;
+    const Value x = graph_.Input("x", {1, shape[0], shape[1], shape[2], piece.in});
+    if (piece.normed()) {
+      mean_ = graph_.Input("mean", {piece.in});
+      variance_ = graph_.Input("variance", {piece.in});
+    }
+    Value passed;
+    if (piece.kind == DecoderPiece::Kind::kSecondHalf) {
+      passed = graph_.Input("passed", {1, shape[0] - (window ? 2 : 0), shape[1], shape[2], piece.out});
+    }
+    graph_.Output("y", Piece(piece, x, passed));
+    if (piece.passes()) graph_.Output("passed", passed);
   }
 
   void Encode(const LatentShape& shape) {
@@ -60,7 +67,7 @@ class Network {
     x = CausalConv(encoder / "conv_in", x, widths[0]);
     for (int i = 0; i < kBlocks; ++i) {
       const Net block = encoder / "down_blocks" / i;
-      x = Resnets(block, x, config_.layers_per_block, widths[i]);
+      for (int j = 0; j < config_.layers_per_block; ++j) x = Resnet(block / "resnets" / j, x, widths[i]);
       if (i < kSpatialSteps) {
         x = CausalConv(block / "downsamplers" / 0 / "conv", x, widths[i], {ChangesTime(i) ? 2 : 1, 2, 2});
       }
@@ -77,13 +84,45 @@ class Network {
     return x;
   }
 
+  // What the piece makes of x. The two halves of a block hand on what passes by it.
+  Value Piece(const DecoderPiece& piece, Value x, Value& passed) {
+    const Net n = Net(graph_) / piece.scope;
+    switch (piece.kind) {
+      case DecoderPiece::Kind::kStart: return Start(x);
+      case DecoderPiece::Kind::kFirstHalf: return FirstHalf(n, x, piece.out, passed);
+      case DecoderPiece::Kind::kSecondHalf: return SecondHalf(n, x, piece.out, passed);
+      case DecoderPiece::Kind::kDoubled: return DoubledConv(n, x, piece.time);
+      case DecoderPiece::Kind::kEnd: {
+        x = Tap(n / "conv_norm_out", Norm(n, "conv_norm_out", x));
+        return CausalConv(n / "conv_out", Silu(x), piece.out);
+      }
+    }
+    return {};
+  }
+
+  Value Start(Value x) {
+    const Net n(graph_), decoder = n / "decoder";
+    x = Scale(x, static_cast<float>(1 / config_.scaling_factor));
+    x = Tap(n / "post_quant_conv", n.Conv("post_quant_conv", x, {.out = config_.latent_channels}));
+    x = Tap(decoder / "conv_in", CausalConv(decoder / "conv_in", x, config_.block_out_channels.back()));
+    return MiddleBlock(decoder / "mid_block", x);
+  }
+
   // The same, computed before what follows: through another shape, no sum is fused into what makes it.
   static Value Apart(Value x) {
     if (!x.valid()) return {};
     return Reshape(Reshape(x, {x.shape().elements() / x.shape().back(), x.shape().back()}), x.shape());
   }
 
-  Value Norm(const Net& n, const char* name, Value x) { return n.GroupNorm(name, x, config_.norm_num_groups, kEps); }
+  // By the statistics of x, or by those that are given.
+  Value Norm(const Net& n, const char* name, Value x) {
+    if (!mean_.valid() || !x.valid()) return n.GroupNorm(name, x, config_.norm_num_groups, kEps);
+    const Net norm = n / name;
+    const Shape features{x.shape().back()};
+    return graph_.Add1(Op::kBatchNorm, BatchNormAttrs{.eps = kEps},
+                       {x, mean_, variance_, norm.Weight("weight", features), norm.Weight("bias", features)},
+                       norm.Name(""));
+  }
 
   // Taps of a causal convolution `n`, summed up in groups. x [1, frames, height, width, C] is as large as the filter
   // wants it; or [frames, height, width, C] for one that has no times.
@@ -100,8 +139,8 @@ class Network {
     return graph_.Add1(Op::kConv, a, {x, w, bias ? n.Weight("conv.bias", {out}) : Value()}, name);
   }
 
-  // Beyond its edges the picture goes on as it is there, and before the first frame with that. `stride`: of the
-  // encoder's steps down.
+  // Beyond its edges the picture goes on as it is there, and before the first frame with that, unless x is a window: of
+  // that the first two frames are those before. `stride`: of the encoder's steps down.
   Value CausalConv(const Net& n, Value x, int out, const Dims3& stride = {1, 1, 1}) {
     if (!x.valid()) return {};
     x = Pad(x, 3, 1, 1, PadMode::kReplicate);
@@ -110,8 +149,11 @@ class Network {
     if (x.dim(1) == 1) return SumConv(n, x, out, All(), Each(), Each(), true, {1, stride[1], stride[2]});
     const int64_t area = x.dim(2) * x.dim(3), pairs = x.dim(4) * out;
     if (stride == Dims3{1, 1, 1} && area >= kPlaneArea && pairs <= kPlanePairs) return PlanesConv(n, x, out);
-    return SumConv(n, Pad(x, 1, 2, 0, PadMode::kReplicate), out, Each(), Each(), Each(), true, stride);
+    return SumConv(n, WithPast(x), out, Each(), Each(), Each(), true, stride);
   }
+
+  // x with the two frames before it.
+  Value WithPast(Value x) const { return window_ ? x : Pad(x, 1, 2, 0, PadMode::kReplicate); }
 
   // The same as three convolutions of pictures, one a time, of a padded x: there are faster algorithms for those. The
   // first two frames see the first one more than once; cut off from the rest, nothing has to be copied for them.
@@ -129,12 +171,15 @@ class Network {
       }
       return sum;
     };
+    const auto volume = [&](Value y) {
+      return y.valid() ? Reshape(y, {1, y.dim(0), y.dim(1), y.dim(2), out}) : Value();
+    };
+    if (window_) return volume(stretch(2, frames, 2));
     // The largest first: memory for all of them is taken with the first one's last sum.
     const Value rest = frames > 2 ? stretch(2, frames, 2) : Value();
     std::vector<Value> parts{stretch(0, 1, 0), stretch(1, 2, 1)};
     if (frames > 2) parts.push_back(rest);
-    const Value all = Concat(parts, 0);
-    return all.valid() ? Reshape(all, {1, frames, all.dim(1), all.dim(2), out}) : Value();
+    return volume(Concat(parts, 0));
   }
 
   // Nearest neighbours doubled in space, and in time for all frames but the first, then a causal convolution: but
@@ -161,36 +206,37 @@ class Network {
     return Reshape(both, {1, both.dim(1), 2 * height, 2 * width, out});
   }
 
-  // The part of DoubledConv along time.
+  // The part of DoubledConv along time. Of a window that is doubled the first frame is the one before.
   Value InTime(const Net& n, Value x, int out, bool time, const TapGroups& rows, const TapGroups& columns) {
     if (!x.valid()) return {};
     const int64_t frames = x.dim(1);
     if (frames == 1) return SumConv(n, x, out, All(), rows, columns);
-    if (!time) return SumConv(n, Pad(x, 1, 2, 0, PadMode::kReplicate), out, Each(), rows, columns);
-    const Value first = SumConv(n, Slice(x, 1, 0, 1), out, All(), rows, columns);
+    if (!time) return SumConv(n, WithPast(x), out, Each(), rows, columns);
+    const Value first = window_ ? Value() : SumConv(n, Slice(x, 1, 0, 1), out, All(), rows, columns);
     const Value odd = SumConv(n, x, out, Two(true), rows, columns);
     const Value even = SumConv(n, x, out, Two(false), rows, columns);
     const Value both = Concat({odd, even}, 2);
     if (!both.valid()) return {};
-    return Concat({first, Reshape(both, {1, 2 * (frames - 1), odd.dim(2), odd.dim(3), out})}, 1);
+    const Value rest = Reshape(both, {1, 2 * (frames - 1), odd.dim(2), odd.dim(3), out});
+    return window_ ? rest : Concat({first, rest}, 1);
+  }
+
+  Value FirstHalf(const Net& n, Value x, int out, Value& passed) {
+    if (!x.valid()) return {};
+    passed = window_ ? Slice(x, 1, 2, x.dim(1)) : x;
+    // First, so that a wide x is not kept until the sum.
+    if (x.dim(4) != out) passed = Apart((n / "conv_shortcut").Conv("conv", passed, {.out = out}));
+    return CausalConv(n / "conv1", Silu(Norm(n, "norm1", x)), out);
+  }
+
+  Value SecondHalf(const Net& n, Value x, int out, Value passed) {
+    return passed + CausalConv(n / "conv2", Silu(Norm(n, "norm2", x)), out);
   }
 
   Value Resnet(const Net& n, Value x, int out) {
-    if (!x.valid()) return {};
-    // First, so that a wide x is not kept until the sum.
-    const Value passed = x.dim(4) == out ? x : Apart((n / "conv_shortcut").Conv("conv", x, {.out = out}));
-    Value y = CausalConv(n / "conv1", Silu(Norm(n, "norm1", x)), out);
-    y = CausalConv(n / "conv2", Silu(Norm(n, "norm2", y)), out);
-    return passed + y;
-  }
-
-  Value Resnets(const Net& block, Value x, int count, int out) {
-    for (int i = 0; i < count; ++i) {
-      const Net n = block / "resnets" / i;
-      x = Resnet(n, x, out);
-      if (i == 0) x = Tap(n, x);
-    }
-    return x;
+    Value passed;
+    x = FirstHalf(n, x, out, passed);
+    return SecondHalf(n, x, out, passed);
   }
 
   // One head; a frame sees itself and those before it, whole.
@@ -219,6 +265,8 @@ class Network {
   GraphBuilder& graph_;
   TapSums& sums_;
   const bool taps_;
+  bool window_ = false;    // x begins with what comes before the frames that are asked for
+  Value mean_, variance_;  // of each feature, where they are given
 };
 
 }  // namespace
@@ -290,6 +338,38 @@ Result<Graph> BuildHunyuanDecoder(const HunyuanVaeConfig& config, Weights& weigh
   TapSums sums(weights);
   GraphBuilder graph("hunyuan-vae", sums);
   Network(config, graph, sums, taps).Decode(shape);
+  return graph.Finish();
+}
+
+std::vector<DecoderPiece> DecoderPieces(const HunyuanVaeConfig& config) {
+  using Kind = DecoderPiece::Kind;
+  const std::vector<int>& widths = config.block_out_channels;
+  std::vector<DecoderPiece> pieces{
+      {.kind = Kind::kStart, .scope = "", .in = config.latent_channels, .out = widths.back()}};
+  for (int i = 0; i < kBlocks; ++i) {
+    const std::string block = "decoder.up_blocks." + std::to_string(i);
+    const int out = widths[kBlocks - 1 - i];
+    for (int j = 0; j <= config.layers_per_block; ++j) {
+      const std::string scope = block + ".resnets." + std::to_string(j);
+      pieces.push_back({.kind = Kind::kFirstHalf, .scope = scope, .in = pieces.back().out, .out = out});
+      pieces.push_back({.kind = Kind::kSecondHalf, .scope = scope, .in = out, .out = out});
+      if (j == 0) pieces.back().tap = scope;
+    }
+    if (i < kSpatialSteps) {
+      const std::string scope = block + ".upsamplers.0.conv";
+      pieces.push_back({.kind = Kind::kDoubled, .scope = scope, .in = out, .out = out, .time = ChangesTime(i)});
+    }
+    pieces.back().tap = block;
+  }
+  pieces.push_back({.kind = Kind::kEnd, .scope = "decoder", .in = pieces.back().out, .out = config.out_channels});
+  return pieces;
+}
+
+Result<Graph> BuildDecoderPiece(const HunyuanVaeConfig& config, Weights& weights, const DecoderPiece& piece,
+                                const Shape& shape, bool window) {
+  TapSums sums(weights, /*part=*/true);
+  GraphBuilder graph("hunyuan-vae " + (piece.scope.empty() ? "decoder.mid_block" : piece.scope), sums);
+  Network(config, graph, sums, false).DecodePiece(piece, shape, window);
   return graph.Finish();
 }
 

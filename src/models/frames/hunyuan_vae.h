@@ -56,6 +56,39 @@ inline constexpr std::string_view kFrameEncoderScopes[] = {"encoder.", "quant_co
 Result<Graph> BuildHunyuanDecoder(const HunyuanVaeConfig& config, Weights& weights, const LatentShape& shape,
                                   bool taps = false);
 
+// A piece of the decoder between two of its tensors, for whoever computes one after the other, each in bands of frames.
+struct DecoderPiece {
+  enum class Kind : uint8_t {
+    kStart,       // latents up to the block in the middle, whose attention sees all frames
+    kFirstHalf,   // of a residual block, up to its first convolution
+    kSecondHalf,  // the rest of it
+    kDoubled,     // pictures of twice the sides
+    kEnd,         // frames
+  };
+  Kind kind = Kind::kStart;
+  std::string scope;  // of its weights
+  int in = 0, out = 0;
+  bool time = false;  // kDoubled: T frames become 2 T - 1
+  std::string tap;    // what its result is called among the taps, or nothing
+
+  // It begins with a norm, over all frames that there are.
+  bool normed() const { return kind != Kind::kStart && kind != Kind::kDoubled; }
+  // What goes by the block is made of x, and is not x itself.
+  bool passes() const { return kind == Kind::kFirstHalf && in != out; }
+  // How many frames before its own an output sees.
+  int past() const { return kind == Kind::kStart ? 0 : time ? 1 : 2; }
+};
+
+// The decoder's, in order: each one's result is what the next one takes.
+std::vector<DecoderPiece> DecoderPieces(const HunyuanVaeConfig& config);
+
+// Inputs "x" [1, frames, height, width, in] for `shape` {frames, height, width}; of a piece that is normed "mean" and
+// "variance" [in] of each feature's group; of a second half "passed", of the frames that come out. Outputs "y" and, of
+// a piece that passes, "passed". A window begins with past() frames before those that are asked for; what is none holds
+// the first frames of all.
+Result<Graph> BuildDecoderPiece(const HunyuanVaeConfig& config, Weights& weights, const DecoderPiece& piece,
+                                const Shape& shape, bool window);
+
 // Input "frames" [1, 4 (frames - 1) + 1, 8 height, 8 width, in_channels] in [-1, 1], output "moments"
 // [1, frames, height, width, 2 latent_channels]: means of the latents, before they are scaled, and logarithms of their
 // variances.

@@ -49,13 +49,13 @@ void CountTiles(const TiledWork& work, FramesHalf half, TileCounts& counts) {
   }
 }
 
-Result<FramePlan> PlanFrames(const FramesModel& model, FramesHalf half, const TileCounts& counts) {
+Result<FramePlan> PlanFrames(const FramesModel& model, FramesHalf half, const TileCounts& counts,
+                             const BandLimits& limits) {
   FramePlan plan;
   for (const auto& [shape, count] : counts) {
     const std::unique_ptr<Weights> weights = WeightsFromMap(model.weights);
     TIMBRE_TRY(Graph graph, half == FramesHalf::kDecoder ? BuildHunyuanDecoder(model.config, *weights, shape)
                                                          : BuildHunyuanEncoder(model.config, *weights, shape));
-    const double flops = FlopsOf(graph);
     if (plan.weights == 0) {
       for (const TensorInfo& tensor : graph.tensors) {
         if (tensor.kind == TensorKind::kConstant) {
@@ -63,19 +63,26 @@ Result<FramePlan> PlanFrames(const FramesModel& model, FramesHalf half, const Ti
         }
       }
     }
+    FramePlan::Tile tile{.shape = shape, .count = count, .flops = FlopsOf(graph)};
     RemoveDeadNodes(graph);
     FuseEpilogues(graph, [](const Graph&, const Node&) { return true; });
-    const MemoryPlan memory = PlanMemory(graph, true, static_cast<int64_t>(kAlignment), true);
-    plan.tiles.push_back({shape, count, memory.bytes, flops});
-    plan.activations = std::max(plan.activations, memory.bytes);
-    plan.flops += flops * static_cast<double>(count);
+    tile.bytes = PlanMemory(graph, true, static_cast<int64_t>(kAlignment), true).bytes + plan.weights;
+    if (half == FramesHalf::kDecoder && tile.bytes > limits.memory) {
+      TIMBRE_TRY(const BandPlan bands, PlanBands(model, shape, limits));
+      tile.in_bands = true;
+      tile.bytes = bands.memory(limits);
+      tile.in_files = bands.in_files(limits);
+      tile.flops = bands.flops;
+    }
+    plan.flops += tile.flops * static_cast<double>(count);
+    plan.tiles.push_back(tile);
   }
   std::sort(plan.tiles.begin(), plan.tiles.end(),
             [](const FramePlan::Tile& a, const FramePlan::Tile& b) { return a.bytes > b.bytes; });
   return plan;
 }
 
-Result<int64_t> ParseMemory(const std::string& text) {
+Result<int64_t> ParseMemory(const std::string& option, const std::string& text) {
   double number = 0;
   const char* const end = text.data() + text.size();
   const auto [rest, error] = std::from_chars(text.data(), end, number);
@@ -100,18 +107,18 @@ Result<int64_t> ParseMemory(const std::string& text) {
     if (error != std::errc() || unit != name || !(number > 0 && number * bytes < std::ldexp(1, 60))) continue;
     return static_cast<int64_t>(number * bytes);
   }
-  return Fail(ErrorCode::kInvalidArgument, "--memory takes a size as 8GiB or 800MB, not '" + Printable(text) + "'");
+  return Fail(ErrorCode::kInvalidArgument, option + " takes a size as 8GiB or 800MB, not '" + Printable(text) + "'");
 }
 
 Status CheckMemory(const FramePlan& plan, int64_t memory) {
   if (plan.bytes() <= memory) return {};
-  const LatentShape& shape = plan.tiles.front().shape;
+  const FramePlan::Tile& tile = plan.tiles.front();
   return Fail(
       ErrorCode::kOutOfMemory,
-      fmt::format("a tile of {} latents of {}x{} takes about {} with the weights, and --memory allows {}; cut it "
-                  "smaller by --mode tiled, --tile or --tile-frames",
-                  shape.frames, shape.width, shape.height, BytesText(static_cast<double>(plan.bytes())),
-                  BytesText(static_cast<double>(memory))));
+      fmt::format("a tile of {} latents of {}x{} takes about {} with the weights{}, and --memory allows {}; cut "
+                  "it smaller by --mode tiled, --tile or --tile-frames",
+                  tile.shape.frames, tile.shape.width, tile.shape.height, BytesText(static_cast<double>(tile.bytes)),
+                  tile.in_bands ? ", even in bands" : "", BytesText(static_cast<double>(memory))));
 }
 
 }  // namespace timbre

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "models/frames/frames_model.h"
+#include "pipelines/frames/frame_bands.h"
 #include "pipelines/frames/frame_tiles.h"
 
 namespace timbre {
@@ -21,22 +22,25 @@ struct FramePlan {
   struct Tile {
     LatentShape shape;
     int64_t count = 0;
-    int64_t bytes = 0;  // of activations
+    int64_t bytes = 0;  // of memory, weights included
     double flops = 0;   // of one
+    bool in_bands = false;
+    int64_t in_files = 0;  // bytes that memory has no room for, in bands
   };
-  std::vector<Tile> tiles;
-  int64_t activations = 0;  // bytes of the tile that takes most
+  std::vector<Tile> tiles;  // that which takes most memory first
   int64_t weights = 0;      // bytes in float32
   double flops = 0;         // of all tiles
 
-  int64_t bytes() const { return activations + weights; }
+  int64_t bytes() const { return tiles.empty() ? 0 : tiles.front().bytes; }
 };
 
-// By the graphs of all shapes; nothing is packed and no device is asked, so that memory is known to about a fifth.
-Result<FramePlan> PlanFrames(const FramesModel& model, FramesHalf half, const TileCounts& counts);
+// By the graphs of all shapes; nothing is packed and no device is asked, so that memory is known to about a fifth. What
+// would take more than `limits` allow at once is decoded in bands; there are none of encoding.
+Result<FramePlan> PlanFrames(const FramesModel& model, FramesHalf half, const TileCounts& counts,
+                             const BandLimits& limits);
 
-// "8GiB", "800 MB", "2.5G" (of 1024 MiB), or bytes.
-Result<int64_t> ParseMemory(const std::string& text);
+// "8GiB", "800 MB", "2.5G" (of 1024 MiB), or bytes, as `option` was given.
+Result<int64_t> ParseMemory(const std::string& option, const std::string& text);
 
 // An error, which says what would take less, where the plan does not fit.
 Status CheckMemory(const FramePlan& plan, int64_t memory);

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <memory>
 #include <optional>
+#include <set>
 
 #include "base/output_set.h"
 #include "base/text.h"
@@ -20,6 +22,7 @@
 #include "pipelines/frames/sections.h"
 #include "pipelines/output_files.h"
 #include "runtime/check/peak.h"
+#include "runtime/device/ledger.h"
 
 namespace timbre {
 namespace {
@@ -61,24 +64,45 @@ class TileCounter {
   FramesReport& report_;
 };
 
-// The plan, where somebody asks for it: of all `counts`.
-Status MakePlan(const FramesModel& model, FramesHalf half, const TileCounts& counts, const FramesOptions& options,
-                ThreadPool& pool, FramesReport& report) {
-  if (options.memory.empty() && !options.dry_run) return {};
-  TIMBRE_TRY(report.plan, PlanFrames(model, half, counts));
-  if (options.dry_run) {
-    TIMBRE_TRY(const DeviceChoice choice, ChooseDevice(options.session.device));
-    if (choice.vulkan_index < 0) report.estimated = report.plan->flops / 1e9 / MeasureCpuPeak(pool).gflops;
+// What a tile may take: what --memory says or, on the CPU, what is free less --keep-free, but half of it at least.
+Result<BandLimits> LimitsOf(const FramesOptions& options, const DeviceChoice& device) {
+  BandLimits limits{.folder = fs::path(OutputOf(options)).parent_path().string()};
+  if (!options.memory.empty()) {
+    TIMBRE_TRY(limits.memory, ParseMemory("--memory", options.memory));
+    return limits;
   }
-  if (options.memory.empty()) return {};
-  TIMBRE_TRY(const int64_t memory, ParseMemory(options.memory));
-  return CheckMemory(*report.plan, memory);
+  TIMBRE_TRY(const int64_t keep_free, ParseMemory("--keep-free", options.keep_free));
+  const MemoryLedger::Account account = CpuLedger().account();
+  if (device.vulkan_index >= 0 || account.capacity == 0) return limits;
+  const auto free = static_cast<int64_t>(account.capacity - std::min(account.capacity, account.reserved));
+  limits.memory = std::max(free - keep_free, free / 2);
+  return limits;
+}
+
+// A half of the model, and how the tiles of a piece of work go through it.
+Result<std::unique_ptr<FrameNetwork>> MakePlan(const FramesModel& model, FramesHalf half, const TileCounts& counts,
+                                               const FramesOptions& options, ThreadPool& pool, Stats& stats,
+                                               FramesReport& report) {
+  TIMBRE_TRY(const DeviceChoice choice, ChooseDevice(options.session.device));
+  TIMBRE_TRY(const BandLimits limits, LimitsOf(options, choice));
+  TIMBRE_TRY(report.plan, PlanFrames(model, half, counts, limits));
+  if (options.dry_run && choice.vulkan_index < 0) {
+    report.estimated = report.plan->flops / 1e9 / MeasureCpuPeak(pool).gflops;
+  }
+  if (!options.memory.empty()) TIMBRE_CHECK(CheckMemory(*report.plan, limits.memory));
+  std::set<LatentShape> in_bands;
+  for (const FramePlan::Tile& tile : report.plan->tiles) {
+    if (tile.in_bands) in_bands.insert(tile.shape);
+  }
+  return std::make_unique<FrameNetwork>(model, half, options.session, pool, &stats, limits, std::move(in_bands));
 }
 
 void ReportNetwork(const FrameNetwork& network, FramesReport& report) {
   report.device = network.device();
   report.device_reason = network.device_reason();
   report.kernels = network.kernels();
+  report.in_bands = network.tiles_in_bands();
+  report.in_files = network.in_files();
 }
 
 // ---- Decoding ----
@@ -106,7 +130,7 @@ class Decoding {
       TIMBRE_TRY(tiling_, DecoderTiling(options_.mode, options_.tiles));
       TileCounts counts;
       for (const Piece& piece : pieces_) CountTiles(WorkOf(piece), FramesHalf::kDecoder, counts);
-      TIMBRE_CHECK(MakePlan(*model_, FramesHalf::kDecoder, counts, options_, pool_, report_));
+      TIMBRE_TRY(network_, MakePlan(*model_, FramesHalf::kDecoder, counts, options_, pool_, stats_, report_));
     }
     if (options_.dry_run) return {};
     const std::string path = OutputOf(options_);
@@ -190,8 +214,7 @@ class Decoding {
   Status Compute(SectionJoiner& joiner) {
     int64_t tiles = 0;
     for (const Piece& piece : pieces_) tiles += WorkOf(piece).tiles();
-    FrameNetwork network(*model_, FramesHalf::kDecoder, options_.session, pool_, &stats_);
-    TileCounter counter(network, tiles, observer_, report_);
+    TileCounter counter(*network_, tiles, observer_, report_);
     if (options_.resume) {
       const FrameTileSizes& sizes = options_.tiles;
       kept_.emplace(OutputOf(options_),
@@ -202,7 +225,7 @@ class Decoding {
     for (size_t i = 0; i < pieces_.size(); ++i) {
       TIMBRE_CHECK(ComputePiece(pieces_[i], static_cast<int64_t>(i), counter, joiner));
       joiner.EndSection();
-      ReportNetwork(network, report_);
+      ReportNetwork(*network_, report_);
     }
     return {};
   }
@@ -245,6 +268,7 @@ class Decoding {
   std::vector<Piece> pieces_;
   int64_t overlap_ = 0;
   FrameTiling tiling_;
+  std::unique_ptr<FrameNetwork> network_;  // null for a preview
   std::optional<KeptSections> kept_;
 };
 
@@ -325,9 +349,19 @@ FieldList FramesFields(FramesOptions& options) {
            .idle = [&options] { return options.sample ? "" : "it belongs to --sample"; }},
           {.name = "memory",
            .value = &options.memory,
-           .help = "refuse what would take more, weights and the largest tile together: 8GiB, 800MB",
+           .help = "what weights and a tile may take together, 8GiB or 800MB: what is larger is decoded in bands of "
+                   "frames",
            .placeholder = "SIZE",
            .idle = of_network},
+          {.name = "keep-free",
+           .value = &options.keep_free,
+           .help = "without --memory: leave so much of what the CPU has free",
+           .placeholder = "SIZE",
+           .idle =
+               [&options] {
+                 if (options.preview) return "a preview takes no network";
+                 return options.memory.empty() ? "" : "--memory says what there is";
+               }},
           {.name = "dry-run",
            .value = &options.dry_run,
            .help = "say what tiles, memory, operations and time it takes, and do nothing",
@@ -377,8 +411,9 @@ Status CheckFramesOptions(const FramesOptions& options) {
   }
   TIMBRE_TRY([[maybe_unused]] const FrameTiling tiling, DecoderTiling(options.mode, options.tiles));
   if (!options.memory.empty()) {
-    TIMBRE_TRY([[maybe_unused]] const int64_t memory, ParseMemory(options.memory));
+    TIMBRE_TRY([[maybe_unused]] const int64_t memory, ParseMemory("--memory", options.memory));
   }
+  TIMBRE_TRY([[maybe_unused]] const int64_t keep_free, ParseMemory("--keep-free", options.keep_free));
   return {};
 }
 
@@ -406,10 +441,10 @@ Status EncodeFrames(const FramesModel& model, const FramesOptions& options, Thre
     TIMBRE_TRY(work.tiling, EncoderTiling(options.mode, options.tiles));
     TileCounts counts;
     CountTiles(work, FramesHalf::kEncoder, counts);
-    TIMBRE_CHECK(MakePlan(model, FramesHalf::kEncoder, counts, options, pool, report));
+    TIMBRE_TRY(const std::unique_ptr<FrameNetwork> network,
+               MakePlan(model, FramesHalf::kEncoder, counts, options, pool, stats, report));
     if (options.dry_run) return {};
-    FrameNetwork network(model, FramesHalf::kEncoder, options.session, pool, &stats);
-    TileCounter counter(network, work.tiles(), observer, report);
+    TileCounter counter(*network, work.tiles(), observer, report);
     Volume moments;
     TIMBRE_CHECK(RunTiled(
         work, [&](int64_t begin, int64_t end) { return reader->Frames(begin, end); },
@@ -420,7 +455,7 @@ Status EncodeFrames(const FramesModel& model, const FramesOptions& options, Thre
           moments.values.insert(moments.values.end(), part.values.begin(), part.values.end());
           return {};
         }));
-    ReportNetwork(network, report);
+    ReportNetwork(*network, report);
     OutputSet outputs;
     const std::string path = OutputOf(options);
     // One number for each latent's, drawn as PyTorch would.

@@ -30,7 +30,8 @@ struct FramesOptions {
   bool sample = false;   // of encode: latents drawn at random instead of their means
   uint64_t seed = 0;
 
-  std::string memory;  // that activations and weights may take, "8GiB"; empty: what there is
+  std::string memory;              // that activations and weights may take, "8GiB"; empty: what the CPU has free
+  std::string keep_free = "1GiB";  // of that
   bool dry_run = false;
   bool resume = false;  // keep finished sections beside the output until it is whole, and use those that are there
 
@@ -47,13 +48,15 @@ struct FramesReport {
   int64_t latents = 0, frames = 0, width = 0, height = 0;
   int64_t sections = 0, tiles = 0;
   int64_t resumed = 0;            // sections that an earlier run had finished
+  int64_t in_bands = 0;           // tiles that there was no memory for at once
+  int64_t in_files = 0;           // bytes of them that went through files
   double seconds = 0;             // of the clip
   double network = 0, total = 0;  // seconds of work
   double real_time_factor = 0;
   std::vector<std::string> warnings;
   std::string device, device_reason;  // empty where no network was computed
   KernelCounts kernels;
-  std::optional<FramePlan> plan;  // where it was asked for
+  std::optional<FramePlan> plan;  // where there is a network
   double estimated = 0;           // seconds, of a dry run on the CPU; 0: not known
 };
 

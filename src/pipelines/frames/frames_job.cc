@@ -19,6 +19,8 @@ Json ToJson(const FramesReport& frames) {
           {"sections", frames.sections},
           {"tiles", frames.tiles},
           {"resumed", frames.resumed},
+          {"in_bands", frames.in_bands},
+          {"in_files_mb", static_cast<double>(frames.in_files) / 1e6},
           {"seconds", frames.seconds},
           {"timings", {{"network", frames.network}, {"total", frames.total}}},
           {"real_time_factor", frames.real_time_factor},
@@ -33,10 +35,12 @@ Json ToJson(const FramePlan& plan, double estimated) {
                      {"width", tile.shape.width},
                      {"count", tile.count},
                      {"memory_mb", static_cast<double>(tile.bytes) / 1e6},
+                     {"in_bands", tile.in_bands},
+                     {"in_files_mb", static_cast<double>(tile.in_files) / 1e6},
                      {"gflop", tile.flops / 1e9}});
   }
   return {{"tiles", tiles},
-          {"activations_mb", static_cast<double>(plan.activations) / 1e6},
+          {"memory_mb", static_cast<double>(plan.bytes()) / 1e6},
           {"weights_mb", static_cast<double>(plan.weights) / 1e6},
           {"gflop", plan.flops / 1e9},
           {"estimated_seconds", estimated > 0 ? Json(estimated) : Json()}};
@@ -90,6 +94,13 @@ class FramesJob final : public Job {
       Tell(frames, report["options"]["mode"], observer);
       return {};
     }
+    if (frames.in_bands > 0) {
+      Say(observer,
+          fmt::format("{} of {} tiles in bands of frames, for want of memory{}", frames.in_bands, frames.tiles,
+                      frames.in_files > 0
+                          ? fmt::format("; {} went through files", BytesText(static_cast<double>(frames.in_files)))
+                          : ""));
+    }
     Say(observer, fmt::format("{}: {} of {}x{}, {} latents, in {}", frames.output,
                               frames.frames == 1 ? "1 frame" : fmt::format("{} frames", frames.frames), frames.width,
                               frames.height, frames.latents, DurationText(frames.total)));
@@ -102,11 +113,14 @@ class FramesJob final : public Job {
     Answer(observer, fmt::format("{} frames of {}x{} from {} latents, {}", frames.frames, frames.width, frames.height,
                                  frames.latents, mode));
     for (const FramePlan::Tile& tile : plan.tiles) {
-      Answer(observer, fmt::format("  {} x {} latents of {}x{}: {}, {:.2f} TFLOP each", tile.count, tile.shape.frames,
-                                   tile.shape.width, tile.shape.height, BytesText(static_cast<double>(tile.bytes)),
+      std::string how;
+      if (tile.in_bands) how = " in bands of frames";
+      if (tile.in_files > 0) how += fmt::format(" and {} in files", BytesText(static_cast<double>(tile.in_files)));
+      Answer(observer, fmt::format("  {} x {} latents of {}x{}: {}{}, {:.2f} TFLOP each", tile.count, tile.shape.frames,
+                                   tile.shape.width, tile.shape.height, BytesText(static_cast<double>(tile.bytes)), how,
                                    tile.flops / 1e12));
     }
-    Answer(observer, fmt::format("  memory about {}, of which weights {}", BytesText(static_cast<double>(plan.bytes())),
+    Answer(observer, fmt::format("  memory about {}; all weights are {}", BytesText(static_cast<double>(plan.bytes())),
                                  BytesText(static_cast<double>(plan.weights))));
     Answer(observer, fmt::format("  {:.2f} TFLOP{}", plan.flops / 1e12,
                                  frames.estimated > 0
@@ -143,6 +157,8 @@ Json FramesJobReportSchema() {
                                     {"sections", "integer"},
                                     {"tiles", "integer"},
                                     {"resumed", "integer"},
+                                    {"in_bands", "integer"},
+                                    {"in_files_mb", "number"},
                                     {"seconds", "number"},
                                     {"timings", ObjectSchema({{"network", "number"}, {"total", "number"}})},
                                     {"real_time_factor", "number"},
@@ -152,9 +168,11 @@ Json FramesJobReportSchema() {
                                   {"width", "integer"},
                                   {"count", "integer"},
                                   {"memory_mb", "number"},
+                                  {"in_bands", "boolean"},
+                                  {"in_files_mb", "number"},
                                   {"gflop", "number"}});
   const Json plan = ObjectSchema({{"tiles", ListSchema(tile)},
-                                  {"activations_mb", "number"},
+                                  {"memory_mb", "number"},
                                   {"weights_mb", "number"},
                                   {"gflop", "number"},
                                   {"estimated_seconds", "number|null"}});
