@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { begin, end, installKit, missing, program, song, suits } from "./support.mjs";
+import { begin, end, installKit, missing, program, samplesOf, song, suits } from "./support.mjs";
 
 const skip = missing() || false;
 let server, page, complaints;
@@ -159,6 +159,43 @@ test("notes fall while it plays", { skip }, async () => {
   await page.waitForFunction(() => parseFloat(document.querySelector(".clock").innerText.slice(2)) > 0.5);
   assert.notEqual(await picture(), first);
   await page.keyboard.press("Space");
+});
+
+test("the mixer clicks on their beats and counts in, in its export as well", { skip }, async () => {
+  const [asset] = (await server.json("/v1/assets")).assets.filter((one) => one.name === "beat.wav");
+  const job = (await server.json("/v1/jobs?kind=drums")).jobs.find((one) => one.inputs.some((input) => input.asset === asset.id) && one.state === "succeeded");
+  const { beats, downbeat, metre } = (await server.json(`/v1/jobs/${job.id}/result`)).report.tracks[0].drums;
+  const bar = Number(metre?.split("/")[0] ?? 4);
+  assert.ok(beats.length > 8, `${beats.length} beats`);
+  await page.evaluate((id) => (location.hash = `#/mixer/file/${id}`), asset.id);
+  await page.getByRole("button", { name: "On the beats" }).focus();
+  await page.keyboard.press("Enter");
+  await page.getByLabel("Count-in").selectOption("1");
+  await page.getByRole("button", { name: "Export…" }).click();
+  await page.getByLabel("Samples of the WAV file").selectOption("f32");
+  await page.getByText(/beat, Click\. .* It begins with the count-in\./).waitFor();
+  const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save the mix" }).click()]);
+  await page.keyboard.press("Escape");
+  const made = readFileSync(await file.path());
+  const left = (i) => made.readFloatLE(44 + 8 * i);
+  const plain = samplesOf(Buffer.from(await (await server.ask(`/v1/assets/${asset.id}/data`)).arrayBuffer()));
+  const lead = (made.length - 44) / 8 - plain.length / 2;
+  const period = beats[1] - beats[0];
+  const ahead = beats[0] < 1.5 * period ? beats[0] : 0;
+  assert.ok(Math.abs(lead / 44100 - (bar * period - ahead)) < 1e-3, `${lead} frames before the sound`);
+  const loudest = (from, to, value) => Math.max(...Array.from({ length: to - from }, (_, i) => Math.abs(value(from + i))));
+  for (let k = 0; k < bar; ++k) assert.ok(loudest(Math.round(k * period * 44100), Math.round((k * period + 0.01) * 44100), left) > 0.2, `beat ${k} of the count-in`);
+  // What was added to the sound: a click on each beat, the first of a bar louder, and nothing between them.
+  const added = (i) => left(lead + i) - plain[2 * i];
+  const firsts = [];
+  const others = [];
+  beats.slice(0, -1).forEach((seconds, i) => {
+    const at = Math.round(seconds * 44100);
+    ((i - downbeat) % bar === 0 ? firsts : others).push(loudest(at, at + 400, added));
+    const middle = Math.round(((seconds + beats[i + 1]) / 2) * 44100);
+    assert.ok(loudest(middle, middle + 400, added) < 1e-6, `between beats ${i} and ${i + 1}`);
+  });
+  assert.ok(Math.min(...firsts) > 1.3 * Math.max(...others) && Math.min(...others) > 0.2, `${firsts} and ${others}`);
 });
 
 test("nothing serious is found, and 320 pixels are enough", { skip }, async () => {

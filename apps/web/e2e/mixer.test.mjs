@@ -144,19 +144,20 @@ test("what the player schedules is the stems to the sample, over the joints of s
         whole.push(await offline.decodeAudioData(await (await fetch(`/v1/assets/${asset}/data`)).arrayBuffer()));
       }
       // Where the sound stands at each frame of the clock, and what the stems add up to there.
-      const compare = async (loop, start, length, at) => {
+      const compare = async (loop, start, length, at, lead = 0) => {
         const offline = new OfflineAudioContext(2, length, rate);
         const player = new Player(offline, stems.map((asset) => trackOf({ asset, name: asset })), frames);
         if (loop) player.loop.value = loop;
         player.seek(start);
         player.begin();
+        player.lead(new Float32Array(lead).fill(0.25)); // a count-in
         await player.schedule(length);
         const heard = await offline.startRendering();
         let signal = 0;
         let error = 0;
         for (let channel = 0; channel < 2; ++channel) {
           heard.getChannelData(channel).forEach((value, i) => {
-            const wanted = whole.reduce((sum, stem) => sum + (stem.getChannelData(channel)[at(i)] ?? 0), 0);
+            const wanted = i < lead ? 0.25 : whole.reduce((sum, stem) => sum + (stem.getChannelData(channel)[at(i)] ?? 0), 0);
             signal += wanted * wanted;
             error += (value - wanted) ** 2;
           });
@@ -165,6 +166,7 @@ test("what the player schedules is the stems to the sample, over the joints of s
       };
       const loop = { from: 170000, to: 190001 }; // over a joint of slices at 176400
       return {
+        counted: await compare(null, 5000, 30000, (i) => i - 7777 + 5000, 7777),
         through: await compare(null, 1001, frames - 1001, (i) => i + 1001),
         looped: await compare(loop, 160000, 150000, (i) => {
           const position = 160000 + i;
@@ -174,6 +176,7 @@ test("what the player schedules is the stems to the sample, over the joints of s
     },
     { code, stems: job.outputs.map((output) => output.asset), frames: Math.round(kSeconds * 44100) },
   );
+  assert.ok(result.counted > 100, `${result.counted} dB`);
   assert.ok(result.through > 100, `${result.through} dB`);
   assert.ok(result.looped > 100, `${result.looped} dB`);
 });

@@ -13,6 +13,7 @@ export interface MixOptions {
   span: Span;
   rate: number;
   master: number; // dB
+  before?: Float32Array; // heard before the span
   format: SampleFormat;
   progress: (share: number) => void;
   signal: AbortSignal;
@@ -75,15 +76,16 @@ function encode(left: Float32Array, right: Float32Array, format: SampleFormat): 
 // The largest that a WAV file's lengths can say.
 const kMostBytes = 2 ** 32 - 64;
 
-export async function mixdown(tracks: readonly Track[], { span, rate, master, format, progress, signal }: MixOptions): Promise<Mixdown> {
+export async function mixdown(tracks: readonly Track[], { span, rate, master, before = new Float32Array(0), format, progress, signal }: MixOptions): Promise<Mixdown> {
   const frames = span.to - span.from;
-  if (frames * 2 * kBytes[format] > kMostBytes) throw new Error("That is more than a WAV file can hold; choose a region or s16.");
+  if ((frames + before.length) * 2 * kBytes[format] > kMostBytes) throw new Error("That is more than a WAV file can hold; choose a region or s16.");
   const heard = tracks
     .map((track) => ({ slices: slicesOf(track), gain: loudnessOf(track, tracks) * amplitude(master), pan: panGains(track.pan.value) }))
     .filter((track) => track.gain !== 0);
   const length = kSliceSeconds * rate;
-  const parts: BlobPart[] = [header(frames, rate, format)];
-  let peak = 0;
+  const lead = before.map((sample) => sample * amplitude(master));
+  const parts: BlobPart[] = [header(lead.length + frames, rate, format), new Blob([encode(lead, lead, format)])];
+  let peak = lead.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
   for (let at = span.from; at < span.to; ) {
     if (signal.aborted) throw new DOMException("given up", "AbortError");
     const index = Math.floor(at / length);

@@ -12,6 +12,7 @@ export interface Track {
   solo: Signal<boolean>;
   slices?: SliceSource; // in place of the asset's
   factor: Signal<number>; // besides the fader: for shares and differences of sounds, and so of any sign
+  apart?: boolean; // others' solos leave it alone
 }
 
 export interface Span {
@@ -32,7 +33,7 @@ export function amplitude(db: number): number {
 // What a track's fader, its mute and everybody's solos come to.
 export function loudnessOf(track: Track, tracks: readonly Track[]): number {
   const alone = tracks.some((other) => other.solo.value);
-  if (track.mute.value || (alone && !track.solo.value)) return 0;
+  if (track.mute.value || (alone && !track.solo.value && !track.apart)) return 0;
   return amplitude(track.gain.value) * track.factor.value;
 }
 
@@ -65,6 +66,8 @@ export class Player {
   readonly meter: AnalyserNode;
   readonly strips: readonly Strip[];
 
+  // What is heard before the sound, from that frame on, when it begins to play; at the context's rate.
+  before: (frame: number) => Float32Array = () => new Float32Array(0);
   matching = true; // by what is heard; else `matched` stays as it was set
 
   private readonly out: GainNode;
@@ -146,6 +149,7 @@ export class Player {
     // A browser may hold the sound back until it was clicked on; scheduling does not wait for it.
     if (context instanceof AudioContext && context.state === "suspended") void context.resume();
     this.begin();
+    this.lead(this.before(this.rest));
     this.timer = setInterval(() => {
       this.match();
       void this.fill();
@@ -219,6 +223,28 @@ export class Player {
     const live = this.context instanceof OfflineAudioContext ? 0 : kLead;
     this.when = Math.ceil((this.context.currentTime + live) * this.rate);
     this.segments = [];
+  }
+
+  // Sounds now, at the sound's own speed; what comes next waits for its end.
+  private lead(plane: Float32Array): void {
+    if (plane.length === 0) return;
+    const buffer = this.context.createBuffer(1, plane.length, this.rate);
+    buffer.copyToChannel(plane as Float32Array<ArrayBuffer>, 0);
+    this.start(buffer, this.out);
+    this.when += plane.length / this.speed.value;
+  }
+
+  private start(buffer: AudioBuffer, into: AudioNode): void {
+    const node = this.context.createBufferSource();
+    node.buffer = buffer;
+    node.playbackRate.value = this.speed.value;
+    node.connect(into);
+    node.onended = () => {
+      node.disconnect();
+      this.nodes.delete(node);
+    };
+    node.start(this.when / this.rate);
+    this.nodes.add(node);
   }
 
   private get sliceFrames(): number {
@@ -301,16 +327,7 @@ export class Player {
       if (frames <= 0) return; // the sound is shorter than the longest
       const buffer = this.context.createBuffer(2, frames, this.rate);
       slice.forEach((plane, channel) => buffer.copyToChannel(plane.subarray(first, first + frames) as Float32Array<ArrayBuffer>, channel));
-      const node = this.context.createBufferSource();
-      node.buffer = buffer;
-      node.playbackRate.value = speed;
-      node.connect(strip.input);
-      node.onended = () => {
-        node.disconnect();
-        this.nodes.delete(node);
-      };
-      node.start(this.when / this.rate);
-      this.nodes.add(node);
+      this.start(buffer, strip.input);
     });
     this.segments.push({ from: this.cursor, to, when: this.when, speed });
     this.when += length / speed;

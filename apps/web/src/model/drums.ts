@@ -166,6 +166,21 @@ function variable(value: number): number[] {
   return bytes;
 }
 
+function metreOf(found: FoundDrums): [number, number] {
+  const [upper = 4, lower = 4] = (found.metre ?? "4/4").split("/").map(Number);
+  return [upper, lower];
+}
+
+// In 6/8, 9/8 and 12/8 a beat is three eighths.
+function isCompound([upper, lower]: readonly [number, number]): boolean {
+  return lower === 8 && upper % 3 === 0;
+}
+
+export function beatsOfBar(found: FoundDrums): number {
+  const metre = metreOf(found);
+  return isCompound(metre) ? metre[0] / 3 : metre[0];
+}
+
 // Ticks of seconds: beats are whole numbers of them apart, and the first beat's tempo holds from the beginning, so that what
 // lies before it need not be a whole number of beats; bars begin anew where the first of them does.
 class TempoMap {
@@ -176,13 +191,11 @@ class TempoMap {
   readonly firstBar: number; // its tick
 
   constructor(found: FoundDrums) {
-    const [upper = 4, lower = 4] = (found.metre ?? "4/4").split("/").map(Number);
-    this.metre = [upper, lower];
-    const compound = lower === 8 && upper % 3 === 0;
-    this.ticks = compound ? (kTicks * 3) / 2 : (kTicks * 4) / lower;
+    this.metre = metreOf(found);
+    this.ticks = isCompound(this.metre) ? (kTicks * 3) / 2 : (kTicks * 4) / this.metre[1];
     this.beats = found.beats.length >= 2 ? found.beats : [0, 60 / (found.tempo_bpm || 120)];
     this.lead = Math.round((this.first / this.interval(0)) * this.ticks);
-    this.firstBar = this.lead + (found.beats.length >= 2 ? found.downbeat % (compound ? upper / 3 : upper) : 0) * this.ticks;
+    this.firstBar = this.lead + (found.beats.length >= 2 ? found.downbeat % beatsOfBar(found) : 0) * this.ticks;
   }
 
   private get first(): number {

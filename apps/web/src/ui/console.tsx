@@ -32,8 +32,8 @@ function contextAt(rate: number): AudioContext {
   }
 }
 
-// `key` says when the sounds are others.
-export function useConsole(key: string, sounds: readonly Sound[], original: string | null): { console: Console | null; error: string } {
+// `key` says when the sounds are others; `more` are tracks that are no sounds of the server's.
+export function useConsole(key: string, sounds: readonly Sound[], original: string | null, more: readonly Track[] = []): { console: Console | null; error: string } {
   const [state, setState] = useState<{ console: Console | null; error: string }>({ console: null, error: "" });
   useEffect(() => {
     if (sounds.length === 0) return undefined;
@@ -48,7 +48,7 @@ export function useConsole(key: string, sounds: readonly Sound[], original: stri
         const context = contextAt(rate);
         const seconds = Math.max(...list.map(([, shape]) => shape.frames / shape.sample_rate));
         const frames = Math.round(seconds * context.sampleRate);
-        const tracks = sounds.map(trackOf);
+        const tracks = [...sounds.map(trackOf), ...more];
         player = new Player(context, tracks, frames, original);
         void player.prepare();
         setState({ console: { player, view: new TimeView(frames, context.sampleRate), tracks, original, shapes }, error: "" });

@@ -1,17 +1,21 @@
 // The sounds that a job made, played together: faders, panorama, mute and solo, the original beside them, and the mix as a
 // file.
 import { useSignal, useSignalEffect } from "@preact/signals";
-import { useCallback, useEffect } from "preact/hooks";
+import { useCallback, useEffect, useMemo } from "preact/hooks";
+import { type Click, countIn, makeClick } from "../audio/click";
 import { type Mixdown, type SampleFormat, download, mixdown } from "../audio/mixdown";
-import { type Span, loudnessOf } from "../audio/player";
+import { type Span, amplitude, loudnessOf } from "../audio/player";
 import { sentence } from "../model/api";
 import { clockText, dbText, whenText, withoutEnding } from "../model/format";
 import { assetOf } from "../model/catalog";
+import { type FoundDrums, beatsOfBar } from "../model/drums";
 import { findJob, jobs, jobsLoaded, loadJob } from "../model/jobs";
 import { hrefOf, route } from "../model/route";
-import type { Asset, Job } from "../model/types";
+import { type Asset, type Job, isOver } from "../model/types";
 import { type Console, type Sound, useConsole } from "../ui/console";
 import { Dialog } from "../ui/dialog";
+import { JobForm } from "../ui/job_form";
+import { useReport } from "../ui/job_views";
 import { fileName, isSound, jobName } from "../ui/jobs_list";
 import { kindText } from "../ui/kinds";
 import { Meter } from "../ui/meter";
@@ -79,7 +83,7 @@ function useKept(job: string, { tracks }: Console): void {
   });
 }
 
-function Export({ desk, piece, onClose }: { desk: Console; piece: Piece; onClose: () => void }) {
+function Export({ desk, piece, click, onClose }: { desk: Console; piece: Piece; click: Click; onClose: () => void }) {
   const { title, job } = piece;
   const { player, tracks } = desk;
   const loop = player.loop.peek();
@@ -100,6 +104,7 @@ function Export({ desk, piece, onClose }: { desk: Console; piece: Piece; onClose
         span,
         rate: player.rate,
         master: player.master.value,
+        before: player.before(span.from),
         format: format.value,
         progress: (value) => (share.value = value),
         signal: abort.value.signal,
@@ -138,7 +143,7 @@ function Export({ desk, piece, onClose }: { desk: Console; piece: Piece; onClose
             </select>
           </div>
         </div>
-        <p class="quiet">{tracks.filter((track) => loudnessOf(track, tracks) !== 0).map((track) => track.name).join(", ") || "Nothing is heard: all is muted."}. The speed is the sound's own.</p>
+        <p class="quiet">{tracks.filter((track) => loudnessOf(track, tracks) !== 0).map((track) => track.name).join(", ") || "Nothing is heard: all is muted."}. The speed is the sound's own.{click.bars.value > 0 && click.beats.value && ` It begins with the count-in.`}</p>
         {share.value !== null && <progress max={1} value={share.value} aria-label="Progress of the mix" />}
         {error.value && (
           <p class="error" role="alert">
@@ -188,13 +193,74 @@ function Export({ desk, piece, onClose }: { desk: Console; piece: Piece; onClose
   );
 }
 
-function Desk({ desk, piece }: { desk: Console; piece: Piece }) {
+// Which beats are clicked on: those that the newest job found that listened to the drums of this.
+function Clicks({ piece, click }: { piece: Piece; click: Click }) {
+  const finding = useSignal(false);
+  const own = [piece.original, ...piece.sounds.map((sound) => sound.asset)].filter((asset) => asset !== null);
+  const listened = jobs.value.filter((job) => job.kind === "drums" && job.inputs.some((input) => own.includes(input.asset)));
+  const found = listened.find((job) => job.state === "succeeded");
+  const waiting = listened.some((job) => !isOver(job.state));
+  const on = !click.track.mute.value;
+  return (
+    <div class="lane master">
+      <div class="strip" role="group" aria-label="Click">
+        <h3>Click</h3>
+        <Fader label="Level of the click" value={click.track.gain} />
+      </div>
+      <div class="line pad">
+        {found && <BeatsOf key={found.id} job={found} click={click} />}
+        {click.beats.value ? (
+          <>
+            <button type="button" aria-pressed={on} onClick={() => (click.track.mute.value = on)}>
+              On the beats
+            </button>
+            <label>
+              Count-in{" "}
+              <select value={click.bars.value} onChange={(event) => (click.bars.value = Number(event.currentTarget.value))}>
+                {["None", "1 bar", "2 bars", "3 bars", "4 bars"].map((text, bars) => (
+                  <option key={bars} value={bars}>
+                    {text}
+                  </option>
+                ))}
+              </select>
+            </label>
+          </>
+        ) : (
+          <>
+            <button type="button" disabled={waiting} onClick={() => (finding.value = true)}>
+              Find the beats…
+            </button>
+            <span class="quiet">{waiting ? "The drums are being listened to." : "A click needs beats, which are found with the drums."}</span>
+          </>
+        )}
+      </div>
+      {finding.value && <JobForm inputs={[{ asset: own[0]!, name: piece.title }]} kind="drums" fixed onClose={() => (finding.value = false)} />}
+    </div>
+  );
+}
+
+function BeatsOf({ job, click }: { job: Job; click: Click }) {
+  const { report, problem } = useReport<{ tracks: { drums: FoundDrums | null }[] }>(job);
+  const drums = report?.tracks?.[0]?.drums;
+  useEffect(() => {
+    if (drums && drums.beats.length >= 2) click.beats.value = { seconds: drums.beats, downbeat: drums.downbeat, bar: beatsOfBar(drums) };
+  }, [drums]);
+  if (report && (drums?.beats.length ?? 0) < 2) return <span class="quiet">No beats were found.</span>;
+  return problem ? <span class="error">{problem}</span> : null;
+}
+
+function Desk({ desk, piece, click }: { desk: Console; piece: Piece; click: Click }) {
   const { player, view, tracks, original } = desk;
+  const stems = tracks.filter((track) => !track.apart);
+  player.before = (frame) => {
+    const lead = countIn(click.beats.value, click.bars.value, frame / player.rate, player.rate);
+    return lead.map((sample) => sample * amplitude(click.track.gain.value));
+  };
   const exporting = useSignal(false);
   useKept(piece.key, desk);
   const digit = useCallback(
     (n: number, shift: boolean) => {
-      const track = tracks[n - 1];
+      const track = stems[n - 1];
       if (!track) return;
       if (shift) track.mute.value = !track.mute.value;
       else track.solo.value = !track.solo.value;
@@ -209,7 +275,7 @@ function Desk({ desk, piece }: { desk: Console; piece: Piece }) {
       <section class="sheet" aria-label="Tracks">
         <Minimap asset={original ?? tracks[0]!.asset} view={view} player={player} />
         <Stage view={view} player={player}>
-          {tracks.map((track, index) => (
+          {stems.map((track, index) => (
             <div class={`lane ${loudnessOf(track, tracks) === 0 ? "silent" : ""}`} key={track.asset + index}>
               <Strip track={track} index={index} player={player} tracks={tracks} />
               <div class="lane-wave">
@@ -218,6 +284,7 @@ function Desk({ desk, piece }: { desk: Console; piece: Piece }) {
             </div>
           ))}
         </Stage>
+        <Clicks piece={piece} click={click} />
         <div class="lane master">
           <div class="strip" role="group" aria-label="Mix">
             <h3>Mix</h3>
@@ -233,14 +300,15 @@ function Desk({ desk, piece }: { desk: Console; piece: Piece }) {
           </div>
         </div>
       </section>
-      {exporting.value && <Export desk={desk} piece={piece} onClose={() => (exporting.value = false)} />}
+      {exporting.value && <Export desk={desk} piece={piece} click={click} onClose={() => (exporting.value = false)} />}
     </>
   );
 }
 
 function Open({ piece }: { piece: Piece }) {
   const { key, title, about, sounds, original } = piece;
-  const { console: desk, error } = useConsole(key, sounds, original);
+  const click = useMemo(makeClick, [key]);
+  const { console: desk, error } = useConsole(key, sounds, original, [click.track]);
   return (
     <>
       <div class="title">
@@ -258,7 +326,7 @@ function Open({ piece }: { piece: Piece }) {
         </p>
       )}
       {sounds.length === 0 && <p class="empty">This job made no sound.</p>}
-      {desk ? <Desk desk={desk} piece={piece} /> : !error && sounds.length > 0 && <p class="empty">Loading…</p>}
+      {desk ? <Desk desk={desk} piece={piece} click={click} /> : !error && sounds.length > 0 && <p class="empty">Loading…</p>}
     </>
   );
 }
