@@ -63,6 +63,7 @@ constexpr Rule kRules[] = {
     {"drums", "learned", Use::kNewFile},
     {"drums", "hits", Use::kFile, ".json"},
     {"drums", "video", Use::kNewFile},
+    {"drums", "video_size", Use::kText},
     {"notes", "audio", Use::kFile, ".wav"},
     {"notes", "size", Use::kText},
     {"notes", "lanes", Use::kFile, ".yaml"},

@@ -71,6 +71,28 @@ TEST(DrumsCommand, HitsThatWereCorrectedMakeTheMidiAnew) {
   EXPECT_GT(fs::file_size(folder / "out.mp4"), 1000u);
 }
 
+TEST(DrumsCommand, NotesGoWhereAProgramHasItsDrumsAndPicturesStayTheSame) {
+  TempFolder folder;
+  WriteAll(folder / "take.json",
+           R"({"seconds": 1, "stems": [{"name": "hihat", "hits": [{"seconds": 0.1, "note": 42, "velocity": 90}]},
+                                       {"name": "toms", "hits": [{"seconds": 0.2, "note": 50, "velocity": 90},
+                                                                 {"seconds": 0.3, "note": 54, "velocity": 90}]}]})");
+  const Ran ran = RunTimbre({"drums", "--hits", "take.json", "-o", "out", "--map", "addictive", "--video", "take.mp4",
+                             "--video-size", "320x180", "--video-fps", "10", "--video-portrait", "--save-hits"},
+                            folder.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_NE(ran.err.find("Addictive Drums 2 has no place for General MIDI's note 54"), std::string::npos) << ran.err;
+  const auto song = ReadMidi((folder / "out" / "take.mid").string());
+  ASSERT_TRUE(song) << song.error().message;
+  ASSERT_EQ(song->notes.size(), 2u);
+  EXPECT_EQ(song->notes[0].note, 49);
+  EXPECT_EQ(song->notes[1].note, 71);
+  // The hits stay General MIDI's, and so the video has its lanes: no note is unknown.
+  EXPECT_EQ(Json::parse(ReadAll(folder / "out" / "take.hits.json"))["stems"][0]["hits"][0]["note"], 42);
+  EXPECT_EQ(ran.err.find("No lane"), std::string::npos) << ran.err;
+  EXPECT_GT(fs::file_size(folder / "take.mp4"), 1000u);
+}
+
 TEST(DrumsCommand, WhatMakesNoSenseOfHitsLeavesNothing) {
   TempFolder folder;
   WriteAll(folder / "hits.json",
@@ -90,6 +112,10 @@ TEST(DrumsCommand, WhatMakesNoSenseOfHitsLeavesNothing) {
   ExpectRefused(folder, run({"--hits", "hits.json", "--quantise", "1/8t", "--swing", "0.6"}), 2, "triplets");
   ExpectRefused(folder, run({"--hits", "hits.json", "--plot", "x.png"}), 2, "--hits");
   ExpectRefused(folder, run({"--hits", "hits.json", "--video", "x.avi"}), 2, ".mp4");
+  ExpectRefused(folder, run({"--hits", "hits.json", "--video", "x.mp4", "--video-size", "huge"}), 2, "'huge'");
+  ExpectRefused(folder, run({"--hits", "hits.json", "--video-fps", "30"}), 2, "--video");
+  ExpectRefused(folder, run({"x.wav", "--map", "addictive", "--learn", "x.mid"}), 2, "leave --map out");
+  ExpectRefused(folder, run({"--hits", "hits.json", "--map", "bfd"}), 2, "addictive");
 }
 
 TEST(DrumsCommand, StemsBecomeMidiAPictureAndAReport) {

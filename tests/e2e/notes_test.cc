@@ -116,7 +116,7 @@ TEST(NotesCli, RefusesWhatMakesNoSense) {
   };
   refused({"gone.mid"}, "gone.mid");
   refused({"song.mid", "-o", "out.avi"}, "out.avi");
-  refused({"song.mid", "--size", "big"}, "--size 'big'");
+  refused({"song.mid", "--size", "big"}, "the size 'big'");
   refused({"song.mid", "--size", "161x90"}, "even");
   refused({"song.mid", "--size", "100000x90"}, "7680");
   refused({"song.mid", "--audio", "gone.wav"}, "gone.wav");

@@ -334,6 +334,17 @@ TEST(SongProgram, TakesAStyleOfSoundAndOfWords) {
   const Floats first = Samples(folder / "sound.wav", 2), second = Samples(folder / "again.wav", 2);
   ASSERT_EQ(first.size(), second.size());
   for (size_t i = 0; i < first.size(); ++i) ASSERT_NEAR(first[i], second[i], 1e-3) << i;
+  // All of a clip is heard, not its first ten seconds alone.
+  testing::WriteTestWav(folder / "ten.wav", 10);
+  testing::WriteTestWav(folder / "fourteen.wav", 14);
+  for (const char* name : {"ten", "fourteen"}) {
+    const std::string clip = name;
+    ASSERT_EQ(
+        RunTimbre({"style", clip + ".wav", "--vector", clip + ".safetensors", "--style-model", style}, folder.path())
+            .code,
+        0);
+  }
+  EXPECT_NE(testing::ReadAll(folder / "ten.safetensors"), testing::ReadAll(folder / "fourteen.safetensors"));
   // Leaning towards words it is another, and of several clips each is told how alike it is.
   const Ran leaning = RunTimbre({"style", "like.wav", "sound.wav", "--vector", "mixed.safetensors", "--style-model",
                                  style, "--style-text", "slow piano ballad", "--json", "style.json"},

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "models/catalogue.h"
 #include "pipelines/drums/drum_files.h"
+#include "pipelines/drums/drum_maps.h"
 #include "pipelines/drums/drums_hits.h"
 #include "pipelines/drums/drums_midi.h"
 #include "pipelines/drums/drums_plot.h"
@@ -80,6 +81,7 @@ class DrumsJob final : public Job {
          .positional = true}};
     Append(fields, {PresetField(preset_)});
     Append(fields, choice_.Fields("model-config"));
+    const auto without_video = [this] { return video_.empty() ? "--video is not given" : ""; };
     Append(
         fields,
         {{.name = "separated", .value = &separated_, .help = "the inputs are folders of stems: kick.wav, snare.wav, …"},
@@ -104,6 +106,10 @@ class DrumsJob final : public Job {
           .help = "where the MIDI files go",
           .placeholder = "DIR",
           .letter = 'o'},
+         {.name = "map",
+          .value = &map_,
+          .help = "the notes of the MIDI file: General MIDI's, or where a program has its drums",
+          .choices = Maps()},
          {.name = "hits",
           .value = &hits_,
           .help = "instead of listening, take these hits: a file of --save-hits or a report, edited",
@@ -126,6 +132,21 @@ class DrumsJob final : public Job {
           .value = &video_,
           .help = "draw falling notes with the track's sound (timbre notes); one input only",
           .placeholder = "FILE.mp4|webm"},
+         {.name = "video-size",
+          .value = &pictures_.size,
+          .help = "of its pictures: 720p, 1080p, 1440p, 4k or WIDTHxHEIGHT",
+          .placeholder = "SIZE",
+          .idle = without_video},
+         {.name = "video-portrait",
+          .value = &pictures_.portrait,
+          .help = "upright: the sides change places",
+          .idle = without_video},
+         {.name = "video-fps",
+          .value = &pictures_.fps,
+          .help = "pictures a second",
+          .min = 10,
+          .max = 120,
+          .idle = without_video},
          TempField(temp_dir_),
          {.name = "keep-stems", .value = &keep_stems_, .help = "keep the stems, in a folder for each track"},
          {.name = "plot",
@@ -180,6 +201,10 @@ class DrumsJob final : public Job {
     TIMBRE_CHECK(SetTempoRange(tempo_range_, config.tempo));
     if (!video_.empty() && !video_.ends_with(".mp4") && !video_.ends_with(".webm")) {
       return Fail(ErrorCode::kInvalidArgument, "--video draws a .mp4 or a .webm, and '" + video_ + "' is neither.");
+    }
+    TIMBRE_CHECK(CheckNotesSize(pictures_));
+    if (map_ != kGeneral && !learn_.empty()) {
+      return Fail(ErrorCode::kInvalidArgument, "--learn reads General MIDI's notes; leave --map out with it.");
     }
     if (!hits_.empty()) return FromHits(config, observer, report);
     if (inputs_.empty()) {
@@ -335,7 +360,7 @@ class DrumsJob final : public Job {
 
     const std::string midi = MidiPath(found);
     OutputSet outputs;
-    TIMBRE_TRY(const MidiSong song, WriteSong(analysis, midi, outputs, track));
+    TIMBRE_TRY(const MidiSong song, WriteSong(analysis, midi, outputs, observer, track));
     // Folders of stems, and what comes through a pipe once, have no sound to go with the pictures.
     std::error_code ignored;
     const bool sound = !separated_ && !IsStandardInput(input) && fs::is_regular_file(input, ignored);
@@ -367,6 +392,12 @@ class DrumsJob final : public Job {
     return {};
   }
 
+  static constexpr std::string_view kGeneral = "general";
+  static std::vector<std::string> Maps() {
+    std::vector<std::string> names = {std::string(kGeneral)};
+    for (const DrumMap& map : DrumMaps()) names.emplace_back(map.name);
+    return names;
+  }
   static constexpr std::string_view kAsPlayed = "none";
   static std::vector<std::string> Steps() {
     std::vector<std::string> names = {std::string(kAsPlayed)};
@@ -378,13 +409,19 @@ class DrumsJob final : public Job {
   }
 
   // The MIDI file of what was heard, on the grid where that is asked for, and the hits for editing, which never are.
+  // The value has General MIDI's notes, whatever the file has.
   Result<MidiSong> WriteSong(const DrumAnalysis& analysis, const std::string& path, OutputSet& outputs,
-                             Json& track) const {
+                             Observer& observer, Json& track) const {
     MidiSong song = DrumsToMidi(analysis);
     for (const QuantiseStep& step : QuantiseSteps()) {
       if (step.name == quantise_) Quantise(song, {.steps_per_quarter = step.per_quarter, .swing = swing_});
     }
-    TIMBRE_CHECK(WriteMidi(song, path, &outputs));
+    MidiSong mapped = song;
+    for (const DrumMap& map : DrumMaps()) {
+      if (map.name != map_) continue;
+      for (const std::string& told : MapDrums(map, mapped)) Warn(observer, path + ": " + told);
+    }
+    TIMBRE_CHECK(WriteMidi(mapped, path, &outputs));
     track["midi"] = path;
     if (!save_hits_) return song;
     TIMBRE_TRY(AtomicFile file, outputs.Create(HitsPath(path)));
@@ -398,8 +435,11 @@ class DrumsJob final : public Job {
                Json& track) const {
     if (video_.empty()) return {};
     BeginProgress(observer, "drawing", video_);
-    const Result<NotesReport> made = MakeNotesVideo(
-        song, video_, {.output = video_, .audio = sound, .threads = runtime_.threads()}, observer, &outputs);
+    NotesOptions pictures = pictures_;
+    pictures.output = video_;
+    pictures.audio = sound;
+    pictures.threads = runtime_.threads();
+    const Result<NotesReport> made = MakeNotesVideo(song, video_, pictures, observer, &outputs);
     EndProgress(observer);
     if (!made) return tl::unexpected<Error>(made.error());
     for (const std::string& warning : made->warnings) Warn(observer, warning);
@@ -424,7 +464,7 @@ class DrumsJob final : public Job {
     if (!why.empty()) return Fail(ErrorCode::kInvalidArgument, why);
     OutputSet outputs;
     Json track = {{"input", hits_}};
-    TIMBRE_TRY(const MidiSong song, WriteSong(analysis, midi, outputs, track));
+    TIMBRE_TRY(const MidiSong song, WriteSong(analysis, midi, outputs, observer, track));
     TIMBRE_CHECK(Video(song, "", outputs, observer, track));
     TIMBRE_CHECK(outputs.Commit());
     track["drums"] = DrumsToJson(analysis);
@@ -479,7 +519,9 @@ class DrumsJob final : public Job {
 
   std::vector<std::string> inputs_, settings_;
   std::string config_, metre_ = "auto", tempo_range_, output_dir_ = "drums", temp_dir_, plot_, learn_,
-                       learned_ = "drums-learned.yaml", hits_, quantise_ = std::string(kAsPlayed), video_;
+                       learned_ = "drums-learned.yaml", hits_, quantise_ = std::string(kAsPlayed), video_,
+                       map_ = std::string(kGeneral);
+  NotesOptions pictures_;
   double swing_ = 0.5;
   bool separated_ = false, keep_stems_ = false, recursive_ = false, save_hits_ = false;
   std::string preset_;

@@ -88,7 +88,11 @@ MidiSong DrumsToMidi(const DrumAnalysis& analysis) {
   std::stable_sort(song.notes.begin(), song.notes.end(), [](const MidiNote& a, const MidiNote& b) {
     return a.tick != b.tick ? a.tick < b.tick : a.note < b.note;
   });
-  // A note that comes again ends before.
+  EndNotesBeforeTheNext(song);
+  return song;
+}
+
+void EndNotesBeforeTheNext(MidiSong& song) {
   std::array<size_t, 128> latest;
   latest.fill(song.notes.size());
   for (size_t i = 0; i < song.notes.size(); ++i) {
@@ -98,7 +102,6 @@ MidiSong DrumsToMidi(const DrumAnalysis& analysis) {
       song.notes[before].length = std::min(song.notes[before].length, note.tick - song.notes[before].tick);
     before = i;
   }
-  return song;
 }
 
 namespace {

@@ -14,6 +14,9 @@ namespace timbre {
 // Without a grid the tempo is 120 throughout.
 MidiSong DrumsToMidi(const DrumAnalysis& analysis);
 
+// Of notes of one sound each lasts no longer than until the next.
+void EndNotesBeforeTheNext(MidiSong& song);
+
 struct DrumLearning {
   struct Stem {
     std::string name;

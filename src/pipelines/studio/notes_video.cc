@@ -57,7 +57,7 @@ Result<Size> SizeOf(const NotesOptions& options) {
   if (options.portrait) std::swap(size.width, size.height);
   const auto fits = [](int side) { return side >= 64 && side <= 7680 && side % 2 == 0; };
   if (fits(size.width) && fits(size.height)) return size;
-  return Fail(ErrorCode::kInvalidArgument, "--size '" + Printable(text) +
+  return Fail(ErrorCode::kInvalidArgument, "the size '" + Printable(text) +
                                                "' is none of 720p, 1080p, 1440p, 4k and WIDTHxHEIGHT of even numbers "
                                                "from 64 to 7680.");
 }
@@ -288,6 +288,11 @@ FieldList NotesFields(NotesOptions& options) {
        .min = 1,
        .max = 256},
   };
+}
+
+Status CheckNotesSize(const NotesOptions& options) {
+  const Result<Size> size = SizeOf(options);
+  return size ? Status() : Status(tl::unexpected<Error>(size.error()));
 }
 
 Result<NotesReport> MakeNotesVideo(const std::string& midi, const NotesOptions& options, Observer& observer) {

@@ -32,6 +32,9 @@ struct NotesOptions {
 // `options` must outlive the fields.
 FieldList NotesFields(NotesOptions& options);
 
+// Errors: a size that there is not, which is known before anything is drawn.
+Status CheckNotesSize(const NotesOptions& options);
+
 struct NotesReport {
   std::string input, output;
   int width = 0, height = 0, fps = 0;

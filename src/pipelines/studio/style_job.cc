@@ -19,7 +19,7 @@
 namespace timbre {
 namespace {
 
-constexpr double kVectorSeconds = 10;  // of a clip, which is what 'timbre song' takes of a sound
+constexpr double kVectorSeconds = 300;  // of a clip: MuQ-MuLan hears thirty times ten seconds of it, and averages
 
 enum class Match : uint8_t { kNone, kLoudness, kTone, kBoth };
 
