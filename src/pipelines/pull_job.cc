@@ -63,6 +63,7 @@ Json PullJobReportSchema() {
                                   {"package_path", "string|null"},
                                   {"bytes", "integer|null"},
                                   {"sha256", "string|null"}});
+  const Json score = ObjectSchema({{"stem", "string"}, {"sdr", "number"}, {"set", "string"}});
   const Json model = ObjectSchema({{"name", "string"},
                                    {"summary", "string"},
                                    {"task", "string"},
@@ -73,6 +74,7 @@ Json PullJobReportSchema() {
                                    {"bytes", "integer|null"},
                                    {"state", "string"},
                                    {"bytes_on_disk", "integer"},
+                                   {"scores", ListSchema(score)},
                                    {"files", ListSchema(file)}});
   return ObjectSchema({{"action", "string"}, {"cache", "string"}, {"models", ListSchema(model)}});
 }

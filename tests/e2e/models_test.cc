@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -55,14 +56,26 @@ TEST_F(ModelsCli, ListsEveryModelWithItsFacts) {
   EXPECT_EQ(first["name"], "htdemucs");
   EXPECT_EQ(first["bytes"], 84141911);
   EXPECT_EQ(first["files"][0]["path"], (cache_ / "models/htdemucs/955717e8-8726e21a.th").string());
+  // The size of a model is that of its files, where all of them are published.
+  std::map<std::string, Json> by_name;
   for (const Json& model : report["models"]) {
     const std::string name = model["name"];
-    const bool unpublished = name == "larsnet" || name == "spleeter-4stems" || name == "spleeter-5stems" ||
-                             name == "bs-roformer-ep317" || name == "mel-roformer-kim" || name == "hpss" ||
-                             name == "muq-mulan" || name.starts_with("mdx23c") || name.starts_with("diffrhythm2") ||
-                             name == "hunyuan-vae";
-    EXPECT_EQ(model["bytes"].is_null(), unpublished) << name;
+    by_name[name] = model;
+    int64_t sum = 0;
+    bool published = !model["files"].empty();
+    for (const Json& file : model["files"]) {
+      published = published && !file["bytes"].is_null();
+      sum += file["bytes"].is_null() ? 0 : file["bytes"].get<int64_t>();
+    }
+    EXPECT_EQ(model["bytes"], published ? Json(sum) : Json()) << name;
   }
+  for (const char* name : {"larsnet", "spleeter-4stems", "bs-roformer-ep317", "mdx23c-vocals", "hunyuan-vae", "hpss"}) {
+    EXPECT_TRUE(by_name[name]["bytes"].is_null()) << name;
+  }
+  EXPECT_EQ(by_name["mdx-net-inst-hq3"]["bytes"], 66759214);
+  EXPECT_EQ(by_name["scnet-xl"]["scores"][0],
+            (Json{{"stem", "bass"}, {"sdr", 9.23}, {"set", "means over MUSDB18-HQ, the trainer's table"}}));
+  EXPECT_TRUE(by_name["hpss"]["scores"].empty());
 }
 
 TEST_F(ModelsCli, AJobFromAFilePullsTheSame) {
