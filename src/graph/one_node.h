@@ -21,7 +21,8 @@ struct OneNode {
 
 inline std::vector<float> Noise(const std::string& name, int64_t n, float lo, float hi) {
   std::vector<float> values(static_cast<size_t>(n));
-  for (int64_t i = 0; i < n; ++i) values[i] = FormulaValue(Fnv1a64(name), i, lo, hi - lo);
+  const uint64_t seed = Fnv1a64(name);
+  for (int64_t i = 0; i < n; ++i) values[i] = FormulaValue(seed, i, lo, hi - lo);
   return values;
 }
 
@@ -74,7 +75,7 @@ inline TensorId Append(OneNode& one, Op op, const Attrs& attrs, std::vector<Tens
 // Empty where the case does not come with that epilogue.
 inline OneNode MakeOneNode(Op op, const OpCase& c, const EpilogueNames& epilogue = {}) {
   OneNode one;
-  if (c.extent && !epilogue.empty()) return one;
+  if ((c.extent || c.alone) && !epilogue.empty()) return one;
   one.graph.scalars = c.scalars;
   std::vector<TensorId> in;
   for (size_t i = 0; i < c.inputs.size(); ++i) {

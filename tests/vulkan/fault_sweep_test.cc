@@ -1,4 +1,4 @@
-// Every point at which something can fail, failed in turn: the tiny HTDemucs separates a short signal all the same, and
+// Every point at which something can fail, failed in turn: a tiny HTDemucs separates a short signal all the same, and
 // the report names node, from, to, reason and count; strict mode refuses with the same facts. Points are counted in the
 // hundreds: by default every class is visited at its first, its last and some points between; `./dev sweep`, which
 // sets TIMBRE_SWEEP=full, visits each.
@@ -22,11 +22,11 @@ class Sweep {
  public:
   explicit Sweep(const std::string& device) : device_(device) {
     const testing::TempFolder folder;
-    WriteShortTinyHtdemucs(folder / "tiny.th");
+    WriteTinyHtdemucs(folder / "tiny.th");
     auto model = LoadModel(folder / "tiny.th");
     EXPECT_TRUE(model) << model.error().message;
     if (model) model_ = *std::move(model);
-    for (size_t i = 0; i < 2 * 10000; ++i)  // stereo; more than one tile
+    for (size_t i = 0; i < 2 * 5000; ++i)  // stereo; more than one tile
       mix_.push_back(FormulaValue(17, i, -0.5f, 1));
   }
 
@@ -111,7 +111,6 @@ class Sweep {
 };
 
 TEST(FaultSweep, OnTheCpu) {
-  TIMBRE_NEED_SHARED(TinyHtdemucs());
   Sweep sweep("cpu");
   sweep.FailEach(FaultPoint::kKernel, 40);
   sweep.FailEach(FaultPoint::kPack, 15);
@@ -121,7 +120,6 @@ TEST(FaultSweep, OnTheCpu) {
 
 TEST(FaultSweep, OnVulkan) {
   TIMBRE_NEED_VULKAN();
-  TIMBRE_NEED_SHARED(TinyHtdemucs());
   Sweep sweep(UsableDeviceName());
   sweep.FailEach(FaultPoint::kPipeline,
                  2);  // ahead of the others: pipelines are made once, as long as the device is held
@@ -138,7 +136,6 @@ TEST(FaultSweep, OnVulkan) {
 // The same through the program, a point of every class, and the two that only a process of its own can show: a device
 // that never answers is not asked again as long as the process lives.
 TEST(FaultSweep, ThroughTheProgram) {
-  TIMBRE_NEED_SHARED(TinyHtdemucs());
   TinySong song;
   std::vector<std::pair<std::string, std::string>> table{
       {"cpu", "kernel:30"}, {"cpu", "pack:5"}, {"cpu", "allocation:0"}, {"cpu", "reserve:0"}};
@@ -159,6 +156,11 @@ TEST(FaultSweep, ThroughTheProgram) {
     const nlohmann::json steps = outcome.report["steps_down"];
     ASSERT_EQ(steps.size(), 1u) << device << " " << fault << ": " << steps;
     EXPECT_EQ(steps[0]["count"], 1) << steps;
+    // What finds no room on the device still has the host's memory, which the device reaches.
+    const std::map<std::string, std::string> replaced{{"wait:1", "cpu"}, {"allocation:8", "vulkan host memory"}};
+    if (const auto known = replaced.find(fault); known != replaced.end()) {
+      EXPECT_EQ(steps[0]["to"], known->second) << steps;
+    }
     const TinySong::Outcome strict = song.Separate(device, {"--inject", fault, "--strict"});
     EXPECT_EQ(strict.ran.code, 1) << device << " " << fault;
     for (const char* key : {"node", "from", "to", "reason"}) {
@@ -187,7 +189,6 @@ std::map<std::string, std::string> TwoDevices(const testing::TempFolder& folder)
 
 // A device that is retired hands over to the next, and that one to the CPU.
 TEST(FaultSweep, ARetiredDeviceHandsOverToTheNext) {
-  TIMBRE_NEED_SHARED(TinyHtdemucs());
   const testing::TempFolder folder;
   const std::map<std::string, std::string> variables = TwoDevices(folder);
   if (variables.empty()) {

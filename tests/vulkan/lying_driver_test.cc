@@ -21,10 +21,6 @@ using Json = nlohmann::json;
 
 constexpr double kFloorDb = 90;
 
-#define TIMBRE_NEED_TINY_SONG() \
-  TIMBRE_NEED_VULKAN();         \
-  TIMBRE_NEED_SHARED(TinyHtdemucs())
-
 struct Lie {
   std::string lies;
   bool step = true;                              // whether something has to step down
@@ -66,7 +62,7 @@ void ExpectOutlived(const std::vector<Lie>& table) {
 }
 
 TEST(LyingDriver, DevicesThatCannotBeOpenedLeaveTheSongToTheCpu) {
-  TIMBRE_NEED_TINY_SONG();
+  TIMBRE_NEED_VULKAN();
   ExpectOutlived({{"vkCreateDevice:0:-3"},
                   {"lack:vkQueueSubmit"},
                   {"vkCreateCommandPool:0:-1"},
@@ -77,7 +73,7 @@ TEST(LyingDriver, DevicesThatCannotBeOpenedLeaveTheSongToTheCpu) {
 }
 
 TEST(LyingDriver, PlansThatCannotBeMadeLeaveTheSongToOtherKernels) {
-  TIMBRE_NEED_TINY_SONG();
+  TIMBRE_NEED_VULKAN();
   ExpectOutlived({{"vkAllocateMemory:3+:-2"},
                   {"vkCreateBuffer:5:-1"},
                   {"vkBindBufferMemory:4:-2"},
@@ -94,7 +90,7 @@ TEST(LyingDriver, PlansThatCannotBeMadeLeaveTheSongToOtherKernels) {
 }
 
 TEST(LyingDriver, DevicesLostOrHungInTheMiddleLeaveTheSongToTheCpu) {
-  TIMBRE_NEED_TINY_SONG();
+  TIMBRE_NEED_VULKAN();
   ExpectOutlived({{"vkQueueSubmit:0:-4"},
                   {"vkQueueSubmit:2:-4"},
                   {"vkQueueSubmit:1:-2"},
@@ -107,7 +103,7 @@ TEST(LyingDriver, DevicesLostOrHungInTheMiddleLeaveTheSongToTheCpu) {
 // What a device says of itself: what it can't do is left to the CPU, and what is not usable is refused where it was
 // asked for by name, and passed over where it was not.
 TEST(LyingDriver, LimitsAreKept) {
-  TIMBRE_NEED_TINY_SONG();
+  TIMBRE_NEED_VULKAN();
   ExpectOutlived({{"limit:range:200000", false}});
   TinySong song;
   for (const std::string lie : {"limit:threads:64", "limit:buffers:2", "limit:api:1"}) {
@@ -123,7 +119,7 @@ TEST(LyingDriver, LimitsAreKept) {
 
 // A small GPU: as many tiles at once as fit, half as many with every failure; then the CPU.
 TEST(LyingDriver, MemoryThatDoesNotSufficeHalvesTheBatch) {
-  TIMBRE_NEED_TINY_SONG();
+  TIMBRE_NEED_VULKAN();
   TinySong song;
   const auto model = LoadModel(song.folder() / "tiny.th");
   ASSERT_TRUE(model) << model.error().message;
@@ -186,7 +182,7 @@ size_t BytesOf(const std::string& shader) {
 // A driver whose calls all succeed while a shader is never run: only numbers tell. doctor finds it and remembers; from
 // then on the song is right, without those kernels, and the report says so.
 TEST(LyingDriver, DoctorFindsWrongNumbersAndTheSongIsRightFromThenOn) {
-  TIMBRE_NEED_TINY_SONG();
+  TIMBRE_NEED_VULKAN();
   TinySong song;
   std::map<std::string, std::string> variables =
       Liar("drop:" + std::to_string(BytesOf("fast/product")) + " drop:" + std::to_string(BytesOf("fast/product_f16")));
@@ -338,7 +334,6 @@ TEST(NoLoader, TheProgramWorksWithoutVulkan) {
   const testing::Ran named = testing::RunTimbre({"explain", "gtcrn", "--device", "vulkan:0"});
   EXPECT_EQ(named.code, 1);
   EXPECT_NE(named.err.find("libvulkan.so.1"), std::string::npos) << named.err;
-  if (!std::filesystem::exists(TinyHtdemucs())) return;
   TinySong song;
   const TinySong::Outcome outcome = song.Separate("auto", {});
   EXPECT_EQ(outcome.ran.code, 0) << outcome.ran.err;

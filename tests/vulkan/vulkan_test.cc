@@ -17,14 +17,26 @@
 namespace timbre {
 namespace {
 
-// Runs a small graph and holds what comes out against the oracle.
-void ExpectRight(Session& session, const OneNode& one, Precision precision, const std::string& label) {
-  std::vector<const float*> in, all;
-  size_t most = 0;
+// The same graph with its inputs backwards, and those that are real three quarters of what they were: another result of
+// another size, within what the operator takes.
+OneNode Turned(OneNode one) {
   for (const GraphPort& port : one.graph.inputs) {
-    in.push_back(one.inputs[port.tensor].data());
-    most = std::max(most, one.inputs[port.tensor].size());
+    std::vector<float>& values = one.inputs[port.tensor];
+    std::reverse(values.begin(), values.end());
+    if (one.graph.tensors[port.tensor].dtype == DType::kI32) continue;
+    for (float& value : values) value *= 0.75f;
   }
+  return one;
+}
+
+// Runs a small graph and holds what comes out against the oracle. Every other call turns the inputs: the session may
+// have got the memory of the last one, and a kernel that writes nothing must not find the result there.
+void ExpectRight(Session& session, const OneNode& given, Precision precision, const std::string& label) {
+  static bool turned = false;
+  turned = !turned;
+  const OneNode one = turned ? Turned(given) : given;
+  std::vector<const float*> in, all;
+  for (const GraphPort& port : one.graph.inputs) in.push_back(one.inputs[port.tensor].data());
   std::vector<std::vector<float>> results;
   std::vector<float*> out;
   for (const GraphPort& port : one.graph.outputs) results.emplace_back(one.graph.shape(port.tensor).elements());
@@ -51,9 +63,6 @@ void ExpectRight(Session& session, const OneNode& one, Precision precision, cons
   const std::vector<const float*> computed(out.begin(), out.end());
   const Deviation deviation = Compare(one.graph, whole, computed, OracleOf(one.graph, whole, all), precision, all);
   EXPECT_LE(deviation.worst, 1.0) << label << " (" << deviation.db << " dB): " << deviation.where;
-  // The next session may get the same memory: a kernel that writes nothing must not find the result there.
-  const std::vector<float> zeros(most);
-  ASSERT_TRUE(session.Run(std::vector<const float*>(in.size(), zeros.data()), out)) << label;
 }
 
 class VulkanConformance : public ::testing::TestWithParam<int> {};
