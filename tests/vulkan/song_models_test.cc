@@ -1,6 +1,7 @@
 // The networks of songs on a Vulkan device, held against the references as on the CPU.
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "formats/formula_weights.h"
@@ -58,6 +59,28 @@ TEST(VulkanSong, MakesLatents) {
   const DitConfig config = ParseDitConfig(c.file.metadata.at("config")).value();
   const int64_t pass = int64_t{2} * config.depth * 2 * config.block_size * config.dim * 4;
   EXPECT_EQ(song.moved, (std::vector<int64_t>{7 * pass, 7 * pass, 5 * pass}));
+}
+
+// A block that is no number on the device, and none again, is made by the CPU from the keys and values that it began
+// with; so are the blocks after it.
+TEST(VulkanSong, GoesOnByTheCpuWhereADeviceGivesNoNumbers) {
+  TIMBRE_NEED_VULKAN();
+  const Case c = ReadCase("song-tiny.safetensors", "tiny.weights.json");
+  ThreadPool pool;
+  Stats stats;
+  const auto sampler = testing::SamplerOf(c.file, c.weights, {.device = UsableDeviceName()}, pool, &stats);
+  ASSERT_NE(sampler, nullptr);
+  int spoilt = 0;
+  const auto noise = [&](int64_t block, std::span<float> values) -> Status {
+    TIMBRE_CHECK(testing::NoiseOf(c.file)(block, values));
+    if (block == 1 && spoilt++ < 2) values[0] = std::numeric_limits<float>::quiet_NaN();
+    return {};
+  };
+  const SampledSong song = testing::Sample(*sampler, noise, ParseDitConfig(c.file.metadata.at("config"))->mel_dim);
+  EXPECT_GE(RatioDb(Values(c.file, "latent"), song.latents), kFloorDb);
+  ASSERT_EQ(stats.steps().size(), 2u);
+  EXPECT_EQ(stats.steps()[1].to, "the CPU");
+  EXPECT_EQ(stats.steps()[1].node, "block 2");
 }
 
 TEST(VulkanSong, HearsAStyle) {
