@@ -22,10 +22,9 @@ constexpr double kPriorWeight = 6;
 constexpr double kDensity = 0.6;
 constexpr size_t kRoles = 3;
 constexpr size_t kFewestOnsets = 6;
-// How fast a metre becomes sure with the log likelihood by which it is ahead. Of 261 synthesised tracks
-// of six kinds, those ahead by less than 3 were right in 75 % where this says 62 on average, up to 6 in 93 (80), up to
-// 12 in 98 (89), up to 25 in 99 (99), beyond in all 77.
-constexpr double kSure = 5;
+// How fast a metre becomes sure with the log likelihood by which it is ahead, so that it is right as often as it says:
+// docs/studio.md has the table of 174 synthesised tracks that it was held against.
+constexpr double kSure = 2.5;
 // How much better two bars of 6/8 must be told apart than taken for the same to be one of 12/8, by the number of beats:
 // in a few, places in four have too little to learn from; in many, small differences add up. Chosen on 1600 synthesised
 // tracks of 13 to 60 s.
