@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -54,6 +55,14 @@ inline void WriteTinyHtdemucs(const std::filesystem::path& path) {
                                                {"t_layers", testing::PickleInt(1)},
                                                {"segment", testing::PickleFraction("1/10")}},
                                               *weights));
+}
+
+// A library of the loader's name that is no library: opening it fails as it does where there is none.
+inline std::map<std::string, std::string> WithoutLoader(const testing::TempFolder& folder) {
+  testing::WriteAll(folder / "libvulkan.so.1", "");
+  const char* paths = std::getenv("LD_LIBRARY_PATH");
+  return {{"LD_LIBRARY_PATH", folder.path().string() + (paths == nullptr ? "" : ":" + std::string(paths))},
+          {"TIMBRE_CACHE", (folder / "cache").string()}};
 }
 
 class TinySong {
