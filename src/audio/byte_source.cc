@@ -20,6 +20,13 @@ constexpr int kPollMilliseconds = 50;  // how long a pipe without bytes delays a
 
 Status Cancelled() { return Fail(ErrorCode::kCancelled, "cancelled"); }
 
+// Of a device: whether it gives no byte at all, as /dev/null.
+bool EndsAtOnce(int fd) {
+  struct pollfd ready = {.fd = fd, .events = POLLIN, .revents = 0};
+  char byte = 0;
+  return poll(&ready, 1, 0) > 0 && read(fd, &byte, 1) == 0;
+}
+
 }  // namespace
 
 bool IsStandardInput(const std::string& path) {
@@ -67,6 +74,7 @@ Result<std::unique_ptr<ByteSource>> ByteSource::Open(const std::string& path, co
                                                      CancelCheck cancelled) {
   const bool standard = IsStandardInput(path);
   std::unique_ptr<ByteSource> source = OfMemory({}, standard ? "stdin" : path, std::move(cancelled));
+  source->piped_ = standard;
   const std::string quoted = "'" + source->name_ + "'";
   // Without O_NONBLOCK opening a FIFO would wait for its writer, and nobody could stop it.
   source->fd_ =
@@ -82,6 +90,7 @@ Result<std::unique_ptr<ByteSource>> ByteSource::Open(const std::string& path, co
   }
   if (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode) ||
       (standard && S_ISREG(info.st_mode) && lseek(source->fd_, 0, SEEK_CUR) != 0)) {
+    source->piped_ = true;
     const int pipe = std::exchange(source->fd_, -1);
     const Status kept = source->Keep(pipe, temporary_folder);
     close(pipe);
@@ -91,7 +100,7 @@ Result<std::unique_ptr<ByteSource>> ByteSource::Open(const std::string& path, co
   if (isatty(source->fd_) != 0) {
     return Fail(ErrorCode::kInvalidArgument, quoted + " is a terminal; pipe audio into it, or give an audio file.");
   }
-  if (!S_ISREG(info.st_mode)) {
+  if (!S_ISREG(info.st_mode) && !(standard && EndsAtOnce(source->fd_))) {
     return Fail(ErrorCode::kInvalidArgument, quoted + " is no regular file; give an audio file.");
   }
   source->size_ = info.st_size;

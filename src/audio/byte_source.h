@@ -48,6 +48,7 @@ class ByteSource {
   // For messages: the path, or "stdin".
   const std::string& name() const { return name_; }
   int64_t size() const { return size_; }
+  bool piped() const { return piped_; }  // another program wrote the bytes, or should have
   int64_t position() const { return position_; }
 
   // Reads at most `count` bytes and moves on: 0 at the end, -1 where the system fails (`failed` then says why) or the
@@ -76,7 +77,8 @@ class ByteSource {
   std::string name_;
   CancelCheck check_;
   int fd_ = -1;
-  bool owned_ = true;                  // fd_ is closed at the end
+  bool owned_ = true;  // fd_ is closed at the end
+  bool piped_ = false;
   std::optional<TemporaryFile> kept_;  // of a pipe; fd_ is then its
   std::span<const std::byte> bytes_;
   int64_t position_ = 0, size_ = 0;

@@ -279,7 +279,11 @@ Result<std::unique_ptr<AudioReader>> AudioReader::OpenMemory(std::span<const std
 }
 
 Result<std::unique_ptr<AudioReader>> AudioReader::OpenSource(std::unique_ptr<ByteSource> source) {
-  if (source->size() == 0) return Fail(ErrorCode::kCorrupt, "'" + source->name() + "' is empty; give an audio file.");
+  if (source->size() == 0) {
+    const std::string quoted = "'" + source->name() + "'";
+    return Fail(ErrorCode::kCorrupt, source->piped() ? "the pipe " + quoted + " ended without audio; pipe some into it."
+                                                     : quoted + " is empty; give an audio file.");
+  }
   std::unique_ptr<AudioReader> reader(new AudioReader);
   reader->source_ = std::move(source);
   TIMBRE_CHECK(reader->Start());

@@ -114,7 +114,9 @@ TEST(Pipes, WhatCannotBeReadIsOneSentence) {
     EXPECT_NE(error.find(part), std::string::npos) << error;
     EXPECT_EQ(FilesIn(folder.path()), (Names{"err"}));
   };
-  refused("true", "separate --model hpss -o out -", "'stdin' is empty");
+  refused("true", "separate --model hpss -o out -", "the pipe 'stdin' ended without audio");
+  refused("true", "separate --model hpss -o out - </dev/null", "the pipe 'stdin' ended without audio");
+  refused("true", "separate --model hpss -o out - </dev/zero", "'stdin' is no regular file");
   refused("echo no audio", "separate --model hpss -o out -", "'stdin' ");
   refused("true", "separate --model hpss -o out - -", "given twice");
 }
