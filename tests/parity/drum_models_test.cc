@@ -281,6 +281,11 @@ TEST(Larsnet, PlansCoverEveryLength) {
   const auto model =
       MakeLarsnet({.stems = {"kick"}, .n_fft = 256, .frames = 64, .bins = 64}, std::make_shared<const TensorMap>());
   ASSERT_TRUE(model);
+  for (const TilingOptions& other : {TilingOptions{.segment = 2}, {.overlap = 0.5}}) {
+    const auto refused = (*model)->Plan(10000, other);
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("leave --segment and --overlap out"), std::string::npos);
+  }
   for (const int64_t length :
        {1, 63, 64, 65, 127, 255, 256, 257, 1000, 4095, 4096, 4097, 4159, 4160, 4161, 8192, 10000}) {
     const auto plan = (*model)->Plan(length, {});

@@ -118,6 +118,10 @@ class Hpss : public SeparationModel {
 
   // Tiles see all that their middle depends on, so that their size changes nothing in the result.
   Result<TilePlan> Plan(int64_t length, const TilingOptions& tiling) const override {
+    if (tiling.overlap >= 0) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  "hpss's segments overlap by what its medians reach over, and no more; leave --overlap out");
+    }
     const double segment = tiling.segment > 0 ? tiling.segment : info_.segment;
     const auto hops = static_cast<int64_t>(std::round(segment * info_.sample_rate / kHop));
     return PlanContext(length, std::max<int64_t>(1, hops) * kHop, kContext);

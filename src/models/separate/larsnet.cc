@@ -129,7 +129,11 @@ class Larsnet : public SeparationModel {
   // The reference transforms the whole track (zeros up to a whole hop, then half a window of reflection at both ends)
   // and cuts the frames into blocks, each of which its networks see alone. Here each block is a tile: its frames'
   // samples, with the windows' sum as its envelope.
-  Result<TilePlan> Plan(int64_t length, const TilingOptions&) const override {
+  Result<TilePlan> Plan(int64_t length, const TilingOptions& tiling) const override {
+    if (tiling.overlap >= 0 || tiling.segment > 0) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  "LarsNet's blocks are of one size and follow each other; leave --segment and --overlap out");
+    }
     TilePlan plan;
     plan.length = length;
     plan.tile = TileSamples(options_);
