@@ -82,6 +82,7 @@ Status SetField(const Field& field, const std::string& name, std::span<const std
           *target = last == "true";
         } else if constexpr (std::is_same_v<T, std::string*>) {
           if (!field.choices.empty()) TIMBRE_CHECK(FindChoice(field, name, last));
+          if (last.empty() && split) return Fail(ErrorCode::kInvalidArgument, name + " takes a text, and got none.");
           *target = last;
         } else if constexpr (std::is_same_v<T, std::vector<std::string>*>) {
           std::vector<std::string> list;
@@ -90,6 +91,10 @@ Status SetField(const Field& field, const std::string& name, std::span<const std
               Split(value, list);
             else
               list.push_back(value);
+          }
+          if (list.empty() && split) {
+            return Fail(ErrorCode::kInvalidArgument,
+                        name + " takes one name or more, with commas between, and got none.");
           }
           for (const std::string& item : list) {
             if (!field.choices.empty()) TIMBRE_CHECK(FindChoice(field, name, item));

@@ -275,6 +275,9 @@ TEST(SeparateCommand, WhatDoesNotExistIsNamedWithTheNearest) {
   refused({"--stems", "percusive"}, 1, "Did you mean 'percussive'?");
   refused({"--two-stems", "harmonics"}, 1, "Did you mean 'harmonic'?");
   refused({"--stems", "harmonic", "--two-stems", "harmonic"}, 2, "exclude each other");
+  refused({"--stems="}, 2, "--stems takes one name or more");
+  refused({"--two-stems="}, 2, "--two-stems takes a text, and got none");
+  refused({"--overlap", "0.5"}, 2, "leave --overlap out");
   refused({"--format", "waw"}, 2, "Did you mean 'wav'?");
   refused({"--sample-format", "s42"}, 2, "--sample-format");
   refused({"--overlap", "1"}, 2, "--overlap takes a number from 0 to 0.99, not '1'.");
