@@ -65,19 +65,25 @@ HWY_INLINE Vec DotNumbers(const uint8_t* w, const float* x, int64_t k) {
 
 #if HWY_TARGET != HWY_SCALAR
 // Whole numbers times x are added up first, and scaled once a block.
-HWY_INLINE void AddQ8_0(const uint8_t* block, const float* x, Vec& sum) {
-  const auto* const q = reinterpret_cast<const int8_t*>(block + offsetof(BlockQ8_0, q));
-  Vec of_q = hn::Mul(FromInt8(q), hn::LoadU(Tag(), x));
-  for (int j = kLanes; j < kSmallBlock; j += kLanes) of_q = hn::MulAdd(FromInt8(q + j), hn::LoadU(Tag(), x + j), of_q);
-  sum = hn::MulAdd(of_q, HalfAt(block), sum);
-}
-HWY_INLINE void DotTwoQ8_0(const uint8_t* w0, const uint8_t* w1, const float* x, int64_t k, Vec& a, Vec& b) {
-  for (int64_t i = 0; i < k; i += kSmallBlock, w0 += sizeof(BlockQ8_0), w1 += sizeof(BlockQ8_0)) {
-    Ahead(w0, 1);
-    Ahead(w1, 1);
-    AddQ8_0(w0, x + i, a);
-    AddQ8_0(w1, x + i, b);
+HWY_INLINE Vec DotQ8_0(const uint8_t* w, const float* x, int64_t k) {
+  const Tag d;
+  Vec a = hn::Zero(d), b = a;
+  const auto add = [&](int64_t i, Vec& sum) HWY_ATTR {
+    const uint8_t* const block = w + i / kSmallBlock * static_cast<int64_t>(sizeof(BlockQ8_0));
+    const auto* const q = reinterpret_cast<const int8_t*>(block + offsetof(BlockQ8_0, q));
+    Vec of_q = hn::Mul(FromInt8(q), hn::LoadU(d, x + i));
+    for (int j = kLanes; j < kSmallBlock; j += kLanes) {
+      of_q = hn::MulAdd(FromInt8(q + j), hn::LoadU(d, x + i + j), of_q);
+    }
+    sum = hn::MulAdd(of_q, HalfAt(block), sum);
+  };
+  int64_t i = 0;
+  for (; i + 2 * kSmallBlock <= k; i += 2 * kSmallBlock) {
+    add(i, a);
+    add(i + kSmallBlock, b);
   }
+  if (i < k) add(i, a);
+  return hn::Add(a, b);
 }
 
 // f(Nibbles) for a type in blocks of nibbles.
@@ -181,23 +187,19 @@ void WidenStoredT(const std::byte* p, DType dtype, int64_t count, float* out) {
 void DotStoredT(const std::byte* w, DType dtype, const float* x, int64_t k, int64_t outputs, float* y) {
   const auto* from = reinterpret_cast<const uint8_t*>(w);
   const auto row = static_cast<int64_t>(BytesOf(dtype, k));
-  // Outputs by fours, whose lanes are summed up together. Where fewer are left, the last stands in.
-  const auto dot = [&](const auto& dot_two) HWY_ATTR {
+  // Outputs by fours, whose lanes are summed up together.
+  const auto dot_rows = [&](const auto& dot) HWY_ATTR {
     for (int64_t o = 0; o < outputs; o += 4) {
-      const auto at = [&](int64_t q) { return from + std::min(o + q, outputs - 1) * row; };
-      Vec a = hn::Zero(Tag()), b = a, c = a, e = a;
-      dot_two(at(0), at(1), a, b);
-      if (o + 2 < outputs) dot_two(at(2), at(3), c, e);
-      HWY_ALIGN float four[4];
-      SumFour(a, b, c, e, four);
-      std::copy_n(four, std::min<int64_t>(outputs - o, 4), y + o);
+      const int64_t count = std::min<int64_t>(outputs - o, 4);
+      HWY_ALIGN float lanes[4 * kLanes] = {}, four[4];
+      for (int64_t q = 0; q < count; ++q) hn::Store(dot(from + (o + q) * row), Tag(), lanes + q * kLanes);
+      const auto of = [&](int q) HWY_ATTR { return hn::Load(Tag(), lanes + q * kLanes); };
+      SumFour(of(0), of(1), of(2), of(3), four);
+      std::copy_n(four, count, y + o);
     }
   };
   const auto numbers = [&](auto stored) HWY_ATTR {
-    dot([&](const uint8_t* w0, const uint8_t* w1, Vec& a, Vec& b) HWY_ATTR {
-      a = DotNumbers<decltype(stored)>(w0, x, k);
-      b = DotNumbers<decltype(stored)>(w1, x, k);
-    });
+    dot_rows([&](const uint8_t* p) HWY_ATTR { return DotNumbers<decltype(stored)>(p, x, k); });
   };
   switch (dtype) {
     case DType::kF32: return numbers(StoredF32());
@@ -206,12 +208,9 @@ void DotStoredT(const std::byte* w, DType dtype, const float* x, int64_t k, int6
     default: break;
   }
 #if HWY_TARGET != HWY_SCALAR
-  if (dtype == DType::kQ8_0) {
-    return dot([&](const uint8_t* w0, const uint8_t* w1, Vec& a, Vec& b) HWY_ATTR { DotTwoQ8_0(w0, w1, x, k, a, b); });
-  }
+  if (dtype == DType::kQ8_0) dot_rows([&](const uint8_t* p) HWY_ATTR { return DotQ8_0(p, x, k); });
   WithNibbles(dtype, [&](auto nibbles) HWY_ATTR {
-    dot([&](const uint8_t* w0, const uint8_t* w1, Vec& a, Vec& b)
-            HWY_ATTR { decltype(nibbles)::DotTwo(w0, w1, x, k, a, b); });
+    dot_rows([&](const uint8_t* p) HWY_ATTR { return decltype(nibbles)::Dot(p, x, k); });
   });
 #endif
 }

@@ -1,6 +1,7 @@
-// Dot products with rows of weights in blocks of nibbles. A vector of their bytes is taken as whole numbers of 32 bits,
-// from which a mask leaves one nibble each where it stands: byte i is 256^i times its value, and x comes divided by
-// that. So nothing is moved apart, and the blocks of a vector are scaled together. Included once for every target.
+// Dot products of one row of weights in blocks of nibbles, up to the sum over a vector's lanes. A vector of their bytes
+// is taken as whole numbers of 32 bits, from which a mask leaves one nibble each where it stands: byte i is 256^i times
+// its value, and x comes divided by that. So nothing is moved apart, and the blocks of a vector are scaled together.
+// Included once for every target.
 #if defined(TIMBRE_KERNELS_CPU_STORED_NIBBLES_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef TIMBRE_KERNELS_CPU_STORED_NIBBLES_INL_H_
 #undef TIMBRE_KERNELS_CPU_STORED_NIBBLES_INL_H_
@@ -66,7 +67,8 @@ HWY_INLINE void ArrangeForNibbles(const float* x, int64_t k, int64_t run, float*
 
 // ---- what all formats have in common
 
-// Memory that follows the row or comes late in it: without being asked for, it would come only when it is waited for.
+// Rows come one after the other: of two at a time, which are a little faster within the cache, the processor fetched
+// neither ahead by itself. What it fetches is too late here, so some rows' bytes are asked for.
 HWY_INLINE void Ahead(const uint8_t* p, int64_t bytes) {
   for (int64_t line = 0; line < bytes; line += 64) __builtin_prefetch(p + kAheadBytes + line);
 }
@@ -178,19 +180,22 @@ struct SmallNibbles {
     sum = hn::MulAdd(HalvesOf(p, 0), of_q, sum);
   }
 
-  static HWY_INLINE void DotTwo(const uint8_t* w0, const uint8_t* w1, const float* x, int64_t k, Vec& a, Vec& b) {
-    constexpr int64_t kBytes = kBlocks * sizeof(Block);
+  // Two vectors of blocks a turn, each with a sum of its own.
+  static HWY_INLINE Vec Dot(const uint8_t* w, const float* x, int64_t k) {
+    constexpr int64_t kBytes = kBlocks * sizeof(Block), kX = kArrangedVectors * kLanes;
     const int64_t vectors = k / kSmallBlock / kBlocks, left = k / kSmallBlock % kBlocks;
-    for (int64_t v = 0; v < vectors; ++v, w0 += kBytes, w1 += kBytes, x += kArrangedVectors * kLanes) {
-      Ahead(w0, kBytes);
-      Ahead(w1, kBytes);
-      Add<true>({w0}, x, a);
-      Add<true>({w1}, x, b);
+    Vec a = hn::Zero(Tag()), b = a;
+    for (int64_t v = 0; v + 2 <= vectors; v += 2, w += 2 * kBytes, x += 2 * kX) {
+      Ahead(w, 2 * kBytes);
+      Add<true>({w}, x, a);
+      Add<true>({w + kBytes}, x + kX, b);
     }
-    if (left > 0) {
-      Add<false>({w0, left - 1}, x, a);
-      Add<false>({w1, left - 1}, x, b);
+    if (vectors % 2 > 0) {
+      Add<true>({w}, x, a);
+      w += kBytes, x += kX;
     }
+    if (left > 0) Add<false>({w, left - 1}, x, b);
+    return hn::Add(a, b);
   }
 };
 
@@ -304,30 +309,28 @@ struct NibblesOfK {
     }
   }
 
-  static HWY_INLINE void AddBlock(const uint8_t* w, const float* x, const float* sums, Vec& sum) {
+  static HWY_INLINE Vec Dot(const uint8_t* w, const float* x, int64_t k) {
     const hn::CappedTag<float, 8> d8;
-    const PartsOfK parts(w + offsetof(Block, scales));
-    Vec low = hn::Zero(Tag()), high = low;
-    Add<0>(w, parts, x, low, high);
-    sum = hn::MulAdd(hn::Add(low, high), HalfAt(w), sum);
-    auto least = hn::Zero(d8);
-    for (int j = 0; j < 8; j += kLanes)
-      least = hn::MulAdd(hn::Load(d8, parts.scale + 8 + j), hn::LoadU(d8, sums + j), least);
-#if HWY_MAX_BYTES == 64
-    sum = hn::NegMulAdd(hn::ZeroExtendVector(Tag(), least), HalfAt(w + 2), sum);
-#else
-    sum = hn::NegMulAdd(least, HalfAt(w + 2), sum);
-#endif
-  }
-
-  static HWY_INLINE void DotTwo(const uint8_t* w0, const uint8_t* w1, const float* x, int64_t k, Vec& a, Vec& b) {
-    const float* const sums = x + NibbleVectors(k) * kArrangedVectors * kLanes;
-    for (int64_t i = 0; i < k; i += kElements, w0 += sizeof(Block), w1 += sizeof(Block)) {
-      Ahead(w0, sizeof(Block));
-      Ahead(w1, sizeof(Block));
-      AddBlock(w0, x + i / 8 * kArrangedVectors, sums + i / 32, a);
-      AddBlock(w1, x + i / 8 * kArrangedVectors, sums + i / 32, b);
+    const float* sums = x + NibbleVectors(k) * kArrangedVectors * kLanes;
+    Vec sum = hn::Zero(Tag());
+    auto least_sum = hn::Zero(d8);
+    for (int64_t i = 0; i < k; i += kElements, w += sizeof(Block), sums += 8) {
+      Ahead(w, sizeof(Block));
+      const PartsOfK parts(w + offsetof(Block, scales));
+      Vec low = hn::Zero(Tag()), high = low;
+      Add<0>(w, parts, x + i / 8 * kArrangedVectors, low, high);
+      sum = hn::MulAdd(hn::Add(low, high), HalfAt(w), sum);
+      const auto least_scale = hn::Set(d8, hn::GetLane(HalfAt(w + 2)));
+      for (int j = 0; j < 8; j += static_cast<int>(hn::Lanes(d8))) {
+        const auto least = hn::Mul(hn::Load(d8, parts.scale + 8 + j), least_scale);
+        least_sum = hn::MulAdd(least, hn::LoadU(d8, sums + j), least_sum);
+      }
     }
+#if HWY_MAX_BYTES == 64
+    return hn::Sub(sum, hn::ZeroExtendVector(Tag(), least_sum));
+#else
+    return hn::Sub(sum, least_sum);
+#endif
   }
 };
 
@@ -355,23 +358,19 @@ struct NibblesOfQ6K {
     }
   }
 
-  static HWY_INLINE void AddBlock(const uint8_t* w, const float* x, Vec& sum) {
-    HWY_ALIGN float scales[16];
-    for (int j = 0; j < 16; j += kLanes) {
-      hn::Store(FromInt8(reinterpret_cast<const int8_t*>(w + offsetof(Block, scales)) + j), Tag(), scales + j);
+  static HWY_INLINE Vec Dot(const uint8_t* w, const float* x, int64_t k) {
+    Vec sum = hn::Zero(Tag());
+    for (int64_t i = 0; i < k; i += kElements, w += sizeof(Block)) {
+      Ahead(w, sizeof(Block));
+      HWY_ALIGN float scales[16];
+      for (int j = 0; j < 16; j += kLanes) {
+        hn::Store(FromInt8(reinterpret_cast<const int8_t*>(w + offsetof(Block, scales)) + j), Tag(), scales + j);
+      }
+      Vec low = hn::Zero(Tag()), high = low;
+      Add<0>(w, scales, x + i / 8 * kArrangedVectors, low, high);
+      sum = hn::MulAdd(hn::Add(low, high), HalfAt(w + offsetof(Block, d)), sum);
     }
-    Vec low = hn::Zero(Tag()), high = low;
-    Add<0>(w, scales, x, low, high);
-    sum = hn::MulAdd(hn::Add(low, high), HalfAt(w + offsetof(Block, d)), sum);
-  }
-
-  static HWY_INLINE void DotTwo(const uint8_t* w0, const uint8_t* w1, const float* x, int64_t k, Vec& a, Vec& b) {
-    for (int64_t i = 0; i < k; i += kElements, w0 += sizeof(Block), w1 += sizeof(Block)) {
-      Ahead(w0, sizeof(Block));
-      Ahead(w1, sizeof(Block));
-      AddBlock(w0, x + i / 8 * kArrangedVectors, a);
-      AddBlock(w1, x + i / 8 * kArrangedVectors, b);
-    }
+    return sum;
   }
 };
 
