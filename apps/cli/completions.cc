@@ -113,7 +113,7 @@ std::string Escaped(const std::string& text) {
 }
 
 std::string ZshAction(const Word& word) {
-  const std::string words = fmt::format("({})", fmt::join(word.words, " "));
+  std::string words = fmt::format("({})", fmt::join(word.words, " "));
   if (word.takes == Takes::kWords && word.or_file) {
     return fmt::format("{{_alternative \"words\\:word\\:{}\" \"files\\:file\\:_files\"}}", words);
   }
