@@ -114,6 +114,10 @@ http::Response App::MetricsPage() {
            [](const engine::Engine::SlotState& slot) { return slot.busy_seconds; });
   of_slots("timbre_worker_restarts_total", "Workers that ended while they ran a job.",
            [](const engine::Engine::SlotState& slot) { return static_cast<double>(slot.restarts); });
+  of_slots("timbre_models_loaded_total", "Models that workers read from their files.",
+           [](const engine::Engine::SlotState& slot) { return slot.loaded; });
+  of_slots("timbre_models_reused_total", "Models that a job found loaded by the job before it.",
+           [](const engine::Engine::SlotState& slot) { return slot.reused; });
   text += metrics_.Text();
   const auto single = [&](const char* name, const char* type, const char* help, int64_t value) {
     text += MetricHead(name, type, help) + MetricLine(name, {}, static_cast<double>(value));

@@ -19,6 +19,7 @@
 #include "base/start_thread.h"
 #include "engine/worker_process.h"
 #include "pipelines/job_json.h"
+#include "pipelines/kept_models.h"
 #include "runtime/device/device_report.h"
 
 namespace timbre::server {
@@ -67,14 +68,15 @@ class Teller final : public Observer {
   Clock::time_point told_;
 };
 
-void Do(const Json& order, Line& line, const std::atomic<bool>& cancelled) {
+void Do(const Json& order, Line& line, const std::atomic<bool>& cancelled, KeptModels& models) {
   Json report = Json::object();
   Status done;
+  models.BeginJob();
   if (auto parsed = JobFromJson(order); !parsed) {
     done = tl::unexpected<Error>(parsed.error());
   } else {
     Teller teller(line, cancelled);
-    const JobHost host{.cancelled = &cancelled};
+    const JobHost host{.cancelled = &cancelled, .models = &models};
     done = RunJob(*parsed->kind, *parsed->job, host, teller, report);
   }
   Json end = {{"state", "succeeded"}};
@@ -85,6 +87,7 @@ void Do(const Json& order, Line& line, const std::atomic<bool>& cancelled) {
     end["error"] = {{"type", "/problems/" + std::string(ErrorCodeName(done.error().code))},
                     {"detail", done.error().message}};
   }
+  end["models"] = {{"loaded", models.loaded()}, {"reused", models.reused()}};
   end["report"] = std::move(report);
   line.Say({{"end", std::move(end)}});
 }
@@ -116,6 +119,7 @@ Status RunWorker(const WorkerLimits& limits) {
   Line line;
   engine::LineBuffer lines;
   std::atomic<bool> cancelled{false};
+  KeptModels models;  // of the thread that runs a job, one after the other
   std::thread job;
   for (;;) {
     char buffer[65536];
@@ -136,7 +140,7 @@ Status RunWorker(const WorkerLimits& limits) {
       if (run == message.end()) continue;
       if (job.joinable()) job.join();  // it has said its last word
       cancelled = false;
-      TIMBRE_TRY(job, StartThread([order = *run, &line, &cancelled] { Do(order, line, cancelled); }));
+      TIMBRE_TRY(job, StartThread([order = *run, &line, &cancelled, &models] { Do(order, line, cancelled, models); }));
     }
   }
 }

@@ -105,6 +105,7 @@ struct Engine::Runner {
   pid_t pid = -1;
   int64_t restarts = 0;
   double busy_seconds = 0;
+  double loaded = 0, reused = 0;
 };
 
 Engine::Engine(EngineSettings settings) : settings_(std::move(settings)) {}
@@ -376,7 +377,8 @@ std::vector<Engine::SlotState> Engine::Slots() {
   const std::lock_guard lock(mutex_);
   std::vector<SlotState> states;
   for (const auto& runner : runners_) {
-    states.push_back({runner->slot, runner->job, runner->pid, runner->restarts, runner->busy_seconds});
+    states.push_back({runner->slot, runner->job, runner->pid, runner->restarts, runner->busy_seconds, runner->loaded,
+                      runner->reused});
   }
   return states;
 }
@@ -635,6 +637,11 @@ void Engine::RunJob(Runner& runner, JobRecord job) {
     }
     if (said.kind != WorkerWord::Kind::kEnd) continue;
     At("after-worker-answer");
+    {
+      const std::lock_guard lock(mutex_);
+      runner.loaded += said.loaded;
+      runner.reused += said.reused;
+    }
     Json report = WithoutPaths(said.report, names);
     if (said.state == "succeeded") {
       if (const Status done = Succeed(job, std::move(report), folder); !done) {

@@ -109,6 +109,7 @@ class Engine {
     pid_t worker = -1;
     int64_t restarts = 0;
     double busy_seconds = 0;
+    double loaded = 0, reused = 0;  // models, by its jobs: read, or still there from the job before
   };
   std::vector<SlotState> Slots();
   bool draining() const { return draining_; }

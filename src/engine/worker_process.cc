@@ -55,6 +55,10 @@ WorkerWord Understand(const Json& message) {
     if (word.problem.empty()) word.problem = "/problems/internal";
     if (word.detail.empty()) word.detail = "the worker does not say why.";
     if (const Json* report = Member(*end, "report"); report != nullptr) word.report = *report;
+    if (const Json* models = Member(*end, "models"); models != nullptr) {
+      word.loaded = NumberIn(*models, "loaded");
+      word.reused = NumberIn(*models, "reused");
+    }
   }
   return word;
 }

@@ -3,7 +3,8 @@
 //   to it    {"run": JOB}  {"cancel": true}  {"survey": true}
 //   from it  {"progress": {"stage", "done", "total"}}  {"event": {"kind", "text", "facts"}}
 //            {"survey": what devices there are}
-//            {"end": {"state": "succeeded" | "failed" | "cancelled", "error": PROBLEM, "report": {…}}}
+//            {"end": {"state": "succeeded" | "failed" | "cancelled", "error": PROBLEM, "report": {…},
+//                     "models": {"loaded": 1, "reused": 0}}}
 //
 // JOB is what pipelines/job_json.h reads. The worker ends where its socket is closed.
 #pragma once
@@ -42,6 +43,7 @@ struct WorkerWord {
   std::string state;            // of kEnd: "succeeded", "failed" or "cancelled"
   std::string problem, detail;  // of a failure: "/problems/…" and a sentence, never empty
   nlohmann::ordered_json report;
+  double loaded = 0, reused = 0;  // models, by this job
 };
 WorkerWord Understand(const nlohmann::ordered_json& message);
 

@@ -23,6 +23,8 @@ namespace timbre {
 
 using Json = nlohmann::ordered_json;
 
+class KeptModels;
+
 // What whoever runs a job lends it. All outlives the job's run.
 struct JobHost {
   // Set from any thread to end the job with kCancelled: asked between nodes. The observer is asked too, less often.
@@ -36,6 +38,8 @@ struct JobHost {
   bool alone = false;
   // Whether anybody reads the report: what is measured for it alone, and takes time, is else left out.
   bool reported = true;
+  // What the jobs before have loaded, where the process runs one after the other (kept_models.h); null: nothing.
+  KeptModels* models = nullptr;
 };
 
 // Runs once. Jobs share nothing but devices and packed weights: each has threads, faults, statistics and files of its

@@ -296,7 +296,7 @@ class DrumsJob final : public Job {
       const auto& stems = (*entry)->stems;
       if (std::none_of(stems.begin(), stems.end(), is_drum)) return no_drums();
     }
-    TIMBRE_TRY(LoadedModel model, choice_.Load(observer));
+    TIMBRE_TRY(LoadedModel model, choice_.Load(host, observer));
     // Float files that are read again at once: nothing is rescaled.
     SeparateOptions options;
     options.sample_format = "f32";
@@ -318,7 +318,7 @@ class DrumsJob final : public Job {
     options.temp_dir = temp_dir_;
     options.name = "{stem}.{ext}";
     report["model"] = {{"name", model.name}, {"path", model.path}, {"stems", model.info().stems}};
-    TIMBRE_TRY(parting.separator, choice_.MakeSeparator({std::move(model)}, options, pool, stats, observer));
+    TIMBRE_TRY(parting.separator, choice_.MakeSeparator({std::move(model)}, options, pool, stats, host, observer));
     const Separator& separator = *parting.separator;
     report["device"] = {{"name", separator.device_name()}, {"reason", separator.device_reason()}};
     report["batch"] = separator.batch();

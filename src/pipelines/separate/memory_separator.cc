@@ -30,10 +30,10 @@ Result<std::unique_ptr<MemorySeparator>> MemorySeparator::Create(const Json& opt
   TIMBRE_CHECK(made->runtime_.Check());
   made->options_.session = made->runtime_.Session(host);
   made->options_.output_dir.clear();  // there is none
-  TIMBRE_TRY(std::vector<LoadedModel> models, made->choice_.LoadAll(observer));
+  TIMBRE_TRY(std::vector<LoadedModel> models, made->choice_.LoadAll(host, observer));
   made->pool_ = std::make_unique<ThreadPool>(made->runtime_.threads());
-  TIMBRE_TRY(made->separator_,
-             made->choice_.MakeSeparator(std::move(models), made->options_, *made->pool_, made->stats_, observer));
+  TIMBRE_TRY(made->separator_, made->choice_.MakeSeparator(std::move(models), made->options_, *made->pool_,
+                                                           made->stats_, host, observer));
   return made;
 }
 

@@ -1,8 +1,11 @@
 #include "pipelines/separate/model_choice.h"
 
+#include <fmt/format.h>
+
 #include <filesystem>
 
 #include "models/loader.h"
+#include "pipelines/kept_models.h"
 #include "pipelines/model_fetching.h"
 #include "pipelines/separate/combine.h"
 #include "pipelines/separate/two_stage.h"
@@ -21,6 +24,12 @@ std::vector<std::string> Parts(const std::string& list) {
     if (comma == std::string::npos) return parts;
     begin = comma + 1;
   }
+}
+
+Result<LoadedModel> LoadSeparates(const JobHost& host, const std::string& model, const std::string& config,
+                                  double wiener) {
+  return LoadKept(host, model, fmt::format("separates, wiener {}", wiener),
+                  [&] { return LoadModel(model, config, wiener); });
 }
 
 }  // namespace
@@ -74,7 +83,7 @@ FieldList ModelChoice::EnsembleFields() {
   return Under("Model", std::move(fields));
 }
 
-Result<LoadedModel> ModelChoice::Load(Observer& observer) const {
+Result<LoadedModel> ModelChoice::Load(const JobHost& host, Observer& observer) const {
   // A checkpoint may need a configuration; what has a name, a folder of checkpoints and a bag of models never do.
   std::error_code error;
   const fs::path path(model);
@@ -87,14 +96,14 @@ Result<LoadedModel> ModelChoice::Load(Observer& observer) const {
   }
   TIMBRE_CHECK(CheckSeparationModelName(model));
   TIMBRE_CHECK(FetchIfNamed(model, observer));
-  return LoadModel(model, config, wiener);
+  return LoadSeparates(host, model, config, wiener);
 }
 
-Result<std::vector<LoadedModel>> ModelChoice::LoadAll(Observer& observer) const {
+Result<std::vector<LoadedModel>> ModelChoice::LoadAll(const JobHost& host, Observer& observer) const {
   const std::vector<std::string> names = ModelNames(model);
   std::vector<LoadedModel> models;
   if (names.size() == 1) {
-    TIMBRE_TRY(models.emplace_back(), Load(observer));
+    TIMBRE_TRY(models.emplace_back(), Load(host, observer));
     return models;
   }
   if (!config.empty()) {
@@ -106,14 +115,15 @@ Result<std::vector<LoadedModel>> ModelChoice::LoadAll(Observer& observer) const 
   for (const std::string& name : names) TIMBRE_CHECK(CheckSeparationModelName(name));
   for (const std::string& name : names) TIMBRE_CHECK(FetchIfNamed(name, observer));
   for (const std::string& name : names) {
-    TIMBRE_TRY(models.emplace_back(), LoadModel(name, "", wiener));
+    TIMBRE_TRY(models.emplace_back(), LoadSeparates(host, name, "", wiener));
   }
   return models;
 }
 
 Result<std::unique_ptr<Separator>> ModelChoice::MakeSeparator(std::vector<LoadedModel> loaded,
                                                               const SeparateOptions& options, ThreadPool& pool,
-                                                              Stats& stats, Observer& observer) const {
+                                                              Stats& stats, const JobHost& host,
+                                                              Observer& observer) const {
   std::vector<std::string> stems, models;
   if (!from.empty()) {
     stems = Parts(from);
@@ -139,7 +149,7 @@ Result<std::unique_ptr<Separator>> ModelChoice::MakeSeparator(std::vector<Loaded
   }
   // From the last to the first: what each is given comes from those before it.
   for (size_t i = stems.size(); i-- > 0;) {
-    TIMBRE_TRY(LoadedModel before, LoadModel(models[i]));
+    TIMBRE_TRY(LoadedModel before, LoadSeparates(host, models[i], "", 0));
     TIMBRE_TRY(separator, CreateTwoStage(std::move(before), stems[i], std::move(separator), options, pool, stats));
   }
   return separator;

@@ -10,6 +10,7 @@
 #include "base/thread_pool.h"
 #include "models/catalogue.h"
 #include "models/separate/separation_model.h"
+#include "pipelines/job.h"
 #include "pipelines/separate/model_ensemble.h"
 #include "pipelines/separate/separate.h"
 
@@ -33,12 +34,13 @@ struct ModelChoice {
   // --ensemble and --weights, for jobs that LoadAll().
   FieldList EnsembleFields();
   // The one model, fetched first where it is of the catalogue.
-  Result<LoadedModel> Load(Observer& observer) const;
+  Result<LoadedModel> Load(const JobHost& host, Observer& observer) const;
   // All that --model names.
-  Result<std::vector<LoadedModel>> LoadAll(Observer& observer) const;
+  Result<std::vector<LoadedModel>> LoadAll(const JobHost& host, Observer& observer) const;
   // A separator of `loaded`, behind the models that --from takes its stem of.
   Result<std::unique_ptr<Separator>> MakeSeparator(std::vector<LoadedModel> loaded, const SeparateOptions& options,
-                                                   ThreadPool& pool, Stats& stats, Observer& observer) const;
+                                                   ThreadPool& pool, Stats& stats, const JobHost& host,
+                                                   Observer& observer) const;
 };
 
 }  // namespace timbre

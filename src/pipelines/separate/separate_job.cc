@@ -89,11 +89,11 @@ class SeparateJob final : public Job {
     } else {
       TIMBRE_CHECK(CheckOutputFolder(options_.output_dir));
     }
-    TIMBRE_TRY(std::vector<LoadedModel> models, choice_.LoadAll(observer));
+    TIMBRE_TRY(std::vector<LoadedModel> models, choice_.LoadAll(host, observer));
     ThreadPool pool(runtime_.threads());
     Stats stats;
     TIMBRE_TRY(const std::unique_ptr<Separator> separator,
-               choice_.MakeSeparator(std::move(models), options_, pool, stats, observer));
+               choice_.MakeSeparator(std::move(models), options_, pool, stats, host, observer));
     const std::string& name = separator->model().name;
     const SeparationInfo& info = separator->model().info();
     std::vector<std::string> refused(files.size());

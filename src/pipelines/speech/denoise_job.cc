@@ -6,6 +6,7 @@
 
 #include "base/quantities.h"
 #include "pipelines/job_schema.h"
+#include "pipelines/kept_models.h"
 #include "pipelines/made_by.h"
 #include "pipelines/model_fetching.h"
 #include "pipelines/sound_stream.h"
@@ -124,7 +125,7 @@ Status DenoiseJob::Run(const JobHost& host, Observer& observer, Json& report) {
   }
   TIMBRE_CHECK(CheckSpeechModelName(model_));
   TIMBRE_CHECK(FetchIfNamed(model_, observer));
-  TIMBRE_TRY(SpeechModel model, OpenSpeechModel(model_));
+  TIMBRE_TRY(SpeechModel model, LoadKept(host, model_, "speech", [this] { return OpenSpeechModel(model_); }));
   report["model"] = ModelJson(model);
   const std::string name = model.name;
   ThreadPool pool(runtime_.threads());

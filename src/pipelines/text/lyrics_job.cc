@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "pipelines/job.h"
 #include "pipelines/job_schema.h"
+#include "pipelines/kept_models.h"
 #include "pipelines/model_fetching.h"
 #include "pipelines/runtime_options.h"
 #include "pipelines/text/lyrics_writer.h"
@@ -137,7 +138,8 @@ class LyricsJob final : public Job {
     TIMBRE_CHECK(CheckLyricsOptions(options_));
     TIMBRE_CHECK(CheckLanguageModelName(model_));
     TIMBRE_CHECK(FetchIfNamed(model_, observer));
-    TIMBRE_TRY(const LanguageModel model, OpenLanguageModel(model_));
+    TIMBRE_TRY(const LanguageModel model,
+               LoadKept(host, model_, "language", [this] { return OpenLanguageModel(model_); }));
     report["model"] = {{"name", model.name}, {"path", model.path}, {"architecture", NameOf(model.config.family)}};
     ThreadPool pool(runtime_.threads());
     Stats stats;
