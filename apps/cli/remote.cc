@@ -3,6 +3,7 @@
 #include <curl/curl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -17,6 +18,7 @@
 #include "base/observer.h"
 #include "base/output_set.h"
 #include "base/text.h"
+#include "http/event_reader.h"
 #include "http/message.h"
 
 namespace timbre::cli {
@@ -29,6 +31,7 @@ constexpr char kUsualServer[] = "http://127.0.0.1:7433";
 constexpr size_t kMostAnswer = size_t{64} << 20;
 constexpr long kConnectSeconds = 10;
 constexpr auto kAskEvery = std::chrono::milliseconds(300);
+constexpr long kKeepAliveSeconds = 15;  // of silence, after which a machine is asked whether it is there
 constexpr auto kPatience = std::chrono::seconds(60);
 
 std::string Variable(const char* name) {
@@ -80,6 +83,34 @@ size_t TakeBytes(char* data, size_t size, size_t count, void* state) {
   if (status != 200) return TakeText(data, size, count, &to.refusal);
   to.status = to.file->Write(std::string_view(data, size * count));
   return to.status ? size * count : 0;
+}
+
+// What is followed of a job, until it has ended.
+struct Following {
+  std::string job, last;  // the number of the event that was seen last; empty: none
+  Terminal* terminal;
+  http::EventReader reader = {};
+  bool ended = false, gone = false;  // told so, or not among those that are left
+};
+
+void ShowProgress(Terminal& terminal, double progress) {
+  terminal.OnProgress({.stage = Stage::kCompute, .done = static_cast<int64_t>(progress * 1000), .total = 1000});
+}
+
+void Follow(const http::StreamedEvent& event, Following& following) {
+  following.last = event.id;
+  if (event.type == "job.ended") following.ended = true;
+  const Json data = Json::parse(event.data, nullptr, false);
+  if (event.type == "job.progress" && data.is_object()) ShowProgress(*following.terminal, data.value("progress", 0.0));
+  // What has not ended, as far as it is asked for.
+  if (event.type == "snapshot") following.gone = data == Json{{"jobs", Json::array()}};
+}
+
+size_t TakeEvents(char* data, size_t size, size_t count, void* state) {
+  auto& following = *static_cast<Following*>(state);
+  if (!following.reader.Add({data, size * count})) return 0;
+  while (const auto event = following.reader.Next()) Follow(*event, following);
+  return following.ended || following.gone ? 0 : size * count;
 }
 
 size_t GiveBytes(char* data, size_t size, size_t count, void* file) {
@@ -238,20 +269,36 @@ Status Remote::Download(const std::string& path, AtomicFile& file) {
   return tl::unexpected<Error>(Connection::Judge(*status, to.refusal).error());
 }
 
+// Told by events, with no question asked until the job has ended or the stream has. One that breaks off is gone on with
+// behind the last event that was seen; where a server opens none, the job is asked for.
 Result<Json> Remote::Wait(const std::string& job) {
   auto reached = Clock::now();
-  Terminal& terminal = *connection_->terminal;
-  std::string stage;
+  Following following{.job = job, .terminal = connection_->terminal};
+  CURL* const curl = connection_->curl;
   for (;;) {
-    if (terminal.Cancelled()) return Fail(ErrorCode::kCancelled, "cancelled; the job goes on at the server.");
+    if (following.terminal->Cancelled())
+      return Fail(ErrorCode::kCancelled, "cancelled; the job goes on at the server.");
     const Result<Json> now = Ask("GET", "/v1/jobs/" + job);
     if (!now && (now.error().code != ErrorCode::kIo || Clock::now() - reached > kPatience)) return now;
     if (now) {
       reached = Clock::now();
       const std::string state = now->value("state", "");
       if (state == "succeeded" || state == "failed" || state == "cancelled") return now;
-      const double progress = now->value("progress", 0.0);
-      terminal.OnProgress({.stage = Stage::kCompute, .done = static_cast<int64_t>(progress * 1000), .total = 1000});
+      ShowProgress(*following.terminal, now->value("progress", 0.0));
+      std::vector<std::string> headers = {"Accept: text/event-stream"};
+      if (!following.last.empty()) headers.push_back("Last-Event-ID: " + following.last);
+      following.reader = {};
+      following.ended = following.gone = false;
+      // However it ends, the job says what comes of it.
+      (void)connection_->Do("GET", "/v1/events?job=" + http::PercentEncode(job), headers, [&] {
+        curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
+        curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
+        curl_easy_setopt(curl, CURLOPT_TCP_KEEPIDLE, kKeepAliveSeconds);
+        curl_easy_setopt(curl, CURLOPT_TCP_KEEPINTVL, kKeepAliveSeconds);
+        curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, &TakeEvents);
+        curl_easy_setopt(curl, CURLOPT_WRITEDATA, &following);
+      });
+      if (following.ended) continue;
     }
     std::this_thread::sleep_for(kAskEvery);
   }

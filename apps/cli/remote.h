@@ -40,7 +40,8 @@ class Remote {
   // The id of the file's asset. A file that the server has already is sent all the same.
   Result<std::string> Upload(const std::string& path);
   Status Download(const std::string& path, AtomicFile& file);
-  // Waits until the job has ended, and shows how far it is. A server that can't be reached is asked again for a minute.
+  // Waits until the job has ended, by its events, and shows how far it is. A server that can't be reached is asked
+  // again for a minute.
   Result<Json> Wait(const std::string& job);
   // The job's files below `folder`, all or none, and their paths; the error of a job that did not succeed.
   Result<std::vector<std::string>> Fetch(const Json& job, const std::string& folder);

@@ -164,6 +164,7 @@ Status RunJobThere(std::string_view kind, Job& job, const RemoteOptions& options
   report["jobs"] = Report::array();
   Batch batch(kind, wish, remote, terminal, report["jobs"]);
   std::vector<std::string> all;
+  all.reserve(inputs.size());
   for (const TrackInput& input : inputs) all.push_back(input.path);
   if (wish.together) {
     TIMBRE_CHECK(batch.Add(all));

@@ -106,6 +106,11 @@ class ServeCommand final : public Command {
          .help = "GiB that all files may take; 0: no limit",
          .min = 0,
          .max = 1048576},
+        {.name = "job-disk",
+         .value = &job_disk_,
+         .help = "GiB that a job may write, besides twelve times its decoded inputs; 0: no limit",
+         .min = 0,
+         .max = 1048576},
         {.name = "most-upload", .value = &most_upload_, .help = "GiB of one file", .min = 0.001, .max = 1024},
         {.name = "connections",
          .value = &settings_.limits.connections,
@@ -156,6 +161,7 @@ class ServeCommand final : public Command {
     settings_.most_upload = static_cast<int64_t>(most_upload_ * static_cast<double>(kGigabyte));
     settings_.reserve_bytes = static_cast<int64_t>(reserve_ * static_cast<double>(kGigabyte));
     settings_.quota_bytes = static_cast<int64_t>(quota_ * static_cast<double>(kGigabyte));
+    settings_.job_bytes = static_cast<int64_t>(job_disk_ * static_cast<double>(kGigabyte));
     settings_.keep_seconds = static_cast<int64_t>(keep_ * 24 * 3600);
     for (const std::string& worker : workers_) TIMBRE_CHECK(AddSlots(worker, settings_.slots));
     settings_.slots.push_back({.device = "cpu", .quick = true});
@@ -190,7 +196,7 @@ class ServeCommand final : public Command {
  private:
   std::string listen_ = "127.0.0.1:7433", data_ = UsualFolder();
   std::vector<std::string> workers_ = {"cpu"};
-  double grace_ = 30, keep_ = 7, memory_ = 0, reserve_ = 2, quota_ = 0, most_upload_ = 2;
+  double grace_ = 30, keep_ = 7, memory_ = 0, reserve_ = 2, quota_ = 0, job_disk_ = 1, most_upload_ = 2;
   bool open_ = false, openapi_ = false;
   server::ServeSettings settings_;
 };

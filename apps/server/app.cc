@@ -81,6 +81,7 @@ Result<std::unique_ptr<App>> App::Start(ServeSettings settings) {
   engine.order = OrderOf;
   engine.reserve_bytes = app->settings_.reserve_bytes;
   engine.quota_bytes = app->settings_.quota_bytes;
+  engine.job_bytes = app->settings_.job_bytes;
   engine.keep_seconds = app->settings_.keep_seconds;
   engine.on_event = [&self = *app](const engine::EventRecord& event) { self.OnEvent(event); };
   engine.on_progress = [&self = *app](const std::string& job, const Json& progress) { self.OnProgress(job, progress); };

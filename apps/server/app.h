@@ -37,6 +37,7 @@ struct ServeSettings {
   std::string allowed_origin;
   int64_t most_upload = int64_t{2} << 30;  // bytes
   int64_t reserve_bytes = int64_t{2} << 30, quota_bytes = 0;
+  int64_t job_bytes = int64_t{1} << 30;      // engine.h
   int64_t most_previews = int64_t{4} << 30;  // bytes
   int64_t keep_seconds = 7 * 24 * 3600;
   int streams_of_client = 64;

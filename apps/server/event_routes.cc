@@ -79,11 +79,16 @@ http::Response App::OpenEvents(http::Request& request) {
   } else {
     if (seen >= 0) text += http::FormatEvent("reset", "{}");
     Json live = Json::array();
-    for (const char* state : {"running", "cancelling", "queued"}) {
-      const auto jobs = engine_->journal().ListJobs({.state = state, .limit = kMostInSnapshot});
-      if (!jobs) return Refused(jobs.error());
-      for (const engine::JobRecord& record : *jobs) {
-        if (wanted.Wants(record.id, record.project)) live.push_back(JobJson(record));
+    if (!wanted.job.empty()) {
+      const auto one = engine_->journal().FindJob(wanted.job);
+      if (one && !engine::IsFinal(one->state) && wanted.Wants(one->id, one->project)) live.push_back(JobJson(*one));
+    } else {
+      for (const char* state : {"running", "cancelling", "queued"}) {
+        const auto jobs = engine_->journal().ListJobs({.state = state, .limit = kMostInSnapshot});
+        if (!jobs) return Refused(jobs.error());
+        for (const engine::JobRecord& record : *jobs) {
+          if (wanted.Wants(record.id, record.project)) live.push_back(JobJson(record));
+        }
       }
     }
     const Json snapshot = {{"jobs", live}};

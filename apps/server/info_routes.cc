@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <map>
+#include <tuple>
 
 #include "apps/server/app.h"
 #include "apps/server/kinds.h"
@@ -112,8 +113,19 @@ http::Response App::MetricsPage() {
   };
   of_slots("timbre_device_busy_seconds_total", "Seconds in which a device's workers ran a job.",
            [](const engine::Engine::SlotState& slot) { return slot.busy_seconds; });
-  of_slots("timbre_worker_restarts_total", "Workers that ended while they ran a job.",
-           [](const engine::Engine::SlotState& slot) { return static_cast<double>(slot.restarts); });
+  {
+    std::map<std::tuple<std::string, bool, std::string>, int64_t> restarts;
+    for (const auto& slot : slots) {
+      for (const auto& [reason, count] : slot.restarts) restarts[{slot.slot.device, slot.slot.quick, reason}] += count;
+    }
+    text += MetricHead("timbre_worker_restarts_total", "counter", "Workers that ended while they ran a job, by why.");
+    for (const auto& [of, count] : restarts) {
+      const auto& [device, quick, reason] = of;
+      text += MetricLine("timbre_worker_restarts_total",
+                         {{"device", device}, {"quick", quick ? "true" : "false"}, {"reason", reason}},
+                         static_cast<double>(count));
+    }
+  }
   of_slots("timbre_models_loaded_total", "Models that workers read from their files.",
            [](const engine::Engine::SlotState& slot) { return slot.loaded; });
   of_slots("timbre_models_reused_total", "Models that a job found loaded by the job before it.",
@@ -132,6 +144,9 @@ http::Response App::MetricsPage() {
                      static_cast<double>(engine_->journal().AssetBytes().value_or(0)));
   single("timbre_disk_free_bytes", "gauge", "Bytes that the disk has left.", engine_->assets().FreeBytes());
   single("timbre_db_transactions_total", "counter", "Transactions of the journal.", engine_->journal().transactions());
+  text += MetricHead("timbre_db_seconds", "summary", "What the journal's transactions took, down to the disk.") +
+          MetricLine("timbre_db_seconds_sum", {}, engine_->journal().write_seconds()) +
+          MetricLine("timbre_db_seconds_count", {}, static_cast<double>(engine_->journal().transactions()));
   single("process_resident_memory_bytes", "gauge", "Memory that the server holds.", ResidentBytes());
   single("process_open_fds", "gauge", "Files and sockets that the server has open.", OpenFiles());
   return http::Text(200, text, "text/plain; version=0.0.4; charset=utf-8");
@@ -229,6 +244,7 @@ void App::AddInfoRoutes(http::Router& router) {
                                                 {"connections_of_one_address", limits.connections_of_one_address},
                                                 {"event_streams_of_client", settings_.streams_of_client},
                                                 {"requests_per_second", settings_.requests_per_second},
+                                                {"job_bytes", engine.job_bytes},
                                                 {"jobs", engine.most_jobs},
                                                 {"jobs_of_client", engine.most_jobs_of_client},
                                                 {"keep_seconds", settings_.keep_seconds}}}}));
@@ -290,7 +306,7 @@ void App::AddInfoRoutes(http::Router& router) {
                   slots.push_back({{"device", slot.slot.device},
                                    {"quick", slot.slot.quick},
                                    {"job", slot.job.empty() ? Json() : Json(slot.job)},
-                                   {"restarts", slot.restarts},
+                                   {"restarts", slot.TimesRestarted()},
                                    {"busy_seconds", slot.busy_seconds}});
                 }
                 Json devices = Survey();

@@ -31,6 +31,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr size_t kMostOutputs = 1000;
 constexpr auto kProgressEvery = std::chrono::milliseconds(200);
+constexpr double kWeighEvery = 1;     // seconds
+constexpr double kTimesInputs = 12;   // as float32, that a job may write
+constexpr int64_t kMostPacking = 64;  // of sound whose length its file does not say
 
 double SecondsSince(Clock::time_point then) { return std::chrono::duration<double>(Clock::now() - then).count(); }
 
@@ -75,6 +78,30 @@ Result<std::vector<std::string>> FilesBelow(const std::string& folder) {
   return names;
 }
 
+// Of all files below `folder`, as far as they can be seen.
+int64_t BytesBelow(const std::string& folder) {
+  int64_t bytes = 0;
+  std::error_code error;
+  for (auto entry = fs::recursive_directory_iterator(folder, error); !error && entry != fs::end(entry);
+       entry.increment(error)) {
+    std::error_code gone;
+    const auto size = entry->is_regular_file(gone) ? entry->file_size(gone) : 0;
+    if (!gone) bytes += static_cast<int64_t>(size);
+  }
+  return bytes;
+}
+
+// What sound takes as float32.
+double DecodedBytes(const AssetRecord& asset) {
+  const Json& facts = asset.facts;
+  const auto number = [&](const char* name) {
+    return facts.contains(name) && facts[name].is_number() ? facts[name].get<double>() : 0.0;
+  };
+  const double samples = number("seconds") * number("sample_rate") * number("channels");
+  if (samples > 0) return samples * sizeof(float);
+  return asset.media_type == "audio/midi" ? 0.0 : static_cast<double>(asset.bytes * kMostPacking);
+}
+
 // The part of a job that its speed depends on.
 std::string SpeedKey(const JobRecord& job, const std::string& device) {
   const auto model = job.options.find("model");
@@ -103,7 +130,7 @@ struct Engine::Runner {
   // Guarded by the engine's mutex_.
   std::string job;
   pid_t pid = -1;
-  int64_t restarts = 0;
+  std::map<std::string, int64_t> restarts;
   double busy_seconds = 0;
   double loaded = 0, reused = 0;
 };
@@ -373,6 +400,12 @@ std::optional<double> Engine::EstimateOf(const JobRecord& job, double progress) 
   return **factor * job.audio_seconds * (1 - progress);
 }
 
+int64_t Engine::SlotState::TimesRestarted() const {
+  int64_t times = 0;
+  for (const auto& [reason, count] : restarts) times += count;
+  return times;
+}
+
 std::vector<Engine::SlotState> Engine::Slots() {
   const std::lock_guard lock(mutex_);
   std::vector<SlotState> states;
@@ -503,6 +536,16 @@ Status Engine::Succeed(const JobRecord& job, Json report, const std::string& fol
   return {};
 }
 
+// In bytes; 0: any.
+int64_t Engine::RoomOf(const JobRecord& job) {
+  if (settings_.job_bytes <= 0) return 0;
+  double decoded = 0;
+  for (const JobInput& input : job.inputs) {
+    if (const auto asset = journal_->FindAsset(input.asset); asset) decoded += DecodedBytes(*asset);
+  }
+  return settings_.job_bytes + static_cast<int64_t>(kTimesInputs * decoded);
+}
+
 // An end that could not be written down is tried again until it can, or the server stops: then the next one runs the
 // job anew.
 void Engine::Settle(const JobRecord& job, const Journal::End& end) {
@@ -535,14 +578,15 @@ void Engine::RunJob(Runner& runner, JobRecord job) {
   for (size_t i = 0; i < inputs.size(); ++i) names.emplace_back(inputs[i], job.inputs[i].name);
   names.emplace_back(settings_.folder + "/", "");
 
-  // Whoever kills the worker, or finds it dead, comes here.
-  const auto crashed = [&](const std::string& how) {
+  const auto worker_gone = [&](const char* reason) {
     runner.worker.reset();
-    {
-      const std::lock_guard lock(mutex_);
-      ++runner.restarts;
-      runner.pid = -1;
-    }
+    const std::lock_guard lock(mutex_);
+    ++runner.restarts[reason];
+    runner.pid = -1;
+  };
+  // Whoever kills the worker for what may be its own fault, or finds it dead, comes here.
+  const auto crashed = [&](const char* reason, const std::string& how) {
+    worker_gone(reason);
     const auto now = journal_->FindJob(job.id);
     if (now && now->state == JobState::kCancelling) return Settle(job, {.state = JobState::kCancelled});
     if (job.attempt >= job.most_attempts) {
@@ -571,18 +615,33 @@ void Engine::RunJob(Runner& runner, JobRecord job) {
   }
   At("before-send");
   if (!runner.worker->Send({{"run", settings_.order(job, runner.slot, inputs, folder)}})) {
-    crashed(runner.worker->End());
+    crashed("crashed", runner.worker->End());
     return clean();
   }
   At("after-send");
 
-  auto heard = Clock::now(), told = Clock::time_point();
+  // It is looked at from time to time, so that a job that runs away is ended, and before what it has made is taken.
+  const int64_t room = RoomOf(job);
+  const auto over_quota = [&] {
+    if (room <= 0 || BytesBelow(folder) <= room) return false;
+    runner.worker->Signal(SIGKILL);
+    (void)runner.worker->End();
+    worker_gone("quota");
+    const std::string detail = fmt::format(
+        "it has written more than the {} MiB that a job of its inputs may; ask for less, or have the server started "
+        "with another --job-disk.",
+        room >> 20);
+    Settle(job, {.state = JobState::kFailed, .error = ProblemJson("disk-quota", detail)});
+    return true;
+  };
+
+  auto heard = Clock::now(), told = Clock::time_point(), weighed = Clock::now();
   std::optional<Clock::time_point> cancelled;
   bool asked_to_end = false;
   for (auto asked = Clock::time_point();;) {
     auto message = runner.worker->Receive(100);
     if (!message) {
-      crashed(runner.worker->End());
+      crashed("crashed", runner.worker->End());
       return clean();
     }
     // The journal knows of cancels; it is asked ten times a second and not for each line.
@@ -613,8 +672,12 @@ void Engine::RunJob(Runner& runner, JobRecord job) {
     if (deaf || SecondsSince(heard) > settings_.silence_seconds) {
       runner.worker->Signal(SIGKILL);
       (void)runner.worker->End();
-      crashed(deaf ? "did not heed the cancel" : "said nothing for too long and was ended");
+      crashed(deaf ? "deaf" : "silent", deaf ? "did not heed the cancel" : "said nothing for too long and was ended");
       return clean();
+    }
+    if (SecondsSince(weighed) > kWeighEvery) {
+      weighed = Clock::now();
+      if (over_quota()) return clean();
     }
     if (!*message) continue;
     heard = Clock::now();
@@ -643,6 +706,7 @@ void Engine::RunJob(Runner& runner, JobRecord job) {
       runner.reused += said.reused;
     }
     Json report = WithoutPaths(said.report, names);
+    if (over_quota()) return clean();
     if (said.state == "succeeded") {
       if (const Status done = Succeed(job, std::move(report), folder); !done) {
         const Json detail = WithoutPaths(done.error().message, names);

@@ -46,6 +46,8 @@ struct EngineSettings {
   int64_t most_jobs = 1000, most_jobs_of_client = 100;  // that have not ended
   int64_t reserve_bytes = int64_t{2} << 30;             // of the disk, left free
   int64_t quota_bytes = 0;                              // of all assets; 0: none
+  // What a job may write, besides twelve times what its inputs take as float32: for what is made of little; 0: any.
+  int64_t job_bytes = int64_t{1} << 30;
   int64_t keep_seconds = 7 * 24 * 3600;
   double silence_seconds = 900;  // of a worker that computes: then it hangs
   double cancel_seconds = 10;    // until a worker that does not heed a cancel is sent SIGTERM
@@ -107,9 +109,11 @@ class Engine {
     Slot slot;
     std::string job;  // empty: idle
     pid_t worker = -1;
-    int64_t restarts = 0;
+    // Workers that ended while they ran a job, by why: "crashed", "silent", "deaf" to a cancel, "quota".
+    std::map<std::string, int64_t> restarts;
     double busy_seconds = 0;
     double loaded = 0, reused = 0;  // models, by its jobs: read, or still there from the job before
+    int64_t TimesRestarted() const;
   };
   std::vector<SlotState> Slots();
   bool draining() const { return draining_; }
@@ -127,6 +131,7 @@ class Engine {
                             Json facts);
   Status Prepare(const JobRecord& job, std::vector<std::string>& inputs, std::string& folder);
   Status Succeed(const JobRecord& job, Json report, const std::string& folder);
+  int64_t RoomOf(const JobRecord& job);
   void Settle(const JobRecord& job, const Journal::End& end);
   void Tidy();
   void Minder();

@@ -1,6 +1,7 @@
 #include "engine/journal.h"
 
 #include <algorithm>
+#include <chrono>
 #include <iterator>
 
 #include "engine/crash_points.h"
@@ -172,9 +173,15 @@ Status Journal::Migrate() {
 
 Status Journal::Write(const std::function<Status()>& body) {
   const std::lock_guard lock(mutex_);
+  const auto begun = std::chrono::steady_clock::now();
+  Status written = database_.InTransaction(body);
+  const auto taken = std::chrono::steady_clock::now() - begun;
   ++transactions_;
-  return database_.InTransaction(body);
+  write_microseconds_ += std::chrono::duration_cast<std::chrono::microseconds>(taken).count();
+  return written;
 }
+
+double Journal::write_seconds() const { return static_cast<double>(write_microseconds_) / 1e6; }
 
 Status Journal::AddEvent(const std::string& job, const char* type, const Json& data, int64_t now) {
   Json told = {{"job", job}};

@@ -201,6 +201,7 @@ class Journal {
   // Whether it can be written.
   Status Check();
   int64_t transactions() const { return transactions_; }
+  double write_seconds() const;  // that they took together, down to the disk
 
   // For tests: no more pages than that, so that a write fails as on a full disk. 0: as many as there is room for.
   Status LimitPages(int64_t pages);
@@ -218,7 +219,7 @@ class Journal {
 
   std::mutex mutex_;
   Database database_;  // guarded by mutex_
-  std::atomic<int64_t> transactions_{0};
+  std::atomic<int64_t> transactions_{0}, write_microseconds_{0};
 };
 
 }  // namespace timbre::engine

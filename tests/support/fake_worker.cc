@@ -48,6 +48,11 @@ void Run(const Json& job) {
     raise(SIGSEGV);
   }
   if (what == "hang") pause();
+  if (what == "flood") {
+    for (std::ofstream file(options["output"].get<std::string>() + "/flood");; usleep(1000)) {
+      file << std::string(65536, 'x') << std::flush;
+    }
+  }
   if (what == "slow" || what == "deaf") {
     if (what == "deaf") signal(SIGTERM, SIG_IGN);
     for (int i = 0;; ++i) {
