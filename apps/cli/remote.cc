@@ -304,7 +304,8 @@ Result<Json> Remote::Wait(const std::string& job) {
   }
 }
 
-Result<std::vector<std::string>> Remote::Fetch(const Json& job, const std::string& folder) {
+Result<std::vector<std::string>> Remote::Fetch(const Json& job, const std::string& folder,
+                                               const std::map<std::string, std::string>& places) {
   const std::string state = job.value("state", "");
   if (state != "succeeded") {
     std::string why = "the job is " + state;
@@ -323,7 +324,8 @@ Result<std::vector<std::string>> Remote::Fetch(const Json& job, const std::strin
     if (!inside || !names.insert(name).second) {
       return Fail(ErrorCode::kCorrupt, "the server names an output '" + Printable(name) + "'.");
     }
-    paths.push_back((std::filesystem::path(folder) / relative).string());
+    const auto place = places.find(name);
+    paths.push_back(place != places.end() ? place->second : (std::filesystem::path(folder) / relative).string());
     TIMBRE_TRY(AtomicFile file, outputs.Create(paths.back()));
     TIMBRE_CHECK(Download(link, file));
     TIMBRE_CHECK(file.Commit());

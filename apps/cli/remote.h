@@ -43,8 +43,10 @@ class Remote {
   // Waits until the job has ended, by its events, and shows how far it is. A server that can't be reached is asked
   // again for a minute.
   Result<Json> Wait(const std::string& job);
-  // The job's files below `folder`, all or none, and their paths; the error of a job that did not succeed.
-  Result<std::vector<std::string>> Fetch(const Json& job, const std::string& folder);
+  // The job's files below `folder`, or where `places` has a path for their name, all or none, and their paths; the
+  // error of a job that did not succeed.
+  Result<std::vector<std::string>> Fetch(const Json& job, const std::string& folder,
+                                         const std::map<std::string, std::string>& places = {});
 
  private:
   struct Connection;

@@ -4,18 +4,39 @@
 
 #include <deque>
 #include <filesystem>
+#include <fstream>
+#include <map>
 #include <set>
 
 #include "apps/server/kinds.h"
 #include "base/text.h"
 #include "engine/ids.h"
+#include "http/names.h"
 #include "pipelines/track_inputs.h"
 
 namespace timbre::cli {
+namespace fs = std::filesystem;
+
 namespace {
 
 // At the server at once; the first of them is waited for before another is sent.
 constexpr size_t kMostAtOnce = 32;
+
+// Of a request's JSON, which a server takes no more of.
+constexpr size_t kMostText = size_t{1} << 20;
+
+Result<std::string> ReadText(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text(kMostText + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(file.gcount()));
+  if (!file.eof()) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "'" + Printable(path) + "' " +
+                    (text.size() > kMostText ? "is longer than the MiB that a server takes." : "can't be read."));
+  }
+  return text;
+}
 
 // What the command line says, as a server wants it.
 struct Wish {
@@ -26,12 +47,18 @@ struct Wish {
   bool together = false;  // one job of all inputs
   bool one_file = false;  // `output` is a file
   bool recursive = false;
+  struct File {
+    std::string path, ending;
+  };
+  std::map<std::string, File> files;          // here, that options name
+  std::map<std::string, std::string> places;  // where files of those names are wanted; others in `output`
 };
 
 Result<Wish> WishOf(std::string_view kind, Job& job) {
   TIMBRE_TRY(const JobKind* const row, FindJobKind(kind));
   const std::unique_ptr<Job> usual = row->make();
   const FieldList given = job.Fields(), defaults = usual->Fields();
+  const Report settable = server::OptionsSchemaOf(*row)["properties"];
   Wish wish{.together = server::TakesTogether(kind)};
   for (size_t i = 0; i < given.size(); ++i) {
     const Field& field = given[i];
@@ -50,17 +77,21 @@ Result<Wish> WishOf(std::string_view kind, Job& job) {
       continue;
     } else if (key == "device") {
       wish.device = value.is_string() ? value.get<std::string>() : "auto";
-    } else if (const server::OptionUse use = server::UseOf(*row, field); use == server::OptionUse::kFile) {
-      return Fail(ErrorCode::kInvalidArgument, FlagOf(defaults[i]) +
-                                                   " names a file here, and --server sends inputs alone; " +
-                                                   "a job by hand may hold it (docs/server.md).");
-    } else if (use == server::OptionUse::kWithheld) {
+    } else if (!settable.contains(key)) {
       return Fail(ErrorCode::kInvalidArgument, FlagOf(defaults[i]) +
                                                    " does not go with --server, where each job has a " +
                                                    "folder of its own and names no places.");
+    } else if (server::UseOf(*row, field) == server::OptionUse::kNewFile) {
+      const std::string path = value.get<std::string>();
+      const std::string name = http::SafeFileName(fs::path(path).filename().string());
+      wish.options[key] = name;
+      wish.places[name] = path;
     } else {
       wish.options[key] = value;
     }
+  }
+  for (const server::OptionFile& file : server::OptionFiles(std::string(kind), wish.options)) {
+    wish.files[file.option] = {.path = wish.options[file.option].get<std::string>(), .ending = file.ending};
   }
   return wish;
 }
@@ -73,7 +104,9 @@ class Batch {
 
   // Cancelled, or the server is gone: the only failures. Others are counted.
   Status Add(const std::vector<std::string>& inputs) {
-    const std::string shown = inputs.size() == 1 ? inputs[0] : fmt::format("{} files", inputs.size());
+    const std::string shown = inputs.size() == 1 ? inputs[0]
+                              : inputs.empty()   ? fs::path(wish_.files.begin()->second.path).filename().string()
+                                                 : fmt::format("{} files", inputs.size());
     const Result<std::string> id = Send(inputs);
     if (!id) return Note(shown, id.error());
     waiting_.push_back({*id, shown});
@@ -82,6 +115,20 @@ class Batch {
   }
   Status TakeAll() {
     while (!waiting_.empty()) TIMBRE_CHECK(TakeFirst());
+    return {};
+  }
+  // The files among the options, which all jobs share.
+  Status SendOptions() {
+    options_ = wish_.options;
+    for (const auto& [option, file] : wish_.files) {
+      if (file.ending == ".mid" || file.ending == ".wav") {
+        TIMBRE_TRY(const std::string asset, remote_.Upload(file.path));
+        options_[option] = {{"asset", asset}};
+      } else {
+        TIMBRE_TRY(const std::string text, ReadText(file.path));
+        options_[option] = {{"text", text}};
+      }
+    }
     return {};
   }
   size_t failed() const { return failed_; }
@@ -93,13 +140,12 @@ class Batch {
   };
 
   Result<std::string> Send(const std::vector<std::string>& inputs) {
-    Report request = {
-        {"kind", kind_}, {"inputs", Report::array()}, {"options", wish_.options}, {"device", wish_.device}};
+    Report request = {{"kind", kind_}, {"inputs", Report::array()}, {"options", options_}, {"device", wish_.device}};
     for (const std::string& input : inputs) {
       TIMBRE_TRY(const std::string asset, remote_.Upload(input));
-      request["inputs"].push_back({{"asset", asset}, {"name", std::filesystem::path(input).filename().string()}});
+      request["inputs"].push_back({{"asset", asset}, {"name", fs::path(input).filename().string()}});
     }
-    if (wish_.one_file) request["options"]["output"] = std::filesystem::path(wish_.output).filename().string();
+    if (wish_.one_file) request["options"]["output"] = fs::path(wish_.output).filename().string();
     // A request whose answer is lost is not a second job.
     TIMBRE_TRY(const Report job, remote_.Ask("POST", "/v1/jobs", request, "Idempotency-Key: " + engine::NewId()));
     return job.value("id", "");
@@ -108,19 +154,18 @@ class Batch {
   Status TakeFirst() {
     const Sent sent = waiting_.front();
     waiting_.pop_front();
-    terminal_.BeginProgress("running", std::filesystem::path(sent.input).filename().string());
+    terminal_.BeginProgress("running", fs::path(sent.input).filename().string());
     const Result<Report> job = remote_.Wait(sent.id);
     terminal_.EndProgress();
     if (!job) return tl::unexpected<Error>(job.error());
-    const std::string folder =
-        wish_.one_file ? std::filesystem::path(wish_.output).parent_path().string() : wish_.output;
+    const std::string folder = wish_.one_file ? fs::path(wish_.output).parent_path().string() : wish_.output;
     for (const Report& output : job->value("outputs", Report::array())) {
       if (!names_.insert(output.value("name", "")).second) {
         return Note(sent.input, {ErrorCode::kInvalidArgument,
                                  "its files would be those of an input before it; give them another --output"});
       }
     }
-    const Result<std::vector<std::string>> files = remote_.Fetch(*job, folder);
+    const Result<std::vector<std::string>> files = remote_.Fetch(*job, folder, wish_.places);
     if (!files) return Note(sent.input, files.error());
     TIMBRE_TRY(const Report result, remote_.Ask("GET", "/v1/jobs/" + sent.id + "/result"));
     jobs_.push_back({{"id", sent.id}, {"input", sent.input}, {"files", *files}, {"report", result["report"]}});
@@ -144,6 +189,7 @@ class Batch {
   Remote& remote_;
   Terminal& terminal_;
   Report& jobs_;
+  Report options_;
   std::deque<Sent> waiting_;
   std::set<std::string> names_;
   size_t failed_ = 0;
@@ -158,7 +204,10 @@ Status RunJobThere(std::string_view kind, Job& job, const RemoteOptions& options
   }
   TIMBRE_TRY(const Wish wish, WishOf(kind, job));
   TIMBRE_TRY(const std::vector<TrackInput> inputs, ExpandInputs(wish.inputs, wish.recursive, wish.output));
-  if (inputs.empty()) return Fail(ErrorCode::kInvalidArgument, "name at least one file; a server is sent files.");
+  // Hits that were found before take the place of the sound.
+  if (inputs.empty() && !wish.files.contains("hits")) {
+    return Fail(ErrorCode::kInvalidArgument, "name at least one file; a server is sent files.");
+  }
   TIMBRE_TRY(Remote remote, Remote::Open(options, terminal));
   report["server"] = options.server;
   report["jobs"] = Report::array();
@@ -166,14 +215,15 @@ Status RunJobThere(std::string_view kind, Job& job, const RemoteOptions& options
   std::vector<std::string> all;
   all.reserve(inputs.size());
   for (const TrackInput& input : inputs) all.push_back(input.path);
-  if (wish.together) {
+  TIMBRE_CHECK(batch.SendOptions());
+  if (wish.together || all.empty()) {
     TIMBRE_CHECK(batch.Add(all));
   } else {
     for (const std::string& input : all) TIMBRE_CHECK(batch.Add({input}));
   }
   TIMBRE_CHECK(batch.TakeAll());
   if (batch.failed() == 0) return {};
-  if (all.size() == 1 || wish.together) return tl::unexpected<Error>(batch.last_error());
+  if (all.size() <= 1 || wish.together) return tl::unexpected<Error>(batch.last_error());
   terminal.Warn(batch.last_error().message);
   return Fail(ErrorCode::kIo, fmt::format("{} of {} inputs could not be done; --verbose or --json say why.",
                                           batch.failed(), all.size()));

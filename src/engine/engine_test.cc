@@ -122,6 +122,28 @@ TEST_F(EngineTest, TriesAgainWhatKillsItsWorkerButNotForEver) {
   EXPECT_EQ(End(Submit("copy")).state, JobState::kSucceeded);  // the slot lives on
 }
 
+// Twelve times what the inputs take as float32 (2 channels of 0.05 s at 44100 Hz here), and what the server allows
+// besides.
+TEST_F(EngineTest, EndsAJobThatWritesMoreThanItMay) {
+  constexpr int64_t kDecoded = 2205 * 2 * 4, kFile = 44 + 2205 * 2 * 2;
+  settings_.job_bytes = 1000;
+  Open();
+  const int64_t fits = 12 * kDecoded + settings_.job_bytes - kFile;
+  const std::string tail(static_cast<size_t>(fits), 'x');
+  ASSERT_EQ(fs::file_size(engine_->assets().PathOf(Asset())), static_cast<uintmax_t>(kFile));
+  EXPECT_EQ(End(Submit("copy", {{"tail", tail}})).state, JobState::kSucceeded);
+  for (const auto& [what, more] : {std::pair<const char*, Json>{"copy", {{"tail", tail + "x"}}}, {"flood", {}}}) {
+    const JobRecord job = End(Submit(what, more.is_null() ? Json::object() : more));
+    EXPECT_EQ(job.state, JobState::kFailed) << what;
+    EXPECT_EQ(job.error["type"], "/problems/disk-quota") << what;
+    EXPECT_EQ(job.attempt, 1) << what;
+  }
+  EXPECT_EQ(engine_->Slots()[0].restarts, (std::map<std::string, int64_t>{{"quota", 2}}));
+  EXPECT_EQ(End(Submit("copy")).state, JobState::kSucceeded);  // the slot lives on
+  engine_->Stop(10);
+  EXPECT_TRUE(fs::is_empty(folder_ / "data" / "jobs"));
+}
+
 TEST_F(EngineTest, EndsAWorkerThatHangs) {
   settings_.silence_seconds = 0.2;
   Open();

@@ -254,6 +254,16 @@ TEST_F(ServeTest, DescribesAndMeasuresItself) {
         "timbre_http_seconds_bucket{route=\"getInfo\",le=\"60\"} 1\n"}) {
     EXPECT_NE(text.find(wanted), std::string::npos) << wanted << text;
   }
+  EXPECT_NE(text.find("timbre_db_seconds_sum "), std::string::npos) << text;
+  // The next job finds the model loaded, and makes the same of it.
+  const Json first = Parse(Ask("GET", "/v1/jobs?limit=1"))["jobs"][0]["outputs"];
+  EXPECT_EQ(End(Submit(Asset(Wav(0.1))))["outputs"], first);
+  const std::string later = Ask("GET", "/metrics").body;
+  for (const char* what : {"loaded", "reused"}) {
+    const std::string line = std::string("timbre_models_") + what + "_total{device=\"cpu\",quick=\"false\"} ";
+    EXPECT_NE(text.find(line + (*what == 'l' ? "1\n" : "0\n")), std::string::npos) << text;
+    EXPECT_NE(later.find(line + "1\n"), std::string::npos) << later;
+  }
   std::istringstream metrics(text);
   int samples = 0;
   std::set<std::string> series;
@@ -415,6 +425,23 @@ TEST_F(ServeTest, CommandsHaveTheirWorkDoneThere) {
   const Json style = Json::parse(ReadAll(folder_ / "style.json"));
   ASSERT_EQ(style["jobs"].size(), 1u) << style;
   EXPECT_EQ(style["jobs"][0]["report"]["clips"].size(), 2u) << style;
+  // Files among the options are sent along, and one that an option asks for lies where it was asked for.
+  WriteAll(folder_ / "chain.yaml", "bands: [{type: peak, hz: 1000, gain_db: 6, q: 1}]");
+  std::vector<std::string> mastered = {"master", "a.wav", "--chain", "chain.yaml", "-o", "mastered-here"};
+  ASSERT_EQ(RunTimbre(mastered, folder_.path()).code, 0);
+  mastered.back() = "mastered-there";
+  const Ran sent = run(mastered);
+  ASSERT_EQ(sent.code, 0) << sent.err;
+  const std::vector<std::string> masters = FilesIn(folder_ / "mastered-here");
+  ASSERT_EQ(masters.size(), 1u);
+  EXPECT_EQ(FilesIn(folder_ / "mastered-there"), masters);
+  EXPECT_EQ(ReadAll(folder_ / "mastered-there" / masters[0]), ReadAll(folder_ / "mastered-here" / masters[0]));
+  WriteAll(folder_ / "hits.json",
+           R"({"stems": [{"name": "snare", "hits": [{"seconds": 1, "note": 38, "velocity": 90}]}]})");
+  const Ran hit = run({"drums", "--hits", "hits.json", "-o", "hit", "--video", "falling.mp4"});
+  EXPECT_EQ(hit.code, 0) << hit.err;
+  EXPECT_TRUE(ReadAll(folder_ / "hit" / "hits.mid").starts_with("MThd"));
+  EXPECT_GT(ReadAll(folder_ / "falling.mp4").size(), 1000u);
   // One job after the other, by hand.
   WriteAll(folder_ / "job.json", R"({"kind": "separate", "inputs": ["a.wav"], "options": {"model": "hpss"}})");
   const Ran submitted = run({"submit", "job.json"});
@@ -433,11 +460,10 @@ TEST_F(ServeTest, CommandsHaveTheirWorkDoneThere) {
   EXPECT_EQ(run({"watch", "x"}).code, 2);
   EXPECT_EQ(run({"fetch", engine::NewId()}).code, 1);
   EXPECT_EQ(run({"separate", "--stdout", "vocals", "a.wav"}).code, 2);
-  // What names a file or a place here, and what sends nothing, is refused before anything is sent.
+  // What names a place, or a file that is not there, and what sends nothing, is refused before anything is sent.
   for (const auto& [words, said] : std::vector<std::pair<std::vector<std::string>, std::string>>{
-           {{"drums", "--hits", "hits.json"}, "--hits names a file here"},
-           {{"drums", "--config", "drums.yaml", "a.wav"}, "--config names a file here"},
-           {{"join", "--timeline", "song.yaml", "-o", "song.wav"}, "--timeline names a file here"},
+           {{"drums", "--config", "none.yaml", "a.wav"}, "'none.yaml' can't be read"},
+           {{"join", "--timeline", "song.yaml", "a.wav", "-o", "song.wav"}, "--timeline does not go with --server"},
            {{"separate", "--temp", ".", "a.wav"}, "--temp does not go with --server"},
            {{"separate", "--skip-existing", "a.wav"}, "--skip-existing does not go with --server"},
            {{"separate"}, "name at least one file"}}) {
