@@ -65,33 +65,31 @@ http::OpenedBody App::OpenAsset(http::Request& request) {
 }
 
 void App::AddAssetRoutes(http::Router& router) {
-  router.Add(
-      {.method = "POST",
-       .pattern = "/v1/assets",
-       .name = "createAsset",
-       .summary =
-           "A file of sound or MIDI, as the body, its name in ?name= or Content-Disposition; or a form with files in "
-           "fields called 'file'",
-       .query = {{"name", "string", "the file's name"}},
-       .body = http::BodyKind::kStream,
-       .most_body = static_cast<size_t>(settings_.most_upload),
-       .takes = "audio/*",
-       .gives = "NewAssets",
-       .statuses = {201, 400, 413, 415, 422, 507},
-       .handler =
-           [this](http::Request& request) {
-             if (IsForm(request)) return TakeForm(request);
-             auto& sink = static_cast<FileSink&>(*request.sink);
-             if (const Status closed = sink.Close(); !closed) return Refused(closed.error());
-             upload_bytes_ += sink.written();
-             const std::string path = sink.Release();
-             const auto asset = engine_->AddAsset(path, NameOf(request));
-             if (!asset) return Refused(asset.error());
-             http::Response response = http::Json(201, AssetJson(*asset));
-             response.headers.Set("Location", "/v1/assets/" + asset->id);
-             return response;
-           },
-       .open_body = [this](http::Request& request) { return OpenAsset(request); }});
+  router.Add({.method = "POST",
+              .pattern = "/v1/assets",
+              .name = "createAsset",
+              .summary = "A file of sound, MIDI or tensors (.safetensors), as the body, its name in ?name= or "
+                         "Content-Disposition; or a form with files in fields called 'file'",
+              .query = {{"name", "string", "the file's name"}},
+              .body = http::BodyKind::kStream,
+              .most_body = static_cast<size_t>(settings_.most_upload),
+              .takes = "audio/*",
+              .gives = "NewAssets",
+              .statuses = {201, 400, 413, 415, 422, 507},
+              .handler =
+                  [this](http::Request& request) {
+                    if (IsForm(request)) return TakeForm(request);
+                    auto& sink = static_cast<FileSink&>(*request.sink);
+                    if (const Status closed = sink.Close(); !closed) return Refused(closed.error());
+                    upload_bytes_ += sink.written();
+                    const std::string path = sink.Release();
+                    const auto asset = engine_->AddAsset(path, NameOf(request));
+                    if (!asset) return Refused(asset.error());
+                    http::Response response = http::Json(201, AssetJson(*asset));
+                    response.headers.Set("Location", "/v1/assets/" + asset->id);
+                    return response;
+                  },
+              .open_body = [this](http::Request& request) { return OpenAsset(request); }});
   router.Add({.method = "GET",
               .pattern = "/v1/assets",
               .name = "listAssets",

@@ -260,6 +260,7 @@ void App::AddInfoRoutes(http::Router& router) {
                 for (const JobKind* kind : ServedKinds()) {
                   kinds.push_back({{"name", kind->name},
                                    {"summary", kind->summary},
+                                   {"files", TakesFiles(*kind)},
                                    {"together", TakesTogether(kind->name)},
                                    {"schema", "/v1/kinds/" + std::string(kind->name) + "/schema"}});
                 }

@@ -71,6 +71,14 @@ constexpr Rule kRules[] = {
     {"lyrics", "mood", Use::kText},
     {"lyrics", "tempo", Use::kText},
     {"lyrics", "structure", Use::kText},
+    {"text", "ids", Use::kFile, ".txt"},
+    {"text", "system", Use::kText},
+    {"text", "stop", Use::kText},
+    {"text", "logits", Use::kNewFile},
+    {"frames", "memory", Use::kText},
+    {"frames", "keep_free", Use::kText},
+    {"frames", "resume", Use::kWithheld},
+    {"frames", "accept_licence", Use::kWithheld},
     {"song", "lyrics", Use::kFile, ".txt"},
     {"song", "phones", Use::kFile, ".txt"},
     {"song", "tokens", Use::kFile, ".txt"},
@@ -81,13 +89,16 @@ constexpr Rule kRules[] = {
     {"song", "latents", Use::kNewFile},
     {"song", "from_latents", Use::kFile, ".safetensors"},
 };
-// That have a route of their own, are about the machine, or neither read sound nor make a song.
-constexpr std::array<std::string_view, 5> kNotServed = {"pull", "doctor", "bench", "frames", "text"};
+// That have a route of their own, or are about the machine.
+constexpr std::array<std::string_view, 3> kNotServed = {"pull", "doctor", "bench"};
 constexpr std::array<std::string_view, 4> kQuickKinds = {"loudness", "join", "style", "score"};
 constexpr std::array<std::string_view, 4> kTogetherKinds = {"join", "combine", "style", "score"};
 // Where the client does not say how the one file is called that comes of a job.
-constexpr std::pair<std::string_view, std::string_view> kOutputs[] = {
-    {"join", "output.wav"}, {"song", "song.wav"}, {"lyrics", "lyrics.txt"}, {"notes", "notes.mp4"}};
+constexpr std::pair<std::string_view, std::string_view> kOutputs[] = {{"join", "output.wav"},
+                                                                      {"song", "song.wav"},
+                                                                      {"lyrics", "lyrics.txt"},
+                                                                      {"notes", "notes.mp4"},
+                                                                      {"frames", "clip.mp4"}};
 
 template <typename Names>
 bool Has(const Names& names, std::string_view name) {
@@ -117,14 +128,16 @@ bool IsOutput(const Field& field) {
 // Of kinds that make one file: its name, by which they tell the format, is the client's to choose.
 bool IsOutputFile(const Field& field) { return IsOutput(field) && field.placeholder != "DIR"; }
 
-// Words that stand where other kinds have files.
-bool IsPrompt(const Field& field) { return field.positional && field.name == "prompt"; }
+// Words that stand where other kinds have files, or before them.
+bool IsWord(const Field& field) { return field.positional && (field.name == "prompt" || !field.choices.empty()); }
+
+bool NamesFiles(const Field& field) { return field.positional && !IsWord(field); }
 
 Use UseIn(std::string_view kind, const Field& field) {
   const std::string key = KeyOf(field);
   if (IsOutputFile(field)) return Use::kNewFile;
   if (IsOutput(field)) return Use::kWithheld;
-  if (IsPrompt(field)) return Use::kText;
+  if (IsWord(field)) return Use::kText;
   if (field.positional) return Use::kWithheld;
   if (const Rule* rule = RuleOf(kind, key); rule != nullptr) return rule->use;
   return IsText(field) ? Use::kUnknown : Use::kText;
@@ -140,7 +153,7 @@ FieldList Settable(std::string_view kind, const FieldList& fields) {
   FieldList chosen;
   for (Field field : fields) {
     if (!MayBeSet(kind, field)) continue;
-    field.positional = false;  // a prompt is an option here
+    field.positional = false;  // a word is an option here
     chosen.push_back(std::move(field));
   }
   return chosen;
@@ -177,6 +190,12 @@ std::vector<const JobKind*> ServedKinds() {
 }
 
 bool IsQuick(std::string_view kind) { return Has(kQuickKinds, kind); }
+
+bool TakesFiles(const JobKind& kind) {
+  const std::unique_ptr<Job> job = kind.make();
+  const FieldList fields = job->Fields();
+  return std::any_of(fields.begin(), fields.end(), NamesFiles);
+}
 
 bool TakesTogether(std::string_view kind) { return Has(kTogetherKinds, kind); }
 
@@ -218,8 +237,7 @@ Status CheckJob(const std::string& kind, size_t inputs, const Json& options) {
   }
   const std::unique_ptr<Job> job = found->make();
   const FieldList fields = job->Fields(), settable = Settable(kind, fields);
-  const bool takes_files = std::any_of(fields.begin(), fields.end(),
-                                       [](const Field& field) { return field.positional && !IsPrompt(field); });
+  const bool takes_files = std::any_of(fields.begin(), fields.end(), NamesFiles);
   // Hits that were found before take the place of the sound.
   if (takes_files && inputs == 0 && !options.contains("hits")) {
     return Fail(ErrorCode::kInvalidArgument, "'inputs' is empty; name at least one asset.");
@@ -267,10 +285,11 @@ Json OrderOf(const engine::JobRecord& job, const engine::Slot& slot, const std::
     FieldList settable = Settable(job.kind, fields);
     // What is wrong with them the worker finds as well.
     (void)FieldsFromJson(settable, options);
+    std::vector<std::string> words;
     for (const Field& field : fields) {
       const std::string key = KeyOf(field);
-      if (IsPrompt(field)) {
-        if (options.contains(key)) first = {TextIn(options, key)};
+      if (IsWord(field)) {
+        if (options.contains(key)) words.push_back(TextIn(options, key));
         options.erase(key);
       } else if (UseIn(job.kind, field) == Use::kNewFile) {
         std::string name = TextIn(options, key);
@@ -283,6 +302,7 @@ Json OrderOf(const engine::JobRecord& job, const engine::Slot& slot, const std::
       // What takes a moment must not take the processors from what takes an hour.
       if (key == "threads" && slot.quick) options["threads"] = 1;
     }
+    first.insert(first.begin(), words.begin(), words.end());
   }
   return {{"kind", job.kind}, {"inputs", first}, {"options", options}};
 }

@@ -19,6 +19,9 @@ std::vector<const JobKind*> ServedKinds();
 // Of a moment, so that it has a lane of its own.
 bool IsQuick(std::string_view kind);
 
+// Has inputs; others are told what to do by words.
+bool TakesFiles(const JobKind& kind);
+
 // Makes one thing of all its inputs; all others do the same to each, so that a job may as well have one.
 bool TakesTogether(std::string_view kind);
 

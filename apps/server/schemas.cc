@@ -106,9 +106,11 @@ Json Schemas() {
       ObjectSchema({{"id", "string"}, {"outputs", ListSchema(Reference("Output"))}, {"report", OrNull(AnyObject())}});
   schemas["Info"] =
       ObjectSchema({{"version", "string"}, {"kinds", ListSchema(TypeSchema("string"))}, {"limits", AnyObject()}});
-  schemas["Kinds"] = ObjectSchema(
-      {{"kinds", ListSchema(ObjectSchema(
-                     {{"name", "string"}, {"summary", "string"}, {"together", "boolean"}, {"schema", "string"}}))}});
+  schemas["Kinds"] = ObjectSchema({{"kinds", ListSchema(ObjectSchema({{"name", "string"},
+                                                                      {"summary", "string"},
+                                                                      {"files", "boolean"},
+                                                                      {"together", "boolean"},
+                                                                      {"schema", "string"}}))}});
   schemas["Schema"] = AnyObject();
   schemas["Devices"] = ObjectSchema({{"devices", ListSchema(AnyObject())},
                                      {"auto", "string|null"},

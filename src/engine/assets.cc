@@ -23,6 +23,7 @@
 #include "base/sha256.h"
 #include "engine/crash_points.h"
 #include "engine/ids.h"
+#include "formats/safetensors.h"
 
 namespace timbre::engine {
 namespace fs = std::filesystem;
@@ -30,10 +31,11 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::pair<std::string_view, std::string_view> kMediaTypes[] = {
-    {".wav", "audio/wav"},  {".flac", "audio/flac"}, {".mp3", "audio/mpeg"}, {".ogg", "audio/ogg"},
-    {".opus", "audio/ogg"}, {".m4a", "audio/mp4"},   {".mid", "audio/midi"}, {".json", "application/json"},
-    {".txt", "text/plain"}, {".png", "image/png"},   {".mp4", "video/mp4"},  {".lrc", "text/plain"},
-    {".csv", "text/csv"},   {".webm", "video/webm"},
+    {".wav", "audio/wav"},  {".flac", "audio/flac"},       {".mp3", "audio/mpeg"},
+    {".ogg", "audio/ogg"},  {".opus", "audio/ogg"},        {".m4a", "audio/mp4"},
+    {".mid", "audio/midi"}, {".json", "application/json"}, {".txt", "text/plain"},
+    {".png", "image/png"},  {".mp4", "video/mp4"},         {".lrc", "text/plain"},
+    {".csv", "text/csv"},   {".webm", "video/webm"},       {".safetensors", "application/x-safetensors"},
 };
 
 // Of the container, the last word of AudioInfo::format.
@@ -159,7 +161,11 @@ std::string MediaTypeOf(std::string_view name) {
   return "application/octet-stream";
 }
 
-Result<Json> FactsOfAudio(const std::string& path, std::string& media_type) {
+Result<Json> FactsOf(const std::string& path, std::string& media_type) {
+  if (media_type == MediaTypeOf(".safetensors")) {
+    TIMBRE_TRY(const Safetensors file, ReadSafetensors(path));
+    return Json{{"format", "safetensors"}, {"tensors", file.tensors->size()}, {"seconds", nullptr}};
+  }
   if (IsMidi(path)) {
     media_type = "audio/midi";
     return Json{{"format", "MIDI"}, {"seconds", nullptr}};

@@ -46,8 +46,9 @@ class AssetStore {
 // The media type that a file's name tells; application/octet-stream where none is known.
 std::string MediaTypeOf(std::string_view name);
 
-// What a client may know of a file of sound: {"seconds", "sample_rate", "channels", "format"}; kUnsupported or
-// kCorrupt where it is none. `media_type` is what it was found to be.
-Result<Json> FactsOfAudio(const std::string& path, std::string& media_type);
+// What a client may know of a file of sound: {"seconds", "sample_rate", "channels", "format"}, of MIDI, or of tensors,
+// which is what its media type has to say; kUnsupported or kCorrupt where it is neither. `media_type` is then what it
+// was found to be.
+Result<Json> FactsOf(const std::string& path, std::string& media_type);
 
 }  // namespace timbre::engine

@@ -320,7 +320,7 @@ Outcome<void> Engine::Remove(const std::string& id) {
 
 Outcome<AssetRecord> Engine::AddAsset(const std::string& path, const std::string& name) {
   std::string media_type = MediaTypeOf(name);
-  auto facts = FactsOfAudio(path, media_type);
+  auto facts = FactsOf(path, media_type);
   if (!facts) {
     // The file has a name of ours that means nothing to anybody.
     std::string message = Replaced(facts.error().message, path, name);
@@ -517,7 +517,7 @@ Status Engine::Succeed(const JobRecord& job, Json report, const std::string& fol
     std::string media_type = MediaTypeOf(name);
     Json facts = Json::object();
     if (media_type.starts_with("audio/") && media_type != "audio/midi") {
-      if (auto found = FactsOfAudio(path, media_type); found) facts = *std::move(found);
+      if (auto found = FactsOf(path, media_type); found) facts = *std::move(found);
     }
     TIMBRE_TRY(AssetRecord asset, assets_->Take(path, fs::path(name).filename().string()));
     asset.media_type = media_type;

@@ -83,7 +83,8 @@ class Engine {
   Outcome<JobRecord> Change(const std::string& id, std::optional<int> priority, std::optional<bool> paused);
   Outcome<void> Remove(const std::string& id);
 
-  // A file in the store's "tmp" or "uploads", named `name` for people, as an asset. It has to be sound, or MIDI.
+  // A file in the store's "tmp" or "uploads", named `name` for people, as an asset. It has to be sound, MIDI
+  // or tensors (.safetensors).
   Outcome<AssetRecord> AddAsset(const std::string& path, const std::string& name);
   // What a job reads besides sound: words, settings.
   Outcome<AssetRecord> AddText(const std::string& text, const std::string& name);

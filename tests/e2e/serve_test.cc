@@ -10,9 +10,11 @@
 #include <sstream>
 
 #include "engine/ids.h"
+#include "formats/safetensors.h"
 #include "formats/zip.h"
 #include "pipelines/job.h"
 #include "tests/e2e/serve_fixture.h"
+#include "tests/support/environment.h"
 #include "tests/support/http_client.h"
 #include "tests/support/places.h"
 
@@ -288,7 +290,7 @@ TEST_F(ServeTest, ServesEveryKindOfJob) {
   const Json kinds = Parse(Ask("GET", "/v1/kinds"))["kinds"];
   std::set<std::string> names;
   for (const Json& kind : kinds) names.insert(kind["name"]);
-  const std::set<std::string> others = {"pull", "doctor", "bench", "frames", "text"};
+  const std::set<std::string> others = {"pull", "doctor", "bench"};
   for (const JobKind& kind : JobKinds()) {
     const bool served = !others.contains(std::string(kind.name));
     EXPECT_EQ(names.contains(std::string(kind.name)), served) << kind.name;
@@ -296,10 +298,10 @@ TEST_F(ServeTest, ServesEveryKindOfJob) {
     const Json schema = Parse(Ask("GET", "/v1/kinds/" + std::string(kind.name) + "/schema"));
     const std::unique_ptr<timbre::Job> job = kind.make();
     // What names a place, or has no meaning where each job has a folder of its own.
-    const std::set<std::string> withheld = {"name",       "temp",      "model_config",  "device",    "inject",
-                                            "stdout",     "recursive", "skip_existing", "separated", "timeline",
-                                            "input",      "midi",      "reference",     "estimate",  "output",
-                                            "checkpoint", "config"};
+    const std::set<std::string> withheld = {"name",       "temp",      "model_config",  "device",        "inject",
+                                            "stdout",     "recursive", "skip_existing", "separated",     "timeline",
+                                            "input",      "midi",      "reference",     "estimate",      "output",
+                                            "checkpoint", "config",    "resume",        "accept_licence"};
     for (const Field& field : job->Fields()) {
       const std::string key = KeyOf(field);
       EXPECT_TRUE(schema["properties"].contains(key) || withheld.contains(key))
@@ -344,6 +346,24 @@ TEST_F(ServeTest, TakesWordsAndFilesAsOptions) {
            {{"kind", "drums"}, {"inputs", Json::array()}, {"options", {{"hits", {{"text", corrected}}}}}}))["id"]);
   ASSERT_EQ(drums["state"], "succeeded") << drums;
   EXPECT_TRUE(drums["outputs"][0]["name"].get<std::string>().ends_with(".mid")) << drums["outputs"];
+  // Tensors are files too, and what is to be done with them is said before them: what the command makes of the same.
+  TensorMap tensors;
+  tensors.emplace("latents", HostTensor::FromF32({16, 3, 2, 4}, std::vector<float>(16 * 3 * 2 * 4, 0.25f)));
+  ASSERT_TRUE(WriteSafetensors((folder_ / "latents.safetensors").string(), tensors));
+  const std::string latents = ReadAll(folder_ / "latents.safetensors");
+  ASSERT_EQ(RunTimbre({"frames", "decode", "latents.safetensors", "--preview", "-o", "p_%d.png"}, folder_.path()).code,
+            0);
+  const Json frames = End(
+      Parse(Post("/v1/jobs", {{"kind", "frames"},
+                              {"inputs", {Asset(latents, "latents.safetensors")}},
+                              {"options", {{"action", "decode"}, {"preview", true}, {"output", "p_%d.png"}}}}))["id"]);
+  ASSERT_EQ(frames["state"], "succeeded") << frames;
+  EXPECT_GT(frames["outputs"].size(), 1u);
+  for (const Json& picture : frames["outputs"]) {
+    EXPECT_EQ(Ask("GET", picture["link"]).body, ReadAll(folder_ / picture["name"].get<std::string>()));
+  }
+  EXPECT_EQ(Ask("POST", "/v1/assets?name=x.safetensors", "", latents.substr(0, latents.size() - 1)).status, 415);
+  EXPECT_EQ(Post("/v1/jobs", {{"kind", "frames"}, {"inputs", {asset}}}).status, 422);
   for (const Json& wrong : std::vector<Json>{{{"chain", "/etc/passwd"}},
                                              {{"chain", {{"asset", "../../token"}}}},
                                              {{"chain", {{"asset", asset}, {"text", ""}}}},
@@ -353,6 +373,33 @@ TEST_F(ServeTest, TakesWordsAndFilesAsOptions) {
   }
   EXPECT_EQ(Post("/v1/jobs", {{"kind", "lyrics"}, {"inputs", {asset}}}).status, 422);
   EXPECT_EQ(Post("/v1/jobs", {{"kind", "pull"}}).status, 422);
+}
+
+// A small model stands in for the catalogue's.
+TEST_F(ServeTest, GoesOnFromAPrompt) {
+  const fs::path cache = folder_ / "cache",
+                 model = cache / "models" / "smollm2-135m" / "SmolLM2-135M-Instruct.Q4_1.gguf";
+  fs::create_directories(model.parent_path());
+  fs::copy_file(fs::path(SourceDir()) / "tests/data/lm/gguf-tiny.gguf", model);
+  const Environment here({{"TIMBRE_CACHE", cache.string()}});
+  Start();
+  const Json options = {
+      {"ids", {{"text", "1 2 3"}}}, {"max_tokens", 4}, {"greedy", true}, {"logits", "scores.safetensors"}};
+  const Json job = End(Parse(Post("/v1/jobs", {{"kind", "text"}, {"options", options}}))["id"]);
+  ASSERT_EQ(job["state"], "succeeded") << job;
+  const Json report = Parse(Ask("GET", job["links"]["result"]))["report"];
+  WriteAll(folder_ / "ids.txt", "1 2 3");
+  const Ran ran = RunTimbre({"text", "--ids", "ids.txt", "-n", "4", "--greedy", "--device", "cpu", "--json", "r.json"},
+                            folder_.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(report["ids"], Json::parse(ReadAll(folder_ / "r.json"))["ids"]);
+  EXPECT_EQ(report["ids"].size(), 4u);
+  ASSERT_EQ(job["outputs"].size(), 1u);
+  EXPECT_EQ(job["outputs"][0]["name"], "scores.safetensors");
+  // What stands for the standard input of a command is nobody's here.
+  const Json none = End(Parse(Post("/v1/jobs", {{"kind", "text"}, {"options", {{"prompt", "-"}}}}))["id"]);
+  EXPECT_EQ(none["state"], "failed") << none;
+  EXPECT_NE(none["error"]["detail"].get<std::string>().find("standard input"), std::string::npos) << none;
 }
 
 TEST_F(ServeTest, TakesFilesOfAForm) {

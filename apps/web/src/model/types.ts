@@ -55,6 +55,7 @@ export interface Model {
 export interface Kind {
   name: string;
   summary: string;
+  files: boolean; // it takes inputs
   together: boolean; // one job makes one thing of all its inputs
   schema: string;
 }

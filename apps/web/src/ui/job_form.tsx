@@ -69,7 +69,7 @@ export function JobForm({ inputs, kind: first, fixed = false, onClose, onMade }:
             <div class="field">
               <label for="job-kind">What to do</label>
               <select id="job-kind" value={kind} onChange={(event) => setKind(event.currentTarget.value)}>
-                {kinds.value.map((known) => (
+                {kinds.value.filter((known) => known.files).map((known) => (
                   <option key={known.name} value={known.name}>
                     {known.summary}
                   </option>

@@ -6,6 +6,7 @@ const kWords: Record<string, string> = {
   loudness: "Measure loudness",
   join: "Join into one",
   combine: "Combine versions",
+  frames: "Latents to frames",
   drums: "Drums to MIDI",
   song: "Make a song",
   lyrics: "Write lyrics",
