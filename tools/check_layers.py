@@ -17,7 +17,7 @@ ALLOWED = {
     "store": {"base", "formats", "models"},
     "plots": {"base", "dsp"},
     "pipelines": {"base", "audio", "dsp", "graph", "formats", "models", "runtime", "store", "plots"},
-    "engine": {"base", "audio", "dsp", "models", "runtime", "store", "plots", "pipelines"},
+    "engine": {"base", "formats", "audio", "dsp", "models", "runtime", "store", "plots", "pipelines"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.M)
 root = pathlib.Path(__file__).resolve().parent.parent

@@ -473,16 +473,6 @@ TEST_F(ServeTest, CommandsHaveTheirWorkDoneThere) {
   ASSERT_EQ(style["jobs"].size(), 1u) << style;
   EXPECT_EQ(style["jobs"][0]["report"]["clips"].size(), 2u) << style;
   // Files among the options are sent along, and one that an option asks for lies where it was asked for.
-  WriteAll(folder_ / "chain.yaml", "bands: [{type: peak, hz: 1000, gain_db: 6, q: 1}]");
-  std::vector<std::string> mastered = {"master", "a.wav", "--chain", "chain.yaml", "-o", "mastered-here"};
-  ASSERT_EQ(RunTimbre(mastered, folder_.path()).code, 0);
-  mastered.back() = "mastered-there";
-  const Ran sent = run(mastered);
-  ASSERT_EQ(sent.code, 0) << sent.err;
-  const std::vector<std::string> masters = FilesIn(folder_ / "mastered-here");
-  ASSERT_EQ(masters.size(), 1u);
-  EXPECT_EQ(FilesIn(folder_ / "mastered-there"), masters);
-  EXPECT_EQ(ReadAll(folder_ / "mastered-there" / masters[0]), ReadAll(folder_ / "mastered-here" / masters[0]));
   WriteAll(folder_ / "hits.json",
            R"({"stems": [{"name": "snare", "hits": [{"seconds": 1, "note": 38, "velocity": 90}]}]})");
   const Ran hit = run({"drums", "--hits", "hits.json", "-o", "hit", "--video", "falling.mp4"});

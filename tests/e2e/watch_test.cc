@@ -31,11 +31,9 @@ TEST(Watch, GoesOnBehindTheLastEventThatItSaw) {
     connection.Send(http::FormatEvent("job.ended", R"({"state": "succeeded"})", 8));
     connection.Stall();  // the client need not be told twice
   });
-  const Ran ran = RunTimbre({"watch", id, "--server", server.Url(""), "--token-file", "token", "--progress", "json"},
-                            folder.path());
+  const Ran ran = RunTimbre({"watch", id, "--server", server.Url(""), "--token-file", "token"}, folder.path());
   EXPECT_EQ(ran.code, 0) << ran.err;
   EXPECT_EQ(ran.out, id + " succeeded\n");
-  EXPECT_NE(ran.err.find("500"), std::string::npos) << ran.err;
   std::vector<std::string> seen;
   for (const LoopbackRequest& request : server.Requests()) {
     if (request.path.starts_with("/v1/events")) seen.push_back(request.path + " " + request.Header("last-event-id"));
