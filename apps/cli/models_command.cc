@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <set>
 
 #include "apps/cli/job_command.h"
 #include "base/quantities.h"
 #include "base/suggest.h"
 #include "base/text.h"
+#include "models/model_scores.h"
 #include "models/released_networks.h"
 #include "pipelines/model_fetching.h"
 #include "pipelines/pull_job.h"
@@ -47,6 +49,15 @@ class ModelsCommand final : public Command {
              .help = "list only models that give this: vocals, drums, speech, …",
              .placeholder = "NAME",
              .idle = [this] { return action_ == "list" ? "" : "'models " + action_ + "' lists nothing"; }},
+            {.name = "sort",
+             .value = &sort_,
+             .help = "the list by kind, by name, by size, or the best first by the published SDR of --stem",
+             .choices = {"kind", "name", "size", "sdr"},
+             .idle =
+                 [this] {
+                   if (action_ != "list") return "'models " + action_ + "' lists nothing";
+                   return std::string(sort_ == "sdr" && stem_.empty() ? "--stem says whose SDR, and is not given" : "");
+                 }},
             {.name = "cache",
              .value = &cache_,
              .help = "the folder that holds models (TIMBRE_CACHE sets it too)",
@@ -75,7 +86,7 @@ class ModelsCommand final : public Command {
   std::string Examples() const override {
     return "Examples:\n"
            "  timbre models\n"
-           "  timbre models list --stem vocals\n"
+           "  timbre models list --stem vocals --sort sdr\n"
            "  timbre models pull htdemucs\n"
            "  timbre models verify\n"
            "  timbre models random htdemucs noise.safetensors    (to time a command without a download)\n";
@@ -113,6 +124,7 @@ class ModelsCommand final : public Command {
       std::erase_if(models, [this](const ModelEntry* model) { return !Gives(*model, stem_); });
       if (models.empty()) return tl::unexpected<Error>(NoStem(stem_));
     }
+    Sort(models);
     if (action_ == "list") return List(models, options, terminal, report);
     if (action_ == "path") return Path(models, options, terminal, report);
     if (action_ == "verify") return Verify(models, options, terminal, report);
@@ -143,6 +155,32 @@ class ModelsCommand final : public Command {
                 SuggestionFor(Folded(stem), std::vector<std::string>(names.begin(), names.end()))};
   }
 
+  void Sort(Models& models) const {
+    const auto sdr = [this](const ModelEntry* model) {
+      const StemScore* const score = FindScore(model->name, stem_);
+      return score == nullptr ? -HUGE_VAL : score->sdr;  // not published: last
+    };
+    const auto size = [](const ModelEntry* model) {
+      const int64_t bytes = ModelBytes(*model);
+      return bytes == 0 && !model->files.empty() ? INT64_MAX : bytes;  // not published: last
+    };
+    std::stable_sort(models.begin(), models.end(), [&](const ModelEntry* a, const ModelEntry* b) {
+      if (sort_ == "name") return a->name < b->name;
+      if (sort_ == "size") return size(a) < size(b);
+      return sort_ == "sdr" && sdr(a) > sdr(b);
+    });
+  }
+
+  // "vocals (SDR 11.8 dB)", and so on.
+  static std::vector<std::string> StemsOf(const ModelEntry& model) {
+    std::vector<std::string> stems;
+    for (const std::string_view stem : model.stems) {
+      const StemScore* const score = FindScore(model.name, stem);
+      stems.push_back(score == nullptr ? std::string(stem) : fmt::format("{} (SDR {:.1f} dB)", stem, score->sdr));
+    }
+    return stems;
+  }
+
   // A model that only measurements want.
   Status Random(Terminal& terminal, Report& report) const {
     if (names_.size() != 2) {
@@ -166,13 +204,14 @@ class ModelsCommand final : public Command {
 
   static Status List(const Models& models, const FetchOptions& options, Terminal& terminal, Report& report) {
     report["models"] = Report::array();
-    terminal.Print(fmt::format("{:<20} {:<9} {:>7}  {:<11} {}", "model", "task", "size", "state", "what it is"));
+    terminal.Print(fmt::format("{:<31} {:<9} {:>7}  {:<11} {}", "model", "task", "size", "state", "what it is"));
     for (const ModelEntry* model : models) {
       const int64_t bytes = ModelBytes(*model);
       const std::string size = bytes > 0 ? BytesText(static_cast<double>(bytes)) : model->files.empty() ? "-" : "?";
-      terminal.Print(fmt::format("{:<20} {:<9} {:>7}  {:<11} {}", model->name, ModelTaskName(model->task), size,
+      terminal.Print(fmt::format("{:<31} {:<9} {:>7}  {:<11} {}", model->name, ModelTaskName(model->task), size,
                                  ModelStateName(StatusOfModel(options.cache, *model).state), model->summary));
-      terminal.Print(fmt::format("    {}; licence of the weights: {}", fmt::join(model->stems, ", "), model->licence));
+      terminal.Print(
+          fmt::format("    {}; licence of the weights: {}", fmt::join(StemsOf(*model), ", "), model->licence));
       report["models"].push_back(ModelReport(*model, options.cache));
     }
     return {};
@@ -233,7 +272,7 @@ class ModelsCommand final : public Command {
     return {};
   }
 
-  std::string action_ = "list", stem_, cache_, mirror_;
+  std::string action_ = "list", sort_ = "kind", stem_, cache_, mirror_;
   std::vector<std::string> names_;
   bool package_ = false, offline_ = false, accept_licence_ = false;
 };

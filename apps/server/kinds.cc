@@ -47,6 +47,8 @@ constexpr Rule kRules[] = {
     {"", "tune", Use::kText},
     {"", "disable", Use::kText},
     {"", "format", Use::kText},
+    {"", "start", Use::kText},
+    {"", "duration", Use::kText},
     {"", "preset", Use::kText},
     {"master", "loudness", Use::kText},
     {"master", "chain", Use::kFile, ".yaml"},

@@ -270,15 +270,16 @@ int64_t AudioReader::Mp4End() {
 
 Result<std::unique_ptr<AudioReader>> AudioReader::Open(const std::string& path, const ReadOptions& options) {
   TIMBRE_TRY(auto source, ByteSource::Open(path, options.temporary_folder, options.cancelled));
-  return OpenSource(std::move(source));
+  return OpenSource(std::move(source), options.part);
 }
 
 Result<std::unique_ptr<AudioReader>> AudioReader::OpenMemory(std::span<const std::byte> bytes, const std::string& name,
                                                              const ReadOptions& options) {
-  return OpenSource(ByteSource::OfMemory(bytes, name, options.cancelled));
+  return OpenSource(ByteSource::OfMemory(bytes, name, options.cancelled), options.part);
 }
 
-Result<std::unique_ptr<AudioReader>> AudioReader::OpenSource(std::unique_ptr<ByteSource> source) {
+Result<std::unique_ptr<AudioReader>> AudioReader::OpenSource(std::unique_ptr<ByteSource> source,
+                                                             const AudioPart& part) {
   if (source->size() == 0) {
     const std::string quoted = "'" + source->name() + "'";
     return Fail(ErrorCode::kCorrupt, source->piped() ? "the pipe " + quoted + " ended without audio; pipe some into it."
@@ -286,11 +287,27 @@ Result<std::unique_ptr<AudioReader>> AudioReader::OpenSource(std::unique_ptr<Byt
   }
   std::unique_ptr<AudioReader> reader(new AudioReader);
   reader->source_ = std::move(source);
+  reader->part_ = part;
   TIMBRE_CHECK(reader->Start());
   return reader;
 }
 
 Status AudioReader::Start() {
+  TIMBRE_CHECK(StartStream());
+  skipped_ = 0;
+  first_ = std::llround(part_.start * info_.sample_rate);
+  // Ends are rounded, not lengths: parts that meet have no frame twice.
+  if (part_.length > 0) {
+    most_ = std::max<int64_t>(1, std::llround((part_.start + part_.length) * info_.sample_rate) - first_);
+  }
+  promised_ = info_.expected_frames;
+  if (promised_ == 0) return {};
+  info_.expected_frames = std::max<int64_t>(0, promised_ - first_);
+  if (most_ >= 0) info_.expected_frames = std::min(info_.expected_frames, most_);
+  return {};
+}
+
+Status AudioReader::StartStream() {
   const std::string quoted = "'" + source_->name() + "'";
   decoder_ = std::make_unique<Decoder>();
   Decoder& d = *decoder_;
@@ -637,13 +654,12 @@ Status AudioReader::End() {
   // packets.
   const bool promised =
       !d.open_ended && (d.pcm != nullptr || d.format->duration_estimation_method != AVFMT_DURATION_FROM_BITRATE);
-  const int64_t missing = info_.expected_frames - decoded_;
-  if (promised && info_.expected_frames > 0 && missing > info_.sample_rate / 5 + 4096) {
-    Warn(quoted + " ends early, at " + At(Seconds()) + " of " +
-         At(static_cast<double>(info_.expected_frames) / info_.sample_rate) + "; what is there was read.");
-  } else if (damaged_ > 0) {
-    Warn(quoted + " is damaged in " + std::to_string(damaged_) + (damaged_ == 1 ? " place" : " places, first") +
-         " at " + At(damaged_at_) + "; the rest was read.");
+  const int64_t missing = promised_ - decoded_;
+  if (promised && promised_ > 0 && missing > info_.sample_rate / 5 + 4096) {
+    Warn(quoted + " ends early, at " + At(Seconds()) + " of " + At(static_cast<double>(promised_) / info_.sample_rate) +
+         "; what is there was read.");
+  } else {
+    WarnOfDamage();
   }
   if (!d.change.empty()) Warn(quoted + " changes from " + d.change + "; all of it was converted to its first format.");
   if (d.gaps > 0) {
@@ -662,7 +678,42 @@ Status AudioReader::End() {
   return {};
 }
 
+void AudioReader::WarnOfDamage() {
+  if (damaged_ == 0) return;
+  Warn("'" + source_->name() + "' is damaged in " + std::to_string(damaged_) +
+       (damaged_ == 1 ? " place" : " places, first") + " at " + At(damaged_at_) + "; the rest was read.");
+}
+
+Status AudioReader::SkipToPart() {
+  while (first_ > 0 && position_ == 0) {
+    if (taken_ == pending_.size()) {
+      if (ended_) {
+        return Fail(ErrorCode::kInvalidArgument, "'" + source_->name() + "' ends at " + At(Seconds()) +
+                                                     ", and the part that is wanted begins at " + At(part_.start) +
+                                                     "; choose an earlier one.");
+      }
+      TIMBRE_CHECK(Fill());
+      continue;
+    }
+    if (skipped_ == first_) break;
+    const int64_t available = static_cast<int64_t>(pending_.size() - taken_) / info_.channels;
+    const int64_t count = std::min(available, first_ - skipped_);
+    taken_ += static_cast<size_t>(count) * info_.channels;
+    skipped_ += count;
+  }
+  return {};
+}
+
+// What follows the part is not looked at.
+void AudioReader::EndPart() {
+  if (ended_) return;
+  ended_ = true;
+  WarnOfDamage();
+}
+
 Result<int64_t> AudioReader::Read(float* out, int64_t frames) {
+  TIMBRE_CHECK(SkipToPart());
+  if (most_ >= 0) frames = std::min(frames, most_ - position_);
   int64_t done = 0;
   while (done < frames) {
     if (taken_ == pending_.size()) {
@@ -677,6 +728,12 @@ Result<int64_t> AudioReader::Read(float* out, int64_t frames) {
     done += count;
   }
   position_ += done;
+  if (done < frames && most_ >= 0) {
+    Warn("'" + source_->name() + "' ends at " + At(Seconds()) + ", before the part that is wanted, which goes to " +
+         At(part_.start + part_.length) + "; what is there was read.");
+    most_ = position_;
+  }
+  if (position_ == most_) EndPart();
   return done;
 }
 

@@ -30,12 +30,21 @@ struct AudioInfo {
 // 2^31. Far beyond that, powers leave float32.
 inline constexpr float kMostSample = 1e10f;
 
+// A part of a sound, in seconds; all of it by default.
+struct AudioPart {
+  double start = 0;
+  double length = 0;  // 0: all that follows
+};
+
 struct ReadOptions {
   // Asked before each piece of the input is read, by the thread that opens, reads or rewinds; true ends that call with
   // kCancelled.
   CancelCheck cancelled;
   // Where what a pipe gives is kept (byte_source.h).
   std::string temporary_folder;
+  // What is given of the sound: all numbers of frames and places are the part's then. What comes before is decoded and
+  // dropped, so that the samples are those of the whole.
+  AudioPart part = {};
 };
 
 // The best audio stream of a file or of a container with video, decoded as it is read: memory does not grow with its
@@ -56,8 +65,8 @@ class AudioReader {
   const AudioInfo& info() const { return info_; }
 
   // Reads up to `frames` interleaved frames into `out`, and returns how many: fewer only at the end, then 0. Fails with
-  // kCorrupt at a sample that is NaN, infinite or beyond kMostSample, with kIo where the file system fails. Samples
-  // beyond full scale are passed on as they are.
+  // kCorrupt at a sample that is NaN, infinite or beyond kMostSample, with kIo where the file system fails, with
+  // kInvalidArgument where the sound ends before the part begins. Samples beyond full scale are passed on as they are.
   Result<int64_t> Read(float* out, int64_t frames);
 
   // Frames read so far.
@@ -73,9 +82,10 @@ class AudioReader {
  private:
   struct Decoder;
   AudioReader();
-  static Result<std::unique_ptr<AudioReader>> OpenSource(std::unique_ptr<ByteSource> source);
+  static Result<std::unique_ptr<AudioReader>> OpenSource(std::unique_ptr<ByteSource> source, const AudioPart& part);
   static Status OpenContainer(ByteSource* source, const char* edit_lists, Decoder* decoder);
   Status Start();
+  Status StartStream();
   Status StartDecoder();
   Status StartPcm();
   int64_t Mp4End();
@@ -95,6 +105,9 @@ class AudioReader {
   void NoteGap(const AVFrame& frame);
   void NoteDamage();
   Status End();
+  Status SkipToPart();
+  void EndPart();
+  void WarnOfDamage();
   void Warn(const std::string& sentence);
   double Seconds() const;  // of the samples decoded
 
@@ -106,9 +119,14 @@ class AudioReader {
   int64_t position_ = 0;   // frames given out
   int64_t decoded_ = 0;    // frames decoded
   int64_t end_ = 0;        // frames that the container says there are; 0: not known
+  int64_t promised_ = 0;   // AudioInfo::expected_frames of the whole
   int64_t damaged_ = 0;    // packets or frames that could not be used, or not whole
   double damaged_at_ = 0;  // seconds, of the first
   bool ended_ = false;
+  AudioPart part_;
+  int64_t first_ = 0;    // frame that the part begins with
+  int64_t skipped_ = 0;  // of those before it
+  int64_t most_ = -1;    // frames of the part; negative: all that follow
   std::string warning_;
 };
 

@@ -681,6 +681,49 @@ TEST(Decode, AFifoIsReadLikeAFile) {
   EXPECT_EQ(folder.Names(), (std::vector<std::string>{"song.wav"}));
 }
 
+// The samples of a part are those of the whole, by whatever reads and however often.
+TEST(Decode, APartIsThatStretchOfTheWhole) {
+  TestFolder folder;
+  const std::vector<float> x = NoiseFrames(100000, 2);
+  WriteBytes(folder / "x.wav", Wav(3, 32, 2, 44100, Bytes(x)));
+  const auto part = [&](double start, double length, int64_t most) -> Result<std::unique_ptr<AudioReader>> {
+    TIMBRE_TRY(auto reader, AudioReader::Open(folder / "x.wav", {.part = {.start = start, .length = length}}));
+    const int64_t first = std::llround(start * 44100);
+    const int64_t frames = std::min(most, 100000 - first);
+    EXPECT_EQ(reader->info().expected_frames, frames);
+    for (int pass = 0; pass < 2; ++pass) {
+      std::vector<float> y;
+      std::vector<float> block(2 * 777);
+      for (;;) {
+        TIMBRE_TRY(const int64_t count, reader->Read(block.data(), 777));
+        y.insert(y.end(), block.begin(), block.begin() + 2 * count);
+        if (count < 777) break;
+      }
+      EXPECT_EQ(reader->position(), frames);
+      EXPECT_EQ(y, std::vector<float>(x.begin() + 2 * first, x.begin() + 2 * (first + frames)));
+      if (pass == 0) TIMBRE_CHECK(reader->Rewind());
+    }
+    return reader;
+  };
+  for (const auto& [start, length, most] : {std::tuple(0.0, 0.5, 22050), {1.0, 0.0, 100000}, {0.75, 1.0, 44100}}) {
+    const auto whole = part(start, length, most);
+    ASSERT_TRUE(whole) << whole.error().message;
+    EXPECT_EQ((*whole)->warning(), "");
+  }
+  const auto shorter = part(2, 10, 441000);
+  ASSERT_TRUE(shorter) << shorter.error().message;
+  EXPECT_NE((*shorter)->warning().find("ends at 2.27 s, before"), std::string::npos) << (*shorter)->warning();
+  for (const double start : {100000 / 44100.0, 3.0}) {
+    auto late = AudioReader::Open(folder / "x.wav", {.part = {.start = start, .length = 1}});
+    ASSERT_TRUE(late);
+    float frame[2];
+    const auto none = (*late)->Read(frame, 1);
+    ASSERT_FALSE(none);
+    EXPECT_EQ(none.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_NE(none.error().message.find("ends at 2.27 s"), std::string::npos) << none.error().message;
+  }
+}
+
 TEST(Decode, AFifoThatNobodyWritesIsWaitedForUntilCancelled) {
   TestFolder folder;
   const std::string fifo = folder / "song.wav";

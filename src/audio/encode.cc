@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "audio/byte_source.h"
+#include "audio/file_size.h"
 #include "audio/resample.h"
 #include "base/atomic_file.h"
 #include "base/file_faults.h"
@@ -273,7 +274,8 @@ constexpr Codec kCodecs[] = {
     {FileFormat::kAac, "AAC", "aac", "ipod", 16, 512, 256, kAacRates},
     {FileFormat::kAlac, "ALAC", "alac", "ipod"},
 };
-constexpr int kVorbisQuality = 7;  // of -1 to 10: about 220 kbit/s of stereo at 44.1 kHz
+constexpr int kVorbisQuality = 7;  // of -1 to 10: about
+constexpr int kVorbisUsual = 220;  // kbit/s of stereo at 44.1 kHz
 
 // The nearest rate that the format knows, from above where there is one.
 int RateFor(const Codec& codec, int sample_rate) {
@@ -608,9 +610,15 @@ class FileWriter : public AudioWriter {
     return {};
   }
 
-  Result<WriteReport> Finish() override {
+  float peak() const override { return report_.peak; }
+
+  Result<WriteReport> Finish(std::optional<float> gain) override {
     if (encoder_ == nullptr) return Fail(ErrorCode::kInternal, "'" + path() + "' was completed twice.");
-    if (clip_ == ClipMode::kRescale) TIMBRE_CHECK(Rescale());
+    if (clip_ == ClipMode::kRescale) {
+      TIMBRE_CHECK(Rescale(gain.value_or(1.0f / std::max(1.0f, 1.01f * report_.peak))));
+    } else if (gain) {
+      return Fail(ErrorCode::kInternal, "'" + path() + "' was written before its gain was known.");
+    }
     TIMBRE_CHECK(encoder_->Finish());
     encoder_.reset();
     if (file_) TIMBRE_CHECK(file_->Commit());
@@ -626,9 +634,9 @@ class FileWriter : public AudioWriter {
     return {};
   }
 
-  // The second pass: reads the samples back, scaled by what the peak asks for.
-  Status Rescale() {
-    report_.gain = 1.0f / std::max(1.0f, 1.01f * report_.peak);
+  // The second pass: reads the samples back, scaled.
+  Status Rescale(float gain) {
+    report_.gain = gain;
     TIMBRE_CHECK(Spill());
     if (samples_.Seek(0, SEEK_SET) < 0) return NotWritten(path(), samples_.failed, "");
     for (int64_t at = 0; at < report_.frames; at += kBlock) {
@@ -682,9 +690,29 @@ bool IsLossless(FileFormat format) {
   return format == FileFormat::kWav || format == FileFormat::kFlac || format == FileFormat::kAlac;
 }
 
+int NearestFileRate(FileFormat format, int sample_rate) {
+  const auto row =
+      std::find_if(std::begin(kCodecs), std::end(kCodecs), [&](const Codec& known) { return known.format == format; });
+  return row == std::end(kCodecs) ? sample_rate : RateFor(*row, sample_rate);
+}
+
 bool CanStream(FileFormat format) {
   return format == FileFormat::kWav || format == FileFormat::kFlac || format == FileFormat::kVorbis ||
          format == FileFormat::kOpus;
+}
+
+int64_t ExpectedFileBytes(const WriteOptions& options, int64_t frames, int sample_rate, int channels) {
+  if (IsLossless(options.format)) {
+    const int bytes = options.sample_format == SampleFormat::kS16   ? 2
+                      : options.sample_format == SampleFormat::kS24 ? 3
+                                                                    : 4;
+    return frames * channels * bytes;
+  }
+  const auto row = std::find_if(std::begin(kCodecs), std::end(kCodecs),
+                                [&](const Codec& known) { return known.format == options.format; });
+  const int usual = row->usual > 0 ? row->usual : kVorbisUsual;
+  const double seconds = static_cast<double>(frames) / sample_rate;
+  return static_cast<int64_t>(seconds * 1000 / 8 * (options.bitrate > 0 ? options.bitrate : usual));
 }
 
 std::string_view FileExtension(FileFormat format) {

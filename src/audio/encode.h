@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -53,6 +54,8 @@ bool IsLossless(FileFormat format);
 // Whether it is written from front to end, as into a pipe, and decodes to the same samples: the others tell lengths at
 // their begin, once they are known.
 bool CanStream(FileFormat format);
+// The nearest to `sample_rate` that files of the format can be of, from above where there is one.
+int NearestFileRate(FileFormat format, int sample_rate);
 // Without a dot: "wav", "flac", "mp3", "opus", "ogg", "m4a".
 std::string_view FileExtension(FileFormat format);
 
@@ -82,8 +85,11 @@ class AudioWriter {
 
   // Samples must be finite; kInternal otherwise.
   virtual Status Write(const float* interleaved, int64_t frames) = 0;
-  // Completes the file and gives it its name. Nothing may be called after it.
-  virtual Result<WriteReport> Finish() = 0;
+  // The largest magnitude given to Write so far.
+  virtual float peak() const = 0;
+  // Completes the file and gives it its name. Nothing may be called after it. With ClipMode::kRescale `gain` takes the
+  // place of the one that keeps the file below full scale; with others it must be left out.
+  virtual Result<WriteReport> Finish(std::optional<float> gain = {}) = 0;
 };
 
 }  // namespace timbre

@@ -92,6 +92,9 @@ TEST(CatalogueTest, ScoresAreOfStemsThatTheModelsGive) {
   EXPECT_EQ(scores, AllScores().size())
       << "of a model that is not in the catalogue, or whose rows do not stand together";
   EXPECT_TRUE(ScoresOf("hpss").empty());
+  EXPECT_NE(FindScore("bs-roformer-ep317", "Vocals"), nullptr);
+  EXPECT_EQ(FindScore("hpss", "harmonic"), nullptr);
+  EXPECT_EQ(FindScore("scnet-xl", "vocals"), nullptr) << "of another set";
 }
 
 TEST(CatalogueTest, AWrongNameGetsASuggestion) {

@@ -158,6 +158,17 @@ constexpr StemScore kScores[] = {
 
 std::span<const StemScore> AllScores() { return kScores; }
 
+const StemScore* FindScore(std::string_view model, std::string_view stem) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  for (const StemScore& score : ScoresOf(model)) {
+    if (score.set == S::kMusdb18Medians && std::equal(stem.begin(), stem.end(), score.stem.begin(), score.stem.end(),
+                                                      [&](char a, char b) { return lower(a) == b; })) {
+      return &score;
+    }
+  }
+  return nullptr;
+}
+
 std::span<const StemScore> ScoresOf(std::string_view model) {
   const auto is = [&](const StemScore& score) { return score.model == model; };
   const auto* const first = std::find_if(std::begin(kScores), std::end(kScores), is);

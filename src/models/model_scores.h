@@ -21,6 +21,9 @@ struct StemScore {
 };
 
 std::span<const StemScore> AllScores();
+// The score by which models are compared, of the set that has most of them, kMusdb18Medians. Null where there is none.
+// The stem's name may be in capitals.
+const StemScore* FindScore(std::string_view model, std::string_view stem);
 // All that are known of a model, those of one set together. Empty where there are none.
 std::span<const StemScore> ScoresOf(std::string_view model);
 

@@ -21,9 +21,9 @@ constexpr int kVersion = 1;
 constexpr size_t kMostFiles = 1000;
 
 // Where, on what and how fast: by their keys. All others count, those that are yet to come as well.
-constexpr std::string_view kNoDifference[] = {"input",   "output", "name",   "temp",      "skip_existing", "recursive",
-                                              "stems",   "stdout", "stream", "device",    "threads",       "tune",
-                                              "disable", "strict", "verify", "in_flight", "inject",        "batch"};
+constexpr std::string_view kNoDifference[] = {
+    "input",   "output", "name",    "temp",   "skip_existing", "recursive", "stems",  "stdout", "stream", "device",
+    "threads", "tune",   "disable", "strict", "verify",        "in_flight", "inject", "batch",  "dry_run"};
 
 // One file, or all in a folder, as far as they can be told from others without being read.
 Json Described(const fs::path& path) {

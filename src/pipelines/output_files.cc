@@ -1,6 +1,7 @@
 #include "pipelines/output_files.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <functional>
 #include <vector>
@@ -48,7 +49,10 @@ FieldList FileFields(const FileFieldValues& values) {
     fields.push_back({.name = "clip",
                       .value = values.clip,
                       .help = "what is done to samples beyond full scale",
-                      .choices = {"rescale", "clamp", "none"}});
+                      .choices = {"rescale", "clamp", "none"},
+                      .idle = [peak = values.peak] {
+                        return peak != nullptr && peak->has_value() ? "--peak says how loud files are" : "";
+                      }});
   }
   fields.push_back({.name = "bitrate",
                     .value = &values.bitrate,
@@ -56,6 +60,22 @@ FieldList FileFields(const FileFieldValues& values) {
                     .min = 8,
                     .max = 512,
                     .idle = IdleUnless(false, "bitrate to choose", values)});
+  if (values.rate != nullptr) {
+    fields.push_back({.name = "rate",
+                      .value = values.rate,
+                      .help = "samples a second (default: the input's)",
+                      .placeholder = "HZ",
+                      .min = 1000,
+                      .max = 768000});
+  }
+  if (values.peak != nullptr) {
+    fields.push_back({.name = "peak",
+                      .value = values.peak,
+                      .help = "bring the largest peak of a track's files there, all by one gain; 0 is full scale",
+                      .placeholder = "DBFS",
+                      .min = -100,
+                      .max = 0});
+  }
   return fields;
 }
 
@@ -100,6 +120,19 @@ Result<WriteOptions> ParseWriteOptions(const std::string& format, const std::str
     return Fail(ErrorCode::kInvalidArgument, "--temp '" + temp_dir + "' is no folder.");
   }
   return options;
+}
+
+Status CheckOutputRate(const std::string& format, int rate) {
+  TIMBRE_TRY(const FileFormat parsed, ParseFileFormat(format));
+  const int nearest = NearestFileRate(parsed, rate);
+  if (rate == 0 || nearest == rate) return {};
+  return Fail(ErrorCode::kInvalidArgument, "--rate " + std::to_string(rate) + ": " + format +
+                                               " files are not of that rate; the nearest that they can be of is " +
+                                               std::to_string(nearest) + ".");
+}
+
+float GainToPeak(float peak, double level) {
+  return peak > 0 ? static_cast<float>(std::pow(10.0, level / 20) / peak) : 1.0f;
 }
 
 std::string TemporaryFolderFor(const std::string& temp_dir, const std::string& output_dir, bool stream) {

@@ -1,6 +1,7 @@
 // How files of sound are written: the options that every job shares which writes some, and what they mean.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "audio/encode.h"
@@ -15,10 +16,12 @@ struct FileFieldValues {
   std::string& sample_format;
   std::string* clip = nullptr;  // null: there is no choice of it
   int& bitrate;
-  const std::string* output = nullptr;  // the one file whose extension says the format where that is "auto"
+  int* rate = nullptr;                    // null: there is no choice of it
+  std::optional<double>* peak = nullptr;  // likewise
+  const std::string* output = nullptr;    // the one file whose extension says the format where that is "auto"
 };
 
-// --format, --sample-format, --clip and --bitrate.
+// --format, --sample-format, --clip, --bitrate, --rate and --peak.
 FieldList FileFields(const FileFieldValues& values);
 
 // A folder for what lies on disk only meanwhile.
@@ -34,6 +37,12 @@ std::string FormatName(const std::string& format, const std::string& output);
 // What files are written as. kInvalidArgument where a name is none, or the format has no use for an option.
 Result<WriteOptions> ParseWriteOptions(const std::string& format, const std::string& sample_format,
                                        const std::string& clip, int bitrate, const std::string& temp_dir);
+
+// kInvalidArgument where files of `format` cannot be of `rate`; 0 is the input's own.
+Status CheckOutputRate(const std::string& format, int rate);
+
+// What brings `peak`, the largest magnitude of all files of one piece of work, to `level` dBFS; 1 for silence.
+float GainToPeak(float peak, double level);
 
 // Where what a pipe gives is kept meanwhile, of a task that writes to `output_dir` or into a stream.
 std::string TemporaryFolderFor(const std::string& temp_dir, const std::string& output_dir, bool stream);

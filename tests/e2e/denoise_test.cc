@@ -140,6 +140,40 @@ TEST(DenoiseProgram, KeepsRateChannelsAndLength) {
   EXPECT_EQ(report["tracks"][0]["channels"], 2);
 }
 
+TEST(DenoiseProgram, APartItsRateAndItsPeakAreWhatIsAskedFor) {
+  TempFolder folder;
+  const std::string model = MakeModel(folder);
+  testing::WriteTestWav(folder / "a.wav", 1, 44100);
+  const Ran ran =
+      RunTimbre({"denoise", "a.wav", "-m", model, "--start", "0.5", "--duration", "0:00.25", "--rate", "16000",
+                 "--peak", "-12", "--mix", "0.5", "--sample-format", "f32", "--json", "report.json"},
+                folder.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const AudioBuffer out = ReadFile(folder / "denoised/a.wav");
+  EXPECT_EQ(out.sample_rate, 16000);
+  EXPECT_EQ(out.frames(), 4000);
+  float peak = 0;
+  for (const float x : out.samples) peak = std::max(peak, std::abs(x));
+  EXPECT_NEAR(peak, 0.2511886f, 1e-6);
+  EXPECT_EQ(nlohmann::json::parse(testing::ReadAll(folder / "report.json"))["tracks"][0]["samples"], 11025);
+}
+
+TEST(DenoiseProgram, ADryRunSaysWhatARunWouldDo) {
+  TempFolder folder;
+  const std::string model = MakeModel(folder);
+  testing::WriteTestWav(folder / "a.wav", 1, 44100);
+  const auto before = testing::FilesIn(folder.path());
+  const Ran ran =
+      RunTimbre({"denoise", "a.wav", "-m", model, "--format", "mp3", "--dry-run", "--json", "-"}, folder.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(testing::FilesIn(folder.path()), before);
+  const auto plan = nlohmann::json::parse(ran.out)["plan"];
+  EXPECT_EQ(plan["tracks"][0]["outputs"], nlohmann::json({"denoised/a.mp3"}));
+  EXPECT_EQ(plan["tracks"][0]["seconds"], 1);
+  EXPECT_GT(plan["estimated_seconds"].get<double>(), 0);
+  EXPECT_NEAR(plan["disk_mb"].get<double>(), 0.04, 1e-9);  // 320 kbit/s
+}
+
 TEST(DenoiseProgram, NoShareOfTheCleanedIsTheInput) {
   TempFolder folder;
   const std::string model = MakeModel(folder);

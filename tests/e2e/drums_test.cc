@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "audio/decode.h"
 #include "audio/encode.h"
 #include "formats/midi.h"
 #include "tests/drum_synth.h"
@@ -236,15 +237,28 @@ TEST(DrumsCommand, SeparatesByItselfAndKeepsOnlyWhatItIsAskedTo) {
   if (!fs::exists(model)) GTEST_SKIP() << "SKIPPED: there is no " << model << ".";
   TempFolder folder;
   WriteTestWav(folder / "song.wav", 4);
+  const Ran late = RunTimbre({"drums", "song.wav", "-m", model, "-o", "out", "--start", "1:00"}, folder.path());
+  EXPECT_EQ(late.code, 2);
+  EXPECT_NE(late.err.find("'song.wav' ends at 4.00 s"), std::string::npos) << late.err;
+  EXPECT_FALSE(fs::exists(folder / "out"));
+  const Ran dry = RunTimbre({"drums", "song.wav", "-m", model, "-o", "out", "--dry-run", "--json", "-"}, folder.path());
+  ASSERT_EQ(dry.code, 0) << dry.err;
+  EXPECT_FALSE(fs::exists(folder / "out"));
+  const auto plan = nlohmann::json::parse(dry.out)["plan"];
+  EXPECT_EQ(plan["tracks"][0]["outputs"], nlohmann::json({"out/song.mid"}));
+  EXPECT_NEAR(plan["temporary_mb"].get<double>(), 5 * 4 * 44100 * 2 * 4 / 1e6, 1e-9);  // stems
   ASSERT_EQ(RunTimbre({"drums", "song.wav", "-m", model, "-o", "out"}, folder.path()).code, 0);
   EXPECT_EQ(FilesIn(folder / "out"), std::vector<std::string>{"song.mid"});
   ASSERT_EQ(RunTimbre({"drums", "song.wav", "-m", model, "-o", "kept", "--keep-stems", "--from", "percussive",
-                       "--from-model", "hpss"},
+                       "--from-model", "hpss", "--start", "1", "--duration", "2"},
                       folder.path())
                 .code,
             0);
   EXPECT_EQ(FilesIn(folder / "kept"), (std::vector<std::string>{"song.mid", "song/cymbals.wav", "song/hh.wav",
                                                                 "song/kick.wav", "song/snare.wav", "song/toms.wav"}));
+  const auto kick = ReadAudioFile((folder / "kept/song/kick.wav").string(), 1 << 20);
+  ASSERT_TRUE(kick) << kick.error().message;
+  EXPECT_EQ(kick->frames(), 2 * 44100);
 }
 
 TEST(DrumsCommand, WhatMakesNoSenseIsRefusedInOneSentence) {

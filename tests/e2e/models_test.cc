@@ -1,6 +1,7 @@
 // `timbre models`, against a mirror on the loopback.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <map>
@@ -41,6 +42,42 @@ TEST_F(ModelsCli, ListsThoseThatGiveAStem) {
   EXPECT_EQ(none.code, 1);
   EXPECT_NE(none.err.find("no model gives 'vocal'. Did you mean 'vocals'?"), std::string::npos) << none.err;
   EXPECT_NE(Models({"path", "htdemucs", "--stem", "drums"}).err.find("--stem has no effect"), std::string::npos);
+}
+
+TEST_F(ModelsCli, SortsByNameSizeAndPublishedScores) {
+  const auto sorted = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), "list");
+    words.insert(words.end(), {"--json", "-"});
+    const Ran ran = Models(words);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    return Json::parse(ran.out)["models"];
+  };
+  const Json vocals = sorted({"--stem", "Vocals", "--sort", "sdr"});
+  ASSERT_GT(vocals.size(), 3u);
+  EXPECT_EQ(vocals[0]["name"], "mel-roformer-kim");
+  EXPECT_EQ(vocals[0]["scores"][0]["sdr"], 12.6);
+  // By the first set, over which most are measured; those of which nothing is published come last.
+  bool published = true;
+  double before = 12.6;
+  for (const Json& model : vocals) {
+    const auto score = std::find_if(model["scores"].begin(), model["scores"].end(), [&](const Json& each) {
+      return each["set"] == vocals[0]["scores"][0]["set"] && each["stem"] == "vocals";
+    });
+    if (score == model["scores"].end()) {
+      published = false;
+      continue;
+    }
+    EXPECT_TRUE(published) << model["name"];
+    EXPECT_LE((*score)["sdr"].get<double>(), before) << model["name"];
+    before = (*score)["sdr"].get<double>();
+  }
+  EXPECT_FALSE(published);
+  const Json names = sorted({"--sort", "name"});
+  for (size_t i = 1; i < names.size(); ++i) {
+    EXPECT_LT(names[i - 1]["name"].get<std::string>(), names[i]["name"].get<std::string>());
+  }
+  EXPECT_EQ(sorted({"--sort", "size"})[0]["name"], "hpss");  // built in
+  EXPECT_NE(Models({"list", "--sort", "sdr"}).err.find("--stem says whose SDR"), std::string::npos);
 }
 
 TEST_F(ModelsCli, ListsEveryModelWithItsFacts) {

@@ -7,11 +7,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <csignal>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "audio/decode.h"
+#include "audio/encode.h"
 #include "base/file_mark.h"
 #include "tests/e2e/program.h"
 #include "tests/support/environment.h"
@@ -128,6 +131,173 @@ TEST(SeparateCommand, FormatsDecodeToTheLengthOfTheTrack) {
     ASSERT_TRUE(decoded) << decoded.error().message;
     EXPECT_EQ(decoded->frames(), 44100) << format.front();
   }
+}
+
+std::vector<float> SamplesOf(const fs::path& path, int rate = 44100) {
+  const auto read = ReadAudioFile(path.string(), 1 << 20);
+  if (!read) {
+    ADD_FAILURE() << read.error().message;
+    return {};
+  }
+  EXPECT_EQ(read->sample_rate, rate) << path;
+  return read->samples;
+}
+
+// What comes before the part, and behind it, is not heard by the model either.
+TEST(SeparateCommand, APartIsComputedAsIfItWereTheTrack) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 3);
+  const Names exact = {"--sample-format", "f32", "--clip", "none", "--json", "report.json"};
+  const auto separate = [&](Names words) {
+    words.insert(words.end(), exact.begin(), exact.end());
+    const Ran ran = Separate(folder, words);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    return ran;
+  };
+  separate({"song.wav", "--start", "0:01.25", "--duration", "1", "--name", "part/{stem}.{ext}"});
+  const Json track = Json::parse(ReadAll(folder / "report.json"))["tracks"][0];
+  EXPECT_EQ(track["samples"], 44100);
+  EXPECT_EQ(track["seconds"], 1);
+  EXPECT_EQ(track["outputs"][0]["samples"], 44100);
+
+  // The same samples in a file of their own.
+  const std::vector<float> whole = SamplesOf(folder / "song.wav");
+  auto writer =
+      AudioWriter::Create(folder / "cut.wav", {.sample_format = SampleFormat::kF32, .clip = ClipMode::kNone}, 44100, 2);
+  ASSERT_TRUE(writer && (*writer)->Write(whole.data() + 2 * 55125, 44100) && (*writer)->Finish());
+  separate({"cut.wav", "--name", "cut/{stem}.{ext}"});
+  EXPECT_EQ(SamplesOf(folder / "out/part/harmonic.wav"), SamplesOf(folder / "out/cut/harmonic.wav"));
+
+  const Ran again = separate({"song.wav", "--start", "1.25", "--duration", "10", "--name", "long/{stem}.{ext}"});
+  EXPECT_NE(again.err.find("ends at 3.00 s, before the part"), std::string::npos) << again.err;
+  EXPECT_EQ(SamplesOf(folder / "out/long/harmonic.wav").size(), 2 * 77175u);
+  const Ran skipped =
+      separate({"song.wav", "--start", "0:01.25", "--duration", "1", "--name", "part/{stem}.{ext}", "--skip-existing"});
+  EXPECT_NE(skipped.out.find("skipped"), std::string::npos) << skipped.out;
+  const Ran anew =
+      separate({"song.wav", "--start", "1", "--duration", "1", "--name", "part/{stem}.{ext}", "--skip-existing"});
+  EXPECT_EQ(anew.out.find("skipped"), std::string::npos) << anew.out;
+}
+
+TEST(SeparateCommand, PartsThatAreNoneAreRefused) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 0.5);
+  const auto refused = [&](std::vector<std::string> words, int code, const std::string& part) {
+    words.insert(words.begin(), "song.wav");
+    ExpectRefused(folder, Separate(folder, words), code, part);
+  };
+  refused({"--start", "3", "--quiet"}, 2, "'song.wav' ends at 0.50 s, and the part that is wanted begins at 3.00 s");
+  for (const char* time : {"-1", "1:60", "1:2:3:4", "1.5:00", "x", "1e3", "nan", ":", "99999999"}) {
+    refused({"--start", time}, 2, "--start takes seconds");
+  }
+  refused({"--duration", "0"}, 2, "leaves nothing");
+  refused({"--duration", ""}, 2, "--duration takes a text, and got none");
+}
+
+TEST(SeparateCommand, TheRestIsTheOthersSumOrTheTrackMinusTheStem) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 1);
+  const auto rest = [&](Names words, const std::string& name) {
+    words.insert(words.end(),
+                 {"song.wav", "--sample-format", "f32", "--clip", "none", "--name", name + "/{stem}.{ext}"});
+    const Ran ran = Separate(folder, words);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    return SamplesOf(folder.path() / "out" / name / ("no_harmonic.wav"));
+  };
+  ASSERT_EQ(Separate(folder, {"song.wav", "--sample-format", "f32", "--clip", "none", "--name", "{stem}.{ext}"}).code,
+            0);
+  const std::vector<float> track = SamplesOf(folder / "song.wav"), harmonic = SamplesOf(folder / "out/harmonic.wav");
+  EXPECT_EQ(rest({"--two-stems", "harmonic"}, "sum"), SamplesOf(folder / "out/percussive.wav"));
+  const std::vector<float> minus = rest({"--two-stems", "harmonic", "--rest", "minus"}, "minus");
+  ASSERT_EQ(minus.size(), track.size());
+  float worst = 0;
+  for (size_t i = 0; i < minus.size(); ++i) worst = std::max(worst, std::abs(minus[i] - (track[i] - harmonic[i])));
+  EXPECT_LT(worst, 1e-6f);
+  // hpss is a mask of powers: its parts do not add up to the track exactly, and so the two rests differ.
+  fs::remove_all(folder / "out");
+  ExpectRefused(folder, Separate(folder, {"song.wav", "--rest", "minus"}), 2, "--two-stems is not given");
+}
+
+TEST(SeparateCommand, RatesAndPeaksOfAllFilesAreSetTogether) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 1);
+  const Names exact = {"song.wav", "--sample-format", "f32"};
+  const auto separate = [&](Names words) {
+    words.insert(words.begin(), exact.begin(), exact.end());
+    const Ran ran = Separate(folder, words);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    EXPECT_EQ(ran.out.find("lowered"), std::string::npos) << ran.out;
+  };
+  separate({"--clip", "none", "--name", "plain/{stem}.{ext}"});
+  separate({"--rate", "22050", "--name", "rate/{stem}.{ext}", "--json", "r.json"});
+  separate({"--peak", "-6", "--name", "peak/{stem}.{ext}"});
+  EXPECT_EQ(SamplesOf(folder / "out/rate/harmonic.wav", 22050).size(), 2 * 22050u);
+  EXPECT_EQ(Json::parse(ReadAll(folder / "r.json"))["tracks"][0]["outputs"][1]["sample_rate"], 22050);
+  float before = 0, after = 0;
+  for (const char* stem : {"harmonic.wav", "percussive.wav"}) {
+    for (const float x : SamplesOf(folder.path() / "out/plain" / stem)) before = std::max(before, std::abs(x));
+    for (const float x : SamplesOf(folder.path() / "out/peak" / stem)) after = std::max(after, std::abs(x));
+  }
+  EXPECT_NEAR(after, 0.5011872f, 1e-6);
+  const std::vector<float> plain = SamplesOf(folder / "out/plain/percussive.wav"),
+                           level = SamplesOf(folder / "out/peak/percussive.wav");
+  for (size_t i = 0; i < plain.size(); i += 1000) EXPECT_NEAR(level[i], plain[i] * after / before, 1e-6) << i;
+
+  fs::remove_all(folder / "out");
+  ExpectRefused(folder, Separate(folder, {"song.wav", "--format", "opus", "--rate", "44100"}), 2, "is 48000");
+  ExpectRefused(folder, Separate(folder, {"song.wav", "--peak", "-1", "--clip", "none"}), 2, "--clip has no effect");
+}
+
+// What it says would be written is what is written, and it writes nothing itself.
+TEST(SeparateCommand, ADryRunSaysWhatARunWouldDo) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 1);
+  WriteTestWav(folder / "long.wav", 2);
+  const Names words = {"song.wav", "long.wav", "--start", "0.5", "--sample-format", "s24", "--json", "-"};
+  Names dry = words;
+  dry.emplace_back("--dry-run");
+  const Ran ran = Separate(folder, dry);
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(FilesIn(folder.path()), (Names{"long.wav", "song.wav"}));
+  EXPECT_NE(ran.err.find("in all: time about "), std::string::npos) << ran.err;
+  const Json report = Json::parse(ran.out);
+  EXPECT_TRUE(report["tracks"].empty());
+  const Json& plan = report["plan"];
+  EXPECT_GT(plan["memory_mb"].get<double>(), 0);
+  EXPECT_GT(plan["free_mb"].get<double>(), 0);
+  EXPECT_GT(plan["estimated_seconds"].get<double>(), 0);
+  const double stems = 2, channels = 2, both = 2 * 44100;  // half a second, and one and a half
+  EXPECT_NEAR(plan["disk_mb"].get<double>(), stems * channels * both * 3 / 1e6, 1e-9);
+  EXPECT_NEAR(plan["temporary_mb"].get<double>(), stems * channels * 1.5 * 44100 * 4 / 1e6, 1e-9);
+
+  const Ran done = Separate(folder, words);
+  ASSERT_EQ(done.code, 0) << done.err;
+  const Json tracks = Json::parse(done.out)["tracks"];
+  ASSERT_EQ(plan["tracks"].size(), 2u);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(plan["tracks"][i]["seconds"], tracks[i]["seconds"]);
+    ASSERT_EQ(plan["tracks"][i]["outputs"].size(), 2u);
+    double bytes = 0;
+    for (size_t o = 0; o < 2; ++o) {
+      EXPECT_EQ(plan["tracks"][i]["outputs"][o], tracks[i]["outputs"][o]["path"]);
+      bytes += static_cast<double>(fs::file_size(folder.path() / tracks[i]["outputs"][o]["path"].get<std::string>()));
+    }
+    EXPECT_NEAR(plan["tracks"][i]["disk_mb"].get<double>(), bytes / 1e6, 0.001);
+  }
+}
+
+TEST(SeparateCommand, ADryRunFetchesNothingAndRefusesWhatARunWould) {
+  TempFolder folder;
+  const std::map<std::string, std::string> elsewhere = {{"TIMBRE_CACHE", (folder / "cache").string()}};
+  const Environment empty(elsewhere);
+  WriteTestWav(folder / "song.wav", 0.5);
+  WriteAll(folder / "bad.wav", "RIFF, or so it says");
+  const Ran missing = RunTimbre({"separate", "song.wav", "--dry-run", "-o", "out"}, folder.path());
+  ExpectRefused(folder, missing, 1, "a dry run fetches nothing, and the model htdemucs (84 MB) is not here");
+  ExpectRefused(folder, Separate(folder, {"bad.wav", "--dry-run", "--quiet"}), 1, "bad.wav");
+  const Ran one = Separate(folder, {"song.wav", "bad.wav", "--dry-run"});
+  EXPECT_EQ(one.code, 1);
+  EXPECT_NE(one.err.find("1 of 2 inputs would not be done"), std::string::npos) << one.err;
 }
 
 TEST(SeparateCommand, SkipsWhatIsThereAndDoesTheRest) {
@@ -278,6 +448,7 @@ TEST(SeparateCommand, WhatDoesNotExistIsNamedWithTheNearest) {
   refused({"--stems="}, 2, "--stems takes one name or more");
   refused({"--two-stems="}, 2, "--two-stems takes a text, and got none");
   refused({"--overlap", "0.5"}, 2, "leave --overlap out");
+  refused({"--transition-power", "2"}, 2, "has no use for --transition-power");
   refused({"--format", "waw"}, 2, "Did you mean 'wav'?");
   refused({"--sample-format", "s42"}, 2, "--sample-format");
   refused({"--overlap", "1"}, 2, "--overlap takes a number from 0 to 0.99, not '1'.");

@@ -18,6 +18,7 @@
 #include "pipelines/drums/drums_hits.h"
 #include "pipelines/drums/drums_midi.h"
 #include "pipelines/drums/drums_plot.h"
+#include "pipelines/dry_run.h"
 #include "pipelines/job_presets.h"
 #include "pipelines/job_schema.h"
 #include "pipelines/output_files.h"
@@ -163,6 +164,12 @@ class DrumsJob final : public Job {
           .placeholder = "FILE.yaml",
           .idle = [this] { return learn_.empty() ? "--learn is not given" : ""; }},
          {.name = "recursive", .value = &recursive_, .help = "look into the folders of folders", .letter = 'r'}});
+    Append(fields, PartFields(part_));
+    Append(fields, {[this] {
+             Field field = DryRunField(dry_run_);
+             field.idle = [this] { return separated_ || !hits_.empty() ? "there is nothing to part" : ""; };
+             return field;
+           }()});
     Append(fields, runtime_.Fields());
     // What listens, where the hits are there already.
     for (Field& field : fields) {
@@ -176,6 +183,7 @@ class DrumsJob final : public Job {
     }
     // What parts a track, where stems are there already.
     FieldList parting = choice_.Fields("model-config");
+    Append(parting, PartFields(part_));
     Append(parting, runtime_.Fields());
     for (Field& field : fields) {
       const auto same = [&](const Field& other) { return other.name == field.name; };
@@ -207,6 +215,7 @@ class DrumsJob final : public Job {
       return Fail(ErrorCode::kInvalidArgument, "--learn reads General MIDI's notes; leave --map out with it.");
     }
     if (!hits_.empty()) return FromHits(config, observer, report);
+    TIMBRE_CHECK(ParsePart(part_));
     if (inputs_.empty()) {
       return Fail(ErrorCode::kInvalidArgument, "An input is missing: a file, a folder, or --hits FILE.json.");
     }
@@ -225,6 +234,7 @@ class DrumsJob final : public Job {
     TIMBRE_CHECK(CheckOutputFolder(output_dir_));
     OutputPlan plan(inputs);
     std::vector<std::string> refused;  // why an input must not be transcribed, or nothing
+    std::vector<std::vector<std::string>> outputs;
     for (const TrackInput& input : inputs) {
       std::vector<std::string> paths = {MidiPath(input)};
       if (!plot_.empty()) paths.push_back(plot_);
@@ -236,6 +246,11 @@ class DrumsJob final : public Job {
         return Fail(ErrorCode::kInvalidArgument, why);
       }
       refused.push_back(std::move(why));
+      outputs.push_back(std::move(paths));
+    }
+    if (dry_run_) {
+      TIMBRE_CHECK(CheckModelIsHere(choice_.model));
+      if (!choice_.from.empty()) TIMBRE_CHECK(CheckModelIsHere(choice_.from_model));
     }
 
     ThreadPool pool(runtime_.threads());
@@ -244,7 +259,8 @@ class DrumsJob final : public Job {
     if (!separated_) {
       TIMBRE_TRY(parting, MakeParting(config, host, pool, stats, observer, report));
     }
-    Status done = All(config, inputs, refused, parting, corrected, observer, report["tracks"]);
+    Status done = dry_run_ ? TellPlan(*parting.separator, inputs, refused, outputs, observer, report)
+                           : All(config, inputs, refused, parting, corrected, observer, report["tracks"]);
     if (parting.separator) report["device"]["kernels"] = parting.separator->kernels();
     report["peak_memory_mb"] = PeakMemory() / 1e6;
     ReportSteps(stats, observer, report);
@@ -316,6 +332,7 @@ class DrumsJob final : public Job {
     for (const std::string& stem : options.stems) parting.folder->Holds(parting.folder->path() + "/" + stem + ".wav");
     options.output_dir = parting.folder->path();
     options.temp_dir = temp_dir_;
+    options.part = part_;
     options.name = "{stem}.{ext}";
     report["model"] = {{"name", model.name}, {"path", model.path}, {"stems", model.info().stems}};
     TIMBRE_TRY(parting.separator, choice_.MakeSeparator({std::move(model)}, options, pool, stats, host, observer));
@@ -324,6 +341,26 @@ class DrumsJob final : public Job {
     report["batch"] = separator.batch();
     Say(observer, fmt::format("{} on {}: {}", choice_.model, separator.device_name(), separator.device_reason()));
     return parting;
+  }
+
+  Status TellPlan(Separator& separator, const std::vector<TrackInput>& inputs, const std::vector<std::string>& refused,
+                  const std::vector<std::vector<std::string>>& outputs, Observer& observer, Json& report) const {
+    TIMBRE_TRY(const AudioPart part, ParsePart(part_));
+    const std::vector<std::string>& stems = separator.output_names();
+    DryRun run({.folder = output_dir_,
+                .write = {.sample_format = SampleFormat::kF32, .clip = ClipMode::kNone},
+                .most_channels = separator.model().info().channels,
+                .files = stems.size(),
+                .kept = keep_stems_});
+    TIMBRE_TRY(const std::optional<double> per_tile, SecondsPerTile(separator, observer));
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      DryTrack track{.input = inputs[i].path, .outputs = outputs[i], .refused = refused[i]};
+      for (const std::string& stem : stems) {
+        if (keep_stems_) track.outputs.push_back((PlaceOf(inputs[i]) / (stem + ".wav")).string());
+      }
+      TIMBRE_CHECK(run.Add(std::move(track), part, separator, per_tile));
+    }
+    return run.Tell(observer, report);
   }
 
   // One track that fails does not keep the others from being transcribed.
@@ -435,9 +472,11 @@ class DrumsJob final : public Job {
                Json& track) const {
     if (video_.empty()) return {};
     BeginProgress(observer, "drawing", video_);
+    TIMBRE_TRY(const AudioPart part, ParsePart(part_));
     NotesOptions pictures = pictures_;
     pictures.output = video_;
     pictures.audio = sound;
+    pictures.part = part;
     pictures.threads = runtime_.threads();
     const Result<NotesReport> made = MakeNotesVideo(song, video_, pictures, observer, &outputs);
     EndProgress(observer);
@@ -523,7 +562,8 @@ class DrumsJob final : public Job {
                        map_ = std::string(kGeneral);
   NotesOptions pictures_;
   double swing_ = 0.5;
-  bool separated_ = false, keep_stems_ = false, recursive_ = false, save_hits_ = false;
+  bool separated_ = false, keep_stems_ = false, recursive_ = false, save_hits_ = false, dry_run_ = false;
+  PartOptions part_;
   std::string preset_;
   ModelChoice choice_{.model = "mdx23c-drumsep"};
   RuntimeOptions runtime_;
@@ -584,6 +624,7 @@ Json DrumsJobReportSchema() {
                        {"model?", ObjectSchema({{"name", "string"}, {"path", "string"}, {"stems", strings}})},
                        {"device?", DeviceSchema()},
                        {"batch?", "integer"},
+                       {"plan?", DryRunSchema()},
                        {"peak_memory_mb", "number"},
                        {"steps_down", StepsDownSchema()}});
 }

@@ -11,8 +11,8 @@
 namespace timbre {
 
 FieldList MemorySeparator::Fields() {
-  constexpr std::array<std::string_view, 9> kAboutSound = {
-      "stems", "two-stems", "segment", "overlap", "shifts", "seed", "transition-power", "normalise", "batch"};
+  constexpr std::array<std::string_view, 10> kAboutSound = {
+      "stems", "two-stems", "rest", "segment", "overlap", "shifts", "seed", "transition-power", "normalise", "batch"};
   FieldList fields = choice_.Fields("config");
   Append(fields, choice_.EnsembleFields());
   for (Field& field : SeparateFields(options_)) {

@@ -137,6 +137,7 @@ Result<std::unique_ptr<Separator>> ModelChoice::MakeSeparator(std::vector<Loaded
   SeparateOptions own = options;
   // Of several models in a row, shifts are for those that have a use for them.
   if (!stems.empty() && !loaded.front().info().shifts) own.shifts = 0;
+  if (!stems.empty()) own.part = {};  // what the first gives is no more
   std::unique_ptr<Separator> separator;
   if (loaded.size() > 1) {
     TIMBRE_TRY(separator, CreateModelEnsemble(std::move(loaded), ensemble, own, pool, stats));
@@ -150,7 +151,9 @@ Result<std::unique_ptr<Separator>> ModelChoice::MakeSeparator(std::vector<Loaded
   // From the last to the first: what each is given comes from those before it.
   for (size_t i = stems.size(); i-- > 0;) {
     TIMBRE_TRY(LoadedModel before, LoadSeparates(host, models[i], "", 0));
-    TIMBRE_TRY(separator, CreateTwoStage(std::move(before), stems[i], std::move(separator), options, pool, stats));
+    own = options;
+    if (i > 0) own.part = {};
+    TIMBRE_TRY(separator, CreateTwoStage(std::move(before), stems[i], std::move(separator), own, pool, stats));
   }
   return separator;
 }

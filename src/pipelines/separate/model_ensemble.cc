@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -66,6 +67,8 @@ class ModelEnsemble final : public Separator {
   Result<TrackReport> Separate(const TrackInput& track, Observer& observer) override;
   Result<std::vector<std::vector<float>>> SeparateSamples(std::span<const float> mix, int channels,
                                                           Observer& observer) override;
+
+  Result<int64_t> Tiles(int64_t samples) const override;
 
   const std::vector<std::string>& output_names() const override { return names_; }
   const LoadedModel& model() const override { return whole_; }
@@ -193,6 +196,7 @@ Status ModelEnsemble::MakeTemporaryFolder() {
     own.format = "wav";
     own.sample_format = "f32";
     own.clip = "none";
+    own.peak.reset();
     own.bitrate = 0;
     own.stream.clear();
     own.tags = false;
@@ -216,8 +220,9 @@ Status ModelEnsemble::Prepare(std::vector<LoadedModel> models, const std::vector
     return Fail(ErrorCode::kInvalidArgument, "there are " + std::to_string(models.size()) + " models and " +
                                                  std::to_string(weights.size()) + " --weights; give one for each");
   }
-  TIMBRE_TRY(write_, ParseWriteOptions(options_.format, options_.sample_format, options_.clip, options_.bitrate,
-                                       options_.temp_dir));
+  TIMBRE_TRY(write_, ParseWriteOptions(options_.format, options_.sample_format,
+                                       options_.peak ? "rescale" : options_.clip, options_.bitrate, options_.temp_dir));
+  TIMBRE_CHECK(CheckOutputRate(options_.format, options_.rate));
   TIMBRE_CHECK(Choose(std::move(models), weights));
   if (!options_.output_dir.empty()) TIMBRE_CHECK(MakeTemporaryFolder());
   // What is wrong with one of the models is said before the first has run; the last to be made ready runs first.
@@ -227,6 +232,23 @@ Status ModelEnsemble::Prepare(std::vector<LoadedModel> models, const std::vector
   device_reason_ = ready_->device_reason();
   batch_ = ready_->batch();
   return {};
+}
+
+Result<int64_t> ModelEnsemble::Tiles(int64_t samples) const {
+  int64_t tiles = 0;
+  for (const Member& member : members_) {
+    TilingOptions tiling{.segment = member.options.segment,
+                         .overlap = member.options.overlap,
+                         .transition_power = member.options.transition_power,
+                         .shifts = std::vector<int64_t>(member.options.shifts, 0)};
+    if (member.options.pipeline != "own") tiling.pipeline = member.options.pipeline;
+    const int64_t own = samples * member.model.info().sample_rate / whole_.info().sample_rate;
+    for (const auto& network : member.model.members) {
+      TIMBRE_TRY(const TilePlan plan, network->Plan(own, tiling));
+      tiles += static_cast<int64_t>(plan.tiles.size());
+    }
+  }
+  return tiles;
 }
 
 Result<Separator*> ModelEnsemble::Ready(size_t k) {
@@ -297,6 +319,8 @@ Result<std::vector<StemOutput>> ModelEnsemble::Combine(const std::vector<TrackRe
                                                        const AudioTags& tags, Observer& observer) const {
   const ReadOptions read{.cancelled = [&observer] { return observer.Cancelled(); }, .temporary_folder = ""};
   std::vector<StemOutput> combined;
+  std::vector<std::unique_ptr<AudioWriter>> writers;
+  float peak = 0;
   for (size_t o = 0; o < outputs_.size(); ++o) {
     observer.OnProgress({.stage = Stage::kEncode,
                          .done = static_cast<int64_t>(o),
@@ -322,13 +346,19 @@ Result<std::vector<StemOutput>> ModelEnsemble::Combine(const std::vector<TrackRe
     TIMBRE_CHECK(CombineInto(**writer, output.sample_rate, output.channels, versions, algorithm_, outputs_[o].weights,
                              read, observer)
                      .map([](int64_t) {}));
-    TIMBRE_TRY(const WriteReport written, (*writer)->Finish());
-    output.samples = written.frames;
-    output.peak = written.peak;
-    output.gain = written.gain;
+    peak = std::max(peak, (*writer)->peak());
+    writers.push_back(*std::move(writer));
     combined.push_back(std::move(output));
     std::error_code error;
     for (const std::string& version : versions) fs::remove(version, error);
+  }
+  std::optional<float> gain;
+  if (options_.peak) gain = GainToPeak(peak, *options_.peak);
+  for (size_t o = 0; o < writers.size(); ++o) {
+    TIMBRE_TRY(const WriteReport written, writers[o]->Finish(gain));
+    combined[o].samples = written.frames;
+    combined[o].peak = written.peak;
+    combined[o].gain = written.gain;
   }
   return combined;
 }

@@ -116,6 +116,11 @@ class SeparatorImpl : public Separator {
   Result<TrackReport> Separate(const TrackInput& input, Observer& observer) override;
   Result<std::vector<Samples>> SeparateSamples(std::span<const float> mix, int channels, Observer& observer) override;
 
+  Result<int64_t> Tiles(int64_t samples) const override {
+    TIMBRE_TRY(const std::vector<TilePlan> plans, PlansFor(samples));
+    return TilesOf(plans);
+  }
+
   const std::vector<std::string>& output_names() const override { return names_; }
   const LoadedModel& model() const override { return model_; }
   std::string device_name() const override { return device_name_; }
@@ -139,10 +144,14 @@ class SeparatorImpl : public Separator {
   Status MakeRunners(const Pass& pass);
   std::vector<TileMember> MembersOf(const Pass& pass, const std::vector<TilePlan>& plans) const;
   int64_t TilesOf(const std::vector<TilePlan>& plans) const;
-  // What output `o` gets of the mean that the track was brought to zero by.
+  // What output `o` gets of the mean that the track was brought to zero by: as often as it has a stem, or the track.
   float MeanShare(size_t o) const {
-    return static_cast<float>(std::count(outputs_[o].stems.begin(), outputs_[o].stems.end(), true));
+    const auto stems = static_cast<float>(std::count(outputs_[o].stems.begin(), outputs_[o].stems.end(), true));
+    return outputs_[o].minus ? 1 - stems : stems;
   }
+  // What is taken from the track, as it was given to the members: `samples` of [frames, outputs of the pass *
+  // channels], `track` [frames, channels].
+  void AddTrack(const Pass& pass, const float* track, int64_t frames, float* samples) const;
   Status SeparateInto(TrackReader& reader, std::vector<std::unique_ptr<StemFile>>& files, Observer& observer,
                       const Moments& moments, TrackReport& report);
   Status RunPass(const Pass& pass, const std::vector<TilePlan>& plans, TrackReader& reader,
@@ -154,6 +163,7 @@ class SeparatorImpl : public Separator {
   ThreadPool& pool_;
   Stats& stats_;
   WriteOptions write_;
+  AudioPart part_;
   std::vector<OutputChoice> outputs_;
   std::vector<std::string> names_;
   std::vector<Pass> passes_;
@@ -218,12 +228,17 @@ Status SeparatorImpl::Prepare() {
   if (options_.shifts > 0 && !info().shifts) {
     return Fail(ErrorCode::kInvalidArgument, "the model " + model_.name + " has no use for --shifts");
   }
+  if (options_.transition_power != 1 && !info().shifts) {
+    return Fail(ErrorCode::kInvalidArgument, "the model " + model_.name + " has no use for --transition-power");
+  }
   if (options_.shifts < 0 || options_.shifts > 1000) {
     return Fail(ErrorCode::kInvalidArgument, "shifts can be 0 to 1000");
   }
   if (options_.stream.empty() && !options_.output_dir.empty()) RemoveLeftovers(options_.output_dir);
-  TIMBRE_TRY(write_, ParseWriteOptions(options_.format, options_.sample_format, options_.clip, options_.bitrate,
-                                       options_.temp_dir));
+  TIMBRE_TRY(write_, ParseWriteOptions(options_.format, options_.sample_format,
+                                       options_.peak ? "rescale" : options_.clip, options_.bitrate, options_.temp_dir));
+  TIMBRE_CHECK(CheckOutputRate(options_.format, options_.rate));
+  TIMBRE_TRY(part_, ParsePart(options_.part));
   TIMBRE_TRY(outputs_, ChooseOutputs(info().stems, options_));
   for (const OutputChoice& output : outputs_) names_.push_back(output.name);
 
@@ -294,7 +309,8 @@ std::vector<TileMember> SeparatorImpl::MembersOf(const Pass& pass, const std::ve
       for (size_t s = 0; s < stems; ++s) {
         float total = 0;
         for (const auto& weights : model_.weights) total += weights[s];
-        member.gains.push_back(outputs_[o].stems[s] ? model_.weights[m][s] / total : 0.0f);
+        const float gain = outputs_[o].stems[s] ? model_.weights[m][s] / total : 0.0f;
+        member.gains.push_back(outputs_[o].minus ? -gain : gain);
       }
     }
     members.push_back(std::move(member));
@@ -308,6 +324,17 @@ int64_t SeparatorImpl::TilesOf(const std::vector<TilePlan>& plans) const {
     for (const size_t m : pass.members) tiles += plans[m].tiles.size();
   }
   return static_cast<int64_t>(tiles);
+}
+
+void SeparatorImpl::AddTrack(const Pass& pass, const float* track, int64_t frames, float* samples) const {
+  const auto channels = static_cast<size_t>(info().channels);
+  const size_t width = pass.outputs.size() * channels;
+  for (size_t i = 0; i < pass.outputs.size(); ++i) {
+    if (!outputs_[pass.outputs[i]].minus) continue;
+    for (int64_t t = 0; t < frames; ++t) {
+      for (size_t c = 0; c < channels; ++c) samples[t * width + i * channels + c] += track[t * channels + c];
+    }
+  }
 }
 
 Status SeparatorImpl::RunPass(const Pass& pass, const std::vector<TilePlan>& plans, TrackReader& reader,
@@ -352,18 +379,28 @@ Status SeparatorImpl::RunPass(const Pass& pass, const std::vector<TilePlan>& pla
     return tl::unexpected<Error>(encoder.error());
   }
 
+  // What was read and has no result yet, where results are taken from it.
+  Samples track;
+  const bool minus = std::any_of(pass.outputs.begin(), pass.outputs.end(), [&](size_t o) { return outputs_[o].minus; });
   double waited = 0;
   const Stopwatch watch;
   const auto source = [&](Samples* samples) -> Status {
     const Stopwatch wait;
     const std::optional<Samples> block = read.Pop();
     waited += wait.seconds();
-    if (block) samples->insert(samples->end(), block->begin(), block->end());
+    if (!block) return {};
+    samples->insert(samples->end(), block->begin(), block->end());
+    if (minus) track.insert(track.end(), block->begin(), block->end());
     return {};
   };
   const auto sink = [&](const float* samples, int64_t frames) -> Status {
+    Samples result(samples, samples + frames * width);
+    if (minus) {
+      AddTrack(pass, track.data(), frames, result.data());
+      track.erase(track.begin(), track.begin() + frames * info().channels);
+    }
     const Stopwatch wait;
-    const bool taken = computed.Push(Samples(samples, samples + frames * width));
+    const bool taken = computed.Push(std::move(result));
     waited += wait.seconds();
     return taken ? Status() : Fail(ErrorCode::kInternal, "the output was closed");
   };
@@ -401,9 +438,15 @@ Status SeparatorImpl::SeparateInto(TrackReader& reader, std::vector<std::unique_
   }
   const Stopwatch watch;
   observer.OnProgress({.stage = Stage::kEncode, .done = 0, .total = report.samples, .audio_seconds = report.seconds});
-  for (const auto& file : files) TIMBRE_CHECK(file->End(report.samples));
+  float peak = 0;
   for (size_t o = 0; o < files.size(); ++o) {
-    TIMBRE_TRY(const WriteReport written, files[o]->Finish());
+    TIMBRE_CHECK(files[o]->End(ResampledLength(report.samples, report.sample_rate, report.outputs[o].sample_rate)));
+    peak = std::max(peak, files[o]->peak());
+  }
+  std::optional<float> gain;
+  if (options_.peak) gain = GainToPeak(peak, *options_.peak);
+  for (size_t o = 0; o < files.size(); ++o) {
+    TIMBRE_TRY(const WriteReport written, files[o]->Finish(gain));
     StemOutput& output = report.outputs[o];
     output.samples = written.frames;
     output.peak = written.peak;
@@ -430,7 +473,8 @@ Result<TrackReport> SeparatorImpl::Separate(const TrackInput& track, Observer& g
   Result<std::unique_ptr<TrackReader>> opened = TrackReader::Open(
       input, info().sample_rate, info().channels,
       {.cancelled = [&] { return observer.Cancelled(); },
-       .temporary_folder = TemporaryFolderFor(options_.temp_dir, options_.output_dir, !options_.stream.empty())});
+       .temporary_folder = TemporaryFolderFor(options_.temp_dir, options_.output_dir, !options_.stream.empty()),
+       .part = part_});
   if (!opened) return tl::unexpected<Error>(opened.error());
   TrackReader& reader = **opened;
   Moments moments;
@@ -453,6 +497,7 @@ Result<TrackReport> SeparatorImpl::Separate(const TrackInput& track, Observer& g
 
   // Second pass, into files that get their names when all of them are complete.
   const int channels = std::min(report.channels, info().channels);
+  const int rate = options_.rate > 0 ? options_.rate : report.sample_rate;
   AudioTags tags;
   report.tags = track.tags ? *track.tags : reader.info().tags;
   if (options_.tags) tags = report.tags;
@@ -460,17 +505,17 @@ Result<TrackReport> SeparatorImpl::Separate(const TrackInput& track, Observer& g
   std::vector<std::unique_ptr<StemFile>> files;
   for (StemOutput& output : report.outputs) {
     output.channels = channels;
-    output.sample_rate = report.sample_rate;
+    output.sample_rate = rate;
     WriteOptions write = write_;
     write.tags = tags.ForPart(output.stem);
     const auto cancelled = [&] { return observer.Cancelled(); };
     Result<std::unique_ptr<AudioWriter>> writer =
         options_.stream.empty()
-            ? AudioWriter::Create(output.path, write, report.sample_rate, channels, &outputs)
-            : AudioWriter::Stream(options_.stream_to, kStreamName, write, report.sample_rate, channels, cancelled);
+            ? AudioWriter::Create(output.path, write, rate, channels, &outputs)
+            : AudioWriter::Stream(options_.stream_to, kStreamName, write, rate, channels, cancelled);
     if (!writer) return tl::unexpected<Error>(writer.error());
     TIMBRE_TRY(files.emplace_back(),
-               StemFile::Create(*std::move(writer), info().sample_rate, info().channels, report.sample_rate, channels));
+               StemFile::Create(*std::move(writer), info().sample_rate, info().channels, rate, channels));
   }
   TIMBRE_CHECK(SeparateInto(reader, files, observer, moments, report));
   files.clear();
@@ -507,16 +552,20 @@ Result<std::vector<Samples>> SeparatorImpl::SeparateSamples(std::span<const floa
   for (const Pass& pass : passes_) {
     TIMBRE_CHECK(MakeRunners(pass));
     bool given = false;
+    int64_t position = 0;
     const auto source = [&](Samples* samples) -> Status {
       if (!given) samples->insert(samples->end(), track.begin(), track.end());
       given = true;
       return {};
     };
-    const auto sink = [&](const float* samples, int64_t frames) -> Status {
+    const auto sink = [&](const float* computed, int64_t frames) -> Status {
+      Samples samples(computed, computed + frames * static_cast<int64_t>(pass.outputs.size()) * model_channels);
+      AddTrack(pass, track.data() + position * model_channels, frames, samples.data());
+      position += frames;
       for (size_t i = 0; i < pass.outputs.size(); ++i) {
         const size_t o = pass.outputs[i];
         for (int64_t t = 0; t < frames; ++t) {
-          const float* from = samples + (t * pass.outputs.size() + i) * model_channels;
+          const float* from = samples.data() + (t * pass.outputs.size() + i) * model_channels;
           float sum = 0;
           for (int c = 0; c < model_channels; ++c) {
             const float x = from[c] * scaling.deviation + scaling.mean * MeanShare(o);

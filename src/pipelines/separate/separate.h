@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "models/separate/separation_model.h"
+#include "pipelines/track_part.h"
 #include "runtime/session/session.h"
 #include "runtime/session/stats.h"
 
@@ -22,7 +23,9 @@ namespace timbre {
 
 struct SeparateOptions {
   std::vector<std::string> stems;  // those to write; empty: all
-  std::string two_stems;           // this stem, and the sum of the others as "no_<stem>"; excludes `stems`
+  std::string two_stems;           // this stem, and the rest as "no_<stem>"; excludes `stems`
+  std::string rest = "sum";        // what the rest is: the sum of the other stems, or the track minus the stem: "minus"
+  PartOptions part;                // of the track, that is computed
   double segment = 0;              // seconds; 0: the model's own
   double overlap = -1;             // negative: the model's own
   int shifts = 0;
@@ -39,6 +42,8 @@ struct SeparateOptions {
   std::string sample_format = "s16";                  // s16, s24, f32, where the format has a choice
   std::string clip = "rescale";                       // rescale, clamp, none
   int bitrate = 0;                                    // kbit/s of a lossy format; 0: its default
+  int rate = 0;                                       // Hz; 0: the track's
+  std::optional<double> peak;                         // dBFS, of the loudest output; `clip` is then of no account
   std::string temp_dir;                               // for what lies on disk meanwhile; empty: beside the outputs
   // This output alone, and not to a file but into `stream_to` as it is made (AudioWriter::Stream). Empty: files.
   std::string stream;
@@ -82,7 +87,7 @@ struct TrackReport {
   std::string input;
   std::string input_format;  // as the decoder names it
   int sample_rate = 0, channels = 0;
-  int64_t samples = 0;
+  int64_t samples = 0;   // of the part that was computed, at `sample_rate`
   double seconds = 0;    // of audio
   bool skipped = false;  // every output existed
   std::vector<StemOutput> outputs;
@@ -111,6 +116,9 @@ class Separator {
   virtual Result<std::vector<std::vector<float>>> SeparateSamples(std::span<const float> mix, int channels,
                                                                   Observer& observer) = 0;
 
+  // How many tiles a track of so many samples, at the model's rate, is computed in.
+  virtual Result<int64_t> Tiles(int64_t samples) const = 0;
+
   virtual const std::vector<std::string>& output_names() const = 0;
   virtual const LoadedModel& model() const = 0;
   virtual std::string device_name() const = 0;
@@ -126,8 +134,9 @@ class Separator {
 Result<std::string> OutputPath(const SeparateOptions& options, const std::string& model, const TrackInput& input,
                                const std::string& stem);
 
-// Whether an earlier run has left nothing to do: each of `paths` can be read to its end, is as long as `input` to the
-// sample, at the same time, not older, and was made as is to be done now. `marks`: OutputMark() of each.
-bool IsDone(const std::string& input, const std::vector<std::string>& paths, const std::vector<std::string>& marks);
+// Whether an earlier run has left nothing to do: each of `paths` can be read to its end, is as long as `part` of
+// `input` to the sample, at the same time, not older, and was made as is to be done now. `marks`: OutputMark() of each.
+bool IsDone(const std::string& input, const AudioPart& part, const std::vector<std::string>& paths,
+            const std::vector<std::string>& marks);
 
 }  // namespace timbre

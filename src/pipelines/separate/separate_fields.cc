@@ -72,10 +72,17 @@ FieldList SeparateFields(SeparateOptions& options) {
   FieldList files = FileFields({.format = options.format,
                                 .sample_format = options.sample_format,
                                 .clip = &options.clip,
-                                .bitrate = options.bitrate});
+                                .bitrate = options.bitrate,
+                                .rate = &options.rate,
+                                .peak = &options.peak});
   fields.push_back(files.front());  // the format
   files.erase(files.begin());
   Append(files, {
+                    {.name = "rest",
+                     .value = &options.rest,
+                     .help = "with --two-stems: the other stems' sum, or the track minus the stem",
+                     .choices = {"sum", "minus"},
+                     .idle = [&options] { return options.two_stems.empty() ? "--two-stems is not given" : ""; }},
                     {.name = "name",
                      .value = &options.name,
                      .help = "path of a stem below DIR, of {folder}, {track}, {stem}, {model} and {ext}",
@@ -86,6 +93,7 @@ FieldList SeparateFields(SeparateOptions& options) {
   Append(fields, {{.name = "skip-existing",
                    .value = &options.skip_existing,
                    .help = "leave alone what is there: whole, no older, by the same model and options"}});
+  Append(fields, Under("Track", PartFields(options.part)));
   Append(fields, Under("Segments", SegmentFields(options)));
   return Append(fields, Under("Files", std::move(files)));
 }

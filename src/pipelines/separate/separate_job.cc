@@ -4,9 +4,11 @@
 #include <filesystem>
 
 #include "base/quantities.h"
+#include "pipelines/dry_run.h"
 #include "pipelines/job_presets.h"
 #include "pipelines/job_schema.h"
 #include "pipelines/made_by.h"
+#include "pipelines/output_files.h"
 #include "pipelines/runtime_options.h"
 #include "pipelines/separate/model_choice.h"
 #include "pipelines/separate/separate.h"
@@ -70,6 +72,7 @@ class SeparateJob final : public Job {
                              "it is made with --clip clamp or none, at the end with rescale",
                      .placeholder = "STEM",
                      .heading = "Files"}});
+    Append(fields, Under("Files", {DryRunField(dry_run_)}));
     return Append(fields, runtime_.Fields());
   }
 
@@ -77,6 +80,7 @@ class SeparateJob final : public Job {
 
   Status Run(const JobHost& host, Observer& observer, Json& report) override {
     TIMBRE_CHECK(runtime_.Check());
+    TIMBRE_CHECK(ParsePart(options_.part));
     options_.session = runtime_.Session(host);
     options_.name = NameFor(options_.name, SeparateOptions().name, recursive_);
     options_.made_by = MadeBy("separate", Fields());
@@ -88,6 +92,12 @@ class SeparateJob final : public Job {
       options_.stream_to = host.stream;
     } else {
       TIMBRE_CHECK(CheckOutputFolder(options_.output_dir));
+    }
+    if (dry_run_) {
+      for (const std::string& name : ModelNames(choice_.model)) TIMBRE_CHECK(CheckModelIsHere(name));
+      if (!choice_.from.empty()) {
+        for (const std::string& name : ModelNames(choice_.from_model)) TIMBRE_CHECK(CheckModelIsHere(name));
+      }
     }
     TIMBRE_TRY(std::vector<LoadedModel> models, choice_.LoadAll(host, observer));
     ThreadPool pool(runtime_.threads());
@@ -114,7 +124,8 @@ class SeparateJob final : public Job {
     report["device"] = {{"name", separator->device_name()}, {"reason", separator->device_reason()}};
     report["batch"] = separator->batch();
     Say(observer, fmt::format("{} on {}: {}", name, separator->device_name(), separator->device_reason()));
-    Status done = SeparateAll(*separator, files, refused, observer, report["tracks"]);
+    Status done = dry_run_ ? TellPlan(*separator, name, files, refused, observer, report)
+                           : SeparateAll(*separator, files, refused, observer, report["tracks"]);
     report["device"]["kernels"] = separator->kernels();
     report["peak_memory_mb"] = PeakMemory() / 1e6;
     ReportSteps(stats, observer, report);
@@ -157,9 +168,32 @@ class SeparateJob final : public Job {
     return refused;
   }
 
+  Status TellPlan(Separator& separator, const std::string& model, const std::vector<TrackInput>& files,
+                  const std::vector<std::string>& refused, Observer& observer, Json& report) const {
+    TIMBRE_TRY(const AudioPart part, ParsePart(options_.part));
+    TIMBRE_TRY(const WriteOptions write,
+               ParseWriteOptions(options_.format, options_.sample_format, options_.peak ? "rescale" : options_.clip,
+                                 options_.bitrate, options_.temp_dir));
+    DryRun run({.folder = Streams() ? "" : options_.output_dir,
+                .write = write,
+                .rate = options_.rate,
+                .most_channels = separator.model().info().channels,
+                .files = Streams() ? 0 : separator.output_names().size()});
+    TIMBRE_TRY(const std::optional<double> per_tile, SecondsPerTile(separator, observer));
+    for (size_t i = 0; i < files.size(); ++i) {
+      DryTrack track{.input = files[i].path, .refused = refused[i]};
+      for (const std::string& stem : separator.output_names()) {
+        if (Streams() || !track.refused.empty()) break;
+        TIMBRE_TRY(track.outputs.emplace_back(), OutputPath(options_, model, files[i], stem));
+      }
+      TIMBRE_CHECK(run.Add(std::move(track), part, separator, per_tile));
+    }
+    return run.Tell(observer, report);
+  }
+
   // One track that fails does not keep the others from being separated.
-  static Status SeparateAll(Separator& separator, const std::vector<TrackInput>& files,
-                            const std::vector<std::string>& refused, Observer& observer, Json& tracks) {
+  Status SeparateAll(Separator& separator, const std::vector<TrackInput>& files,
+                     const std::vector<std::string>& refused, Observer& observer, Json& tracks) const {
     size_t failed = 0;
     for (size_t i = 0; i < files.size(); ++i) {
       const std::string& file = files[i].path;
@@ -191,7 +225,7 @@ class SeparateJob final : public Job {
       Say(observer, fmt::format("{}: {} in {}, real-time factor {:.3f}, {}", file, DurationText(track->seconds),
                                 DurationText(track->times.total), track->real_time_factor, where));
       for (const StemOutput& output : track->outputs) {
-        if (output.gain < 1) Say(observer, "  " + output.stem + ": " + LoweredText(output.gain));
+        if (!options_.peak && output.gain < 1) Say(observer, "  " + output.stem + ": " + LoweredText(output.gain));
       }
     }
     if (failed == 0) return {};
@@ -202,7 +236,7 @@ class SeparateJob final : public Job {
   std::vector<std::string> inputs_;
   std::string preset_;
   ModelChoice choice_{.model = std::string(kDefaultSeparationModel)};
-  bool recursive_ = false;
+  bool recursive_ = false, dry_run_ = false;
   SeparateOptions options_;
   RuntimeOptions runtime_;
 };
@@ -243,6 +277,7 @@ Json SeparateJobReportSchema() {
                                                    {"weights", ListSchema(TypeSchema("string"))}})},
                        {"device", DeviceSchema()},
                        {"batch", "integer"},
+                       {"plan?", DryRunSchema()},
                        {"peak_memory_mb", "number"},
                        {"steps_down", StepsDownSchema()}});
 }

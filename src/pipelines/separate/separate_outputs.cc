@@ -53,17 +53,23 @@ Result<std::vector<OutputChoice>> ChooseFiles(const std::vector<std::string>& st
       return Fail(ErrorCode::kInvalidArgument, "--stems and --two-stems exclude each other");
     }
     TIMBRE_TRY(const size_t chosen, FindStem(stems, options.two_stems));
-    OutputChoice one{stems[chosen], std::vector<bool>(stems.size(), false)};
-    OutputChoice rest{"no_" + stems[chosen], std::vector<bool>(stems.size(), true)};
+    const bool minus = options.rest == "minus";
+    if (!minus && stems.size() == 1) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  "the model gives no stem but '" + stems[chosen] +
+                      "' whose sum the rest could be; --rest minus takes it from the track");
+    }
+    OutputChoice one{.name = stems[chosen], .stems = std::vector<bool>(stems.size(), false)};
+    OutputChoice rest{.name = "no_" + stems[chosen], .stems = std::vector<bool>(stems.size(), !minus), .minus = minus};
     one.stems[chosen] = true;
-    rest.stems[chosen] = false;
+    rest.stems[chosen] = minus;
     return std::vector<OutputChoice>{one, rest};
   }
   for (const std::string& name : options.stems) TIMBRE_CHECK(FindStem(stems, name));
   for (size_t s = 0; s < stems.size(); ++s) {
     const auto& wanted = options.stems;
     if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), stems[s]) == wanted.end()) continue;
-    OutputChoice output{stems[s], std::vector<bool>(stems.size(), false)};
+    OutputChoice output{.name = stems[s], .stems = std::vector<bool>(stems.size(), false)};
     output.stems[s] = true;
     outputs.push_back(std::move(output));
   }
@@ -176,11 +182,13 @@ Result<OutputPlaces> PlacesOf(const SeparateOptions& options, const std::string&
     }
     places.paths.push_back(std::move(path));
   }
-  places.done = options.stream.empty() && options.skip_existing && IsDone(input.path, places.paths, places.marks);
+  TIMBRE_TRY(const AudioPart part, ParsePart(options.part));
+  places.done = options.stream.empty() && options.skip_existing && IsDone(input.path, part, places.paths, places.marks);
   return places;
 }
 
-bool IsDone(const std::string& input, const std::vector<std::string>& paths, const std::vector<std::string>& marks) {
+bool IsDone(const std::string& input, const AudioPart& part, const std::vector<std::string>& paths,
+            const std::vector<std::string>& marks) {
   if (IsStandardInput(input) || FileBytes(input) <= 0) return false;  // a pipe can be read but once
   for (size_t i = 0; i < paths.size(); ++i) {
     if (!IsMadeSo(paths[i], marks[i])) return false;
@@ -190,8 +198,8 @@ bool IsDone(const std::string& input, const std::vector<std::string>& paths, con
   for (const std::string& path : paths) {
     if (error || FileBytes(path) <= 0 || fs::last_write_time(path, error) < made || error) return false;
   }
-  const auto seconds = [](const std::string& path, int* rate, int64_t* frames) {
-    const auto reader = AudioReader::Open(path);
+  const auto seconds = [](const std::string& path, const AudioPart& wanted, int* rate, int64_t* frames) {
+    const auto reader = AudioReader::Open(path, {.part = wanted});
     if (!reader) return false;
     *rate = (*reader)->info().sample_rate;
     std::vector<float> block(static_cast<size_t>(kDoneBlock) * (*reader)->info().channels);
@@ -204,9 +212,9 @@ bool IsDone(const std::string& input, const std::vector<std::string>& paths, con
   };
   int rate = 0, own_rate = 0;
   int64_t frames = 0, own_frames = 0;
-  if (!seconds(input, &rate, &frames)) return false;
+  if (!seconds(input, part, &rate, &frames)) return false;
   return std::all_of(paths.begin(), paths.end(), [&](const std::string& path) {
-    if (!seconds(path, &own_rate, &own_frames) || own_rate <= 0) return false;
+    if (!seconds(path, {}, &own_rate, &own_frames) || own_rate <= 0) return false;
     // Some formats are at rates of their own.
     return own_frames == static_cast<int64_t>(std::floor(static_cast<double>(frames) * own_rate / rate + 0.5));
   });

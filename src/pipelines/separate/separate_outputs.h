@@ -11,10 +11,11 @@
 
 namespace timbre {
 
-// A file to write: a stem, or the sum of several.
+// A file to write: a stem, the sum of several, or the track minus some.
 struct OutputChoice {
   std::string name;
-  std::vector<bool> stems;  // those that it is the sum of
+  std::vector<bool> stems;  // those that it is the sum of, or lacks
+  bool minus = false;
 };
 
 // The outputs that the options ask for of a model's stems. kCorrupt where a stem's name is none for a file,
@@ -43,7 +44,8 @@ class StemFile {
   Status Write(const float* samples, int64_t frames, size_t width, size_t first, float scale, float offset);
   // `frames`: of the whole file.
   Status End(int64_t frames);
-  Result<WriteReport> Finish() { return writer_->Finish(); }
+  float peak() const { return writer_->peak(); }
+  Result<WriteReport> Finish(std::optional<float> gain) { return writer_->Finish(gain); }
 
  private:
   StemFile(Resampler resampler, std::unique_ptr<AudioWriter> writer, int model_channels, int channels)

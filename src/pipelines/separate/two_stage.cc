@@ -73,6 +73,13 @@ class Chain : public Separator {
     return second_->SeparateSamples(stems.front(), channels, observer);
   }
 
+  Result<int64_t> Tiles(int64_t samples) const override {
+    TIMBRE_TRY(const int64_t before,
+               first_->Tiles(samples * first_->model().info().sample_rate / model().info().sample_rate));
+    TIMBRE_TRY(const int64_t after, second_->Tiles(samples));
+    return before + after;
+  }
+
   const std::vector<std::string>& output_names() const override { return second_->output_names(); }
   const LoadedModel& model() const override { return second_->model(); }
   std::string device_name() const override { return second_->device_name(); }
@@ -106,6 +113,7 @@ Result<std::unique_ptr<Separator>> CreateTwoStage(LoadedModel first, const std::
   TIMBRE_TRY(TemporaryFolder folder, TemporaryFolder::Create(beside));
   SeparateOptions before;
   before.stems = {stem};
+  before.part = options.part;
   before.shifts = first.info().shifts ? options.shifts : 0;
   before.seed = options.seed;
   before.batch = options.batch;

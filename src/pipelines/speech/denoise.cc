@@ -6,6 +6,7 @@
 
 #include "audio/decode.h"
 #include "audio/encode.h"
+#include "audio/resample.h"
 #include "base/output_set.h"
 #include "base/temporary_file.h"
 #include "base/timer.h"
@@ -41,8 +42,11 @@ class DenoiserImpl final : public Denoiser {
 
   Status Prepare() {
     if (!options_.stream_out) RemoveLeftovers(options_.output_dir);
-    TIMBRE_TRY(write_, ParseWriteOptions(options_.format, options_.sample_format, options_.clip, options_.bitrate,
-                                         options_.temp_dir));
+    TIMBRE_TRY(write_,
+               ParseWriteOptions(options_.format, options_.sample_format, options_.peak ? "rescale" : options_.clip,
+                                 options_.bitrate, options_.temp_dir));
+    TIMBRE_CHECK(CheckOutputRate(options_.format, options_.rate));
+    TIMBRE_TRY(part_, ParsePart(options_.part));
     controls_.mix = static_cast<float>(options_.mix);
     controls_.speech.attenuation_limit = static_cast<float>(options_.attenuation_limit);
     if (options_.post_filter) {
@@ -69,6 +73,24 @@ class DenoiserImpl final : public Denoiser {
     return OutputPath(naming, model_.name, input, "speech");
   }
 
+  Result<double> MeasurePace(int sample_rate, int channels) override {
+    TIMBRE_CHECK(Plan(sample_rate, channels));
+    double seconds = 0;
+    {
+      const ScopedTimer timer(&seconds);
+      std::vector<float> silence(static_cast<size_t>(DenoiseStream::kMostPush));
+      const std::vector<float*> rows(static_cast<size_t>(channels), silence.data());
+      for (int64_t done = 0; done < sample_rate; done += DenoiseStream::kMostPush) {
+        TIMBRE_CHECK(stream_->Push(rows.data(), DenoiseStream::kMostPush, controls_));
+        while (stream_->available() > 0) {
+          stream_->Pull(rows.data(), std::min(stream_->available(), DenoiseStream::kMostPush), controls_);
+        }
+      }
+    }
+    stream_->Reset();
+    return seconds;
+  }
+
   const SpeechModel& model() const override { return model_; }
   std::string device_name() const override { return stream_->session().device_name(); }
   std::string device_reason() const override { return stream_->session().device_reason(); }
@@ -93,25 +115,32 @@ class DenoiserImpl final : public Denoiser {
     return {};
   }
 
-  Status Run(AudioReader& reader, AudioWriter& writer, Observer& observer, DenoiseReport* report);
+  Status Run(AudioReader& reader, Resampler& resampler, AudioWriter& writer, Observer& observer, DenoiseReport* report);
 
   const SpeechModel model_;
   const DenoiseOptions options_;
   ThreadPool& pool_;
   Stats& stats_;
   WriteOptions write_;
+  AudioPart part_;
   DenoiseStream::Controls controls_;
   std::unique_ptr<DenoiseStream> stream_;
 };
 
-Status DenoiserImpl::Run(AudioReader& reader, AudioWriter& writer, Observer& observer, DenoiseReport* report) {
+Status DenoiserImpl::Run(AudioReader& reader, Resampler& resampler, AudioWriter& writer, Observer& observer,
+                         DenoiseReport* report) {
   constexpr int64_t kPiece = DenoiseStream::kMostPush;
   const int channels = reader.info().channels;
   const int64_t expected = reader.info().expected_frames;
   const double seconds = static_cast<double>(expected) / std::max(1, reader.info().sample_rate);
-  std::vector<float> interleaved(static_cast<size_t>(kPiece * channels)), planes(interleaved.size()), ready;
+  std::vector<float> interleaved(static_cast<size_t>(kPiece * channels)), planes(interleaved.size()), resampled;
   std::vector<float*> rows, out_rows(channels);
   for (int c = 0; c < channels; ++c) rows.push_back(planes.data() + c * kPiece);
+  const auto write_resampled = [&]() -> Status {
+    TIMBRE_CHECK(writer.Write(resampled.data(), static_cast<int64_t>(resampled.size()) / channels));
+    resampled.clear();
+    return {};
+  };
   const auto write_ready = [&]() -> Status {
     while (stream_->available() > 0) {
       const int64_t count = std::min(stream_->available(), kPiece);
@@ -121,7 +150,8 @@ Status DenoiserImpl::Run(AudioReader& reader, AudioWriter& writer, Observer& obs
       }
       const ScopedTimer timer(&report->encode);
       Interleave(rows.data(), count, channels, interleaved.data());
-      TIMBRE_CHECK(writer.Write(interleaved.data(), count));
+      TIMBRE_CHECK(resampler.Push(interleaved.data(), count, &resampled));
+      TIMBRE_CHECK(write_resampled());
     }
     return {};
   };
@@ -148,7 +178,9 @@ Status DenoiserImpl::Run(AudioReader& reader, AudioWriter& writer, Observer& obs
     const ScopedTimer timer(&report->compute);
     TIMBRE_CHECK(stream_->Finish(controls_));
   }
-  return write_ready();
+  TIMBRE_CHECK(write_ready());
+  TIMBRE_CHECK(resampler.Finish(&resampled));
+  return write_resampled();
 }
 
 Result<DenoiseReport> DenoiserImpl::Denoise(const TrackInput& track, Observer& observer) {
@@ -158,14 +190,15 @@ Result<DenoiseReport> DenoiserImpl::Denoise(const TrackInput& track, Observer& o
   TIMBRE_TRY(report.output, PathFor(track));
   if (!options_.stream_out) TIMBRE_CHECK(CheckNotInput(report.output, input));
   const std::string mark = OutputMark(options_.made_by, "");
-  report.skipped = !options_.stream_out && options_.skip_existing && IsDone(input, {report.output}, {mark});
+  report.skipped = !options_.stream_out && options_.skip_existing && IsDone(input, part_, {report.output}, {mark});
   if (report.skipped) return report;
   {
     const ScopedTimer timer(&report.total);
     TIMBRE_TRY(const std::unique_ptr<AudioReader> reader,
                AudioReader::Open(input, {.cancelled = [&] { return observer.Cancelled(); },
                                          .temporary_folder = TemporaryFolderFor(options_.temp_dir, options_.output_dir,
-                                                                                options_.stream_out)}));
+                                                                                options_.stream_out),
+                                         .part = part_}));
     report.input_format = reader->info().format;
     report.sample_rate = reader->info().sample_rate;
     report.channels = reader->info().channels;
@@ -173,14 +206,18 @@ Result<DenoiseReport> DenoiserImpl::Denoise(const TrackInput& track, Observer& o
     OutputSet outputs;
     WriteOptions write = write_;
     if (options_.tags) write.tags = reader->info().tags;
+    const int rate = options_.rate > 0 ? options_.rate : report.sample_rate;
+    TIMBRE_TRY(Resampler resampler, Resampler::Create(report.sample_rate, rate, report.channels));
     Result<std::unique_ptr<AudioWriter>> writer =
-        options_.stream_out ? AudioWriter::Stream(options_.stream_to, report.output, write, report.sample_rate,
-                                                  report.channels, [&] { return observer.Cancelled(); })
-                            : AudioWriter::Create(report.output, write, report.sample_rate, report.channels, &outputs);
+        options_.stream_out ? AudioWriter::Stream(options_.stream_to, report.output, write, rate, report.channels,
+                                                  [&] { return observer.Cancelled(); })
+                            : AudioWriter::Create(report.output, write, rate, report.channels, &outputs);
     if (!writer) return tl::unexpected<Error>(writer.error());
-    TIMBRE_CHECK(Run(*reader, **writer, observer, &report));
+    TIMBRE_CHECK(Run(*reader, resampler, **writer, observer, &report));
     const ScopedTimer encode(&report.encode);
-    TIMBRE_TRY(const WriteReport written, (*writer)->Finish());
+    std::optional<float> gain;
+    if (options_.peak) gain = GainToPeak((*writer)->peak(), *options_.peak);
+    TIMBRE_TRY(const WriteReport written, (*writer)->Finish(gain));
     TIMBRE_CHECK(outputs.Commit());
     if (!options_.stream_out) KeepMarks({report.output}, {mark});
     report.peak = written.peak;
@@ -254,10 +291,13 @@ FieldList DenoiseFields(DenoiseOptions& options) {
            }},
       {.name = "stream", .value = &options.stream, .help = "hop by hop, as live; the same result, slower"},
   };
+  Append(fields, PartFields(options.part));
   Append(fields, FileFields({.format = options.format,
                              .sample_format = options.sample_format,
                              .clip = &options.clip,
-                             .bitrate = options.bitrate}));
+                             .bitrate = options.bitrate,
+                             .rate = &options.rate,
+                             .peak = &options.peak}));
   return Append(fields, {
                             {.name = "name",
                              .value = &options.name,

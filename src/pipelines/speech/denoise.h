@@ -24,6 +24,7 @@ struct DenoiseOptions {
   bool stream = false;  // hop by hop, as live
   bool thresholds = false;
   double threshold_min = -10, threshold_max_erb = 30, threshold_max_df = 20;
+  PartOptions part;  // of the input, that is cleaned
 
   std::string output_dir = "denoised";
   std::string name = "{track}.{ext}";
@@ -31,8 +32,10 @@ struct DenoiseOptions {
   std::string sample_format = "s16";
   std::string clip = "rescale";
   int bitrate = 0;
-  std::string temp_dir;     // for what lies on disk meanwhile; empty: beside the outputs
-  bool stream_out = false;  // not to a file but into `stream_to` as it is made (AudioWriter::Stream)
+  int rate = 0;                // Hz; 0: the input's
+  std::optional<double> peak;  // dBFS, of the output; `clip` is then of no account
+  std::string temp_dir;        // for what lies on disk meanwhile; empty: beside the outputs
+  bool stream_out = false;     // not to a file but into `stream_to` as it is made (AudioWriter::Stream)
   int stream_to = -1;
   bool tags = true;  // copy title, artist, cover and the like
   bool skip_existing = false;
@@ -64,11 +67,15 @@ class Denoiser {
                                                   Stats& stats);
   virtual ~Denoiser() = default;
 
-  // Cleans the file `input` into one with its rate, channels and length. On failure or cancellation nothing is left,
+  // Cleans the file `input`, or the part of it, into one with its channels and length, and its rate unless another is
+  // asked for. On failure or cancellation nothing is left,
   // and an old file of its name is as it was.
   virtual Result<DenoiseReport> Denoise(const TrackInput& input, Observer& observer) = 0;
   // Where it would go.
   virtual Result<std::string> PathFor(const TrackInput& input) const = 0;
+
+  // Seconds that a second of sound takes, measured on one that is silent.
+  virtual Result<double> MeasurePace(int sample_rate, int channels) = 0;
 
   virtual const SpeechModel& model() const = 0;
   virtual std::string device_name() const = 0;

@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <map>
 
 #include "base/quantities.h"
+#include "pipelines/dry_run.h"
 #include "pipelines/job_schema.h"
 #include "pipelines/kept_models.h"
 #include "pipelines/made_by.h"
 #include "pipelines/model_fetching.h"
+#include "pipelines/output_files.h"
 #include "pipelines/sound_stream.h"
 #include "pipelines/track_done.h"
 #include "pipelines/track_inputs.h"
@@ -34,8 +37,8 @@ Json ToJson(const DenoiseReport& file) {
 }
 
 // One file that fails does not keep the others from being cleaned.
-Status DenoiseAll(Denoiser& denoiser, const std::vector<TrackInput>& files, const std::vector<std::string>& refused,
-                  Observer& observer, Json& tracks) {
+Status DenoiseAll(Denoiser& denoiser, const DenoiseOptions& options, const std::vector<TrackInput>& files,
+                  const std::vector<std::string>& refused, Observer& observer, Json& tracks) {
   size_t failed = 0;
   for (size_t i = 0; i < files.size(); ++i) {
     const std::string& file = files[i].path;
@@ -61,7 +64,7 @@ Status DenoiseAll(Denoiser& denoiser, const std::vector<TrackInput>& files, cons
     }
     Say(observer, fmt::format("{}: {} in {}, real-time factor {:.4f}, in {}", file, DurationText(done->seconds),
                               DurationText(done->total), done->real_time_factor, done->output));
-    if (done->gain < 1) Say(observer, "  " + LoweredText(done->gain));
+    if (!options.peak && done->gain < 1) Say(observer, "  " + LoweredText(done->gain));
   }
   if (failed == 0) return {};
   return Fail(ErrorCode::kIo,
@@ -89,6 +92,7 @@ FieldList DenoiseJob::Fields() {
                    .value = &options_.stream_out,
                    .help = "write to the standard output, and no file: wav, flac, ogg or opus; as it is made with "
                            "--clip clamp or none, at the end with rescale"}});
+  Append(fields, {DryRunField(dry_run_)});
   return Append(fields, runtime_.Fields());
 }
 
@@ -114,6 +118,7 @@ Json DenoiseJob::ModelJson(const SpeechModel& model) {
 Status DenoiseJob::Run(const JobHost& host, Observer& observer, Json& report) {
   TIMBRE_CHECK(Begin(host, report));
   report["tracks"] = Json::array();
+  TIMBRE_CHECK(ParsePart(options_.part));
   options_.name = NameFor(options_.name, DenoiseOptions().name, recursive_);
   options_.made_by = MadeBy("denoise", Fields());
   TIMBRE_TRY(const std::vector<TrackInput> files, ExpandInputs(inputs_, recursive_, options_.output_dir));
@@ -124,6 +129,7 @@ Status DenoiseJob::Run(const JobHost& host, Observer& observer, Json& report) {
     TIMBRE_CHECK(CheckOutputFolder(options_.output_dir));
   }
   TIMBRE_CHECK(CheckSpeechModelName(model_));
+  if (dry_run_) TIMBRE_CHECK(CheckModelIsHere(model_));
   TIMBRE_CHECK(FetchIfNamed(model_, observer));
   TIMBRE_TRY(SpeechModel model, LoadKept(host, model_, "speech", [this] { return OpenSpeechModel(model_); }));
   report["model"] = ModelJson(model);
@@ -153,11 +159,38 @@ Status DenoiseJob::Run(const JobHost& host, Observer& observer, Json& report) {
   }
   report["device"] = {{"name", denoiser->device_name()}, {"reason", denoiser->device_reason()}};
   Say(observer, fmt::format("{} on {}: {}", name, denoiser->device_name(), denoiser->device_reason()));
-  Status done = DenoiseAll(*denoiser, files, refused, observer, report["tracks"]);
+  Status done = dry_run_ ? TellPlan(*denoiser, files, refused, observer, report)
+                         : DenoiseAll(*denoiser, options_, files, refused, observer, report["tracks"]);
   report["device"]["kernels"] = denoiser->kernels();
   report["peak_memory_mb"] = PeakMemory() / 1e6;
   ReportSteps(stats, observer, report);
   return done;
+}
+
+Status DenoiseJob::TellPlan(Denoiser& denoiser, const std::vector<TrackInput>& files,
+                            const std::vector<std::string>& refused, Observer& observer, Json& report) const {
+  TIMBRE_TRY(const AudioPart part, ParsePart(options_.part));
+  TIMBRE_TRY(const WriteOptions write,
+             ParseWriteOptions(options_.format, options_.sample_format, options_.peak ? "rescale" : options_.clip,
+                               options_.bitrate, options_.temp_dir));
+  DryRun run({.folder = options_.stream_out ? "" : options_.output_dir,
+              .write = write,
+              .rate = options_.rate,
+              .files = options_.stream_out ? 0u : 1u});
+  std::map<std::pair<int, int>, double> paces;  // by rate and channels
+  for (size_t i = 0; i < files.size(); ++i) {
+    DryTrack track{.input = files[i].path, .refused = refused[i]};
+    if (!options_.stream_out && track.refused.empty()) {
+      TIMBRE_TRY(track.outputs.emplace_back(), denoiser.PathFor(files[i]));
+    }
+    TIMBRE_CHECK(run.Add(std::move(track), part, [&](int rate, int channels) -> Result<double> {
+      const auto known = paces.find({rate, channels});
+      if (known != paces.end()) return known->second;
+      TIMBRE_TRY(const double pace, denoiser.MeasurePace(rate, channels));
+      return paces[{rate, channels}] = pace;
+    }));
+  }
+  return run.Tell(observer, report);
 }
 
 std::unique_ptr<Job> MakeDenoiseJob() { return std::make_unique<DenoiseJob>(); }
@@ -177,6 +210,7 @@ Json DenoiseJobReportSchema() {
        {"model",
         ObjectSchema({{"name", "string"}, {"path", "string"}, {"architecture", "string"}, {"sample_rate", "integer"}})},
        {"device", DeviceSchema()},
+       {"plan?", DryRunSchema()},
        {"peak_memory_mb", "number"},
        {"steps_down", StepsDownSchema()}});
 }

@@ -28,9 +28,12 @@ class DenoiseJob final : public Job {
   const DenoiseOptions& options() const { return options_; }
 
  private:
+  Status TellPlan(Denoiser& denoiser, const std::vector<TrackInput>& files, const std::vector<std::string>& refused,
+                  Observer& observer, Json& report) const;
+
   std::vector<std::string> inputs_;
   std::string model_ = kDefaultSpeechModel;
-  bool recursive_ = false;
+  bool recursive_ = false, dry_run_ = false;
   DenoiseOptions options_;
   RuntimeOptions runtime_;
 };

@@ -193,8 +193,9 @@ Status Mastering::Run(const TrackInput& input) {
   TIMBRE_TRY(WriteOptions write, StudioWriteOptions(options_.files));
   TIMBRE_TRY(report_.output, StudioPath(options_.files, input, "master"));
   const std::string mark = OutputMark(options_.files.made_by, "");
+  TIMBRE_TRY(const AudioPart part, ParsePart(options_.files.part));
   report_.skipped =
-      !options_.files.stream_out && options_.files.skip_existing && IsDone(input.path, {report_.output}, {mark});
+      !options_.files.stream_out && options_.files.skip_existing && IsDone(input.path, part, {report_.output}, {mark});
   if (report_.skipped) return {};
   TIMBRE_TRY(const std::unique_ptr<AudioReader> reader,
              OpenStudioInput(options_.files, input.path, report_.output, observer_));

@@ -66,8 +66,9 @@ Result<LoudnessReport> MeasureOrNormalise(const TrackInput& input, const Normali
   if (options.target) {
     TIMBRE_TRY(write, StudioWriteOptions(options.files));
     TIMBRE_TRY(report.output, StudioPath(options.files, input, "loudness"));
+    TIMBRE_TRY(const AudioPart part, ParsePart(options.files.part));
     report.skipped =
-        !options.files.stream_out && options.files.skip_existing && IsDone(input.path, {report.output}, {mark});
+        !options.files.stream_out && options.files.skip_existing && IsDone(input.path, part, {report.output}, {mark});
     if (report.skipped) return report;
   }
   TIMBRE_TRY(const std::unique_ptr<AudioReader> reader,

@@ -92,7 +92,8 @@ class NotesVideo {
   }
   ReadOptions Reading() const {
     return {.cancelled = [this] { return observer_.Cancelled(); },
-            .temporary_folder = TemporaryFolderFor("", fs::path(options_.output).parent_path().string(), false)};
+            .temporary_folder = TemporaryFolderFor("", fs::path(options_.output).parent_path().string(), false),
+            .part = options_.part};
   }
   Status Encode(NotesPainter& painter, OutputSet& outputs);
   Status EncodePictures(VideoWriter& writer, Pictures& drawn, Pictures& empty);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "audio/decode.h"
 #include "base/fields.h"
 #include "base/observer.h"
 #include "base/result.h"
@@ -17,6 +18,7 @@ class OutputSet;
 struct NotesOptions {
   std::string output = "notes.mp4";  // .mp4, .webm, or a folder's name for pictures: "frames/"
   std::string audio;                 // a file; empty: a silent video
+  AudioPart part;                    // of the audio, that is heard
   std::string lanes;                 // a table of docs/notes.yaml's form; empty: that one
   std::string size = "1080p";        // 720p, 1080p, 1440p, 4k, or WIDTHxHEIGHT
   bool portrait = false;

@@ -12,6 +12,7 @@ FieldList StudioFileFields(StudioFiles& files) {
                        .placeholder = "DIR",
                        .letter = 'o'}};
   Append(fields, FileFields({.format = files.format, .sample_format = files.sample_format, .bitrate = files.bitrate}));
+  Append(fields, PartFields(files.part));
   return Append(fields, {
                             {.name = "name",
                              .value = &files.name,
@@ -41,9 +42,11 @@ Result<std::string> StudioPath(const StudioFiles& files, const TrackInput& input
 Result<std::unique_ptr<AudioReader>> OpenStudioInput(const StudioFiles& files, const std::string& input,
                                                      const std::string& output, Observer& observer) {
   if (!files.stream_out) TIMBRE_CHECK(CheckNotInput(output, input));
-  return AudioReader::Open(
-      input, {.cancelled = [&observer] { return observer.Cancelled(); },
-              .temporary_folder = TemporaryFolderFor(files.temp_dir, files.output_dir, files.stream_out)});
+  TIMBRE_TRY(const AudioPart part, ParsePart(files.part));
+  return AudioReader::Open(input,
+                           {.cancelled = [&observer] { return observer.Cancelled(); },
+                            .temporary_folder = TemporaryFolderFor(files.temp_dir, files.output_dir, files.stream_out),
+                            .part = part});
 }
 
 Result<std::unique_ptr<AudioWriter>> OpenStudioOutput(const StudioFiles& files, const std::string& output,

@@ -19,6 +19,7 @@ struct StudioFiles {
   std::string format = "wav";
   std::string sample_format = "s16";
   int bitrate = 0;
+  PartOptions part;      // of the inputs, that is read
   std::string temp_dir;  // for what lies on disk meanwhile; empty: beside the outputs
   bool tags = true;      // copy title, artist, cover and the like
   bool skip_existing = false;
