@@ -64,6 +64,14 @@ inline Push AttentionPush(const AttentionAttrs& a, const Shape& q, const Shape& 
   return push.I(a.key_heads()).I(a.LengthOf(k[1])).I(past).I(a.block).I(a.valid).I(a.older);
 }
 
+// A row of a fast kernel that packs input 1, if any.
+constexpr KernelRow FastVulkan(Op op, std::string_view name, bool (*supports)(const NodeRef&, const DeviceCaps&),
+                               VulkanRecord record, size_t (*scratch)(const NodeRef&, const DeviceCaps&) = nullptr,
+                               Result<AlignedBytes> (*pack)(const NodeRef&, const DeviceCaps&) = nullptr,
+                               int version = 1) {
+  return {op, DeviceKind::kVulkan, Tier::kFast, name, version, supports, record, scratch, pack, pack ? 0b10u : 0u};
+}
+
 // A grid of at least that many workgroups; shaders number them row by row.
 inline std::array<uint32_t, 3> Groups(int64_t count) {
   constexpr int64_t kWidest = 65535;  // what every device has
