@@ -1,6 +1,6 @@
 #include "graph/op_table.h"
 
-#include "graph/op_cases.h"
+#include "graph/op_cases/op_cases.h"
 #include "graph/op_loops.h"
 #include "graph/op_rules.h"
 
