@@ -9,14 +9,13 @@
 #include "apps/server/app.h"
 #include "apps/server/kinds.h"
 #include "apps/server/schemas.h"
-#include "base/cache.h"
 #include "base/paths.h"
 #include "base/version.h"
 #include "engine/ids.h"
 #include "engine/worker_process.h"
 #include "http/ranges.h"
 #include "models/model_files.h"
-#include "pipelines/studio/chain.h"
+#include "pipelines/studio/mastering_chain.h"
 
 namespace timbre::server {
 namespace {

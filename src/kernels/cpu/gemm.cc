@@ -4,7 +4,7 @@
 #include <cstring>
 #include <vector>
 
-#include "base/cache.h"
+#include "base/cpu_cache.h"
 #include "kernels/cpu/fetch.h"
 
 namespace timbre {

@@ -1,4 +1,4 @@
-#include "base/cache.h"
+#include "base/cpu_cache.h"
 
 #include <unistd.h>
 
