@@ -5,7 +5,7 @@
 
 #include "apps/cli/job_command.h"
 #include "apps/cli/many_files.h"
-#include "pipelines/studio/chain.h"
+#include "pipelines/studio/mastering_chain.h"
 
 namespace timbre::cli {
 namespace {

@@ -9,7 +9,7 @@
 #include "base/fields.h"
 #include "base/observer.h"
 #include "base/result.h"
-#include "pipelines/studio/chain.h"
+#include "pipelines/studio/mastering_chain.h"
 #include "pipelines/studio/studio_files.h"
 
 namespace timbre {

@@ -14,7 +14,7 @@
 #include "base/observer.h"
 #include "base/result.h"
 #include "dsp/sound_features.h"
-#include "pipelines/studio/chain.h"
+#include "pipelines/studio/mastering_chain.h"
 
 namespace timbre {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "pipelines/studio/chain.h"
+#include "pipelines/studio/mastering_chain.h"
 
 namespace timbre {
 

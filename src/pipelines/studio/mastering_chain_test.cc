@@ -1,4 +1,4 @@
-#include "pipelines/studio/chain.h"
+#include "pipelines/studio/mastering_chain.h"
 
 #include <gtest/gtest.h>
 
