@@ -8,7 +8,7 @@
 #include "base/atomic_file.h"
 #include "base/suggest.h"
 #include "formats/safetensors.h"
-#include "graph/one_node.h"
+#include "graph/formula_tensor.h"
 #include "models/frames/hunyuan_vae.h"
 #include "models/language/language_network.h"
 #include "models/separate/htdemucs.h"
@@ -187,7 +187,7 @@ class Published : public Weights {
   Result<HostTensor> Get(const std::string& name, const Shape& shape) override {
     if (shape.rank() != 2) return inner_.Get(name, shape);
     const float most = std::sqrt(3.0f / static_cast<float>(shape[1]));
-    return NoiseAs(dtype_, name, shape, -most, most);
+    return FormulaTensor(dtype_, name, shape, -most, most);
   }
 
  private:

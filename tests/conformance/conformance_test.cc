@@ -5,7 +5,7 @@
 #include <iostream>
 #include <map>
 
-#include "graph/one_node.h"
+#include "graph/single_op_graph.h"
 #include "kernels/cpu/simd.h"
 #include "runtime/check/verify.h"
 #include "runtime/session/cpu_ladder.h"
@@ -36,7 +36,7 @@ const EpilogueNames kEpilogues[] = {{},
 
 // One node of the table, and what its oracle says once a kernel has taken it.
 struct Question {
-  OneNode one;
+  SingleOpGraph one;
   std::vector<Tensor64> expected;
 };
 
@@ -64,7 +64,7 @@ TEST_P(Conformance, EveryCpuKernelOnEveryTarget) {
   for (const OpCase& c : RowOf(op).cases()) {
     if (c.benchmark) continue;
     for (const EpilogueNames& epilogue : kEpilogues) {
-      Question question{MakeOneNode(op, c, epilogue), {}};
+      Question question{MakeSingleOpGraph(op, c, epilogue), {}};
       if (question.one.graph.nodes.empty()) continue;
       for (const std::string& target : targets) {
         ASSERT_TRUE(SetSimdTarget(target).has_value());

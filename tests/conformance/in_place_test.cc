@@ -1,13 +1,13 @@
 // The memory plan puts some results over an operand: every kernel must give the same there as apart.
 #include <gtest/gtest.h>
 
-#include "graph/one_node.h"
+#include "graph/single_op_graph.h"
 #include "runtime/session/session.h"
 
 namespace timbre {
 namespace {
 
-std::vector<std::vector<float>> RunPlan(const OneNode& one, bool static_plan, bool fast) {
+std::vector<std::vector<float>> RunPlan(const SingleOpGraph& one, bool static_plan, bool fast) {
   SessionOptions options;
   options.device = "cpu";
   options.toggles.static_plan = static_plan;
@@ -32,7 +32,7 @@ TEST(InPlace, EveryOperatorGivesTheSame) {
   for (const OpRow& row : OpTable()) {
     for (const OpCase& c : row.cases()) {
       if (c.benchmark) continue;
-      const OneNode one = MakeOneNode(row.op, c);
+      const SingleOpGraph one = MakeSingleOpGraph(row.op, c);
       for (const bool fast : {false, true}) {
         EXPECT_EQ(RunPlan(one, true, fast), RunPlan(one, false, fast))
             << row.name << ' ' << c.name << (fast ? ", fast" : ", reference");

@@ -10,7 +10,7 @@
 #include <fstream>
 
 #include "graph/net.h"
-#include "graph/one_node.h"
+#include "graph/single_op_graph.h"
 #include "kernels/cpu/simd.h"
 #include "runtime/check/verdicts.h"
 #include "runtime/check/verify.h"
@@ -344,7 +344,7 @@ TEST(Session, ThePreferredKernelIsTakenWhateverTheThreads) {
       bool taken = false;
       for (const OpCase& c : RowOf(Op::kAttention).cases()) {
         if (c.benchmark || taken) continue;
-        auto session = MakeSession(MakeOneNode(Op::kAttention, c).graph,
+        auto session = MakeSession(MakeSingleOpGraph(Op::kAttention, c).graph,
                                    {.device = "cpu", .prefer = std::string(row->name)}, pool, nullptr);
         ASSERT_TRUE(session) << session.error().message;
         for (const NodeTiming& timing : (*session)->Profile()) taken = taken || timing.kernel == row->name;

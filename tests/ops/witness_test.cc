@@ -159,7 +159,7 @@ Attrs AttrsOf(Op op, const json& j) {
 
 // A case of a file as a graph of one node, and what its outputs are.
 struct Witness {
-  OneNode one;
+  SingleOpGraph one;
   std::vector<Tensor64> outputs;
 };
 
@@ -202,7 +202,7 @@ Witness Load(Op op, const std::string& name, const json& about, const TensorMap&
     graph.AddScalar(std::to_string(graph.scalars.size()), value.get<int32_t>());
   }
   const Attrs attrs = AttrsOf(op, about.at("attrs"));
-  Append(witness.one, op, attrs, in, name);
+  AppendNode(witness.one, op, attrs, in, name);
   for (size_t i = 0; i < graph.nodes[0].outputs.size(); ++i) {
     const std::string key = name + ".out" + std::to_string(i);
     const std::vector<float> values = testing::Values({std::make_shared<TensorMap>(tensors), {}}, key);

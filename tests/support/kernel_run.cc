@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "graph/passes.h"
 #include "runtime/session/cpu_ladder.h"
 
 namespace timbre::testing {
@@ -34,7 +35,7 @@ std::vector<const float*> KernelRun::results() const {
   return pointers;
 }
 
-std::optional<KernelRun> RunKernel(const KernelRow& row, const OneNode& one, ThreadPool& pool,
+std::optional<KernelRun> RunKernel(const KernelRow& row, const SingleOpGraph& one, ThreadPool& pool,
                                    const std::string& label) {
   KernelRun run{one.graph, {}, {}};
   Graph& graph = run.graph;

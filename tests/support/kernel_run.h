@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "graph/one_node.h"
+#include "graph/single_op_graph.h"
 #include "kernels/kernel.h"
 
 namespace timbre::testing {
@@ -19,7 +19,7 @@ struct KernelRun {
 
 // Runs a CPU kernel on the graph's nodes, fused into one. Nothing where the row does not take that; a test failure
 // where it fails or writes outside of its output.
-std::optional<KernelRun> RunKernel(const KernelRow& row, const OneNode& one, ThreadPool& pool,
+std::optional<KernelRun> RunKernel(const KernelRow& row, const SingleOpGraph& one, ThreadPool& pool,
                                    const std::string& label);
 
 }  // namespace timbre::testing

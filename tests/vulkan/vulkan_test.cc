@@ -6,7 +6,7 @@
 #include <set>
 
 #include "graph/net.h"
-#include "graph/one_node.h"
+#include "graph/single_op_graph.h"
 #include "runtime/check/verify.h"
 #include "runtime/device/vulkan_device.h"
 #include "runtime/session/session.h"
@@ -19,7 +19,7 @@ namespace {
 
 // The same graph with its inputs backwards, and those that are real three quarters of what they were: another result of
 // another size, within what the operator takes.
-OneNode Turned(OneNode one) {
+SingleOpGraph Turned(SingleOpGraph one) {
   for (const GraphPort& port : one.graph.inputs) {
     std::vector<float>& values = one.inputs[port.tensor];
     std::reverse(values.begin(), values.end());
@@ -31,10 +31,10 @@ OneNode Turned(OneNode one) {
 
 // Runs a small graph and holds what comes out against the oracle. Every other call turns the inputs: the session may
 // have got the memory of the last one, and a kernel that writes nothing must not find the result there.
-void ExpectRight(Session& session, const OneNode& given, Precision precision, const std::string& label) {
+void ExpectRight(Session& session, const SingleOpGraph& given, Precision precision, const std::string& label) {
   static bool turned = false;
   turned = !turned;
-  const OneNode one = turned ? Turned(given) : given;
+  const SingleOpGraph one = turned ? Turned(given) : given;
   std::vector<const float*> in, all;
   for (const GraphPort& port : one.graph.inputs) in.push_back(one.inputs[port.tensor].data());
   std::vector<std::vector<float>> results;
@@ -90,7 +90,7 @@ TEST_P(VulkanConformance, EveryCaseAgreesWithTheOracle) {
   for (const OpCase& c : RowOf(op).cases()) {
     if (c.benchmark) continue;
     for (const EpilogueNames& epilogue : kEpilogues) {
-      const OneNode one = MakeOneNode(op, c, epilogue);
+      const SingleOpGraph one = MakeSingleOpGraph(op, c, epilogue);
       if (one.graph.nodes.empty()) continue;
       std::set<std::string> done;
       for (const Way& way : ways) {
@@ -143,7 +143,7 @@ TEST(Vulkan, TensorsLargerThanABindingAreCutIntoParts) {
     for (const OpCase& c : RowOf(row->op).cases()) {
       if (c.benchmark || c.extent) continue;
       for (const EpilogueNames& epilogue : {EpilogueNames{}, EpilogueNames{"glu", "scale", "add"}}) {
-        const OneNode one = MakeOneNode(row->op, c, epilogue);
+        const SingleOpGraph one = MakeSingleOpGraph(row->op, c, epilogue);
         if (one.graph.nodes.empty()) continue;
         uint64_t largest = 0;
         for (const auto& ports : {one.graph.inputs, one.graph.outputs}) {
@@ -193,7 +193,7 @@ TEST(Vulkan, StoredWeightsAreBoundInPartsAndKeepTheirSize) {
       const OpCase c = table
                            ? OpCase{"table", NoAttrs{}, {ids, stored(dtype, {300, 512})}}
                            : OpCase{"linear", LinearAttrs{}, {{{1, 3, 512}}, stored(dtype, {300, 512}), {{300}, true}}};
-      const OneNode one = MakeOneNode(table ? Op::kEmbedding : Op::kLinear, c);
+      const SingleOpGraph one = MakeSingleOpGraph(table ? Op::kEmbedding : Op::kLinear, c);
       for (const uint64_t range : {whole, std::max<uint64_t>(128 * bytes, 16384)}) {
         (*device)->set_max_range(range);
         auto session = MakeVulkanSession(one.graph, {}, *device, pool, nullptr, "test");

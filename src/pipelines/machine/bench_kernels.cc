@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <chrono>
 
-#include "graph/one_node.h"
 #include "graph/op_table.h"
+#include "graph/single_op_graph.h"
 #include "runtime/session/cpu_ladder.h"
 
 namespace timbre {
@@ -21,7 +21,7 @@ struct Timed {
 // The median time of `runs` runs; nothing where the kernel does not take the case.
 Result<std::optional<Timed>> Time(const KernelRow& row, const OpCase& c, int runs, Precision precision,
                                   ThreadPool& pool) {
-  const OneNode one = MakeOneNode(row.op, c);
+  const SingleOpGraph one = MakeSingleOpGraph(row.op, c);
   const Graph& graph = one.graph;
   const Node& node = graph.nodes.front();
   const NodeRef ref{graph, node};

@@ -4,14 +4,14 @@
 #include <map>
 #include <set>
 
-#include "graph/one_node.h"
+#include "graph/single_op_graph.h"
 #include "runtime/check/verify.h"
 
 namespace timbre {
 namespace {
 
 // The small graph as one fused node, so that one comparison serves.
-Node Whole(const OneNode& one) {
+Node Whole(const SingleOpGraph& one) {
   Node whole = one.graph.nodes[0];
   if (one.graph.nodes.size() == 1) return whole;
   whole.composition = one.graph.nodes;
@@ -52,8 +52,8 @@ class Findings {
 };
 
 // `done` holds the kernels that this case has been run on, `expected` what its oracle says, once it has been asked.
-Status CheckCase(Op op, const std::string& name, const OneNode& one, const SessionOptions& options, ThreadPool& pool,
-                 std::set<std::string>& done, std::vector<Tensor64>& expected, Findings& findings) {
+Status CheckCase(Op op, const std::string& name, const SingleOpGraph& one, const SessionOptions& options,
+                 ThreadPool& pool, std::set<std::string>& done, std::vector<Tensor64>& expected, Findings& findings) {
   Stats stats;
   TIMBRE_TRY(const auto session, MakeSession(one.graph, options, pool, &stats));
   std::string kernels;
@@ -111,7 +111,7 @@ Result<std::vector<KernelFinding>> CheckKernels(const std::string& device, Threa
         return Fail(ErrorCode::kCancelled, "cancelled");
       if (c.benchmark) continue;
       for (const EpilogueNames& epilogue : epilogues) {
-        const OneNode one = MakeOneNode(table[i].op, c, epilogue);
+        const SingleOpGraph one = MakeSingleOpGraph(table[i].op, c, epilogue);
         if (one.graph.nodes.empty()) continue;
         // What a plan takes, what it takes without fast kernels or in half precision, and whatever else it could take.
         struct Way {

@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "base/file_lock.h"
-#include "graph/one_node.h"
+#include "graph/single_op_graph.h"
 #include "runtime/plan/tuner.h"
 #include "tests/e2e/program.h"
 #include "tests/support/environment.h"
@@ -37,7 +37,7 @@ TEST(Tuner, KeepsWhatAnotherProcessLearntMeanwhile) {
   const testing::TempFolder cache;
   const std::string path = (cache / "tuning.json").string();
   const auto learn = [](Tuner& tuner, size_t nth) {
-    const OneNode one = MakeOneNode(Op::kLinear, RowOf(Op::kLinear).cases()[nth]);
+    const SingleOpGraph one = MakeSingleOpGraph(Op::kLinear, RowOf(Op::kLinear).cases()[nth]);
     const NodeRef ref{one.graph, one.graph.nodes[0]};
     const auto rows = KernelsFor(Op::kLinear, DeviceKind::kCpu);
     ASSERT_GE(rows.size(), 2u);

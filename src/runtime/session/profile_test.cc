@@ -1,7 +1,7 @@
 // What a profile says that nodes read and write.
 #include <gtest/gtest.h>
 
-#include "graph/one_node.h"
+#include "graph/single_op_graph.h"
 #include "runtime/session/session.h"
 
 namespace timbre {
@@ -9,7 +9,7 @@ namespace {
 
 int64_t BytesOfOne(Op op, const OpCase& c) {
   ThreadPool pool(1);
-  auto session = MakeSession(MakeOneNode(op, c).graph, {.device = "cpu"}, pool, nullptr);
+  auto session = MakeSession(MakeSingleOpGraph(op, c).graph, {.device = "cpu"}, pool, nullptr);
   EXPECT_TRUE(session) << session.error().message;
   const std::vector<NodeTiming> profile = (*session)->Profile();
   EXPECT_EQ(profile.size(), 1u);

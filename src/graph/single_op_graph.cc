@@ -1,41 +1,18 @@
-// A graph of one operator (and, fused into it, an epilogue) with inputs filled in, run on one kernel row.
-#pragma once
+#include "graph/single_op_graph.h"
 
-#include <string>
-#include <vector>
+#include <utility>
 
-#include "graph/graph.h"
-#include "graph/op_table.h"
-#include "graph/passes.h"
-#include "graph/weights.h"
+#include "graph/formula_tensor.h"
 
 namespace timbre {
-
-// What to append to a node: the names of the steps, e.g. {"gelu"}, {"glu", "scale", "add"}.
-using EpilogueNames = std::vector<std::string>;
-
-struct OneNode {
-  Graph graph;
-  std::vector<std::vector<float>> inputs;  // of each tensor id, empty for activations
-};
-
-inline std::vector<float> Noise(const std::string& name, int64_t n, float lo, float hi) {
-  std::vector<float> values(static_cast<size_t>(n));
-  const uint64_t seed = Fnv1a64(name);
-  for (int64_t i = 0; i < n; ++i) values[i] = FormulaValue(seed, i, lo, hi - lo);
-  return values;
-}
-
-// A constant of a type that checkpoints hold; blocks are random bytes with scales that bring the values to about
-// [lo, hi).
-HostTensor NoiseAs(DType dtype, const std::string& name, const Shape& shape, float lo, float hi);
+namespace {
 
 // An input of the graph, or a constant. What kernels see of it is kept in `inputs`.
-inline TensorId AddFilled(OneNode& one, const std::string& name, const OpCase::Input& input) {
+TensorId AddFilled(SingleOpGraph& one, const std::string& name, const OpCase::Input& input) {
   const bool integers = input.dtype == DType::kI32;
   TensorId id;
   std::vector<float> values(static_cast<size_t>(input.shape.elements()));
-  const HostTensor tensor = NoiseAs(input.dtype, name, input.shape, input.lo, input.hi);
+  const HostTensor tensor = FormulaTensor(input.dtype, name, input.shape, input.lo, input.hi);
   ReadForKernels(tensor, values.data());
   if (input.constant) {
     id = one.graph.AddConstant(name, tensor);
@@ -47,20 +24,21 @@ inline TensorId AddFilled(OneNode& one, const std::string& name, const OpCase::I
   one.inputs[id] = std::move(values);
   return id;
 }
-inline TensorId AddFilled(OneNode& one, const std::string& name, const Shape& shape, bool constant, float lo,
-                          float hi) {
+TensorId AddFilled(SingleOpGraph& one, const std::string& name, const Shape& shape, bool constant, float lo, float hi) {
   return AddFilled(one, name, OpCase::Input{shape, constant, lo, hi});
 }
 
 // What the state holds before the run is in one.inputs; a session is to be given it.
-inline TensorId AddState(OneNode& one, const std::string& name, const OpCase::Input& input) {
+TensorId AddState(SingleOpGraph& one, const std::string& name, const OpCase::Input& input) {
   const TensorId id = one.graph.AddTensor(name, input.shape, TensorKind::kState);
   one.inputs.resize(one.graph.tensors.size());
-  one.inputs[id] = Noise(name, input.shape.elements(), input.lo, input.hi);
+  one.inputs[id] = FormulaValues(name, input.shape.elements(), input.lo, input.hi);
   return id;
 }
 
-inline TensorId Append(OneNode& one, Op op, const Attrs& attrs, std::vector<TensorId> in, const std::string& name) {
+}  // namespace
+
+TensorId AppendNode(SingleOpGraph& one, Op op, const Attrs& attrs, std::vector<TensorId> in, const std::string& name) {
   std::vector<const Shape*> shapes;
   shapes.reserve(in.size());
   for (const TensorId id : in) shapes.push_back(id == kNoTensor ? nullptr : &one.graph.shape(id));
@@ -72,9 +50,8 @@ inline TensorId Append(OneNode& one, Op op, const Attrs& attrs, std::vector<Tens
   return one.graph.nodes.back().outputs[0];
 }
 
-// Empty where the case does not come with that epilogue.
-inline OneNode MakeOneNode(Op op, const OpCase& c, const EpilogueNames& epilogue = {}) {
-  OneNode one;
+SingleOpGraph MakeSingleOpGraph(Op op, const OpCase& c, const EpilogueNames& epilogue) {
+  SingleOpGraph one;
   if ((c.extent || c.alone) && !epilogue.empty()) return one;
   one.graph.scalars = c.scalars;
   std::vector<TensorId> in;
@@ -86,8 +63,7 @@ inline OneNode MakeOneNode(Op op, const OpCase& c, const EpilogueNames& epilogue
     }
     in.push_back(input.absent ? kNoTensor : AddFilled(one, c.name + "/" + std::to_string(i), input));
   }
-  std::vector<std::pair<std::string, TensorId>> ready;
-  Append(one, op, c.attrs, in, "node");
+  AppendNode(one, op, c.attrs, in, "node");
   const std::vector<TensorId> outputs = one.graph.nodes[0].outputs;
   TensorId y = outputs[0];
   // The residuals have to exist before the node: they are graph inputs.
@@ -95,30 +71,30 @@ inline OneNode MakeOneNode(Op op, const OpCase& c, const EpilogueNames& epilogue
     const Shape shape = one.graph.shape(y);
     if (step == "glu") {
       if (shape.back() % 2 != 0) return {};
-      y = Append(one, Op::kGlu, NoAttrs{}, {y}, step);
+      y = AppendNode(one, Op::kGlu, NoAttrs{}, {y}, step);
     } else if (step == "scale") {
-      y = Append(one, Op::kBinary, BinaryAttrs{BinaryFn::kMul},
-                 {y, AddFilled(one, "scale", {shape.back()}, true, 0.5f, 1.5f)}, step);
+      y = AppendNode(one, Op::kBinary, BinaryAttrs{BinaryFn::kMul},
+                     {y, AddFilled(one, "scale", {shape.back()}, true, 0.5f, 1.5f)}, step);
     } else if (step == "add") {
-      y = Append(one, Op::kBinary, BinaryAttrs{BinaryFn::kAdd}, {y, AddFilled(one, "residual", shape, false, -1, 1)},
-                 step);
+      y = AppendNode(one, Op::kBinary, BinaryAttrs{BinaryFn::kAdd},
+                     {y, AddFilled(one, "residual", shape, false, -1, 1)}, step);
     } else if (step == "norm" || step == "norm_kept") {
       if (shape.rank() < 3) return {};
       NormAttrs attrs;
       if (step == "norm_kept") attrs.keep = 1u << (shape.rank() - 2);
-      y = Append(one, Op::kNorm, attrs,
-                 {y, AddFilled(one, "gamma", {shape.back()}, true, 0.5f, 1.5f),
-                  AddFilled(one, "beta", {shape.back()}, true, -0.5f, 0.5f)},
-                 step);
+      y = AppendNode(one, Op::kNorm, attrs,
+                     {y, AddFilled(one, "gamma", {shape.back()}, true, 0.5f, 1.5f),
+                      AddFilled(one, "beta", {shape.back()}, true, -0.5f, 0.5f)},
+                     step);
     } else if (step == "prelu") {
-      y = Append(one, Op::kPRelu, NoAttrs{}, {y, AddFilled(one, "slope", {1}, true, 0.1f, 0.3f)}, step);
+      y = AppendNode(one, Op::kPRelu, NoAttrs{}, {y, AddFilled(one, "slope", {1}, true, 0.1f, 0.3f)}, step);
     } else {
       UnaryAttrs attrs;
       for (int fn = 0; fn < static_cast<int>(UnaryFn::kCount); ++fn) {
         if (NameOf(static_cast<UnaryFn>(fn)) == step) attrs.fn = static_cast<UnaryFn>(fn);
       }
       attrs.alpha = 1.0f;
-      y = Append(one, Op::kUnary, attrs, {y}, step);
+      y = AppendNode(one, Op::kUnary, attrs, {y}, step);
     }
   }
   one.graph.outputs.push_back({"y", y});

@@ -1,8 +1,10 @@
-#include "graph/one_node.h"
+#include "graph/formula_tensor.h"
 
 #include <bit>
 #include <cmath>
 #include <cstring>
+
+#include "graph/weights.h"
 
 namespace timbre {
 namespace {
@@ -33,8 +35,15 @@ std::vector<Scales> ScalesOf(DType dtype) {
 
 }  // namespace
 
-HostTensor NoiseAs(DType dtype, const std::string& name, const Shape& shape, float lo, float hi) {
-  const std::vector<float> values = Noise(name, shape.elements(), lo, hi);
+std::vector<float> FormulaValues(const std::string& name, int64_t count, float lo, float hi) {
+  std::vector<float> values(static_cast<size_t>(count));
+  const uint64_t seed = Fnv1a64(name);
+  for (int64_t i = 0; i < count; ++i) values[i] = FormulaValue(seed, i, lo, hi - lo);
+  return values;
+}
+
+HostTensor FormulaTensor(DType dtype, const std::string& name, const Shape& shape, float lo, float hi) {
+  const std::vector<float> values = FormulaValues(name, shape.elements(), lo, hi);
   if (dtype == DType::kF32) return HostTensor::FromF32(shape, values);
   if (dtype == DType::kI32) {
     std::vector<int32_t> whole(values.size());
