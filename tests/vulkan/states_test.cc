@@ -1,9 +1,13 @@
 // States and scalars on a Vulkan device: the same as on the CPU, whatever fails, and whoever else uses the device.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <string_view>
 #include <thread>
 
+#include "runtime/check/verify.h"
 #include "runtime/session/state.h"
+#include "runtime/session/vulkan_states.h"
 #include "tests/support/counter.h"
 #include "tests/vulkan/usable_device.h"
 
@@ -96,26 +100,28 @@ TEST(VulkanStates, SurviveEveryFault) {
   }
 }
 
+// Two layers with weights, over `batch` signals.
+Graph Layers(int batch) {
+  auto weights = RandomWeights(5);
+  GraphBuilder builder("layers", *weights);
+  const Net net(builder);
+  const Value x = builder.Input("x", {batch, 16, 32});
+  builder.Output("y", net.Linear("linear", Gelu(net.Conv("conv", x, {.out = 64, .kernel = 3, .pad = 1})), 32));
+  return builder.Finish().value();
+}
+
 // Weights are on the device once, whatever the number of sessions.
 TEST(VulkanWeights, TwoSessionsOfAModelHoldThemOnce) {
   TIMBRE_NEED_VULKAN();
   ThreadPool pool(1);
-  const auto layers = [](int batch) {
-    auto weights = RandomWeights(5);
-    GraphBuilder builder("layers", *weights);
-    const Net net(builder);
-    const Value x = builder.Input("x", {batch, 16, 32});
-    builder.Output("y", net.Linear("linear", Gelu(net.Conv("conv", x, {.out = 64, .kernel = 3, .pad = 1})), 32));
-    return builder.Finish().value();
-  };
   auto device = VulkanDevice::Open(UsableDevice());
   ASSERT_TRUE(device) << device.error().message;
   const int64_t before = (*device)->held_bytes();
-  auto one = MakeCounter(layers(1), pool, OnVulkan());
+  auto one = MakeCounter(Layers(1), pool, OnVulkan());
   const int64_t taken = (*device)->held_bytes() - before;
   EXPECT_GE(taken, one->weight_bytes());
   EXPECT_GE(taken, (64 * 32 * 3 + 32 * 64) * 4);
-  auto two = MakeCounter(layers(2), pool, OnVulkan()), three = MakeCounter(layers(1), pool, OnVulkan());
+  auto two = MakeCounter(Layers(2), pool, OnVulkan()), three = MakeCounter(Layers(1), pool, OnVulkan());
   EXPECT_EQ((*device)->held_bytes() - before, taken);
   EXPECT_NE(two->Explain().find("of them shared"), std::string::npos) << two->Explain();
   one.reset();
@@ -123,6 +129,98 @@ TEST(VulkanWeights, TwoSessionsOfAModelHoldThemOnce) {
   EXPECT_EQ((*device)->held_bytes() - before, taken);
   three.reset();
   EXPECT_EQ((*device)->held_bytes(), before);
+}
+
+// At once, in two threads, each with faults of its own: what the unharmed one holds there is held once.
+TEST(VulkanWeights, TwoSessionsAtOnceShareThemAndNoFaults) {
+  TIMBRE_NEED_VULKAN();
+  auto device = VulkanDevice::Open(UsableDevice());
+  ASSERT_TRUE(device) << device.error().message;
+  ThreadPool pool(1);
+  const int64_t before = (*device)->held_bytes();
+  auto alone = MakeCounter(Layers(1), pool, OnVulkan());
+  const int64_t taken = (*device)->held_bytes() - before;
+  std::vector<float> x(16 * 32), expected(x.size());
+  for (size_t i = 0; i < x.size(); ++i) x[i] = FormulaValue(3, i, -1, 2);
+  const float* const in[] = {x.data()};
+  float* const out[] = {expected.data()};
+  ASSERT_TRUE(alone->Run(in, out));
+  alone.reset();
+  for (const FaultPoint point : {FaultPoint::kSubmit, FaultPoint::kPack}) {
+    std::array<FaultInjector, 2> injectors;
+    std::array<Stats, 2> stats;
+    std::array<int, 2> right{};
+    std::array<ThreadPool, 2> pools{ThreadPool(1), ThreadPool(1)};
+    std::array<std::unique_ptr<Session>, 2> sessions;
+    injectors[1].FailAt(point, 1);
+    std::array<std::thread, 2> threads;
+    for (size_t t = 0; t < 2; ++t) {
+      threads[t] = std::thread([&, t] {
+        SessionOptions options = OnVulkan();
+        options.faults = &injectors[t];
+        auto session = MakeSession(Layers(1), options, pools[t], &stats[t]);
+        if (!session) return;
+        sessions[t] = *std::move(session);
+        std::vector<float> y(expected.size());
+        float* const outs[] = {y.data()};
+        for (int i = 0; i < 5; ++i) {
+          if (sessions[t]->Run(in, outs)) right[t] += SignalToErrorDb(expected, y) >= 110;
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(right, (std::array<int, 2>{5, 5})) << NameOf(point);
+    EXPECT_TRUE(stats[0].steps().empty()) << NameOf(point);
+    EXPECT_EQ(stats[1].steps().size(), 1u) << NameOf(point);
+    // Another kernel may want a layer's weights in another order, but never both layers'.
+    EXPECT_GE((*device)->held_bytes() - before, taken) << NameOf(point);
+    EXPECT_LT((*device)->held_bytes() - before, 2 * taken) << NameOf(point);
+    sessions[1].reset();
+    EXPECT_EQ((*device)->held_bytes() - before, taken) << NameOf(point);
+    sessions[0].reset();
+    EXPECT_EQ((*device)->held_bytes(), before) << NameOf(point);
+  }
+}
+
+// A cache of 64 MiB, of a gigabyte in `./dev sweep`, stepped a hundred times: it is brought to the device once, and
+// then only what is written moves.
+TEST(VulkanStates, ALargeCacheIsSteppedWithoutACopy) {
+  TIMBRE_NEED_VULKAN();
+  const char* wish = std::getenv("TIMBRE_SWEEP");
+  const bool full = wish != nullptr && std::string_view(wish) == "full";
+  const int layers = full ? 16 : 1;
+  constexpr int kCapacity = 16384, kWidth = 1024, kSteps = 100;  // 64 MiB each
+  auto weights = RandomWeights(1);
+  GraphBuilder builder("large", *weights);
+  const ScalarId at = builder.IntScalar("at");
+  Value x = builder.Input("x", {1, 1, kWidth});
+  for (int layer = 0; layer < layers; ++layer) {
+    const Value cache = WriteState(builder.State("cache." + std::to_string(layer), {1, kCapacity, kWidth}), x, 1, at);
+    x = Scale(x, 0.5f);
+    builder.Output("first." + std::to_string(layer), Slice(cache, 1, 0, 2));
+  }
+  ThreadPool pool(1);
+  SessionOptions options = OnVulkan();
+  options.strict = true;
+  auto session = MakeCounter(builder.Finish().value(), pool, options);
+  auto device = VulkanDevice::Open(UsableDevice());
+  ASSERT_TRUE(device) << device.error().message;
+  const auto twin = std::static_pointer_cast<VulkanStates>(session->state()->TwinOn(device->get()));
+  ASSERT_NE(twin, nullptr);
+  std::vector<float> input(kWidth, 1.0f);
+  std::vector<std::vector<float>> first(static_cast<size_t>(layers), std::vector<float>(2 * kWidth));
+  std::vector<float*> out;
+  for (auto& f : first) out.push_back(f.data());
+  const float* const in[] = {input.data()};
+  for (int step = 0; step < kSteps; ++step) {
+    input[0] = static_cast<float>(step);
+    ASSERT_TRUE(session->SetScalar("at", step));
+    ASSERT_TRUE(session->Run(in, out));
+    ASSERT_EQ(twin->bytes_brought(), int64_t{layers} * kCapacity * kWidth * 4) << step;
+  }
+  EXPECT_EQ(first[0][0], 0);
+  EXPECT_EQ(first[0][kWidth], 1);
+  EXPECT_EQ(session->state()->bytes_moved(), int64_t{kSteps} * layers * kWidth * 4);
 }
 
 // Two sessions of one model at a time on one device, each with faults of its own: the other's are not felt.

@@ -50,7 +50,10 @@ Status VulkanStates::BringUp(const SessionState& state, FaultInjector* faults) {
   for (int i = known; i < static_cast<int>(now_.size()); ++i) stale.push_back(state.all(i));
   for (int i = 0; i < static_cast<int>(now_.size()); ++i) {
     if (stale[i].to == 0) continue;
-    for (const auto& [offset, bytes] : state.RunsOf(i, stale[i])) TIMBRE_CHECK(Copy(bytes, now_[i], offset, faults));
+    for (const auto& [offset, bytes] : state.RunsOf(i, stale[i])) {
+      TIMBRE_CHECK(Copy(bytes, now_[i], offset, faults));
+      brought_ += static_cast<int64_t>(bytes.size());
+    }
     stale[i] = {};
   }
   return {};

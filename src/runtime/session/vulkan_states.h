@@ -20,6 +20,8 @@ class VulkanStates : public SessionState::Twin {
   const VulkanBuffer& next(int state) const { return next_[state]; }
   // Brings what changed in `state` to the device, which is at work with none of it.
   Status BringUp(const SessionState& state, FaultInjector* faults);
+  // What BringUp has brought so far.
+  int64_t bytes_brought() const { return brought_; }
   // What a run may have written, and left unfinished, has to be brought again.
   void Doubt(std::span<const SessionState::Write> writes, const Scalars& scalars);
 
@@ -28,6 +30,7 @@ class VulkanStates : public SessionState::Twin {
 
   std::shared_ptr<VulkanDevice> device_;
   std::vector<VulkanBuffer> now_, next_;
+  int64_t brought_ = 0;
 };
 
 }  // namespace timbre
