@@ -40,7 +40,7 @@ class SkipsAreFailures : public testing::EmptyTestEventListener {
 int main(int argc, char** argv) {
   if (argc == 2 && std::string_view(argv[1]) == timbre::testing::kFakeWorker) return timbre::testing::RunFakeWorker();
   // What the user of this machine has written down for timbre is none of the tests' concern.
-  setenv("XDG_CONFIG_HOME", "/nonexistent", 1);
+  setenv("XDG_CONFIG_HOME", "/dev/null", 1);  // below which nobody can make a folder, as PulseAudio does
   unsetenv("TIMBRE_CONFIG");
   testing::InitGoogleTest(&argc, argv);
   timbre::SetUpFfmpegForProgram();

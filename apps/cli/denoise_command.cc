@@ -78,8 +78,7 @@ class DenoiseCommand final : public Command {
   Status RunLive(Terminal& terminal, Report& report) {
     TIMBRE_TRY(const std::unique_ptr<LiveAudio> audio, LiveAudio::Open(in_, out_));
     const std::string& name = job_.model();
-    TIMBRE_CHECK(CheckSpeechModelName(name));
-    TIMBRE_CHECK(FetchIfNamed(name, terminal));
+    TIMBRE_CHECK(FetchIfNamed(name, ModelTask::kDenoise, terminal));
     TIMBRE_TRY(const SpeechModel model, OpenSpeechModel(name));
     report["model"] = DenoiseJob::ModelJson(model);
     const DenoiseOptions& options = job_.options();

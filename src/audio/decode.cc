@@ -313,7 +313,7 @@ Status AudioReader::StartStream() {
   Decoder& d = *decoder_;
   pending_.clear();
   taken_ = 0;
-  position_ = decoded_ = damaged_ = end_ = 0;
+  position_ = decoded_ = damaged_ = end_ = promised_ = 0;
   ended_ = false;
   warning_.clear();
   info_ = {};
@@ -364,6 +364,7 @@ Status AudioReader::StartPcm() {
            .channels = pcm.channels(),
            .speakers = SpeakersOf(layout),
            .expected_frames = pcm.promised_frames()};
+  promised_ = info_.expected_frames;  // a short file ends within the first block
   if (decoder_->stream >= 0) info_.tags = TagsOf(*decoder_->format, *decoder_->format->streams[decoder_->stream]);
   TIMBRE_CHECK(Fill());
   if (!pending_.empty()) return {};

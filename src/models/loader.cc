@@ -7,23 +7,19 @@
 #include <fstream>
 #include <iterator>
 
-#include "base/paths.h"
 #include "base/sha256.h"
 #include "base/text.h"
 #include "formats/checkpoint.h"
 #include "formats/tarball.h"
 #include "formats/tensor_bundle.h"
 #include "formats/weight_values.h"
-#include "models/catalogue.h"
-#include "models/model_files.h"
+#include "models/architectures.h"
+#include "models/named_model.h"
 #include "models/released_networks.h"
 #include "models/separate/hpss.h"
 #include "models/separate/htdemucs.h"
 #include "models/separate/larsnet.h"
-#include "models/separate/mdx23c.h"
 #include "models/separate/mdxnet.h"
-#include "models/separate/roformer.h"
-#include "models/separate/scnet.h"
 #include "models/separate/spleeter.h"
 
 namespace timbre {
@@ -44,8 +40,9 @@ Result<Model> FromDemucs(const Checkpoint& checkpoint) {
 // Weights by WriteRandomModel.
 Result<Model> FromNetwork(const Checkpoint& checkpoint, const std::string& name) {
   TIMBRE_TRY(const NetworkRow* network, FindNetwork(name));
-  if (network->make == nullptr)
-    return Fail(ErrorCode::kInvalidArgument, "this network does not separate; use timbre denoise");
+  if (network->make == nullptr) {
+    return tl::unexpected<Error>(NotReadFor(ModelTask::kSeparate, ArchitectureOf(*checkpoint.tensors)));
+  }
   TIMBRE_CHECK(CheckValues(*checkpoint.tensors));
   return network->make(checkpoint.tensors);
 }
@@ -62,77 +59,22 @@ Result<std::string> ReadConfig(const std::string& config) {
   return std::string((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
 }
 
-// What the names of the weights give away about a network that this path can't lead to.
-Error NotFromHere(const TensorMap& weights) {
-  const auto has = [&](const char* name) { return weights.contains(name); };
-  if (has("erb.erb_fc.weight") || has("enc.erb_conv0.1.weight")) {
-    return {ErrorCode::kInvalidArgument, "this checkpoint is of a network that cleans speech; use timbre denoise"};
-  }
-  if (has("enc1.conv.weight")) {
-    return {ErrorCode::kUnsupported,
-            "this is one of LarsNet's networks; name the folder that holds all five, pretrained_larsnet_models"};
-  }
-  for (const auto& [name, tensor] : weights) {
-    if (name.starts_with("stg1_low_band_net") || name.starts_with("stg1_full_band_net")) {
-      return {
-          ErrorCode::kUnsupported,
-          "this is one of UVR's VR networks, which are not computed here; MDX-Nets and RoFormers do the same better"};
-    }
-  }
-  return {ErrorCode::kUnsupported, "this checkpoint is none of a separation model that is known"};
-}
-
-bool IsMdx23c(const TensorMap& weights) { return weights.contains("first_conv.weight"); }
-
-Result<Model> HtdemucsFrom(const std::string& yaml, std::shared_ptr<const TensorMap> weights) {
-  TIMBRE_TRY(HtdemucsConfig read, ParseHtdemucsConfig(yaml, *weights));
-  return MakeHtdemucs(std::move(read.network), std::move(weights), read.tiling);
-}
-
-Result<Model> Mdx23cFrom(const std::string& yaml, std::shared_ptr<const TensorMap> weights) {
-  TIMBRE_TRY(Mdx23cOptions options, ParseMdx23cConfig(yaml));
-  return MakeMdx23c(std::move(options), std::move(weights));
-}
-
-Result<Model> RoformerFrom(const std::string& yaml, std::shared_ptr<const TensorMap> weights) {
-  TIMBRE_TRY(RoformerOptions options, ReadRoformerOptions(yaml, *weights));
-  return MakeRoformer(std::move(options), std::move(weights));
-}
-
-Result<Model> ScnetFrom(const std::string& yaml, std::shared_ptr<const TensorMap> weights) {
-  TIMBRE_TRY(ScnetOptions options, ReadScnetOptions(yaml, *weights));
-  return MakeScnet(std::move(options), std::move(weights));
-}
-
-// The networks whose checkpoints are nothing but weights, with a YAML file beside them that says how to build them.
-// Which it is, the weights' names tell; the first row that knows them is taken.
-struct ConfiguredRow {
-  std::string_view title;  // with its article
-  bool (*knows)(const TensorMap& weights);
-  Result<Model> (*make)(const std::string& yaml, std::shared_ptr<const TensorMap> weights);
-};
-constexpr ConfiguredRow kConfigured[] = {
-    {"an HTDemucs", IsHtdemucs, HtdemucsFrom},
-    {"an MDX23C", IsMdx23c, Mdx23cFrom},
-    {"a RoFormer", IsRoformer, RoformerFrom},
-    {"an SCNet", IsScnet, ScnetFrom},
-};
-
 // A checkpoint that is nothing but weights, and the YAML file that says what they are of.
 Result<Model> FromConfig(const Checkpoint& checkpoint, const std::string& config) {
   auto weights = std::make_shared<const TensorMap>(checkpoint.State());
-  const auto row = std::find_if(std::begin(kConfigured), std::end(kConfigured),
-                                [&](const ConfiguredRow& r) { return r.knows(*weights); });
-  if (row == std::end(kConfigured)) return tl::unexpected<Error>(NotFromHere(*weights));
+  const Architecture* architecture = ArchitectureOf(*weights);
+  if (architecture == nullptr || architecture->separator == nullptr) {
+    return tl::unexpected<Error>(NotReadFor(ModelTask::kSeparate, architecture));
+  }
   if (config.empty()) {
     return Fail(ErrorCode::kUnsupported,
-                "these weights are of " + std::string(row->title) +
+                "these weights are of " + std::string(architecture->title) +
                     ", but nothing says how it is built; name its YAML file with --config, or put it beside the "
                     "checkpoint under the same name");
   }
   TIMBRE_TRY(const std::string text, ReadConfig(config));
   TIMBRE_CHECK(CheckValues(*weights));
-  auto model = row->make(text, std::move(weights));
+  auto model = architecture->separator(text, std::move(weights));
   if (!model) return Prefix(model.error(), config);
   return model;
 }
@@ -341,17 +283,8 @@ Result<LoadedModel> LoadPath(const fs::path& path, const std::string& config, do
   return Single(std::move(model));
 }
 
-Status CheckSeparates(const ModelEntry& entry) {
-  if (entry.task == ModelTask::kSeparate) return {};
-  return Fail(ErrorCode::kInvalidArgument, "'" + std::string(entry.name) + "' does not separate; use timbre " +
-                                               std::string(ModelTaskName(entry.task)));
-}
-
-Result<LoadedModel> LoadEntry(const ModelEntry& entry, double wiener) {
-  TIMBRE_CHECK(CheckSeparates(entry));
+Result<LoadedModel> LoadEntry(const ModelEntry& entry, const std::vector<fs::path>& files, double wiener) {
   if (entry.architecture == "hpss") return Single(MakeHpss());
-  TIMBRE_TRY(const std::string cache, CacheDir());
-  TIMBRE_TRY(const std::vector<fs::path> files, InstalledModelFiles(cache, entry));
   LoadedModel loaded;
   if (entry.architecture == "spleeter" || entry.architecture == "mdxnet") {  // known by what their first file is
     TIMBRE_TRY(loaded, LoadPath(files.front(), "", wiener));
@@ -395,30 +328,17 @@ Result<LoadedModel> CheckWiener(LoadedModel model, double wiener) {
 
 }  // namespace
 
-Status CheckSeparationModelName(const std::string& name) {
-  std::error_code error;
-  const fs::path path(name);
-  if (fs::exists(path, error)) return {};
-  if (name.find('/') != std::string::npos || path.has_extension()) {
-    return Fail(ErrorCode::kNotFound, "there is no model file '" + Printable(name) + "'");
-  }
-  TIMBRE_TRY(const ModelEntry* entry, FindModel(name));
-  return CheckSeparates(*entry);
-}
-
 Result<LoadedModel> LoadModel(const std::string& name, const std::string& config, double wiener) {
-  TIMBRE_CHECK(CheckSeparationModelName(name));
-  std::error_code error;
-  const fs::path path(name);
-  if (fs::exists(path, error)) {
-    TIMBRE_TRY(LoadedModel loaded, LoadPath(path, config, wiener));
-    loaded.name = path.stem().string();
+  TIMBRE_TRY(const NamedModel named, FindNamedModel(name, ModelTask::kSeparate));
+  LoadedModel loaded;
+  if (named.entry == nullptr) {
+    TIMBRE_TRY(loaded, LoadPath(named.path, config, wiener));
+    loaded.name = named.path.stem().string();
     loaded.path = name;
-    return CheckWiener(std::move(loaded), wiener);
+  } else {
+    TIMBRE_TRY(loaded, LoadEntry(*named.entry, named.files, wiener));
+    loaded.name = name;
   }
-  TIMBRE_TRY(const ModelEntry* entry, FindModel(name));
-  TIMBRE_TRY(LoadedModel loaded, LoadEntry(*entry, wiener));
-  loaded.name = name;
   return CheckWiener(std::move(loaded), wiener);
 }
 

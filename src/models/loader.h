@@ -1,4 +1,4 @@
-// From what the user names to a model: a path or an entry of the catalogue.
+// From what the user names to a model that separates: a path or an entry of the catalogue.
 #pragma once
 
 #include <string>
@@ -19,9 +19,5 @@ namespace timbre {
 // Errors: kNotFound with the nearest names, kCorrupt, kUnsupported for an architecture or an option beyond what there
 // is. They begin with the path.
 Result<LoadedModel> LoadModel(const std::string& name, const std::string& config = "", double wiener = 0);
-
-// Whether `name` is a file, a folder, or a model of the catalogue that separates. Reads nothing, so that it can be
-// asked before a model is fetched. The error is the one that LoadModel would give.
-Status CheckSeparationModelName(const std::string& name);
 
 }  // namespace timbre

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "base/sha256.h"
+#include "models/named_model.h"
 #include "models/speech/speech.h"
 #include "tests/parity/speech_support.h"
 #include "tests/support/golden.h"
@@ -254,16 +255,62 @@ TEST_F(LoaderTest, ACheckpointThatIsCutShortLaterIsAnError) {
 
 TEST_F(LoaderTest, KnowsTheNetworksThatOtherPathsLeadTo) {
   const HostTensor one = HostTensor::FromF32({1}, std::vector<float>{1});
-  testing::WriteAll(folder_ / "gtcrn.tar", testing::TorchFile({{"erb.erb_fc.weight", one}}, {"model"}));
-  ExpectError(folder_ / "gtcrn.tar", ErrorCode::kInvalidArgument, "timbre denoise");
-  testing::WriteAll(folder_ / "pretrained_kick_unet.pth",
-                    testing::TorchFile({{"enc1.conv.weight", one}}, {"model_state_dict"}));
-  ExpectError(folder_ / "pretrained_kick_unet.pth", ErrorCode::kUnsupported, "name the folder");
-  testing::WriteAll(folder_ / "1_HP-UVR.pth",
-                    testing::TorchFile({{"stg1_low_band_net.enc1.conv1.conv.0.weight", one}}));
-  ExpectError(folder_ / "1_HP-UVR.pth", ErrorCode::kUnsupported, "UVR's VR networks");
-  testing::WriteAll(folder_ / "other.pth", testing::TorchFile({{"fc.weight", one}}));
-  ExpectError(folder_ / "other.pth", ErrorCode::kUnsupported, "none of a separation model");
+  const struct {
+    const char* weight;
+    ErrorCode separates, cleans;  // of reading it for the one and for the other
+    const char *to_separate, *to_clean;
+  } cases[] = {
+      {"encoder.0.SDlayer.convs.0.weight", ErrorCode::kUnsupported, ErrorCode::kInvalidArgument, "an SCNet",
+       "an SCNet; use timbre separate"},
+      {"enc1.conv.weight", ErrorCode::kUnsupported, ErrorCode::kInvalidArgument, "name the folder",
+       "use timbre separate"},
+      {"stg1_low_band_net.enc1.conv1.conv.0.weight", ErrorCode::kUnsupported, ErrorCode::kInvalidArgument,
+       "UVR's VR networks", "use timbre separate"},
+      {"enc.erb_conv0.1.weight", ErrorCode::kInvalidArgument, ErrorCode::kUnsupported, "use timbre denoise",
+       "config.ini"},
+      {"generator.time_embed.time_mlp.0.weight", ErrorCode::kInvalidArgument, ErrorCode::kInvalidArgument,
+       "use timbre song", "use timbre song"},
+      {"model.embed_tokens.weight", ErrorCode::kInvalidArgument, ErrorCode::kInvalidArgument, "use timbre text",
+       "use timbre text"},
+      {"vae.post_quant_conv.weight", ErrorCode::kInvalidArgument, ErrorCode::kInvalidArgument, "use timbre frames",
+       "use timbre frames"},
+      {"fc.weight", ErrorCode::kUnsupported, ErrorCode::kUnsupported, "no checkpoint of a network that is known",
+       "no checkpoint of a network that is known"},
+  };
+  const std::string file = folder_ / "weights.pth";
+  for (const auto& c : cases) {
+    testing::WriteAll(file, testing::TorchFile({{c.weight, one}}));
+    ExpectError(file, c.separates, c.to_separate);
+    const auto speech = LoadSpeechModel(file);
+    ASSERT_FALSE(speech) << c.weight;
+    EXPECT_EQ(speech.error().code, c.cleans) << c.weight;
+    EXPECT_NE(speech.error().message.find(c.to_clean), std::string::npos) << speech.error().message;
+  }
+  testing::WriteAll(file, testing::TorchFile({{"erb.erb_fc.weight", one}}, {"model"}));
+  ExpectError(file, ErrorCode::kInvalidArgument, "GTCRN; use timbre denoise");
+  const auto gtcrn = LoadSpeechModel(file);
+  ASSERT_TRUE(gtcrn) << gtcrn.error().message;
+  EXPECT_EQ(gtcrn->architecture_name(), "gtcrn");
+}
+
+TEST(NamedModel, IsForOneTask) {
+  for (const ModelTask task : {ModelTask::kSeparate, ModelTask::kDenoise, ModelTask::kSong, ModelTask::kStyle,
+                               ModelTask::kText, ModelTask::kFrames}) {
+    for (const ModelEntry& entry : ModelCatalogue()) {
+      const Status checked = CheckModelName(std::string(entry.name), task);
+      EXPECT_EQ(checked.has_value(), entry.task == task) << entry.name;
+      if (checked) continue;
+      EXPECT_EQ(checked.error().code, ErrorCode::kInvalidArgument) << entry.name;
+      EXPECT_NE(checked.error().message.find("timbre " + std::string(ModelTaskName(entry.task))), std::string::npos)
+          << checked.error().message;
+    }
+    for (const char* name : {"no/such", "nothing.safetensors"}) {
+      const Status missing = CheckModelName(name, task);
+      ASSERT_FALSE(missing);
+      EXPECT_EQ(missing.error().code, ErrorCode::kNotFound);
+      EXPECT_NE(missing.error().message.find("there is no file or folder"), std::string::npos);
+    }
+  }
 }
 
 TEST_F(LoaderTest, RefusesWhatIsNoModel) {

@@ -8,6 +8,7 @@
 #include "models/catalogue.h"
 #include "pipelines/job_json.h"
 #include "pipelines/separate/model_choice.h"
+#include "tests/e2e/program.h"
 #include "tests/support/environment.h"
 
 namespace timbre {
@@ -17,15 +18,11 @@ namespace fs = std::filesystem;
 
 class JobPresetsTest : public ::testing::Test {
  protected:
-  JobPresetsTest() : home_(fs::path(::testing::TempDir()) / "timbre_presets") {
-    fs::remove_all(home_);
-    fs::create_directories(home_ / "timbre");
-  }
-  ~JobPresetsTest() override { fs::remove_all(home_); }
+  JobPresetsTest() { fs::create_directories(home_ / "timbre"); }
   void Write(const std::string& file, const std::string& text) { std::ofstream(home_ / "timbre" / file) << text; }
 
-  const fs::path home_;
-  const Environment environment_{{{"XDG_CONFIG_HOME", home_.string()}}};
+  const testing::TempFolder home_;
+  const Environment environment_{{{"XDG_CONFIG_HOME", home_.path().string()}}};
 };
 
 // Of each preset that is compiled in: its options make a job, and its models are ones that there are and give the stems

@@ -7,6 +7,7 @@
 
 #include "base/event.h"
 #include "base/quantities.h"
+#include "models/named_model.h"
 
 namespace timbre {
 
@@ -39,7 +40,8 @@ Status FetchModel(const FetchOptions& options, const ModelEntry& model, Observer
   return {};
 }
 
-Status FetchIfNamed(const std::string& name, Observer& observer, bool licence_accepted) {
+Status FetchIfNamed(const std::string& name, ModelTask task, Observer& observer, bool licence_accepted) {
+  TIMBRE_CHECK(CheckModelName(name, task));
   std::error_code ignored;
   const auto model = FindModel(name);
   if (!model || std::filesystem::exists(name, ignored)) return {};
@@ -47,8 +49,7 @@ Status FetchIfNamed(const std::string& name, Observer& observer, bool licence_ac
   TIMBRE_TRY(FetchOptions options, FetchOptionsFromEnvironment());
   options.licence_accepted = licence_accepted;
   Status fetched = FetchModel(options, **model, observer);
-  if (fetched || fetched.error().code == ErrorCode::kCancelled || (*model)->task != ModelTask::kSeparate)
-    return fetched;
+  if (fetched || fetched.error().code == ErrorCode::kCancelled || task != ModelTask::kSeparate) return fetched;
   Error error = fetched.error();
   if (!options.offline && name != kPackagedSeparationModel) {
     error.message += fmt::format(" The nearest that a Python package index has is {}.", kPackagedSeparationModel);

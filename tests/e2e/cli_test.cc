@@ -133,9 +133,9 @@ TEST(Cli, AnOptionTakesNoNeighbourForItsValue) {
     words.insert(words.begin(), {"separate", "-m", "hpss"});
     return RunTimbre(words, folder.path());
   };
-  // An empty value is a value, and of a list none.
-  EXPECT_EQ(separate({"--stems=", "a.wav"}).code, 0);
-  EXPECT_EQ(FilesIn(folder / "separated/hpss/a").size(), 2u);
+  // An empty value is a value, and of a list none, which is not all.
+  ExpectOneSentence(separate({"--stems=", "a.wav"}), 2, "--stems takes one name or more");
+  EXPECT_FALSE(std::filesystem::exists(folder / "separated"));
   ExpectOneSentence(separate({"--shifts=", "a.wav"}), 2, "--shifts takes a whole number");
   ExpectOneSentence(separate({"--stems", "--quiet", "a.wav"}), 2, "--stems needs a value");
   ExpectOneSentence(separate({"a.wav", "-o", "--", "b.wav"}), 2, "-o needs a value");

@@ -277,6 +277,11 @@ TEST_F(ModelsCli, TheWrongKindOfModelIsNoticedBeforeItIsFetched) {
   expect({"drums", "-m", "htdemucs"}, "no part of a drum kit");
   expect({"drums", "-m", "deepfilternet3"}, "no part of a drum kit");
   expect({"denoise", "-m", "htdemucs"}, "does not clean speech");
+  expect({"text", "-m", "htdemucs"}, "writes no text");
+  WriteAll(folder / "words.txt", "[verse]\nla la la\n");
+  const std::string words = folder / "words.txt";
+  expect({"song", "--lyrics", words, "--style-text", "slow", "-m", "htdemucs", "-o"}, "makes no songs");
+  expect({"song", "--lyrics", words, "--style-text", "slow", "--style-model", "htdemucs", "-o"}, "makes no styles");
   unsetenv("TIMBRE_OFFLINE");
   unsetenv("TIMBRE_CACHE");
 }

@@ -4,12 +4,10 @@
 #include <filesystem>
 #include <span>
 
-#include "base/paths.h"
 #include "base/text.h"
 #include "formats/checkpoint.h"
 #include "formats/weight_values.h"
-#include "models/catalogue.h"
-#include "models/model_files.h"
+#include "models/named_model.h"
 #include "models/song/song_model.h"
 
 namespace timbre {
@@ -81,28 +79,12 @@ Result<FramesModel> ReadFolder(fs::path folder, FramesHalf half) {
 
 }  // namespace
 
-Status CheckFramesModelName(const std::string& name) {
-  std::error_code error;
-  const auto entry = FindModel(name);
-  if (!entry || (*entry)->task == ModelTask::kFrames || fs::exists(name, error)) return {};
-  return Fail(ErrorCode::kInvalidArgument,
-              "'" + name + "' makes no frames; use timbre " + std::string(ModelTaskName((*entry)->task)));
-}
-
 Result<FramesModel> OpenFramesModel(const std::string& name, FramesHalf half) {
+  TIMBRE_TRY(const NamedModel named, FindNamedModel(name, ModelTask::kFrames));
   std::error_code error;
-  if (fs::is_directory(name, error)) return ReadFolder(name, half);
-  if (fs::is_regular_file(name, error)) return ReadFile(name, half);
-  if (name.find('/') != std::string::npos) {
-    return Fail(ErrorCode::kNotFound,
-                "there is no '" + Printable(name) + "'; a model for frames is a folder or a file");
-  }
-  TIMBRE_CHECK(CheckFramesModelName(name));
-  TIMBRE_TRY(const ModelEntry* entry, FindModel(name));
-  TIMBRE_TRY(const std::string cache, CacheDir());
-  TIMBRE_TRY(const std::vector<fs::path> files, InstalledModelFiles(cache, *entry));
-  TIMBRE_TRY(FramesModel model, ReadFolder(ModelFolder(cache, *entry), half));
-  model.name = name;
+  if (!fs::is_directory(named.path, error)) return ReadFile(named.path, half);
+  TIMBRE_TRY(FramesModel model, ReadFolder(named.path, half));
+  if (named.entry != nullptr) model.name = name;
   return model;
 }
 

@@ -21,9 +21,6 @@ struct FramesModel {
   std::shared_ptr<const TensorMap> weights;  // of the half that was asked for; mapped where they can be
 };
 
-// An error where `name` is a model of the catalogue that makes no frames: known before anything is fetched.
-Status CheckFramesModelName(const std::string& name);
-
 // A folder, one that has such a folder `vae` in it, a file of weights (with the configuration beside it, or in the
 // released shape), or a name of the catalogue whose files have been fetched. The other half's weights are not looked
 // at. Errors: kNotFound for a file that is missing, kCorrupt and kUnsupported for what is in one.

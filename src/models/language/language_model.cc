@@ -8,11 +8,9 @@
 #include <set>
 
 #include "base/files.h"
-#include "base/paths.h"
 #include "base/text.h"
 #include "formats/safetensors.h"
-#include "models/catalogue.h"
-#include "models/model_files.h"
+#include "models/named_model.h"
 #include "models/song/song_model.h"
 
 namespace timbre {
@@ -150,22 +148,11 @@ Result<LanguageModel> ReadFolder(const fs::path& folder) {
   return model;
 }
 
-// Where the files of a model of the catalogue are: one .gguf file, or a folder.
-Result<std::string> PlaceOf(const ModelEntry& entry) {
-  TIMBRE_TRY(const std::string cache, CacheDir());
-  TIMBRE_TRY(const std::vector<fs::path> files, InstalledModelFiles(cache, entry));
-  if (files.size() == 1) return files.front().string();
-  return ModelFolder(cache, entry).string();
-}
-
 Result<LanguageModel> OpenPlace(const std::string& path) {
   std::error_code error;
   LanguageModel model;
   if (fs::is_directory(path, error)) {
     TIMBRE_TRY(model, ReadFolder(path));
-  } else if (FileBytes(path) < 0) {
-    return Fail(ErrorCode::kNotFound, "there is no language model '" + Printable(path) +
-                                          "'; name a folder of Hugging Face's layout or a .gguf file");
   } else {
     TIMBRE_TRY(GgufFile file, ReadGguf(path));
     auto read = LanguageModelOf(std::make_shared<const GgufFile>(std::move(file)));
@@ -178,26 +165,14 @@ Result<LanguageModel> OpenPlace(const std::string& path) {
 
 }  // namespace
 
-Status CheckLanguageModelName(const std::string& name) {
-  const auto entry = FindModel(name);
-  std::error_code error;
-  if (!entry || fs::exists(name, error) || ModelTaskName((*entry)->task) == "text") return {};
-  return Fail(ErrorCode::kInvalidArgument,
-              "'" + name + "' writes no text; use timbre " + std::string(ModelTaskName((*entry)->task)));
-}
-
-Result<LanguageModel> OpenLanguageModel(const std::string& path) {
-  TIMBRE_CHECK(CheckLanguageModelName(path));
-  std::error_code error;
-  if (const auto entry = FindModel(path); entry && !fs::exists(path, error)) {
-    TIMBRE_TRY(const std::string place, PlaceOf(**entry));
-    TIMBRE_TRY(LanguageModel model, OpenPlace(place));
-    model.name = path;
-    return model;
+Result<LanguageModel> OpenLanguageModel(const std::string& name) {
+  TIMBRE_TRY(const NamedModel named, FindNamedModel(name, ModelTask::kText));
+  TIMBRE_TRY(LanguageModel model, OpenPlace(named.path.string()));
+  model.name = name;
+  if (named.entry == nullptr) {
+    const fs::path path = named.path.lexically_normal();
+    model.name = (path.has_filename() ? path : path.parent_path()).filename().string();
   }
-  TIMBRE_TRY(LanguageModel model, OpenPlace(path));
-  const fs::path named = fs::path(path).lexically_normal();
-  model.name = (named.has_filename() ? named : named.parent_path()).filename().string();
   return model;
 }
 

@@ -61,13 +61,10 @@ struct LanguageModel {
   std::shared_ptr<const GgufFile> gguf;
 };
 
-// `path`: a folder with config.json and model.safetensors (or its shards and their index), a .gguf file, or the name of
+// `name`: a folder with config.json and model.safetensors (or its shards and their index), a .gguf file, or the name of
 // a model of the catalogue that is installed. Errors
 // (kUnsupported) name the model type, rope type, activation or quantisation that is not computed here.
-Result<LanguageModel> OpenLanguageModel(const std::string& path);
-
-// An error where `name` is of a model of the catalogue that writes no text.
-Status CheckLanguageModelName(const std::string& name);
+Result<LanguageModel> OpenLanguageModel(const std::string& name);
 
 // The parts of it, for whoever has texts in place of files. `generation` (generation_config.json) may be empty.
 Result<LanguageModelConfig> ParseLanguageConfig(std::string_view config, std::string_view generation = {});

@@ -148,7 +148,7 @@ TEST_F(LanguageFolder, LacksAre) {
   EXPECT_EQ(Error(), "");
   std::filesystem::remove(folder_ / "model.safetensors");
   EXPECT_NE(Error().find("model.safetensors"), std::string::npos);
-  EXPECT_NE(OpenLanguageModel((folder_ / "no").string()).error().message.find("no language model"), std::string::npos);
+  EXPECT_NE(OpenLanguageModel((folder_ / "no").string()).error().message.find("no file or folder"), std::string::npos);
   EXPECT_NE(OpenLanguageModel((folder_ / "config.json").string()).error().message.find("GGUF"), std::string::npos);
 }
 

@@ -7,12 +7,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
-#include "base/paths.h"
 #include "base/text.h"
 #include "formats/checkpoint.h"
 #include "formats/weight_values.h"
-#include "models/catalogue.h"
-#include "models/model_files.h"
+#include "models/named_model.h"
 
 namespace timbre {
 namespace {
@@ -86,25 +84,17 @@ Result<std::string> ReadSmallText(const std::string& path) {
 }
 
 Result<SongModel> OpenSongModel(const std::string& name, bool decoder_only) {
+  TIMBRE_TRY(const NamedModel named, FindNamedModel(name, ModelTask::kSong));
   std::error_code error;
-  if (fs::is_directory(name, error)) {
-    TIMBRE_TRY(SongModel model, ReadFolder(name, decoder_only));
-    model.name = fs::path(name).lexically_normal().filename().string();
-    if (model.name.empty()) model.name = fs::path(name).parent_path().filename().string();
-    return model;
-  }
-  if (fs::exists(name, error) || name.find('/') != std::string::npos) {
+  if (!fs::is_directory(named.path, error)) {
     return Fail(ErrorCode::kNotFound, "'" + Printable(name) + "' is no folder; a song's model is one");
   }
-  TIMBRE_TRY(const ModelEntry* entry, FindModel(name));
-  if (entry->task != ModelTask::kSong) {
-    return Fail(ErrorCode::kInvalidArgument,
-                "'" + name + "' makes no songs; use timbre " + std::string(ModelTaskName(entry->task)));
-  }
-  TIMBRE_TRY(const std::string cache, CacheDir());
-  TIMBRE_TRY(const std::vector<fs::path> files, InstalledModelFiles(cache, *entry));
-  TIMBRE_TRY(SongModel model, ReadFolder(ModelFolder(cache, *entry), decoder_only));
+  TIMBRE_TRY(SongModel model, ReadFolder(named.path, decoder_only));
   model.name = name;
+  if (named.entry == nullptr) {
+    model.name = named.path.lexically_normal().filename().string();
+    if (model.name.empty()) model.name = named.path.parent_path().filename().string();
+  }
   return model;
 }
 

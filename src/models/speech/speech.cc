@@ -5,12 +5,11 @@
 #include <filesystem>
 
 #include "base/mapped_file.h"
-#include "base/paths.h"
 #include "formats/checkpoint.h"
 #include "formats/tarball.h"
 #include "formats/weight_values.h"
-#include "models/catalogue.h"
-#include "models/model_files.h"
+#include "models/architectures.h"
+#include "models/named_model.h"
 #include "models/released_networks.h"
 #include "models/speech/deepfilternet_onnx.h"
 #include "models/speech/gtcrn.h"
@@ -86,17 +85,11 @@ Result<SpeechModel> LoadFile(const std::string& path) {
     model.deepfilternet = ReleasedDeepFilterNet3();
     return model;
   }
-  if (model.weights->contains("erb.erb_fc.weight")) {
-    model.architecture = SpeechArchitecture::kGtcrn;
-    return model;
+  const Architecture* architecture = ArchitectureOf(*model.weights);
+  if (architecture == nullptr || architecture->speech == nullptr) {
+    return tl::unexpected<Error>(NotReadFor(ModelTask::kDenoise, architecture));
   }
-  if (model.weights->contains("enc.erb_conv0.1.weight")) {
-    return Fail(ErrorCode::kInvalidArgument,
-                "this is the bare checkpoint of a DeepFilterNet; give the .zip, the _onnx.tar.gz or the folder that "
-                "holds its config.ini");
-  }
-  return Fail(ErrorCode::kUnsupported,
-              "this is no checkpoint of DeepFilterNet3 or GTCRN, which are what cleans speech");
+  return architecture->speech(model.weights);
 }
 
 }  // namespace
@@ -109,26 +102,10 @@ int SpeechModel::sample_rate() const {
   return architecture == SpeechArchitecture::kGtcrn ? kGtcrnRate : deepfilternet.sample_rate;
 }
 
-Status CheckSpeechModelName(const std::string& name) {
-  std::error_code error;
-  if (fs::exists(name, error)) return {};
-  if (name.find('/') != std::string::npos)
-    return Fail(ErrorCode::kNotFound, "there is no file or folder '" + name + "'");
-  TIMBRE_TRY(const ModelEntry* entry, FindModel(name));
-  if (entry->task == ModelTask::kDenoise) return {};
-  return Fail(ErrorCode::kInvalidArgument,
-              "the model '" + name + "' does not clean speech; 'timbre models' lists those that do");
-}
-
 Result<SpeechModel> OpenSpeechModel(const std::string& name) {
-  TIMBRE_CHECK(CheckSpeechModelName(name));
-  std::error_code error;
-  if (fs::exists(name, error)) return LoadSpeechModel(name);
-  TIMBRE_TRY(const ModelEntry* entry, FindModel(name));
-  TIMBRE_TRY(const std::string cache, CacheDir());
-  TIMBRE_TRY(const std::vector<fs::path> files, InstalledModelFiles(cache, *entry));
-  TIMBRE_TRY(SpeechModel model, LoadSpeechModel(files.front().string()));
-  model.name = name;
+  TIMBRE_TRY(const NamedModel named, FindNamedModel(name, ModelTask::kDenoise));
+  TIMBRE_TRY(SpeechModel model, LoadSpeechModel(named.path.string()));
+  if (named.entry != nullptr) model.name = name;
   return model;
 }
 

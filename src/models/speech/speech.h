@@ -25,9 +25,6 @@ struct SpeechModel {
 // What commands take where the user names none.
 inline constexpr const char* kDefaultSpeechModel = "deepfilternet3";
 
-// Whether there is a file or folder of that name, or a model for speech in the catalogue. Reads nothing.
-Status CheckSpeechModelName(const std::string& name);
-
 // LoadSpeechModel of a path, or of a name of the catalogue whose file has been fetched.
 Result<SpeechModel> OpenSpeechModel(const std::string& name);
 

@@ -67,8 +67,7 @@ class FramesJob final : public Job {
     const bool decodes = options_.decodes();
     FramesModel model;
     if (!options_.preview) {
-      TIMBRE_CHECK(CheckFramesModelName(model_));
-      TIMBRE_CHECK(FetchIfNamed(model_, observer, accept_licence_));
+      TIMBRE_CHECK(FetchIfNamed(model_, ModelTask::kFrames, observer, accept_licence_));
       TIMBRE_TRY(model, OpenFramesModel(model_, decodes ? FramesHalf::kDecoder : FramesHalf::kEncoder));
       report["model"] = {{"name", model.name}, {"path", model.path}, {"architecture", "hunyuan-vae"}};
     }

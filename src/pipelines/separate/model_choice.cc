@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "models/loader.h"
+#include "models/named_model.h"
 #include "pipelines/kept_models.h"
 #include "pipelines/model_fetching.h"
 #include "pipelines/separate/combine.h"
@@ -94,8 +95,7 @@ Result<LoadedModel> ModelChoice::Load(const JobHost& host, Observer& observer) c
     return Fail(ErrorCode::kInvalidArgument,
                 "the model '" + model + "' needs no configuration; leave '" + config + "' out.");
   }
-  TIMBRE_CHECK(CheckSeparationModelName(model));
-  TIMBRE_CHECK(FetchIfNamed(model, observer));
+  TIMBRE_CHECK(FetchIfNamed(model, ModelTask::kSeparate, observer));
   return LoadSeparates(host, model, config, wiener);
 }
 
@@ -112,8 +112,8 @@ Result<std::vector<LoadedModel>> ModelChoice::LoadAll(const JobHost& host, Obser
         "--config is one model's, and --model names several; put each YAML file beside its checkpoint, under the "
         "same name.");
   }
-  for (const std::string& name : names) TIMBRE_CHECK(CheckSeparationModelName(name));
-  for (const std::string& name : names) TIMBRE_CHECK(FetchIfNamed(name, observer));
+  for (const std::string& name : names) TIMBRE_CHECK(CheckModelName(name, ModelTask::kSeparate));
+  for (const std::string& name : names) TIMBRE_CHECK(FetchIfNamed(name, ModelTask::kSeparate, observer));
   for (const std::string& name : names) {
     TIMBRE_TRY(models.emplace_back(), LoadSeparates(host, name, "", wiener));
   }
@@ -144,10 +144,8 @@ Result<std::unique_ptr<Separator>> ModelChoice::MakeSeparator(std::vector<Loaded
   } else {
     TIMBRE_TRY(separator, Separator::Create(std::move(loaded.front()), own, pool, stats));
   }
-  for (const std::string& name : models) {
-    TIMBRE_CHECK(CheckSeparationModelName(name));
-    TIMBRE_CHECK(FetchIfNamed(name, observer));
-  }
+  for (const std::string& name : models) TIMBRE_CHECK(CheckModelName(name, ModelTask::kSeparate));
+  for (const std::string& name : models) TIMBRE_CHECK(FetchIfNamed(name, ModelTask::kSeparate, observer));
   // From the last to the first: what each is given comes from those before it.
   for (size_t i = stems.size(); i-- > 0;) {
     TIMBRE_TRY(LoadedModel before, LoadSeparates(host, models[i], "", 0));

@@ -3,6 +3,7 @@
 
 #include "audio/byte_source.h"
 #include "base/quantities.h"
+#include "models/named_model.h"
 #include "pipelines/job_schema.h"
 #include "pipelines/model_fetching.h"
 #include "pipelines/runtime_options.h"
@@ -50,8 +51,14 @@ class SongJob final : public Job {
     }
     TIMBRE_CHECK(CheckSongOptions(options_));
     const bool decode_only = !options_.from_latents.empty();
-    TIMBRE_CHECK(FetchIfNamed(model_, observer));
-    if (!decode_only && options_.style.empty()) TIMBRE_CHECK(FetchIfNamed(options_.style_model, observer));
+    const bool makes_style = !decode_only && options_.style.empty();
+    // Both are looked at before either is fetched.
+    TIMBRE_CHECK(CheckModelName(model_, ModelTask::kSong));
+    if (makes_style) TIMBRE_CHECK(CheckModelName(options_.style_model, ModelTask::kStyle));
+    TIMBRE_CHECK(FetchIfNamed(model_, ModelTask::kSong, observer));
+    if (makes_style) {
+      TIMBRE_CHECK(FetchIfNamed(options_.style_model, ModelTask::kStyle, observer));
+    }
     TIMBRE_TRY(const SongModel model, OpenSongModel(model_, decode_only));
     report["model"] = {{"name", model.name}, {"path", model.path}, {"architecture", "diffrhythm2"}};
 

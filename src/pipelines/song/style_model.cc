@@ -6,12 +6,10 @@
 #include <filesystem>
 
 #include "base/files.h"
-#include "base/paths.h"
 #include "base/text.h"
 #include "formats/checkpoint.h"
 #include "formats/weight_values.h"
-#include "models/catalogue.h"
-#include "models/model_files.h"
+#include "models/named_model.h"
 #include "models/song/song_model.h"
 
 namespace timbre {
@@ -58,18 +56,10 @@ Result<std::vector<float>> RunTower(Result<Graph> graph, const float* input, con
 }  // namespace
 
 Result<StyleModel> OpenStyleModel(const std::string& name) {
+  TIMBRE_TRY(const NamedModel named, FindNamedModel(name, ModelTask::kStyle));
   std::error_code error;
-  if (fs::is_directory(name, error)) return ReadFolder(name);
-  if (fs::exists(name, error) || name.find('/') != std::string::npos) {
-    return Fail(ErrorCode::kNotFound, "'" + Printable(name) + "' is no folder; what makes styles is one");
-  }
-  TIMBRE_TRY(const ModelEntry* entry, FindModel(name));
-  if (entry->task != ModelTask::kStyle) {
-    return Fail(ErrorCode::kInvalidArgument, "'" + name + "' makes no styles; muq-mulan does");
-  }
-  TIMBRE_TRY(const std::string cache, CacheDir());
-  TIMBRE_CHECK(InstalledModelFiles(cache, *entry).map([](const auto&) {}));
-  return ReadFolder(ModelFolder(cache, *entry));
+  if (fs::is_directory(named.path, error)) return ReadFolder(named.path);
+  return Fail(ErrorCode::kNotFound, "'" + Printable(name) + "' is no folder; what makes styles is one");
 }
 
 std::vector<std::vector<float>> ClipsOf(std::span<const float> sound, int64_t clip) {

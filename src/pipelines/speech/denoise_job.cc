@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/quantities.h"
+#include "models/named_model.h"
 #include "pipelines/dry_run.h"
 #include "pipelines/job_schema.h"
 #include "pipelines/kept_models.h"
@@ -128,9 +129,9 @@ Status DenoiseJob::Run(const JobHost& host, Observer& observer, Json& report) {
   } else {
     TIMBRE_CHECK(CheckOutputFolder(options_.output_dir));
   }
-  TIMBRE_CHECK(CheckSpeechModelName(model_));
+  TIMBRE_CHECK(CheckModelName(model_, ModelTask::kDenoise));
   if (dry_run_) TIMBRE_CHECK(CheckModelIsHere(model_));
-  TIMBRE_CHECK(FetchIfNamed(model_, observer));
+  TIMBRE_CHECK(FetchIfNamed(model_, ModelTask::kDenoise, observer));
   TIMBRE_TRY(SpeechModel model, LoadKept(host, model_, "speech", [this] { return OpenSpeechModel(model_); }));
   report["model"] = ModelJson(model);
   const std::string name = model.name;

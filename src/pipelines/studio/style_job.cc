@@ -152,7 +152,7 @@ class StyleJob final : public Job {
     }
     std::optional<StyleModel> model;
     if (!options_.vector.empty()) {
-      TIMBRE_CHECK(FetchIfNamed(options_.model, observer));
+      TIMBRE_CHECK(FetchIfNamed(options_.model, ModelTask::kStyle, observer));
       TIMBRE_TRY(model, OpenStyleModel(options_.model));
     }
     std::vector<StyleClip> clips;

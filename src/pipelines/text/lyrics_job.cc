@@ -136,8 +136,7 @@ class LyricsJob final : public Job {
     options_.seed = sampling_.seed;
     if (sampling_.greedy || sampling_.temperature == 0.0) options_.tries = 1;
     TIMBRE_CHECK(CheckLyricsOptions(options_));
-    TIMBRE_CHECK(CheckLanguageModelName(model_));
-    TIMBRE_CHECK(FetchIfNamed(model_, observer));
+    TIMBRE_CHECK(FetchIfNamed(model_, ModelTask::kText, observer));
     TIMBRE_TRY(const LanguageModel model,
                LoadKept(host, model_, "language", [this] { return OpenLanguageModel(model_); }));
     report["model"] = {{"name", model.name}, {"path", model.path}, {"architecture", NameOf(model.config.family)}};

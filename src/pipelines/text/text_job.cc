@@ -84,8 +84,7 @@ class TextJob final : public Job {
     if (max_tokens_ == 0 && logits_.empty()) {
       return Fail(ErrorCode::kInvalidArgument, "--max-tokens 0 writes nothing, unless --logits does.");
     }
-    TIMBRE_CHECK(CheckLanguageModelName(model_));
-    TIMBRE_CHECK(FetchIfNamed(model_, observer));
+    TIMBRE_CHECK(FetchIfNamed(model_, ModelTask::kText, observer));
     TIMBRE_TRY(const LanguageModel model,
                LoadKept(host, model_, "language", [this] { return OpenLanguageModel(model_); }));
     report["model"] = {{"name", model.name},
