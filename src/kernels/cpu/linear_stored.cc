@@ -271,7 +271,7 @@ Status Run(const CpuCall& call) {
 }
 
 const KernelRow kRows[] = {
-    {Op::kLinear, DeviceKind::kCpu, Tier::kFast, "linear_stored", 4, Supports, Run, Scratch, Pack, 0b010},
+    {Op::kLinear, DeviceKind::kCpu, Tier::kFast, "linear_stored", 5, Supports, Run, Scratch, Pack, 0b010},
 };
 
 }  // namespace
