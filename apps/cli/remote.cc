@@ -278,7 +278,7 @@ Result<Json> Remote::Wait(const std::string& job) {
   for (;;) {
     if (following.terminal->Cancelled())
       return Fail(ErrorCode::kCancelled, "cancelled; the job goes on at the server.");
-    const Result<Json> now = Ask("GET", "/v1/jobs/" + job);
+    Result<Json> now = Ask("GET", "/v1/jobs/" + job);
     if (!now && (now.error().code != ErrorCode::kIo || Clock::now() - reached > kPatience)) return now;
     if (now) {
       reached = Clock::now();
