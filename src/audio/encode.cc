@@ -172,10 +172,10 @@ class PcmEncoder : public Encoder {
     if (encoder->file_ == nullptr) return tl::unexpected(NotWritten(path, sink->failed, sf_strerror(nullptr)).error());
     // An RF64 that stays below 4 GiB becomes a plain WAV when it is closed.
     sf_command(encoder->file_, SFC_RF64_AUTO_DOWNGRADE, nullptr, SF_TRUE);
-    for (const auto& [key, value] : options.tags.text) {
-      const auto known =
-          std::find_if(std::begin(kWavTags), std::end(kWavTags), [&](const auto& row) { return row.first == key; });
-      if (known != std::end(kWavTags)) sf_set_string(encoder->file_, known->second, value.c_str());
+    for (const auto& tag : options.tags.text) {
+      const auto known = std::find_if(std::begin(kWavTags), std::end(kWavTags),
+                                      [&](const auto& row) { return row.first == tag.first; });
+      if (known != std::end(kWavTags)) sf_set_string(encoder->file_, known->second, tag.second.c_str());
     }
     // SFC_SET_ADD_PEAK_CHUNK is left alone: an RF64 has no PEAK chunk, whose time of day would make equal tracks
     // unequal files, and switching off what is not there switches it on.
