@@ -272,7 +272,7 @@ class BeatSearch {
 
   int64_t Period(size_t state) const { return shortest_ + static_cast<int64_t>(state % periods_); }
   // The same period in the beat before.
-  size_t Before(size_t state) const { return (state + (beats_ - 1) * periods_) % (beats_ * periods_); }
+  size_t Before(size_t state) const { return state >= periods_ ? state - periods_ : state + (beats_ - 1) * periods_; }
 
   // The score of the beat that begins at `place`, for every state: log likelihood of its onsets under the process.
   void Segments(const std::vector<GridOnset>& onsets, size_t from, int64_t place, std::vector<float>& segment) const {
