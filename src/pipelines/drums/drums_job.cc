@@ -456,7 +456,7 @@ class DrumsJob final : public Job {
     MidiSong mapped = song;
     for (const DrumMap& map : DrumMaps()) {
       if (map.name != map_) continue;
-      for (const std::string& told : MapDrums(map, mapped)) Warn(observer, path + ": " + told);
+      for (const std::string& told : MapDrums(map, mapped)) Warn(observer, fmt::format("{}: {}", path, told));
     }
     TIMBRE_CHECK(WriteMidi(mapped, path, &outputs));
     track["midi"] = path;

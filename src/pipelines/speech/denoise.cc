@@ -17,8 +17,6 @@
 namespace timbre {
 namespace {
 
-namespace fs = std::filesystem;
-
 // Frames that the network takes at once from a file: enough to share what a weight costs to load, few enough for the
 // feature maps to stay in the cache. Of 32, 64 and 128, 64 was the fastest.
 constexpr int kBlockFrames = 64;
