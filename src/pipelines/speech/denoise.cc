@@ -1,7 +1,6 @@
 #include "pipelines/speech/denoise.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <vector>
 
 #include "audio/decode.h"
