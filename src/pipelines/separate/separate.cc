@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <filesystem>
 #include <mutex>
 #include <optional>
 #include <random>
@@ -28,7 +27,6 @@
 namespace timbre {
 namespace {
 
-namespace fs = std::filesystem;
 using Samples = std::vector<float>;
 
 // Blocks that may wait between two stages: enough that a stage that hiccups stops no other, few enough to cost little.
