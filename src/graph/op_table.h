@@ -32,7 +32,6 @@ struct OpCase {
   bool benchmark = false;             // large enough to time
   bool extent = false;                // as long along one axis as a real network's: checked without epilogues
   std::vector<ScalarInfo> scalars{};  // that the attributes name
-  bool alone = false;                 // checked without epilogues, which neighbours of the same loops come with
 };
 
 struct OpRow {

@@ -52,7 +52,7 @@ TensorId AppendNode(SingleOpGraph& one, Op op, const Attrs& attrs, std::vector<T
 
 SingleOpGraph MakeSingleOpGraph(Op op, const OpCase& c, const EpilogueNames& epilogue) {
   SingleOpGraph one;
-  if ((c.extent || c.alone) && !epilogue.empty()) return one;
+  if (c.extent && !epilogue.empty()) return one;
   one.graph.scalars = c.scalars;
   std::vector<TensorId> in;
   for (size_t i = 0; i < c.inputs.size(); ++i) {
