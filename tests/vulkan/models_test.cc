@@ -230,7 +230,7 @@ TEST(VulkanModels, Scnets) {
 TEST(VulkanModels, Larsnet) {
   TIMBRE_NEED_VULKAN();
   const int64_t messages = VulkanValidationMessages();
-  for (const double wiener : {0.0, 2.0}) {
+  for (const double wiener : {0.0, 1.0, 2.0}) {
     std::vector<float> results[2];
     for (const bool vulkan : {false, true}) {
       const LarsnetOptions options{
