@@ -1,6 +1,7 @@
 // timbre: the program. Finds the command, gives it its options, runs it, writes its report, and says what went wrong.
 #include <fmt/format.h>
 #include <malloc.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -47,9 +48,16 @@ std::string Help() {
          "Exit codes: 0 done, 1 failed, 2 the command line makes no sense, 130 cancelled.";
 }
 
+// Whether whoever read the standard output has stopped, as `head` does: what is not written then is not wanted.
+bool ReaderIsGone() {
+  pollfd out{.fd = STDOUT_FILENO, .events = POLLOUT, .revents = 0};
+  return poll(&out, 1, 0) == 1 && (out.revents & (POLLERR | POLLHUP)) != 0;
+}
+
 Status PrintReport(const Report& report) {
   const std::string text = ReportText(report);
   if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) return {};
+  if (ReaderIsGone()) return {};
   return Fail(ErrorCode::kIo, "the report could not be written to the standard output; is the disk full?");
 }
 
@@ -151,7 +159,7 @@ ExitCode Main(std::vector<std::string> words) {
 // What was asked for and could not be printed is a failure, wherever it was printed.
 ExitCode Written(ExitCode code) {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
-  if (code != kExitOk) return code;
+  if (code != kExitOk || ReaderIsGone()) return code;
   return Complain(
       {ErrorCode::kIo, "what was asked for could not be written to the standard output; is the disk full?"});
 }

@@ -56,6 +56,19 @@ TEST(Cli, AFullDiskUnderAListOrTheHelpIsAFailure) {
   }
 }
 
+// `head` has what it wanted: that is no full disk, and no failure.
+TEST(Cli, AReaderOfAListWhoStopsIsNoFailure) {
+  for (const char* words : {"models list", "models list --json -", "devices"}) {
+    const TempFolder folder;
+    // A pipe whose only reader is gone before the program starts.
+    const std::string line = "cd '" + folder.path().string() + "' && mkfifo pipe && exec 3<>pipe 4>pipe 3>&- && '" +
+                             ProgramPath() + "' " + words + " -q >&4 2>errors";
+    const int status = std::system(line.c_str());
+    EXPECT_EQ(WEXITSTATUS(status), 0) << words;
+    EXPECT_EQ(ReadAll(folder / "errors").find("timbre: "), std::string::npos) << words << ReadAll(folder / "errors");
+  }
+}
+
 TEST(Cli, EveryCommandOfTheHelpHasHelp) {
   const std::string help = RunTimbre({"--help"}).out;
   size_t at = help.find("Commands:\n");
