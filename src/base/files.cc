@@ -8,6 +8,8 @@
 #include <string>
 #include <system_error>
 
+#include "base/text.h"
+
 namespace timbre {
 
 int64_t FileBytes(const std::filesystem::path& path) {
@@ -15,6 +17,13 @@ int64_t FileBytes(const std::filesystem::path& path) {
   if (!std::filesystem::is_regular_file(path, error)) return -1;
   const auto size = std::filesystem::file_size(path, error);
   return error ? -1 : static_cast<int64_t>(size);
+}
+
+Error NoFile(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error))
+    return {ErrorCode::kNotFound, "there is no file '" + Printable(path) + "'"};
+  return {ErrorCode::kUnsupported, "'" + Printable(path) + "' is a folder, a pipe or a device, and not a file"};
 }
 
 Status SyncToDisk(const std::filesystem::path& path) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 
 #include "base/result.h"
 
@@ -10,6 +11,9 @@ namespace timbre {
 
 // The size of a regular file in bytes, or -1 where there is none.
 int64_t FileBytes(const std::filesystem::path& path);
+
+// Why FileBytes() is -1: nothing has that name (kNotFound), or what has it is no file (kUnsupported).
+Error NoFile(const std::string& path);
 
 // Writes what the system still holds of `path` to the disk.
 Status SyncToDisk(const std::filesystem::path& path);

@@ -230,6 +230,18 @@ TEST(SongProgram, SaysWhatIsWrongInOneLine) {
   EXPECT_EQ(testing::FilesIn(folder.path()).size(), before) << "something was left";
 }
 
+// What is there but no file is not said to be missing.
+TEST(SongProgram, LyricsThatAreNoFile) {
+  const TempFolder folder;
+  const auto refused = [&](const std::string& lyrics) {
+    const Ran ran = RunTimbre({"song", "--lyrics", lyrics, "--style-text", "slow"}, folder.path());
+    EXPECT_EQ(ran.code, 1);
+    return ran.err;
+  };
+  EXPECT_EQ(refused("none.txt"), "timbre: there is no file 'none.txt'.\n");
+  EXPECT_EQ(refused("/dev/null"), "timbre: '/dev/null' is a folder, a pipe or a device, and not a file.\n");
+}
+
 // A configuration is refused before memory is asked for what it says.
 TEST(SongProgram, RefusesAConfigurationBeyondAllBounds) {
   TempFolder folder;

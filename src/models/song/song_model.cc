@@ -75,7 +75,7 @@ Result<SongModel> ReadFolder(const fs::path& folder, bool decoder_only) {
 
 Result<std::string> ReadSmallText(const std::string& path) {
   const int64_t bytes = FileBytes(path);
-  if (bytes < 0) return Fail(ErrorCode::kNotFound, "there is no file '" + Printable(path) + "'");
+  if (bytes < 0) return tl::unexpected<Error>(NoFile(path));
   if (bytes > kMaxText) return Fail(ErrorCode::kUnsupported, Printable(path) + ": it takes more than a mebibyte");
   std::ifstream file(path, std::ios::binary);
   std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
-#include <filesystem>
 
+#include "base/files.h"
 #include "base/text.h"
 #include "formats/safetensors.h"
 #include "models/frames/hunyuan_vae.h"
@@ -17,8 +17,6 @@ extern "C" {
 
 namespace timbre {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr int64_t kMostFrames = kFrameSteps << 16, kMostSide = 1 << 13;
 constexpr int64_t kChannels = 3;
@@ -301,10 +299,7 @@ Status FrameReader::Take(const std::string& path, int64_t frames, int64_t height
 }
 
 Result<std::unique_ptr<FrameReader>> FrameReader::Open(const std::string& path) {
-  std::error_code error;
-  if (!fs::is_regular_file(path, error)) {
-    return Fail(ErrorCode::kNotFound, "there is no file '" + Printable(path) + "'");
-  }
+  if (FileBytes(path) < 0) return tl::unexpected<Error>(NoFile(path));
   return path.ends_with(".safetensors") ? Stored::Of(path) : Decoded::Of(path);
 }
 

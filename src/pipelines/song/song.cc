@@ -459,11 +459,11 @@ Status CheckSongOptions(const SongOptions& options) {
                                       &options.style_audio, &options.noise,  &options.from_latents};
   for (const std::string* file : files) {
     if (!file->empty() && FileBytes(*file) < 0) {
-      return Fail(ErrorCode::kNotFound, "there is no file '" + Printable(*file) + "'");
+      return tl::unexpected<Error>(NoFile(*file));
     }
   }
   if (!options.lyrics.empty() && options.lyrics != "-" && FileBytes(options.lyrics) < 0) {
-    return Fail(ErrorCode::kNotFound, "there is no file '" + Printable(options.lyrics) + "'");
+    return tl::unexpected<Error>(NoFile(options.lyrics));
   }
   TIMBRE_CHECK(WriteOptionsOf(options));
   std::error_code error;

@@ -105,7 +105,7 @@ Result<std::vector<int32_t>> TokensOfWords(const std::string& tokenizer, const s
     return Fail(ErrorCode::kInvalidArgument, "a style's words are too long, or are not UTF-8");
   }
   const int64_t bytes = FileBytes(tokenizer);
-  if (bytes < 0) return Fail(ErrorCode::kNotFound, "there is no file '" + Printable(tokenizer) + "'");
+  if (bytes < 0) return tl::unexpected<Error>(NoFile(tokenizer));
   if (bytes > kMaxTokenizer) return Fail(ErrorCode::kUnsupported, Printable(tokenizer) + ": it is too large");
   std::vector<int32_t> tokens{kBegin};
   try {
