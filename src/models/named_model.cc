@@ -29,6 +29,11 @@ TaskWords WordsOf(ModelTask task) {
 
 }  // namespace
 
+const ModelEntry* EntryOfName(const std::string& name) {
+  std::error_code error;
+  return fs::exists(name, error) ? nullptr : FindModel(name).value_or(nullptr);
+}
+
 Status CheckModelName(const std::string& name, ModelTask task) {
   std::error_code error;
   if (fs::exists(name, error)) return {};
@@ -49,12 +54,11 @@ Status CheckModelName(const std::string& name, ModelTask task) {
 Result<NamedModel> FindNamedModel(const std::string& name, ModelTask task) {
   TIMBRE_CHECK(CheckModelName(name, task));
   NamedModel named;
-  std::error_code error;
-  if (fs::exists(name, error)) {
+  named.entry = EntryOfName(name);
+  if (named.entry == nullptr) {
     named.path = name;
     return named;
   }
-  TIMBRE_TRY(named.entry, FindModel(name));
   if (named.entry->files.empty()) return named;
   TIMBRE_TRY(const std::string cache, CacheDir());
   TIMBRE_TRY(named.files, InstalledModelFiles(cache, *named.entry));

@@ -17,6 +17,9 @@ struct NamedModel {
   std::vector<std::filesystem::path> files;  // of the entry, in the catalogue's order
 };
 
+// The entry that `name` stands for; null where it is on disk, which comes first, or no entry's.
+const ModelEntry* EntryOfName(const std::string& name);
+
 // Whether there is a file or a folder of that name, or an entry for `task`. Reads nothing, so that it can be asked
 // before a model is fetched. Errors: kNotFound with the nearest names, kInvalidArgument with the command that it is
 // for.

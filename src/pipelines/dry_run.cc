@@ -12,6 +12,7 @@
 #include "base/quantities.h"
 #include "base/timer.h"
 #include "models/model_files.h"
+#include "models/named_model.h"
 #include "pipelines/job_schema.h"
 #include "pipelines/model_fetching.h"
 #include "pipelines/runtime_options.h"
@@ -69,15 +70,14 @@ Field DryRunField(bool& dry_run) {
 }
 
 Status CheckModelIsHere(const std::string& name) {
-  std::error_code ignored;
-  const auto model = FindModel(name);
-  if (!model || fs::exists(name, ignored) || (*model)->files.empty()) return {};
+  const ModelEntry* const model = EntryOfName(name);
+  if (model == nullptr || model->files.empty()) return {};
   TIMBRE_TRY(const FetchOptions options, FetchOptionsFromEnvironment());
-  if (StatusOfModel(options.cache, **model).state == ModelState::kInstalled) return {};
+  if (StatusOfModel(options.cache, *model).state == ModelState::kInstalled) return {};
   return Fail(ErrorCode::kNotFound,
               fmt::format("a dry run fetches nothing, and the model {} ({}) is not here; 'timbre models pull {}' "
                           "fetches it.",
-                          name, SizeText(**model), name));
+                          name, SizeText(*model), name));
 }
 
 Result<std::optional<double>> SecondsPerTile(Separator& separator, Observer& observer) {

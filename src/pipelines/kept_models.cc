@@ -1,9 +1,6 @@
 #include "pipelines/kept_models.h"
 
-#include <filesystem>
 #include <utility>
-
-#include "models/catalogue.h"
 
 namespace timbre {
 
@@ -27,11 +24,6 @@ void KeptModels::MakeRoom() {
 void KeptModels::Hold(const std::string& name, std::any model) {
   ++loaded_;
   held_[name] = {.model = std::move(model)};
-}
-
-bool NamesCatalogue(const std::string& name) {
-  std::error_code error;
-  return !std::filesystem::exists(name, error) && FindModel(name).has_value();
 }
 
 }  // namespace timbre

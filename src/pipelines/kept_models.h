@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "models/named_model.h"
 #include "pipelines/job.h"
 
 namespace timbre {
@@ -46,16 +47,13 @@ class KeptModels {
   int64_t loaded_ = 0, reused_ = 0;
 };
 
-// Whether the name is one of the catalogue's, and no file's.
-bool NamesCatalogue(const std::string& name);
-
 // What `load` gives, by way of what the job's host holds. `name` is the model's, as the user named it, and `settings`
 // are what else tells one loaded model from another. A path is read anew each time: another file may lie there by now,
 // where a name of the catalogue stands for the same bytes for ever.
 template <typename Load>
 auto LoadKept(const JobHost& host, const std::string& name, const std::string& settings, const Load& load)
     -> decltype(load()) {
-  if (host.models == nullptr || !NamesCatalogue(name)) return load();
+  if (host.models == nullptr || EntryOfName(name) == nullptr) return load();
   return host.models->Take(name + "|" + settings, load);
 }
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "base/event.h"
 #include "base/quantities.h"
@@ -42,13 +41,11 @@ Status FetchModel(const FetchOptions& options, const ModelEntry& model, Observer
 
 Status FetchIfNamed(const std::string& name, ModelTask task, Observer& observer, bool licence_accepted) {
   TIMBRE_CHECK(CheckModelName(name, task));
-  std::error_code ignored;
-  const auto model = FindModel(name);
-  if (!model || std::filesystem::exists(name, ignored)) return {};
-  if ((*model)->files.empty()) return {};  // built in: not even a place for downloads is needed
+  const ModelEntry* const model = EntryOfName(name);
+  if (model == nullptr || model->files.empty()) return {};  // built in: not even a place for downloads is needed
   TIMBRE_TRY(FetchOptions options, FetchOptionsFromEnvironment());
   options.licence_accepted = licence_accepted;
-  Status fetched = FetchModel(options, **model, observer);
+  Status fetched = FetchModel(options, *model, observer);
   if (fetched || fetched.error().code == ErrorCode::kCancelled || task != ModelTask::kSeparate) return fetched;
   Error error = fetched.error();
   if (!options.offline && name != kPackagedSeparationModel) {

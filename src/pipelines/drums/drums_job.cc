@@ -12,7 +12,7 @@
 #include "base/output_set.h"
 #include "base/temporary_file.h"
 #include "base/text.h"
-#include "models/catalogue.h"
+#include "models/named_model.h"
 #include "pipelines/drums/drum_files.h"
 #include "pipelines/drums/drum_maps.h"
 #include "pipelines/drums/drums_hits.h"
@@ -307,10 +307,8 @@ class DrumsJob final : public Job {
     };
     const auto is_drum = [&](std::string_view stem) { return config.Find(stem) != nullptr; };
     // What the catalogue knows of a model is known before it is fetched.
-    std::error_code ignored;
-    if (const auto entry = FindModel(choice_.model); entry && !fs::exists(choice_.model, ignored)) {
-      const auto& stems = (*entry)->stems;
-      if (std::none_of(stems.begin(), stems.end(), is_drum)) return no_drums();
+    if (const ModelEntry* const entry = EntryOfName(choice_.model); entry != nullptr) {
+      if (std::none_of(entry->stems.begin(), entry->stems.end(), is_drum)) return no_drums();
     }
     TIMBRE_TRY(LoadedModel model, choice_.Load(host, observer));
     // Float files that are read again at once: nothing is rescaled.
