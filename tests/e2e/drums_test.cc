@@ -273,6 +273,9 @@ TEST(DrumsCommand, WhatMakesNoSenseIsRefusedInOneSentence) {
   };
   ExpectRefused(folder, run({"song.wav", "-m", "hpss"}), 2, "mdx23c-drumsep");
   ExpectRefused(folder, run({"song.wav", "-m", "nothing"}), 1, "nothing");
+  ExpectRefused(folder,
+                run({"song.wav", "-m", "hpss", "--from", "drums,drums", "--from-model", "hpss,htdemucs", "--dry-run"}),
+                1, "a dry run fetches nothing, and the model htdemucs");
   ExpectRefused(folder, run({"song.wav", "--set", "stems.kik.offset_ms=3"}), 2, "Did you mean 'kick'?");
   ExpectRefused(folder, run({"song.wav", "--set", "stems.kick.offset_ms=soon"}), 2, "must be a number");
   ExpectRefused(folder, run({"song.wav", "--plot", "song.gif"}), 2, ".svg");

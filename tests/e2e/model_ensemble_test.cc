@@ -141,6 +141,8 @@ TEST_F(ModelEnsembles, RefusesInOneSentenceAndLeavesNothing) {
   expect("models/two,models/one.th", {"--segment", "9"}, "one: a segment of 9");
   expect("hpss,hpss", {"--config", "x.yaml"}, "--config is one model's");
   expect("hpss", {"--from", "harmonic,percussive"}, "2 stems and --from-model 1 models");
+  const Words dry = {"--from", "drums,drums", "--from-model", "hpss,htdemucs", "--dry-run"};
+  expect("hpss", dry, "a dry run fetches nothing, and the model htdemucs");
   std::string many = "hpss";
   for (int k = 0; k < 16; ++k) many += ",hpss";
   expect(many, {}, "2 to 16 models; there are 17");

@@ -248,10 +248,7 @@ class DrumsJob final : public Job {
       refused.push_back(std::move(why));
       outputs.push_back(std::move(paths));
     }
-    if (dry_run_) {
-      TIMBRE_CHECK(CheckModelIsHere(choice_.model));
-      if (!choice_.from.empty()) TIMBRE_CHECK(CheckModelIsHere(choice_.from_model));
-    }
+    if (dry_run_) TIMBRE_CHECK(choice_.CheckHere());
 
     ThreadPool pool(runtime_.threads());
     Stats stats;

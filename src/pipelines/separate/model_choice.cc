@@ -6,6 +6,7 @@
 
 #include "models/loader.h"
 #include "models/named_model.h"
+#include "pipelines/dry_run.h"
 #include "pipelines/kept_models.h"
 #include "pipelines/model_fetching.h"
 #include "pipelines/separate/combine.h"
@@ -82,6 +83,13 @@ FieldList ModelChoice::EnsembleFields() {
     };
   }
   return Under("Model", std::move(fields));
+}
+
+Status ModelChoice::CheckHere() const {
+  for (const std::string& name : ModelNames(model)) TIMBRE_CHECK(CheckModelIsHere(name));
+  if (from.empty()) return {};
+  for (const std::string& name : ModelNames(from_model)) TIMBRE_CHECK(CheckModelIsHere(name));
+  return {};
 }
 
 Result<LoadedModel> ModelChoice::Load(const JobHost& host, Observer& observer) const {

@@ -33,6 +33,8 @@ struct ModelChoice {
   FieldList Fields(std::string config_name);
   // --ensemble and --weights, for jobs that LoadAll().
   FieldList EnsembleFields();
+  // kNotFound where one of the models, those of --from among them, would have to be fetched: a dry run fetches nothing.
+  Status CheckHere() const;
   // The one model, fetched first where it is of the catalogue.
   Result<LoadedModel> Load(const JobHost& host, Observer& observer) const;
   // All that --model names.

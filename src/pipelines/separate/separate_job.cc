@@ -93,12 +93,7 @@ class SeparateJob final : public Job {
     } else {
       TIMBRE_CHECK(CheckOutputFolder(options_.output_dir));
     }
-    if (dry_run_) {
-      for (const std::string& name : ModelNames(choice_.model)) TIMBRE_CHECK(CheckModelIsHere(name));
-      if (!choice_.from.empty()) {
-        for (const std::string& name : ModelNames(choice_.from_model)) TIMBRE_CHECK(CheckModelIsHere(name));
-      }
-    }
+    if (dry_run_) TIMBRE_CHECK(choice_.CheckHere());
     TIMBRE_TRY(std::vector<LoadedModel> models, choice_.LoadAll(host, observer));
     ThreadPool pool(runtime_.threads());
     Stats stats;
