@@ -138,8 +138,12 @@ DryRun::Bytes DryRun::BytesOf(const AudioInfo& info) const {
   const int64_t frames = ResampledLength(info.expected_frames, info.sample_rate, rate);
   const auto files = static_cast<int64_t>(sound_.files);
   const auto written = static_cast<double>(files * ExpectedFileBytes(sound_.write, frames, rate, channels));
-  // Samples that wait for the gain which their peak asks for.
-  const auto waiting = static_cast<double>(sound_.write.clip == ClipMode::kRescale ? files * frames * channels * 4 : 0);
+  // Samples that wait for the gain which their peak asks for, and stems that models leave to one another, at the
+  // track's rate or the files'.
+  const int64_t longest = std::max(frames, info.expected_frames);
+  const int64_t samples = (sound_.write.clip == ClipMode::kRescale ? files * frames : 0) +
+                          static_cast<int64_t>(sound_.stems_between) * longest;
+  const auto waiting = static_cast<double>(samples * channels * 4);
   return sound_.kept ? Bytes{.kept = written, .meanwhile = waiting} : Bytes{.meanwhile = written + waiting};
 }
 

@@ -43,6 +43,7 @@ class DryRun {
     int most_channels = 8;
     size_t files = 0;
     bool kept = true;
+    size_t stems_between = 0;  // Separator::stems_between()
   };
   explicit DryRun(Sound sound) : sound_(std::move(sound)) {}
 

@@ -120,6 +120,44 @@ TEST_F(ModelEnsembles, AChainIsItsStagesOneAfterTheOther) {
   EXPECT_TRUE(Bytes("chain/harmonic.wav") == Bytes(input));
 }
 
+// Of what one model leaves to another a dry run knows too, with all that is asked of the files besides.
+TEST_F(ModelEnsembles, ADryRunCountsTheStemsBetween) {
+  const double stem = 44100 * 0.2 * 2 * 4 / 1e6;  // MB
+  const auto meanwhile = [&](const std::string& models, const Words& more) {
+    Words words = {"--dry-run", "--start", "0.1", "--duration", "0.2", "--json", "-"};
+    words.insert(words.end(), more.begin(), more.end());
+    const Ran ran = Separate(models, "out", words);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    EXPECT_FALSE(fs::exists(folder_ / "out"));
+    return Json::parse(ran.out)["plan"]["temporary_mb"].get<double>();
+  };
+  EXPECT_NEAR(meanwhile("hpss", {}), 0, 1e-9);
+  EXPECT_NEAR(meanwhile("hpss,hpss", {}), 4 * stem, 1e-9);
+  EXPECT_NEAR(meanwhile("hpss,hpss", {"--stems", "percussive"}), 2 * stem, 1e-9);
+  const Words chain = {"--from", "percussive,harmonic", "--from-model", "hpss,hpss"};
+  EXPECT_NEAR(meanwhile("hpss", chain), 2 * stem, 1e-9);
+  EXPECT_NEAR(meanwhile("hpss,hpss", chain), 6 * stem, 1e-9);
+}
+
+// One gain for all files, of the part that is computed, behind a stem of another model.
+TEST_F(ModelEnsembles, APartOfTheTrackAtAPeakBehindAStemOfAnother) {
+  ASSERT_EQ(Run({"separate",   "-m",     "hpss,hpss", "--from",  "harmonic",    "--from-model", "hpss", "--two-stems",
+                 "percussive", "--rest", "minus",     "--start", "0.1",         "--duration",   "0.2",  "--peak",
+                 "-6",         "-o",     "part",      "--json",  "report.json", "a.wav"})
+                .code,
+            0);
+  const Json track = Json::parse(Bytes("report.json"))["tracks"][0];
+  EXPECT_EQ(track["samples"], 8820);
+  ASSERT_EQ(track["outputs"].size(), 2u);
+  double peak = 0;
+  for (const Json& output : track["outputs"]) {
+    EXPECT_EQ(output["samples"], 8820);
+    EXPECT_EQ(output["gain"], track["outputs"][0]["gain"]);
+    peak = std::max(peak, output["peak"].get<double>() * output["gain"].get<double>());
+  }
+  EXPECT_NEAR(peak, 0.501187, 1e-5);
+}
+
 TEST_F(ModelEnsembles, RefusesInOneSentenceAndLeavesNothing) {
   const auto expect = [&](const std::string& models, const Words& more, const std::string& part) {
     const Ran ran = Separate(models, "out", more);

@@ -346,7 +346,8 @@ class DrumsJob final : public Job {
                 .write = {.sample_format = SampleFormat::kF32, .clip = ClipMode::kNone},
                 .most_channels = separator.model().info().channels,
                 .files = stems.size(),
-                .kept = keep_stems_});
+                .kept = keep_stems_,
+                .stems_between = separator.stems_between()});
     TIMBRE_TRY(const std::optional<double> per_tile, SecondsPerTile(separator, observer));
     for (size_t i = 0; i < inputs.size(); ++i) {
       DryTrack track{.input = inputs[i].path, .outputs = outputs[i], .refused = refused[i]};

@@ -69,6 +69,7 @@ class ModelEnsemble final : public Separator {
                                                           Observer& observer) override;
 
   Result<int64_t> Tiles(int64_t samples) const override;
+  size_t stems_between() const override;
 
   const std::vector<std::string>& output_names() const override { return names_; }
   const LoadedModel& model() const override { return whole_; }
@@ -87,7 +88,7 @@ class ModelEnsemble final : public Separator {
 
  private:
   Status Choose(std::vector<LoadedModel> models, const std::vector<double>& weights);
-  Status MakeTemporaryFolder();
+  Status LeaveInFolder();
   Result<Separator*> Ready(size_t k);
   void Note(size_t k);
   // Members in the order in which they are run: first the one that is ready.
@@ -103,9 +104,8 @@ class ModelEnsemble final : public Separator {
   std::vector<Member> members_;
   std::vector<Combined> outputs_;
   std::vector<std::string> names_;
-  LoadedModel whole_;                // what all of them are together
-  std::unique_ptr<OutputSet> made_;  // the output folder, where nothing came to lie in it
-  std::unique_ptr<TemporaryFolder> folder_;
+  LoadedModel whole_;  // what all of them are together
+  StemFolder folder_;
   WriteOptions write_;
   size_t ready_index_ = 0;
   std::unique_ptr<Separator> ready_;
@@ -181,17 +181,12 @@ Status ModelEnsemble::Choose(std::vector<LoadedModel> models, const std::vector<
   return {};
 }
 
-Status ModelEnsemble::MakeTemporaryFolder() {
-  made_ = std::make_unique<OutputSet>();
-  const std::string beside = !options_.temp_dir.empty() ? options_.temp_dir
-                             : options_.stream.empty()  ? options_.output_dir
-                                                        : LargeTemporaryFolder();
-  TIMBRE_CHECK(made_->MakeFolderOf(beside + "/"));
-  TIMBRE_TRY(TemporaryFolder folder, TemporaryFolder::Create(beside));
-  folder_ = std::make_unique<TemporaryFolder>(std::move(folder));
+Status ModelEnsemble::LeaveInFolder() {
+  TIMBRE_TRY(folder_, MakeStemFolder(options_));
+  if (!folder_.folder) return {};
   for (size_t k = 0; k < members_.size(); ++k) {
     SeparateOptions& own = members_[k].options;
-    own.output_dir = folder_->path();
+    own.output_dir = folder_.path();
     own.name = std::to_string(k) + "-{stem}.{ext}";
     own.format = "wav";
     own.sample_format = "f32";
@@ -205,7 +200,7 @@ Status ModelEnsemble::MakeTemporaryFolder() {
     for (const std::string& stem : members_[k].stems) {
       if (stem.empty()) continue;
       TIMBRE_TRY(const std::string path, OutputPath(own, "", TrackInput(""), stem));
-      folder_->Holds(path);
+      folder_.folder->Holds(path);
     }
   }
   return {};
@@ -224,7 +219,7 @@ Status ModelEnsemble::Prepare(std::vector<LoadedModel> models, const std::vector
                                        options_.peak ? "rescale" : options_.clip, options_.bitrate, options_.temp_dir));
   TIMBRE_CHECK(CheckOutputRate(options_.format, options_.rate));
   TIMBRE_CHECK(Choose(std::move(models), weights));
-  if (!options_.output_dir.empty()) TIMBRE_CHECK(MakeTemporaryFolder());
+  TIMBRE_CHECK(LeaveInFolder());
   // What is wrong with one of the models is said before the first has run; the last to be made ready runs first.
   kernels_.resize(members_.size());
   for (size_t k = members_.size(); k-- > 0;) TIMBRE_CHECK(Ready(k).map([](Separator*) {}));
@@ -237,18 +232,19 @@ Status ModelEnsemble::Prepare(std::vector<LoadedModel> models, const std::vector
 Result<int64_t> ModelEnsemble::Tiles(int64_t samples) const {
   int64_t tiles = 0;
   for (const Member& member : members_) {
-    TilingOptions tiling{.segment = member.options.segment,
-                         .overlap = member.options.overlap,
-                         .transition_power = member.options.transition_power,
-                         .shifts = std::vector<int64_t>(member.options.shifts, 0)};
-    if (member.options.pipeline != "own") tiling.pipeline = member.options.pipeline;
     const int64_t own = samples * member.model.info().sample_rate / whole_.info().sample_rate;
-    for (const auto& network : member.model.members) {
-      TIMBRE_TRY(const TilePlan plan, network->Plan(own, tiling));
-      tiles += static_cast<int64_t>(plan.tiles.size());
-    }
+    TIMBRE_TRY(const std::vector<TilePlan> plans, PlanTiles(member.model, member.options, own));
+    for (const TilePlan& plan : plans) tiles += static_cast<int64_t>(plan.tiles.size());
   }
   return tiles;
+}
+
+size_t ModelEnsemble::stems_between() const {
+  size_t stems = 0;
+  for (const Member& member : members_) {
+    stems += member.stems.size() - static_cast<size_t>(std::count(member.stems.begin(), member.stems.end(), ""));
+  }
+  return stems;
 }
 
 Result<Separator*> ModelEnsemble::Ready(size_t k) {
@@ -373,7 +369,7 @@ Result<TrackReport> ModelEnsemble::Separate(const TrackInput& track, Observer& o
     report.skipped = true;
     return report;
   }
-  TIMBRE_TRY(const TrackInput input, Kept(track, *folder_, observer));
+  TIMBRE_TRY(const TrackInput input, Kept(track, *folder_.folder, observer));
   std::vector<TrackReport> members(members_.size());
   const std::vector<size_t> order = Order();
   for (size_t i = 0; i < order.size(); ++i) {

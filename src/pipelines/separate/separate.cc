@@ -105,6 +105,23 @@ class OneAtATime final : public Observer {
   Observer& observer_;
 };
 
+TilingOptions TilingOf(const SeparationModel& member, double bag_segment, const SeparateOptions& options,
+                       std::mt19937_64& random) {
+  TilingOptions tiling{
+      .segment = options.segment, .overlap = options.overlap, .transition_power = options.transition_power};
+  if (options.pipeline != "own") tiling.pipeline = options.pipeline;
+  const SeparationInfo& i = member.info();
+  if (tiling.segment == 0 && bag_segment > 0) {
+    tiling.segment = i.max_segment > 0 ? std::min(bag_segment, i.max_segment) : bag_segment;
+  }
+  // Offsets of 0 to half a second into half a second of silence before the track, as demucs.apply draws them.
+  const auto longest = static_cast<uint64_t>(i.sample_rate / 2);
+  for (int s = 0; s < options.shifts; ++s) {
+    tiling.shifts.push_back(static_cast<int64_t>(longest - random() % (longest + 1)));
+  }
+  return tiling;
+}
+
 class SeparatorImpl : public Separator {
  public:
   SeparatorImpl(LoadedModel model, const SeparateOptions& options, ThreadPool& pool, Stats& stats)
@@ -137,8 +154,7 @@ class SeparatorImpl : public Separator {
 
  private:
   const SeparationInfo& info() const { return model_.info(); }
-  TilingOptions TilingOf(const SeparationModel& member, std::mt19937_64& random) const;
-  Result<std::vector<TilePlan>> PlansFor(int64_t length) const;
+  Result<std::vector<TilePlan>> PlansFor(int64_t length) const { return PlanTiles(model_, options_, length); }
   Status MakeRunners(const Pass& pass);
   std::vector<TileMember> MembersOf(const Pass& pass, const std::vector<TilePlan>& plans) const;
   int64_t TilesOf(const std::vector<TilePlan>& plans) const;
@@ -171,32 +187,6 @@ class SeparatorImpl : public Separator {
   int64_t arena_bytes_ = 0, weight_bytes_ = 0;  // the most that one pass needs
   double load_seconds_ = 0;
 };
-
-TilingOptions SeparatorImpl::TilingOf(const SeparationModel& member, std::mt19937_64& random) const {
-  TilingOptions tiling{
-      .segment = options_.segment, .overlap = options_.overlap, .transition_power = options_.transition_power};
-  if (options_.pipeline != "own") tiling.pipeline = options_.pipeline;
-  const SeparationInfo& i = member.info();
-  if (tiling.segment == 0 && model_.segment > 0) {
-    tiling.segment = i.max_segment > 0 ? std::min(model_.segment, i.max_segment) : model_.segment;
-  }
-  // Offsets of 0 to half a second into half a second of silence before the track, as demucs.apply draws them.
-  const auto longest = static_cast<uint64_t>(i.sample_rate / 2);
-  for (int s = 0; s < options_.shifts; ++s) {
-    tiling.shifts.push_back(static_cast<int64_t>(longest - random() % (longest + 1)));
-  }
-  return tiling;
-}
-
-Result<std::vector<TilePlan>> SeparatorImpl::PlansFor(int64_t length) const {
-  std::mt19937_64 random(options_.seed);
-  std::vector<TilePlan> plans;
-  for (const auto& member : model_.members) {
-    TIMBRE_TRY(TilePlan plan, member->Plan(length, TilingOf(*member, random)));
-    plans.push_back(std::move(plan));
-  }
-  return plans;
-}
 
 Status SeparatorImpl::Prepare() {
   const Stopwatch watch;
@@ -586,6 +576,16 @@ Result<std::vector<Samples>> SeparatorImpl::SeparateSamples(std::span<const floa
 }
 
 }  // namespace
+
+Result<std::vector<TilePlan>> PlanTiles(const LoadedModel& model, const SeparateOptions& options, int64_t length) {
+  std::mt19937_64 random(options.seed);
+  std::vector<TilePlan> plans;
+  for (const auto& member : model.members) {
+    TIMBRE_TRY(TilePlan plan, member->Plan(length, TilingOf(*member, model.segment, options, random)));
+    plans.push_back(std::move(plan));
+  }
+  return plans;
+}
 
 Result<std::unique_ptr<Separator>> Separator::Create(LoadedModel model, const SeparateOptions& options,
                                                      ThreadPool& pool, Stats& stats) {

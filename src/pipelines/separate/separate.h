@@ -119,6 +119,9 @@ class Separator {
   // How many tiles a track of so many samples, at the model's rate, is computed in.
   virtual Result<int64_t> Tiles(int64_t samples) const = 0;
 
+  // How many stems of a whole track, as float32, lie on disk while it is computed, besides what writers keep.
+  virtual size_t stems_between() const { return 0; }
+
   virtual const std::vector<std::string>& output_names() const = 0;
   virtual const LoadedModel& model() const = 0;
   virtual std::string device_name() const = 0;
@@ -128,6 +131,9 @@ class Separator {
   virtual int64_t arena_bytes() const = 0;
   virtual int64_t weight_bytes() const = 0;
 };
+
+// How each of the model's members cuts a track of `length` samples at its rate. Errors: options that it can't take.
+Result<std::vector<TilePlan>> PlanTiles(const LoadedModel& model, const SeparateOptions& options, int64_t length);
 
 // The path that an output of `input` is written to under the options' template: below the output folder, always.
 // kInvalidArgument where the template is wrong, kUnsupported where this track's name is too long.

@@ -88,6 +88,18 @@ Result<std::vector<OutputChoice>> ChooseOutputs(const std::vector<std::string>& 
   return std::vector<OutputChoice>{outputs[chosen]};
 }
 
+Result<StemFolder> MakeStemFolder(const SeparateOptions& options) {
+  StemFolder made;
+  if (options.output_dir.empty()) return made;
+  const std::string beside = !options.temp_dir.empty() ? options.temp_dir
+                             : options.stream.empty()  ? options.output_dir
+                                                       : LargeTemporaryFolder();
+  made.made = std::make_unique<OutputSet>();
+  TIMBRE_CHECK(made.made->MakeFolderOf(beside + "/"));
+  TIMBRE_TRY(made.folder, TemporaryFolder::Create(beside));
+  return made;
+}
+
 Result<std::unique_ptr<StemFile>> StemFile::Create(std::unique_ptr<AudioWriter> writer, int model_rate,
                                                    int model_channels, int rate, int channels) {
   TIMBRE_TRY(Resampler resampler, Resampler::Create(model_rate, rate, channels));

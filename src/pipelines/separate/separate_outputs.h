@@ -2,11 +2,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "audio/encode.h"
 #include "audio/resample.h"
+#include "base/output_set.h"
+#include "base/temporary_file.h"
 #include "pipelines/separate/separate.h"
 
 namespace timbre {
@@ -32,6 +35,17 @@ struct OutputPlaces {
 // file.
 Result<OutputPlaces> PlacesOf(const SeparateOptions& options, const std::string& model,
                               const std::vector<std::string>& outputs, const TrackInput& input);
+
+// A folder for stems that one model leaves to what comes after it. The folders that had to be made for it go with it,
+// unless something else came to lie in them.
+struct StemFolder {
+  std::unique_ptr<OutputSet> made;
+  std::optional<TemporaryFolder> folder;  // none where only samples in memory are separated
+  std::string path() const { return folder ? folder->path() : ""; }
+};
+
+// Beside the outputs, or in `options.temp_dir`.
+Result<StemFolder> MakeStemFolder(const SeparateOptions& options);
 
 // An output on its way into its file, or a stream: back to the track's own channels and rate.
 class StemFile {

@@ -2,9 +2,6 @@
 
 #include <filesystem>
 
-#include "audio/byte_source.h"
-#include "base/output_set.h"
-#include "base/temporary_file.h"
 #include "pipelines/separate/separate_outputs.h"
 #include "pipelines/separate/share_of_progress.h"
 
@@ -15,12 +12,11 @@ namespace fs = std::filesystem;
 
 class Chain : public Separator {
  public:
-  Chain(std::unique_ptr<OutputSet> made, TemporaryFolder folder, std::unique_ptr<Separator> first,
-        std::unique_ptr<Separator> second, SeparateOptions options, SeparateOptions first_options)
-      : made_(std::move(made)),
+  Chain(StemFolder folder, std::unique_ptr<Separator> first, std::unique_ptr<Separator> second, SeparateOptions options,
+        SeparateOptions first_options)
+      : second_(std::move(second)),
         folder_(std::move(folder)),
         first_(std::move(first)),
-        second_(std::move(second)),
         options_(std::move(options)),
         first_options_(std::move(first_options)) {}
 
@@ -35,7 +31,7 @@ class Chain : public Separator {
     }
     // The temporary file has the track's name, so that the second model's files are named after it.
     TIMBRE_TRY(const std::string between, OutputPath(first_options_, "", track, ""));
-    folder_.Holds(between);
+    folder_.folder->Holds(between);
     ShareOfProgress first_half(observer, 0, 2), second_half(observer, 1, 2);
     TIMBRE_TRY(const TrackReport before, first_->Separate(track, first_half));
     TrackInput stem(between, track.folder);
@@ -80,6 +76,8 @@ class Chain : public Separator {
     return before + after;
   }
 
+  size_t stems_between() const override { return 1 + second_->stems_between(); }
+
   const std::vector<std::string>& output_names() const override { return second_->output_names(); }
   const LoadedModel& model() const override { return second_->model(); }
   std::string device_name() const override { return second_->device_name(); }
@@ -94,9 +92,10 @@ class Chain : public Separator {
   int64_t weight_bytes() const override { return first_->weight_bytes() + second_->weight_bytes(); }
 
  private:
-  std::unique_ptr<OutputSet> made_;  // the output folder, where nothing came to lie in it
-  TemporaryFolder folder_;
-  std::unique_ptr<Separator> first_, second_;
+  // Before the folder, which may lie in one that was made for the second's own.
+  std::unique_ptr<Separator> second_;
+  StemFolder folder_;
+  std::unique_ptr<Separator> first_;
   const SeparateOptions options_, first_options_;
 };
 
@@ -105,12 +104,7 @@ class Chain : public Separator {
 Result<std::unique_ptr<Separator>> CreateTwoStage(LoadedModel first, const std::string& stem,
                                                   std::unique_ptr<Separator> second, const SeparateOptions& options,
                                                   ThreadPool& pool, Stats& stats) {
-  auto made = std::make_unique<OutputSet>();
-  const std::string beside = !options.temp_dir.empty() ? options.temp_dir
-                             : options.stream.empty()  ? options.output_dir
-                                                       : LargeTemporaryFolder();
-  TIMBRE_CHECK(made->MakeFolderOf(beside + "/"));
-  TIMBRE_TRY(TemporaryFolder folder, TemporaryFolder::Create(beside));
+  TIMBRE_TRY(StemFolder folder, MakeStemFolder(options));
   SeparateOptions before;
   before.stems = {stem};
   before.part = options.part;
@@ -124,8 +118,7 @@ Result<std::unique_ptr<Separator>> CreateTwoStage(LoadedModel first, const std::
   before.clip = "none";
   before.tags = false;
   TIMBRE_TRY(auto one, Separator::Create(std::move(first), before, pool, stats));
-  return std::make_unique<Chain>(std::move(made), std::move(folder), std::move(one), std::move(second), options,
-                                 before);
+  return std::make_unique<Chain>(std::move(folder), std::move(one), std::move(second), options, before);
 }
 
 }  // namespace timbre

@@ -109,6 +109,18 @@ TEST_F(ChainTest, TheTrackBetweenLiesWhereItMay) {
   }
 }
 
+// Where only samples are separated there is no folder to lie beside, and the process's own is left alone.
+TEST_F(ChainTest, SamplesInMemoryNeedNoFolder) {
+  options_.output_dir.clear();
+  const fs::path before = fs::current_path();
+  fs::current_path(folder_);
+  auto chain = TwoStage("harmonic");
+  fs::current_path(before);
+  ASSERT_TRUE(chain) << chain.error().message;
+  for (const auto& entry : fs::directory_iterator(folder_)) EXPECT_EQ(entry.path().filename(), "a song.wav");
+  EXPECT_TRUE((*chain)->SeparateSamples(samples_, 2, observer_));
+}
+
 TEST_F(ChainTest, SkipsWhatIsThereAndRefusesAStemThatIsNot) {
   options_.skip_existing = true;
   auto chain = TwoStage("harmonic");
