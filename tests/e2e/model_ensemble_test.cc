@@ -137,6 +137,12 @@ TEST_F(ModelEnsembles, ADryRunCountsTheStemsBetween) {
   const Words chain = {"--from", "percussive,harmonic", "--from-model", "hpss,hpss"};
   EXPECT_NEAR(meanwhile("hpss", chain), 2 * stem, 1e-9);
   EXPECT_NEAR(meanwhile("hpss,hpss", chain), 6 * stem, 1e-9);
+  // The rest is made, and lies there, although the stem alone is streamed.
+  ASSERT_EQ(Run({"separate", "-m", "hpss,hpss", "--two-stems", "percussive", "--stdout", "percussive", "--clip", "none",
+                 "--duration", "0.2", "--dry-run", "--json", "plan.json", "a.wav"})
+                .code,
+            0);
+  EXPECT_NEAR(Json::parse(Bytes("plan.json"))["plan"]["temporary_mb"].get<double>(), 4 * stem, 1e-9);
 }
 
 // One gain for all files, of the part that is computed, behind a stem of another model.

@@ -242,7 +242,8 @@ Result<int64_t> ModelEnsemble::Tiles(int64_t samples) const {
 size_t ModelEnsemble::stems_between() const {
   size_t stems = 0;
   for (const Member& member : members_) {
-    stems += member.stems.size() - static_cast<size_t>(std::count(member.stems.begin(), member.stems.end(), ""));
+    // Of two stems both are written, where one of them is streamed as well.
+    stems += member.options.two_stems.empty() ? member.options.stems.size() : 2;
   }
   return stems;
 }
