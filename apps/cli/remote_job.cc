@@ -126,7 +126,7 @@ class Batch {
         options_[option] = {{"asset", asset}};
       } else {
         TIMBRE_TRY(const std::string text, ReadText(file.path));
-        options_[option] = {{"text", text}};
+        options_[option] = {{"text", text}, {"name", fs::path(file.path).filename().string()}};
       }
     }
     return {};

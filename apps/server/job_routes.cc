@@ -109,19 +109,26 @@ std::optional<http::Response> App::TakeOptionFiles(engine::Submission& submissio
   for (const OptionFile& file : OptionFiles(submission.kind, submission.options)) {
     const std::string pointer = "/options/" + file.option;
     Json& value = submission.options[file.option];
-    const bool one = value.is_object() && value.size() == 1;
-    const Json id = one ? value.value("asset", Json()) : Json(), text = one ? value.value("text", Json()) : Json();
-    if (!id.is_string() && !text.is_string()) {
-      return Invalid(pointer, "'" + file.option + R"(' is a file: {"asset": ID}, or its content as {"text": "…"}.)");
+    const Json given = value.is_object() ? value : Json::object();
+    const Json id = given.value("asset", Json()), text = given.value("text", Json());
+    const Json called = given.value("name", Json(file.option + file.ending));
+    const bool by_id = id.is_string() && given.size() == 1;
+    const bool by_text = text.is_string() && called.is_string() && given.size() == 1 + given.count("name");
+    if (!by_id && !by_text) {
+      return Invalid(pointer, "'" + file.option +
+                                  R"(' is a file: {"asset": ID}, or its content and, if wanted, its name )" +
+                                  R"(as {"text": "…", "name": "…"}.)");
     }
-    std::string name = file.option + file.ending, asset;
-    if (id.is_string()) {
+    std::string asset, name;
+    if (by_id) {
       const auto found = engine_->journal().FindAsset(id.get<std::string>());
       if (!found && found.error().code == ErrorCode::kNotFound) return Invalid(pointer, found.error().message);
       if (!found) return Refused(found.error());
       asset = found->id;
       name = found->name;
     } else {
+      name = http::SafeFileName(called.get<std::string>());
+      if (!name.ends_with(file.ending)) name += file.ending;  // by which its reader knows it
       const auto kept = engine_->AddText(text.get<std::string>(), name);
       if (!kept) return Refused(kept.error());
       asset = kept->id;

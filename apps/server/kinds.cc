@@ -162,7 +162,7 @@ FieldList Settable(std::string_view kind, const FieldList& fields) {
 }
 
 Json FileSchema() {
-  Json by_id = ObjectSchema({{"asset", "string"}}), by_text = ObjectSchema({{"text", "string"}});
+  Json by_id = ObjectSchema({{"asset", "string"}}), by_text = ObjectSchema({{"text", "string"}, {"name?", "string"}});
   for (Json* schema : {&by_id, &by_text}) (*schema)["additionalProperties"] = false;
   return {{"anyOf", Json::array({by_id, by_text})}};
 }

@@ -346,6 +346,12 @@ TEST_F(ServeTest, TakesWordsAndFilesAsOptions) {
            {{"kind", "drums"}, {"inputs", Json::array()}, {"options", {{"hits", {{"text", corrected}}}}}}))["id"]);
   ASSERT_EQ(drums["state"], "succeeded") << drums;
   EXPECT_TRUE(drums["outputs"][0]["name"].get<std::string>().ends_with(".mid")) << drums["outputs"];
+  for (const Json& ill : {Json{{"text", corrected}, {"name", 3}}, Json{{"text", corrected}, {"names", "a.json"}},
+                          Json{{"asset", asset}, {"name", "a.json"}}}) {
+    EXPECT_EQ(Post("/v1/jobs", {{"kind", "drums"}, {"inputs", Json::array()}, {"options", {{"hits", ill}}}}).status,
+              422)
+        << ill;
+  }
   // Tensors are files too, and what is to be done with them is said before them: what the command makes of the same.
   TensorMap tensors;
   tensors.emplace("latents", HostTensor::FromF32({16, 3, 2, 4}, std::vector<float>(16 * 3 * 2 * 4, 0.25f)));
@@ -473,11 +479,11 @@ TEST_F(ServeTest, CommandsHaveTheirWorkDoneThere) {
   ASSERT_EQ(style["jobs"].size(), 1u) << style;
   EXPECT_EQ(style["jobs"][0]["report"]["clips"].size(), 2u) << style;
   // Files among the options are sent along, and one that an option asks for lies where it was asked for.
-  WriteAll(folder_ / "hits.json",
+  WriteAll(folder_ / "take.hits.json",
            R"({"stems": [{"name": "snare", "hits": [{"seconds": 1, "note": 38, "velocity": 90}]}]})");
-  const Ran hit = run({"drums", "--hits", "hits.json", "-o", "hit", "--video", "falling.mp4"});
+  const Ran hit = run({"drums", "--hits", "take.hits.json", "-o", "hit", "--video", "falling.mp4"});
   EXPECT_EQ(hit.code, 0) << hit.err;
-  EXPECT_TRUE(ReadAll(folder_ / "hit" / "hits.mid").starts_with("MThd"));
+  EXPECT_TRUE(ReadAll(folder_ / "hit" / "take.mid").starts_with("MThd"));
   EXPECT_GT(ReadAll(folder_ / "falling.mp4").size(), 1000u);
   // One job after the other, by hand.
   WriteAll(folder_ / "job.json", R"({"kind": "separate", "inputs": ["a.wav"], "options": {"model": "hpss"}})");
