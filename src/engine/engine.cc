@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
@@ -536,14 +537,14 @@ Status Engine::Succeed(const JobRecord& job, Json report, const std::string& fol
   return {};
 }
 
-// In bytes; 0: any.
-int64_t Engine::RoomOf(const JobRecord& job) {
+// In bytes; 0: any. Not a whole number: how long sound is, its file says, and may say anything.
+double Engine::RoomOf(const JobRecord& job) {
   if (settings_.job_bytes <= 0) return 0;
   double decoded = 0;
   for (const JobInput& input : job.inputs) {
     if (const auto asset = journal_->FindAsset(input.asset); asset) decoded += DecodedBytes(*asset);
   }
-  return settings_.job_bytes + static_cast<int64_t>(kTimesInputs * decoded);
+  return static_cast<double>(settings_.job_bytes) + kTimesInputs * decoded;
 }
 
 // An end that could not be written down is tried again until it can, or the server stops: then the next one runs the
@@ -621,16 +622,17 @@ void Engine::RunJob(Runner& runner, JobRecord job) {
   At("after-send");
 
   // It is looked at from time to time, so that a job that runs away is ended, and before what it has made is taken.
-  const int64_t room = RoomOf(job);
+  const double room = RoomOf(job);
   const auto over_quota = [&] {
-    if (room <= 0 || BytesBelow(folder) <= room) return false;
+    if (room <= 0 || static_cast<double>(BytesBelow(folder)) <= room) return false;
     runner.worker->Signal(SIGKILL);
     (void)runner.worker->End();
     worker_gone("quota");
     const std::string detail = fmt::format(
-        "it has written more than the {} MiB that a job of its inputs may; ask for less, or have the server started "
+        "it has written more than the {:.0f} MiB that a job of its inputs may; ask for less, or have the server "
+        "started "
         "with another --job-disk.",
-        room >> 20);
+        std::floor(room / 1048576));
     Settle(job, {.state = JobState::kFailed, .error = ProblemJson("disk-quota", detail)});
     return true;
   };
@@ -706,8 +708,8 @@ void Engine::RunJob(Runner& runner, JobRecord job) {
       runner.reused += said.reused;
     }
     Json report = WithoutPaths(said.report, names);
-    if (over_quota()) return clean();
     if (said.state == "succeeded") {
+      if (over_quota()) return clean();
       if (const Status done = Succeed(job, std::move(report), folder); !done) {
         const Json detail = WithoutPaths(done.error().message, names);
         Settle(job, {.state = JobState::kFailed, .error = ProblemJson("input-output", detail.get<std::string>())});

@@ -132,7 +132,7 @@ class Engine {
                             Json facts);
   Status Prepare(const JobRecord& job, std::vector<std::string>& inputs, std::string& folder);
   Status Succeed(const JobRecord& job, Json report, const std::string& folder);
-  int64_t RoomOf(const JobRecord& job);
+  double RoomOf(const JobRecord& job);
   void Settle(const JobRecord& job, const Journal::End& end);
   void Tidy();
   void Minder();

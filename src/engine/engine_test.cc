@@ -139,6 +139,9 @@ TEST_F(EngineTest, EndsAJobThatWritesMoreThanItMay) {
     EXPECT_EQ(job.attempt, 1) << what;
   }
   EXPECT_EQ(engine_->Slots()[0].restarts, (std::map<std::string, int64_t>{{"quota", 2}}));
+  // What failed by itself says why itself: nothing of it is taken, however much it was.
+  const JobRecord failed = End(Submit("fail", {{"tail", std::string(tail.size() + kFile + 1, 'x')}}));
+  EXPECT_EQ(failed.error["type"], "/problems/corrupt") << failed.error;
   EXPECT_EQ(End(Submit("copy")).state, JobState::kSucceeded);  // the slot lives on
   engine_->Stop(10);
   EXPECT_TRUE(fs::is_empty(folder_ / "data" / "jobs"));

@@ -62,6 +62,7 @@ void Run(const Json& job) {
   }
   const std::string out = options["output"];
   if (what == "fail") {
+    std::ofstream(out + "/x") << options.value("tail", "");
     return Say({{"end",
                  {{"state", "failed"},
                   {"error", {{"type", "/problems/corrupt"}, {"detail", out + "/x is no good."}}},
