@@ -205,7 +205,9 @@ export async function findings(page) {
 
 // What lies outside the window to the right, or is cut off by its own box.
 export function overflows(page) {
-  return page.evaluate(() => {
+  return page.evaluate(async () => {
+    // What follows the window's size by script does so in the next frame, before anything of it is seen.
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
     const wide = [];
     for (const element of document.querySelectorAll("body *")) {
       if (element.closest(".scroll, .hidden, .skip, .rail ul, svg")) continue;
