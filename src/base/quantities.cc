@@ -24,6 +24,8 @@ std::string BytesText(double bytes) {
   return fmt::format("{:.{}f} {}", bytes, bytes < 9.95 && unit > 0 ? 1 : 0, units[unit]);
 }
 
+std::string TimesText(int64_t count) { return count == 1 ? "once" : fmt::format("{} times", count); }
+
 std::string LoweredText(double gain) {
   return fmt::format("lowered by {:.1f} dB to stay below full scale (--clip)", -20 * std::log10(gain));
 }

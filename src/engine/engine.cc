@@ -18,6 +18,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/paths.h"
+#include "base/quantities.h"
 #include "base/start_thread.h"
 #include "engine/crash_points.h"
 #include "engine/ids.h"
@@ -592,8 +593,10 @@ void Engine::RunJob(Runner& runner, JobRecord job) {
     if (now && now->state == JobState::kCancelling) return Settle(job, {.state = JobState::kCancelled});
     if (job.attempt >= job.most_attempts) {
       return Settle(job, {.state = JobState::kFailed,
-                          .error = ProblemJson("crashed", "its worker " + how + ", " + std::to_string(job.attempt) +
-                                                              " times in a row; it is not tried again.")});
+                          .error = ProblemJson(
+                              "crashed", "its worker " + how +
+                                             (job.attempt > 1 ? ", " + TimesText(job.attempt) + " in a row" : "") +
+                                             "; it is not tried again.")});
     }
     for (;;) {
       const Status queued = journal_->Requeue(job.id, "its worker " + how, true, Now());

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <iterator>
 
+#include "base/quantities.h"
 #include "engine/crash_points.h"
 #include "engine/ids.h"
 
@@ -203,12 +204,11 @@ Status Journal::Recover(int64_t now) {
       if (row.Text(1) == "cancelling") {
         TIMBRE_CHECK(FinishLocked(id, {.state = JobState::kCancelled}, now));
       } else if (row.Int(2) >= row.Int(3)) {
-        const std::string times = std::to_string(row.Int(2));
         TIMBRE_CHECK(FinishLocked(id,
                                   {.state = JobState::kFailed,
                                    .error = {{"type", "/problems/crashed"},
-                                             {"detail", "the server or its worker ended " + times +
-                                                            " times while this job ran; it is not tried again."}}},
+                                             {"detail", "the server or its worker ended " + TimesText(row.Int(2)) +
+                                                            " while this job ran; it is not tried again."}}},
                                   now));
       } else {
         TIMBRE_CHECK(database_.Do("UPDATE job SET state = 'queued', device = '', started = NULL WHERE id = ?", {id}));

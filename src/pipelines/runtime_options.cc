@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "base/quantities.h"
 #include "base/text.h"
 
 namespace timbre {
@@ -85,8 +86,8 @@ void ReportSteps(const Stats& stats, Observer& observer, Json& report) {
     const Json facts = {
         {"node", step.node}, {"from", step.from}, {"to", step.to}, {"reason", step.reason}, {"count", step.count}};
     observer.OnEvent({kStepDownEvent,
-                      fmt::format("{} ran on {} instead of {}, {} times: {}", step.node, step.to, step.from, step.count,
-                                  step.reason),
+                      fmt::format("{} ran on {} instead of {}, {}: {}", step.node, step.to, step.from,
+                                  TimesText(step.count), step.reason),
                       facts});
     report["steps_down"].push_back(facts);
   }

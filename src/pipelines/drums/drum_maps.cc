@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/quantities.h"
 #include "pipelines/drums/drums_midi.h"
 
 namespace timbre {
@@ -72,12 +73,12 @@ std::vector<std::string> MapDrums(const DrumMap& map, MidiSong& song) {
   for (const auto& [note, count] : replaced) {
     const auto entry = std::find_if(map.entries.begin(), map.entries.end(),
                                     [note = note](const DrumMapEntry& e) { return e.general == note; });
-    told.push_back(fmt::format("{} has no sound like General MIDI's note {}: {} takes its place, {} times", map.program,
-                               note, entry->stand_in, count));
+    told.push_back(fmt::format("{} has no sound like General MIDI's note {}: {} takes its place, {}", map.program, note,
+                               entry->stand_in, TimesText(count)));
   }
   for (const auto& [note, count] : lost) {
-    told.push_back(fmt::format("{} has no place for General MIDI's note {}, which was left out, {} times", map.program,
-                               note, count));
+    told.push_back(fmt::format("{} has no place for General MIDI's note {}, which was left out, {}", map.program, note,
+                               TimesText(count)));
   }
   return told;
 }
