@@ -85,7 +85,6 @@ HWY_INLINE void PutLess(hn::Vec<Bytes16> v, int less, int8_t* q) {
 struct StoredQ4_0 {
   using Block = BlockQ4_0;
   static constexpr int64_t kElements = kSmallBlock;
-  static constexpr bool kLeast = false, kTwoScales = false;
   template <typename F>
   static HWY_INLINE void Parts(const uint8_t* p, const F& f) {
     const float d = FromHalves(ReadAs<uint16_t>(p)).lower;
@@ -100,7 +99,6 @@ struct StoredQ4_0 {
 struct StoredQ4_1 {
   using Block = BlockQ4_1;
   static constexpr int64_t kElements = kSmallBlock;
-  static constexpr bool kLeast = true, kTwoScales = false;
   template <typename F>
   static HWY_INLINE void Parts(const uint8_t* p, const F& f) {
     const HalfPair dm = FromHalves(ReadAs<uint32_t>(p));
@@ -115,7 +113,6 @@ struct StoredQ4_1 {
 struct StoredQ5_0 {
   using Block = BlockQ5_0;
   static constexpr int64_t kElements = kSmallBlock;
-  static constexpr bool kLeast = false, kTwoScales = false;
   template <typename F>
   static HWY_INLINE void Parts(const uint8_t* p, const F& f) {
     const float d = FromHalves(ReadAs<uint16_t>(p)).lower;
@@ -130,7 +127,6 @@ struct StoredQ5_0 {
 struct StoredQ5_1 {
   using Block = BlockQ5_1;
   static constexpr int64_t kElements = kSmallBlock;
-  static constexpr bool kLeast = true, kTwoScales = false;
   template <typename F>
   static HWY_INLINE void Parts(const uint8_t* p, const F& f) {
     const HalfPair dm = FromHalves(ReadAs<uint32_t>(p));
@@ -145,7 +141,6 @@ struct StoredQ5_1 {
 struct StoredQ8_0 {
   using Block = BlockQ8_0;
   static constexpr int64_t kElements = kSmallBlock;
-  static constexpr bool kLeast = false, kTwoScales = false;
   template <typename F>
   static HWY_INLINE void Parts(const uint8_t* p, const F& f) {
     const float d = FromHalves(ReadAs<uint16_t>(p)).lower;
@@ -156,7 +151,6 @@ struct StoredQ8_0 {
 struct StoredQ4_K {
   using Block = BlockQ4_K;
   static constexpr int64_t kElements = kSuperBlock;
-  static constexpr bool kLeast = true, kTwoScales = false;
   template <typename F>
   static HWY_INLINE void Parts(const uint8_t* p, const F& f) {
     const HalfPair d = FromHalves(ReadAs<uint32_t>(p));
@@ -178,7 +172,6 @@ struct StoredQ4_K {
 struct StoredQ5_K {
   using Block = BlockQ5_K;
   static constexpr int64_t kElements = kSuperBlock;
-  static constexpr bool kLeast = true, kTwoScales = false;
   template <typename F>
   static HWY_INLINE void Parts(const uint8_t* p, const F& f) {
     const HalfPair d = FromHalves(ReadAs<uint32_t>(p));
@@ -205,7 +198,6 @@ struct StoredQ5_K {
 struct StoredQ6_K {
   using Block = BlockQ6_K;
   static constexpr int64_t kElements = kSuperBlock;
-  static constexpr bool kLeast = false, kTwoScales = true;
 
   // The two upper bits of part r of a half block, in bits 4 and 5.
   template <int r>

@@ -151,12 +151,11 @@ HWY_INLINE Words FifthOf(Words heads, bool high) {
   return hn::BitCast(WordTag(), hn::IfThenElseZero(there, hn::Set(d, uint8_t{16})));
 }
 
-// Values are d (q - kOffset) or, with kLeast, d q + m.
-template <typename BlockT, int kBits, bool kMin>
+// Values are d (q - 2^(kBits - 1)) or, with kLeast, d q + m.
+template <typename BlockT, int kBits, bool kLeast>
 struct SmallNibbles {
   using Block = BlockT;
-  static constexpr int64_t kElements = kSmallBlock, kRun = 16;
-  static constexpr bool kLeast = kMin;
+  static constexpr int64_t kRun = 16;
   static constexpr int kNibblesAt = offsetof(Block, nibbles), kFifthAt = kNibblesAt - 4;
 
   template <bool kWhole>
@@ -286,7 +285,7 @@ struct PartsOfK {
 template <typename BlockT, int kBits>
 struct NibblesOfK {
   using Block = BlockT;
-  static constexpr int64_t kElements = kSuperBlock, kRun = 32;
+  static constexpr int64_t kRun = 32;
 
   template <int kVector>
   static HWY_INLINE void Add(const uint8_t* p, const PartsOfK& parts, const float* x, Vec& low, Vec& high) {
@@ -314,7 +313,7 @@ struct NibblesOfK {
     const float* sums = x + NibbleVectors(k) * kArrangedVectors * kLanes;
     Vec sum = hn::Zero(Tag());
     auto least_sum = hn::Zero(d8);
-    for (int64_t i = 0; i < k; i += kElements, w += sizeof(Block), sums += 8) {
+    for (int64_t i = 0; i < k; i += kSuperBlock, w += sizeof(Block), sums += 8) {
       Ahead(w, sizeof(Block));
       const PartsOfK parts(w + offsetof(Block, scales));
       Vec low = hn::Zero(Tag()), high = low;
@@ -337,7 +336,7 @@ struct NibblesOfK {
 // Q6_K: d scale (q - 32), with a scale for each sixteen.
 struct NibblesOfQ6K {
   using Block = BlockQ6_K;
-  static constexpr int64_t kElements = kSuperBlock, kRun = 64;
+  static constexpr int64_t kRun = 64;
 
   template <int kVector>
   static HWY_INLINE void Add(const uint8_t* p, const float* scales, const float* x, Vec& low, Vec& high) {
@@ -360,7 +359,7 @@ struct NibblesOfQ6K {
 
   static HWY_INLINE Vec Dot(const uint8_t* w, const float* x, int64_t k) {
     Vec sum = hn::Zero(Tag());
-    for (int64_t i = 0; i < k; i += kElements, w += sizeof(Block)) {
+    for (int64_t i = 0; i < k; i += kSuperBlock, w += sizeof(Block)) {
       Ahead(w, sizeof(Block));
       HWY_ALIGN float scales[16];
       for (int j = 0; j < 16; j += kLanes) {
