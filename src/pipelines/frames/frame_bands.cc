@@ -70,10 +70,11 @@ Result<Graph> GraphOf(const FramesModel& model, const DecoderPiece& piece, const
   return BuildDecoderPiece(model.config, *weights, piece, {band.length(), size.height, size.width}, band.past > 0);
 }
 
-// What a band takes: its window and its result here, and its weights and activations in the session.
+// What a band takes: its window, its result and what goes by them here, and its weights and activations in the session.
 int64_t WorkingBytes(Graph graph, const DecoderPiece& piece, const PieceSize& size, const Band& band) {
-  int64_t floats = band.length() * size.height * size.width * piece.in +
-                   (band.out_end - band.out_begin) * size.out_height * size.out_width * piece.out;
+  const int64_t result = (band.out_end - band.out_begin) * size.out_height * size.out_width * piece.out;
+  const bool goes_by = piece.passes() || piece.kind == DecoderPiece::Kind::kSecondHalf;
+  int64_t floats = band.length() * size.height * size.width * piece.in + (goes_by ? 2 : 1) * result;
   for (const TensorInfo& tensor : graph.tensors) {
     if (tensor.kind == TensorKind::kConstant) floats += tensor.shape.elements();
   }

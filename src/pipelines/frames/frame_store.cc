@@ -80,7 +80,7 @@ void FrameStore::ReleaseBefore(int64_t end) {
   for (; released_ < std::min(end, frames()); ++released_) {
     std::vector<float>& frame = frames_[static_cast<size_t>(released_)];
     if (!frame.empty()) room_->bytes += bytes();
-    frame = {};
+    frame = std::vector<float>();  // {} would be no values, in the memory of those that it had
   }
 }
 
