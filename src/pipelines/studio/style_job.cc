@@ -237,7 +237,7 @@ class StyleJob final : public Job {
       EndProgress(observer);
       if (!vector) return Prefix(vector.error(), Printable(clip.input));
       vectors.push_back(*std::move(vector));
-      clip.begin = {};
+      clip.begin = std::vector<float>();  // = {} would keep its memory
     }
     return vectors;
   }
