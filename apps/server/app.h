@@ -92,8 +92,12 @@ class App {
   http::Response FinishUpload(const engine::UploadRecord& upload, http::Response response);
   http::Response OpenEvents(http::Request& request);
   http::Response CreateProject(http::Request& request);
+  http::Response CreateDrums(const Json& body);
+  http::Response AddProject(engine::ProjectRecord project, const std::vector<std::string>& assets);
   http::Response RenameProject(http::Request& request);
   http::Response ExportProject(http::Request& request);
+  http::Response ExportDrums(const http::Request& request, const engine::ProjectRecord& project, Json options);
+  Result<Json> ReadHeard(const std::string& asset);
   Json JoinTimeline(const Timeline& timeline, std::vector<engine::JobInput>& inputs);
   http::Response OperateOnProject(http::Request& request);
   std::optional<http::Response> TryOperation(const http::Request& request, const Json& body);

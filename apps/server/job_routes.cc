@@ -149,9 +149,9 @@ http::Response App::CreateJob(http::Request& request) {
   const Json kind = body->value("kind", Json());
   if (!kind.is_string()) return Invalid("/kind", "'kind' is missing, or no text.");
   submission.kind = kind.get<std::string>();
-  submission.quick = IsQuick(submission.kind);
   submission.options = body->value("options", Json::object());
   if (!submission.options.is_object()) return Invalid("/options", "'options' is an object of names and values.");
+  submission.quick = IsQuick(submission.kind, submission.options);
   const Json inputs = body->value("inputs", Json::array());
   if (!inputs.is_array() || inputs.size() > kMostInputs) {
     return Invalid("/inputs", "'inputs' is a list of at most 1000 assets.");

@@ -66,6 +66,7 @@ constexpr Rule kRules[] = {
     {"drums", "hits", Use::kFile, ".json"},
     {"drums", "video", Use::kNewFile},
     {"drums", "video_size", Use::kText},
+    {"drums", "video_audio", Use::kFile, ".wav"},
     {"notes", "audio", Use::kFile, ".wav"},
     {"notes", "size", Use::kText},
     {"notes", "lanes", Use::kFile, ".yaml"},
@@ -191,7 +192,11 @@ std::vector<const JobKind*> ServedKinds() {
   return kinds;
 }
 
-bool IsQuick(std::string_view kind) { return Has(kQuickKinds, kind); }
+bool IsQuick(std::string_view kind, const Json& options) {
+  // A MIDI file of hits that were found before.
+  if (kind == "drums") return options.contains("hits") && !options.contains("video");
+  return Has(kQuickKinds, kind);
+}
 
 bool TakesFiles(const JobKind& kind) {
   const std::unique_ptr<Job> job = kind.make();

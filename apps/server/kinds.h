@@ -17,7 +17,7 @@ namespace timbre::server {
 std::vector<const JobKind*> ServedKinds();
 
 // Of a moment, so that it has a lane of its own.
-bool IsQuick(std::string_view kind);
+bool IsQuick(std::string_view kind, const Json& options);
 
 // Has inputs; others are told what to do by words.
 bool TakesFiles(const JobKind& kind);

@@ -1,8 +1,11 @@
-// Projects: timelines with a history. What changes one names the revision that it was made from (If-Match), so that
-// nobody overwrites what he has not seen (RFC 9110, 13.1.1; RFC 6585, 3).
+// Projects: timelines, and hits of drums that are being corrected, with a history. What changes one names the revision
+// that it was made from (If-Match), so that nobody overwrites what he has not seen (RFC 9110, 13.1.1; RFC 6585, 3).
+#include <fstream>
 #include <map>
+#include <set>
 
 #include "apps/server/app.h"
+#include "apps/server/drum_project.h"
 #include "apps/server/kinds.h"
 #include "apps/server/requests.h"
 #include "apps/server/timeline_operations.h"
@@ -10,6 +13,7 @@
 #include "engine/ids.h"
 #include "http/names.h"
 #include "http/ranges.h"
+#include "pipelines/drums/drums_config.h"
 #include "pipelines/studio/timeline.h"
 
 namespace timbre::server {
@@ -18,6 +22,7 @@ namespace {
 constexpr size_t kMostJson = size_t{1} << 20;
 constexpr size_t kLongestName = 200;
 constexpr auto kPatience = std::chrono::seconds(60);
+constexpr char kDrums[] = "drums";
 
 std::string EtagOf(const engine::ProjectRecord& project) { return "\"" + std::to_string(project.revision) + "\""; }
 
@@ -58,6 +63,7 @@ Json ProjectJson(const engine::ProjectRecord& project, bool whole) {
   Json json = {{"id", project.id},
                {"kind", project.kind},
                {"name", project.name},
+               {"job", project.job.empty() ? Json() : Json(project.job)},
                {"revision", project.revision},
                {"undo", project.undo},
                {"redo", project.redo},
@@ -65,6 +71,11 @@ Json ProjectJson(const engine::ProjectRecord& project, bool whole) {
                {"changed", engine::TimeText(project.changed)},
                {"links", {{"self", self}, {"operations", self + "/operations"}, {"export", self + "/export"}}}};
   if (!whole) return json;
+  if (project.kind == kDrums) {
+    const auto drums = DrumProject::FromJson(project.document);
+    json["drums"] = drums ? drums->Shown() : project.document;
+    return json;
+  }
   const auto timeline = Timeline::FromJson(project.document);
   json["timeline"] = timeline ? timeline->ToJson(true) : project.document;
   return json;
@@ -86,10 +97,12 @@ std::optional<http::Response> ReadName(const Json& body, std::optional<std::stri
 http::Response App::CreateProject(http::Request& request) {
   const auto body = http::ParseJsonObject(request.body);
   if (!body) return http::Problem(400, "json", body.error().message);
+  const Json kind = body->value("kind", Json("timeline"));
+  if (kind == kDrums) return CreateDrums(*body);
   if (auto refused = CheckMembers(*body, {"kind", "name", "sample_rate", "channels", "crossfade"}); refused) {
     return *std::move(refused);
   }
-  if (body->value("kind", Json("timeline")) != "timeline") return Invalid("/kind", "'kind' is timeline.");
+  if (kind != "timeline") return Invalid("/kind", "'kind' is timeline or drums.");
   std::optional<std::string> name;
   if (auto refused = ReadName(*body, name); refused) return *std::move(refused);
   Json document = {{"sample_rate", 44100}};
@@ -103,11 +116,60 @@ http::Response App::CreateProject(http::Request& request) {
                                 .name = name.value_or(""),
                                 .document = timeline->ToJson(),
                                 .created = engine::Now()};
+  return AddProject(std::move(project), {});
+}
+
+http::Response App::AddProject(engine::ProjectRecord project, const std::vector<std::string>& assets) {
   project.changed = project.created;
-  if (const Status added = engine_->AddProject(project, {}); !added) return Refused(added.error());
+  if (const Status added = engine_->AddProject(project, assets); !added) return Refused(added.error());
   http::Response response = WithRevision(http::Json(201, ProjectJson(project, true)), project);
   response.headers.Set("Location", "/v1/projects/" + project.id);
   return response;
+}
+
+// Of what a job heard. All that is needed of the job is kept with the project, which outlives it.
+http::Response App::CreateDrums(const Json& body) {
+  if (auto refused = CheckMembers(body, {"kind", "name", "job"}); refused) return *std::move(refused);
+  std::optional<std::string> name;
+  if (auto refused = ReadName(body, name); refused) return *std::move(refused);
+  const Json id = body.value("job", Json());
+  if (!id.is_string()) return Invalid("/job", "'job' is missing, or no text: the one that heard the drums.");
+  const auto job = engine_->journal().FindJob(id.get<std::string>());
+  if (!job && job.error().code == ErrorCode::kNotFound) return Invalid("/job", job.error().message);
+  if (!job) return Refused(job.error());
+  const auto heard = HeardBy(*job);
+  if (!heard) return Invalid("/job", heard.error().message);
+
+  DrumProject drums;
+  std::vector<std::string> settings;
+  for (const Json& setting : job->options.value("set", Json::array())) settings.push_back(setting.get<std::string>());
+  drums.set = settings;
+  if (job->options.contains("config")) drums.config = job->options["config"].value("asset", "");
+  const auto config =
+      LoadDrumsConfig(drums.config.empty() ? "" : engine_->assets().PathOf(drums.config), JoinDrumSettings(settings));
+  if (!config) return Refused(config.error());
+  auto hits = DrumHitList::FromHeard(*config, *heard);
+  if (!hits) return Invalid("/job", Sentence(hits.error().message));
+  drums.hits = *std::move(hits);
+  // Behind its own inputs are the files among its options.
+  if (job->inputs.size() > OptionFiles(job->kind, job->options).size()) drums.asset = job->inputs[0].asset;
+  for (const engine::JobOutput& output : job->outputs) {
+    const bool is_sound =
+        output.media_type.starts_with("audio/") && output.media_type.find("midi") == std::string::npos;
+    if (is_sound) drums.sounds.push_back({output.asset, output.name.substr(output.name.rfind('/') + 1)});
+  }
+  const std::string title =
+      job->inputs.empty() ? "drums" : job->inputs[0].name.substr(0, job->inputs[0].name.rfind('.'));
+  const auto kept = engine_->AddText(heard->dump(), "heard.json");
+  if (!kept) return Refused(kept.error());
+  drums.heard = kept->id;
+  engine::ProjectRecord project{.id = engine::NewId(),
+                                .kind = kDrums,
+                                .name = name.value_or(title),
+                                .job = job->id,
+                                .document = drums.ToJson(),
+                                .created = engine::Now()};
+  return AddProject(std::move(project), drums.Assets());
 }
 
 http::Response App::RenameProject(http::Request& request) {
@@ -131,11 +193,20 @@ std::optional<http::Response> App::TryOperation(const http::Request& request, co
   if (!project) return Refused(project.error());
   if (auto refused = CheckPrecondition(request, *project); refused) return refused;
   engine::ProjectChange change;
-  std::string clip;
+  const bool is_drums = project->kind == kDrums;
+  Json made;  // the id of what came to be
   const Json name = body.value("op", Json());
   if (name == "undo" || name == "redo") {
     if (auto refused = CheckMembers(body, {"op"}); refused) return refused;
     change.by = name == "undo" ? -1 : 1;
+  } else if (is_drums) {
+    auto drums = DrumProject::FromJson(project->document);
+    if (!drums) return http::ProblemOf({ErrorCode::kInternal, drums.error().message});
+    const auto operated = OperateOnHits(drums->hits, body);
+    if (!operated) return Invalid("", Sentence(operated.error().message));
+    if (*operated) made = **operated;
+    change.document = drums->ToJson();
+    change.assets = drums->Assets();
   } else {
     auto timeline = Timeline::FromJson(project->document);
     if (!timeline) return http::ProblemOf({ErrorCode::kInternal, timeline.error().message});
@@ -147,7 +218,7 @@ std::optional<http::Response> App::TryOperation(const http::Request& request, co
     });
     if (!operated) return Invalid("", Sentence(operated.error().message));
     if (!operated->done) return std::nullopt;
-    clip = operated->clip;
+    if (!operated->clip.empty()) made = operated->clip;
     change.document = timeline->ToJson();
     change.assets = AssetsOf(*timeline);
   }
@@ -158,7 +229,7 @@ std::optional<http::Response> App::TryOperation(const http::Request& request, co
   if (!changed) return Refused(changed.error());
   if (!*changed) return Changed();
   Json json = ProjectJson(**changed, true);
-  json["clip"] = clip.empty() ? Json() : Json(clip);
+  json[is_drums ? "hit" : "clip"] = made;
   return WithRevision(http::Json(200, json), **changed);
 }
 
@@ -209,13 +280,17 @@ http::Response App::ExportProject(http::Request& request) {
   const auto body = http::ParseJsonObject(request.body);
   if (!body) return http::Problem(400, "json", body.error().message);
   if (auto refused = CheckMembers(*body, {"options"}); refused) return *std::move(refused);
+  Json options = body->value("options", Json::object());
+  if (!options.is_object()) return Invalid("/options", "'options' is an object of names and values.");
+  if (project->kind == kDrums) return ExportDrums(request, *project, std::move(options));
   const auto timeline = Timeline::FromJson(project->document);
   if (!timeline) return http::ProblemOf({ErrorCode::kInternal, timeline.error().message});
   if (timeline->clips().empty()) return http::Problem(409, "conflict", "the project has no clips to export.");
-  engine::Submission submission{
-      .kind = "join", .client = request.client, .project = project->id, .quick = IsQuick("join")};
-  submission.options = body->value("options", Json::object());
-  if (!submission.options.is_object()) return Invalid("/options", "'options' is an object of names and values.");
+  engine::Submission submission{.kind = "join",
+                                .client = request.client,
+                                .project = project->id,
+                                .options = std::move(options),
+                                .quick = IsQuick("join", Json::object())};
   submission.options["sample_rate"] = timeline->sample_rate();
   if (const Status good = CheckJob("join", 1, submission.options); !good) {
     return Invalid("/options", good.error().message);
@@ -227,11 +302,45 @@ http::Response App::ExportProject(http::Request& request) {
   return Submit(request, std::move(submission));
 }
 
+// The hits as they are now, as a MIDI file and, where it is asked for, a video with the song's sound.
+http::Response App::ExportDrums(const http::Request& request, const engine::ProjectRecord& project, Json options) {
+  const auto drums = DrumProject::FromJson(project.document);
+  if (!drums) return http::ProblemOf({ErrorCode::kInternal, drums.error().message});
+  for (const char* own : {"hits", "config", "set", "video_audio"}) {
+    if (options.contains(own)) {
+      return Invalid("/options/" + std::string(own), "'" + std::string(own) + "' is what the project has.");
+    }
+  }
+  const auto heard = ReadHeard(drums->heard);
+  if (!heard) return http::ProblemOf({ErrorCode::kInternal, heard.error().message});
+  const std::string name = project.name.empty() ? "drums" : project.name;
+  options["hits"] = {{"text", drums->hits.Corrected(*heard).dump()}, {"name", http::SafeFileName(name) + ".hits.json"}};
+  if (!drums->set.empty()) options["set"] = drums->set;
+  if (!drums->config.empty()) options["config"] = {{"asset", drums->config}};
+  if (options.contains("video") && !drums->asset.empty()) options["video_audio"] = {{"asset", drums->asset}};
+  if (const Status good = CheckJob("drums", 0, options); !good) return Invalid("/options", good.error().message);
+  engine::Submission submission{.kind = "drums", .client = request.client, .project = project.id};
+  submission.quick = IsQuick("drums", options);
+  submission.options = std::move(options);
+  std::set<std::string> taken;
+  if (auto refused = TakeOptionFiles(submission, taken); refused) return *std::move(refused);
+  return Submit(request, std::move(submission));
+}
+
+// A text that was put away when the project began.
+Result<Json> App::ReadHeard(const std::string& asset) {
+  std::ifstream in(engine_->assets().PathOf(asset), std::ios::binary);
+  Json json = Json::parse(in, nullptr, false);
+  if (!in.is_open() || json.is_discarded())
+    return Fail(ErrorCode::kCorrupt, "the file of asset " + asset + " is damaged");
+  return json;
+}
+
 void App::AddProjectRoutes(http::Router& router) {
   router.Add({.method = "POST",
               .pattern = "/v1/projects",
               .name = "createProject",
-              .summary = "A timeline, empty at first",
+              .summary = "A timeline, empty at first, or the hits of drums that a job heard, to be corrected",
               .body = http::BodyKind::kJson,
               .most_body = kMostJson,
               .takes = "ProjectRequest",
@@ -242,21 +351,29 @@ void App::AddProjectRoutes(http::Router& router) {
               .pattern = "/v1/projects",
               .name = "listProjects",
               .summary = "Projects, the newest first, without what is in them",
-              .query = {{"cursor", "string", "the last id of the page before"}, {"limit", "integer", "of 1 to 100"}},
+              .query = {{"kind", "string", "only of that kind"},
+                        {"job", "string", "only those that correct that job's result"},
+                        {"cursor", "string", "the last id of the page before"},
+                        {"limit", "integer", "of 1 to 100"}},
               .gives = "Projects",
               .statuses = {200, 422},
               .handler = [this](http::Request& request) {
                 const auto limit = LimitOf(request);
                 if (!limit) return WrongLimit();
-                const auto projects =
-                    engine_->journal().ListProjects(std::string(request.QueryValue("cursor")), *limit);
+                const engine::ProjectFilter filter{.kind = std::string(request.QueryValue("kind")),
+                                                   .job = std::string(request.QueryValue("job")),
+                                                   .before = std::string(request.QueryValue("cursor")),
+                                                   .limit = *limit};
+                const auto projects = engine_->journal().ListProjects(filter);
                 if (!projects) return Refused(projects.error());
                 Json list = Json::array();
                 for (const engine::ProjectRecord& project : *projects) list.push_back(ProjectJson(project, false));
                 http::Response response = http::Json(200, {{"projects", list}});
                 if (static_cast<int>(projects->size()) == *limit) {
-                  response.headers.Set("Link", "</v1/projects?limit=" + std::to_string(*limit) +
-                                                   "&cursor=" + projects->back().id + ">; rel=\"next\"");
+                  std::string next = "/v1/projects?limit=" + std::to_string(*limit) + "&cursor=" + projects->back().id;
+                  if (!filter.kind.empty()) next += "&kind=" + http::PercentEncode(filter.kind);
+                  if (!filter.job.empty()) next += "&job=" + http::PercentEncode(filter.job);
+                  response.headers.Set("Link", "<" + next + ">; rel=\"next\"");
                 }
                 return response;
               }});
@@ -300,7 +417,7 @@ void App::AddProjectRoutes(http::Router& router) {
   router.Add({.method = "POST",
               .pattern = "/v1/projects/{id}/operations",
               .name = "changeProject",
-              .summary = "One operation on a timeline; with If-Match. One that fails changes nothing",
+              .summary = "One operation on a project; with If-Match. One that fails changes nothing",
               .body = http::BodyKind::kJson,
               .most_body = kMostJson,
               .takes = "ProjectOperation",
@@ -310,7 +427,7 @@ void App::AddProjectRoutes(http::Router& router) {
   router.Add({.method = "POST",
               .pattern = "/v1/projects/{id}/export",
               .name = "exportProject",
-              .summary = "A job that joins the project's clips into one file, as the timeline is now",
+              .summary = "A job that joins a timeline's clips into one file, or makes MIDI of drums, as they are now",
               .body = http::BodyKind::kJson,
               .most_body = kMostJson,
               .takes = "ExportRequest",

@@ -1,5 +1,8 @@
 #include "apps/server/schemas.h"
 
+#include <algorithm>
+
+#include "apps/server/drum_project.h"
 #include "apps/server/kinds.h"
 #include "apps/server/timeline_operations.h"
 #include "pipelines/job_schema.h"
@@ -131,14 +134,18 @@ Json Schemas() {
   const Json chain = OrNull({{"anyOf", Json::array({text, AnyObject()})}});
   schemas["ProjectRequest"] = {{"type", "object"},
                                {"properties",
-                                {{"kind", {{"type", "string"}, {"enum", {"timeline"}}}},
+                                {{"kind", {{"type", "string"}, {"enum", {"timeline", "drums"}}}},
                                  {"name", text},
+                                 {"job", text},
                                  {"sample_rate", integer},
                                  {"channels", integer},
                                  {"crossfade", number}}},
                                {"additionalProperties", false}};
   schemas["ProjectName"] = {{"type", "object"}, {"properties", {{"name", text}}}, {"additionalProperties", false}};
   Json operations = Json(TimelineOperations());
+  for (const std::string& name : HitOperations()) {
+    if (std::find(operations.begin(), operations.end(), name) == operations.end()) operations.push_back(name);
+  }
   operations.push_back("undo");
   operations.push_back("redo");
   schemas["ProjectOperation"] = {
@@ -160,14 +167,21 @@ Json Schemas() {
         {"db", number},
         {"on", TypeSchema("boolean")},
         {"seconds", OrNull(number)},
+        {"hit", integer},
+        {"note", integer},
+        {"velocity", integer},
+        {"stem", text},
         {"chain", chain}}},
       {"required", {"op"}},
       {"additionalProperties", false}};
   schemas["ExportRequest"] = {
-      {"type", "object"}, {"properties", {{"options", Reference("OptionsOf_join")}}}, {"additionalProperties", false}};
+      {"type", "object"},
+      {"properties", {{"options", {{"anyOf", {Reference("OptionsOf_join"), Reference("OptionsOf_drums")}}}}}},
+      {"additionalProperties", false}};
   Json project = ObjectSchema({{"id", "string"},
                                {"kind", "string"},
                                {"name", "string"},
+                               {"job", "string|null"},
                                {"revision", "integer"},
                                {"undo", "integer"},
                                {"redo", "integer"},
@@ -176,9 +190,20 @@ Json Schemas() {
                                {"links", AnyObject()}});
   schemas["ProjectSummary"] = project;
   schemas["Projects"] = ObjectSchema({{"projects", ListSchema(Reference("ProjectSummary"))}});
+  // One of the two, by the kind.
   project["properties"]["timeline"] = AnyObject();
   project["properties"]["clip"] = OrNull(text);
-  project["required"].push_back("timeline");
+  project["properties"]["drums"] =
+      ObjectSchema({{"asset", "string|null"},
+                    {"heard", "string"},
+                    {"sounds", ListSchema(ObjectSchema({{"asset", "string"}, {"name", "string"}}))},
+                    {"next", "integer"},
+                    {"hits", ListSchema(ObjectSchema({{"id", "integer"},
+                                                      {"seconds", "number"},
+                                                      {"note", "integer"},
+                                                      {"velocity", "integer"},
+                                                      {"stem", "string"}}))}});
+  project["properties"]["hit"] = OrNull(integer);
   schemas["Project"] = project;
   schemas["Presets"] = ObjectSchema(
       {{"presets",

@@ -293,9 +293,13 @@ void ExpectWhole(const fs::path& folder, const std::vector<std::string>& accepte
   const auto events = (*journal)->EventsAfter(0, 10000);
   for (size_t i = 0; i < events->size(); ++i) EXPECT_EQ((*events)[i].seq, static_cast<int64_t>(i) + 1);
   // A project is as it was before a change or after it.
-  const auto projects = (*journal)->ListProjects("", 10);
+  const auto projects = (*journal)->ListProjects({.limit = 10});
   ASSERT_TRUE(projects) << projects.error().message;
-  for (const ProjectRecord& project : *projects) EXPECT_EQ(project.document["n"], project.revision - 1);
+  for (const ProjectRecord& listed : *projects) {
+    const auto project = (*journal)->FindProject(listed.id);
+    ASSERT_TRUE(project) << project.error().message;
+    EXPECT_EQ(project->document["n"], project->revision - 1);
+  }
   // Every row has its file, of the bytes that it says; every file has its row.
   std::vector<std::string> ids = *(*journal)->AssetIds(), files;
   std::sort(ids.begin(), ids.end());

@@ -66,6 +66,10 @@ CREATE TABLE project_asset(
 CREATE INDEX project_asset_by_asset ON project_asset(asset);
 ALTER TABLE event ADD COLUMN project TEXT NOT NULL DEFAULT '';
 )",
+    R"(
+ALTER TABLE project ADD COLUMN job TEXT NOT NULL DEFAULT '';
+CREATE INDEX project_by_job ON project(job);
+)",
 };
 
 constexpr const char* kStateNames[] = {"queued", "running", "cancelling", "succeeded", "failed", "cancelled"};

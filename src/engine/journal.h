@@ -86,6 +86,7 @@ struct EventRecord {
 
 struct ProjectRecord {
   std::string id, kind, name;
+  std::string job;       // whose result it corrects, though that may be gone; empty: none
   int64_t revision = 1;  // grows with each change
   int64_t step = 1;      // of the history, that the document is now
   Json document = Json::object();
@@ -99,6 +100,12 @@ struct ProjectChange {
   std::optional<Json> document = {};
   std::vector<std::string> assets = {};  // that the document names
   int by = 0;
+};
+
+struct ProjectFilter {
+  std::string kind, job;  // empty: any
+  std::string before;     // an id: only older ones
+  int limit = 50;
 };
 
 struct JobFilter {
@@ -164,8 +171,8 @@ class Journal {
   // kNotFound where an asset isn't there.
   Status AddProject(const ProjectRecord& project, const std::vector<std::string>& assets);
   Result<ProjectRecord> FindProject(const std::string& id);  // kNotFound
-  // The newest first; `before` as of jobs.
-  Result<std::vector<ProjectRecord>> ListProjects(const std::string& before, int limit);
+  // The newest first, without their documents.
+  Result<std::vector<ProjectRecord>> ListProjects(const ProjectFilter& filter);
   static constexpr int kMostSteps = 200;
   // Nothing where the revision is another by now. kInvalidArgument where there is no such step.
   Result<std::optional<ProjectRecord>> ChangeProject(const std::string& id, int64_t revision, int64_t now,
@@ -212,7 +219,7 @@ class Journal {
   Status Write(const std::function<Status()>& body);
   Status AddEvent(const std::string& job, const char* type, const Json& data, int64_t now);
   Result<JobRecord> Load(const std::string& id);
-  Result<ProjectRecord> LoadProject(const std::string& id);
+  Result<ProjectRecord> LoadProject(const std::string& id, bool whole = true);
   Status PinAssets(const std::string& project, int64_t step, const std::vector<std::string>& assets);
   Status TellOfProject(const std::string& id, int64_t revision, int64_t now);
   Status FinishLocked(const std::string& id, const End& end, int64_t now);

@@ -9,7 +9,7 @@ namespace timbre::engine {
 namespace {
 
 constexpr char kProjectColumns[] =
-    "SELECT project.id, kind, name, revision, project.step, document, created, changed, "
+    "SELECT project.id, kind, name, revision, project.step, document, created, changed, job, "
     "(SELECT count(*) FROM project_step AS other WHERE other.project = project.id AND other.step < project.step), "
     "(SELECT count(*) FROM project_step AS other WHERE other.project = project.id AND other.step > project.step) "
     "FROM project JOIN project_step ON project_step.project = project.id AND project_step.step = project.step "
@@ -22,19 +22,21 @@ constexpr char kUses[] =
 
 }  // namespace
 
-Result<ProjectRecord> Journal::LoadProject(const std::string& id) {
+Result<ProjectRecord> Journal::LoadProject(const std::string& id, bool whole) {
   TIMBRE_TRY(const std::vector<Row> rows, database_.Run(kProjectColumns, {id}));
   if (rows.empty()) return Fail(ErrorCode::kNotFound, "there is no project '" + id.substr(0, 64) + "'.");
   const Row& row = rows[0];
   ProjectRecord project{.id = row.Text(0),
                         .kind = row.Text(1),
                         .name = row.Text(2),
+                        .job = row.Text(8),
                         .revision = row.Int(3),
                         .step = row.Int(4),
                         .created = row.Int(6),
                         .changed = row.Int(7),
-                        .undo = row.Int(8),
-                        .redo = row.Int(9)};
+                        .undo = row.Int(9),
+                        .redo = row.Int(10)};
+  if (!whole) return project;
   project.document = Json::parse(row.Text(5), nullptr, false);
   if (project.document.is_discarded()) return Fail(ErrorCode::kCorrupt, "the project " + id + " is damaged.");
   return project;
@@ -59,8 +61,8 @@ Status Journal::TellOfProject(const std::string& id, int64_t revision, int64_t n
 Status Journal::AddProject(const ProjectRecord& project, const std::vector<std::string>& assets) {
   return Write([&]() -> Status {
     TIMBRE_CHECK(database_.Do(
-        "INSERT INTO project(id, kind, name, revision, step, created, changed) VALUES(?, ?, ?, 1, 1, ?, ?)",
-        {project.id, project.kind, project.name, project.created, project.created}));
+        "INSERT INTO project(id, kind, name, job, revision, step, created, changed) VALUES(?, ?, ?, ?, 1, 1, ?, ?)",
+        {project.id, project.kind, project.name, project.job, project.created, project.created}));
     TIMBRE_CHECK(database_.Do("INSERT INTO project_step(project, step, document) VALUES(?, 1, ?)",
                               {project.id, project.document.dump()}));
     TIMBRE_CHECK(PinAssets(project.id, 1, assets));
@@ -73,14 +75,15 @@ Result<ProjectRecord> Journal::FindProject(const std::string& id) {
   return LoadProject(id);
 }
 
-Result<std::vector<ProjectRecord>> Journal::ListProjects(const std::string& before, int limit) {
+Result<std::vector<ProjectRecord>> Journal::ListProjects(const ProjectFilter& filter) {
   const std::lock_guard lock(mutex_);
   TIMBRE_TRY(const std::vector<Row> rows,
-             database_.Run("SELECT id FROM project WHERE ?1 = '' OR id < ?1 ORDER BY id DESC LIMIT ?2",
-                           {before, int64_t{limit}}));
+             database_.Run("SELECT id FROM project WHERE (?1 = '' OR kind = ?1) AND (?2 = '' OR job = ?2) AND "
+                           "(?3 = '' OR id < ?3) ORDER BY id DESC LIMIT ?4",
+                           {filter.kind, filter.job, filter.before, int64_t{filter.limit}}));
   std::vector<ProjectRecord> projects;
   for (const Row& row : rows) {
-    TIMBRE_TRY(ProjectRecord project, LoadProject(row.Text(0)));
+    TIMBRE_TRY(ProjectRecord project, LoadProject(row.Text(0), false));
     projects.push_back(std::move(project));
   }
   return projects;

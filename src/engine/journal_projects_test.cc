@@ -60,6 +60,21 @@ TEST_F(JournalProjectsTest, GoesBackAndForthAndForgetsWhatWasUndone) {
   EXPECT_EQ(Change({.by = -1})->document["n"], 2);
 }
 
+TEST_F(JournalProjectsTest, ListsThoseThatCorrectAJob) {
+  const std::string job = NewId(), own = NewId();
+  ASSERT_TRUE(journal_->AddProject({.id = own, .kind = "drums", .job = job, .document = {{"n", 0}}}, {}));
+  EXPECT_EQ(journal_->FindProject(own)->job, job);
+  EXPECT_EQ(journal_->ListProjects({})->size(), 2u);
+  for (const ProjectFilter& filter :
+       {ProjectFilter{.job = job}, ProjectFilter{.kind = "drums"}, ProjectFilter{.limit = 1}}) {
+    const auto listed = journal_->ListProjects(filter);
+    ASSERT_EQ(listed->size(), 1u);
+    EXPECT_EQ((*listed)[0].id, own);
+  }
+  EXPECT_EQ(journal_->ListProjects({.job = NewId()})->size(), 0u);
+  EXPECT_EQ(journal_->ListProjects({.before = own})->front().id, project_);
+}
+
 TEST_F(JournalProjectsTest, ChangesNothingUnlessAllOfItCanBe) {
   const auto stale = journal_->ChangeProject(project_, 7, 5, {.name = "x"});
   ASSERT_TRUE(stale);

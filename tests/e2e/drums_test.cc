@@ -115,6 +115,10 @@ TEST(DrumsCommand, WhatMakesNoSenseOfHitsLeavesNothing) {
   ExpectRefused(folder, run({"--hits", "hits.json", "--video", "x.avi"}), 2, ".mp4");
   ExpectRefused(folder, run({"--hits", "hits.json", "--video", "x.mp4", "--video-size", "huge"}), 2, "'huge'");
   ExpectRefused(folder, run({"--hits", "hits.json", "--video-fps", "30"}), 2, "--video");
+  ExpectRefused(folder, run({"--hits", "hits.json", "--video-audio", "x.wav"}), 2, "--video is not given");
+  ExpectRefused(folder, run({"x.wav", "--video", "x.mp4", "--video-audio", "x.wav"}), 2, "the track is the sound");
+  ExpectRefused(folder, run({"--hits", "hits.json", "--video", "out/x.mp4", "--video-audio", "gone.wav"}), 1,
+                "gone.wav");
   ExpectRefused(folder, run({"x.wav", "--map", "addictive", "--learn", "x.mid"}), 2, "leave --map out");
   ExpectRefused(folder, run({"--hits", "hits.json", "--map", "bfd"}), 2, "addictive");
 }

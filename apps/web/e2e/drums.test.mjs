@@ -1,4 +1,4 @@
-// Drums: hits are found, corrected by keyboard and by mouse, kept through a reload, and saved as MIDI that says the same times.
+// Drums: hits are found, corrected by keyboard and by mouse, kept by the server, and saved as MIDI that says the same times.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -55,6 +55,13 @@ function notesOf(bytes) {
 
 const heading = () => page.getByRole("region", { name: "Hit", exact: true }).getByRole("heading").innerText();
 const total = async () => Number(/(\d+)( hits)?$/.exec((await heading()).replace(/ hits$/, ""))[1]);
+// A change is seen when the server has it.
+const becomes = (count) => page.waitForFunction((wanted) => Number(/(\d+)( hits)?$/.exec(document.querySelector('[aria-label="Hit"] h2').innerText)[1]) === wanted, count);
+// The hits that the server keeps.
+const keptHits = async () => {
+  const [{ id }] = (await server.json("/v1/projects?kind=drums")).projects;
+  return (await server.json(`/v1/projects/${id}`)).drums.hits;
+};
 
 test("hits are found by the form and shown over the wave", { skip }, async () => {
   await page.getByRole("button", { name: "Find the hits…" }).click();
@@ -76,13 +83,13 @@ test("by keyboard: choose, change, add, delete, undo and redo", { skip }, async 
   await page.keyboard.press("Home");
   await page.locator("main").focus();
   await page.keyboard.press("n");
-  assert.equal(await total(), before + 1);
+  await becomes(before + 1);
   await page.keyboard.press("Delete");
-  assert.equal(await total(), before);
+  await becomes(before);
   await page.keyboard.press("Control+z");
-  assert.equal(await total(), before + 1);
+  await becomes(before + 1);
   await page.keyboard.press("Control+Shift+z");
-  assert.equal(await total(), before);
+  await becomes(before);
 });
 
 test("by mouse: a double click adds, a drag moves", { skip }, async () => {
@@ -92,7 +99,7 @@ test("by mouse: a double click adds, a drag moves", { skip }, async () => {
   const box = await lane.boundingBox();
   const x = box.x + 0.77 * box.width;
   await page.mouse.dblclick(x, box.y + 20);
-  assert.equal(await total(), before + 1);
+  await becomes(before + 1);
   const time = async () => Number(await page.getByLabel("Time, seconds").inputValue());
   assert.ok(Math.abs((await time()) - 0.77 * 8) < 0.05, String(await time()));
   await page.mouse.move(x, box.y + 20);
@@ -102,15 +109,31 @@ test("by mouse: a double click adds, a drag moves", { skip }, async () => {
   await page.waitForFunction((least) => Number(document.querySelector("#hit-time").value) > least, 0.8 * 8);
 });
 
+test("a change that a killed server did not answer waits for it, and happens once", { skip }, async () => {
+  const before = await total();
+  await server.kill();
+  await page.locator("main").focus();
+  await page.keyboard.press("n");
+  await page.getByRole("alert").filter({ hasText: "The change waits here until it does." }).waitFor();
+  assert.equal(await total(), before);
+  await server.start();
+  await becomes(before + 1);
+  await page.keyboard.press("Delete");
+  await becomes(before);
+  assert.equal(await page.getByRole("region", { name: "Hit", exact: true }).getByRole("alert").count(), 0);
+});
+
 test("the MIDI file has the hits as they are shown, to a millisecond, and a reload keeps them", { skip }, async () => {
   const before = await total();
+  await page.evaluate(() => localStorage.clear());
   await page.reload();
   await page.getByRole("region", { name: "Hit", exact: true }).waitFor();
   assert.equal(await total(), before);
+  assert.ok(await page.getByRole("button", { name: "Undo" }).isEnabled());
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "MIDI", exact: true }).click()]);
   assert.equal(download.suggestedFilename(), "beat.mid");
   const saved = notesOf(readFileSync(await download.path()));
-  const shown = await page.evaluate(() => JSON.parse(Object.entries(localStorage).find(([key]) => key.startsWith("timbre.hits."))[1]));
+  const shown = await keptHits();
   assert.equal(saved.length, before);
   shown.forEach((hit, i) => {
     assert.ok(Math.abs(saved[i].seconds - hit.seconds) < 1e-3, `${saved[i].seconds} and ${hit.seconds}`);
@@ -126,7 +149,7 @@ test("on a swung grid the MIDI file is what timbre drums --hits --quantise makes
   const made = notesOf(readFileSync(await download.path()));
   const { jobs } = await server.json("/v1/jobs?kind=drums");
   const { drums } = (await server.json(`/v1/jobs/${jobs.at(-1).id}/result`)).report.tracks[0];
-  const hits = await page.evaluate(() => JSON.parse(Object.entries(localStorage).find(([key]) => key.startsWith("timbre.hits."))[1]));
+  const hits = await keptHits();
   const [first, ...others] = drums.stems;
   const stems = [{ name: first.name, hits: hits.map(({ seconds, note, velocity }) => ({ seconds, note, velocity })) }, ...others.map(({ name }) => ({ name, hits: [] }))];
   writeFileSync(join(server.folder, "beat.hits.json"), JSON.stringify({ ...drums, stems }));
@@ -147,6 +170,24 @@ test("the server draws them as a video and learns from them", { skip }, async ()
   const { jobs } = await server.json("/v1/jobs");
   const names = jobs.slice(0, 2).flatMap((job) => job.outputs.map((output) => output.name));
   for (const ending of [".mid", ".mp4", ".yaml"]) assert.ok(names.some((name) => name.endsWith(ending)), names.join(", "));
+});
+
+test("they are there when the job is not, by keyboard", { skip }, async () => {
+  const before = await total();
+  const { jobs } = await server.json("/v1/jobs?kind=drums");
+  const first = jobs.find((job) => job.id === new URL(page.url()).hash.split("/").at(-1));
+  await server.ask(`/v1/jobs/${first.id}`, { method: "DELETE" });
+  await page.getByRole("link", { name: "Drums", exact: true }).focus();
+  await page.keyboard.press("Enter");
+  await page.getByRole("link", { name: "Open the hits of beat" }).focus();
+  await page.keyboard.press("Enter");
+  await page.getByRole("region", { name: "Hit", exact: true }).waitFor();
+  assert.equal(await total(), before);
+  await page.locator("main").focus();
+  await page.keyboard.press("n");
+  await becomes(before + 1);
+  await page.keyboard.press("Control+z");
+  await becomes(before);
 });
 
 test("notes fall while it plays", { skip }, async () => {

@@ -383,6 +383,19 @@ Result<DrumsConfig> ParseDrumsConfig(std::string_view yaml, std::string_view nam
   }
 }
 
+std::vector<std::string> JoinDrumSettings(std::span<const std::string> pieces) {
+  std::vector<std::string> settings;
+  for (const std::string& piece : pieces) {
+    const size_t equals = piece.find('='), brace = piece.find_first_of("{}[]:\"' ");
+    if (settings.empty() || (equals != std::string::npos && equals < brace)) {
+      settings.push_back(piece);
+    } else {
+      settings.back() += "," + piece;
+    }
+  }
+  return settings;
+}
+
 Result<DrumsConfig> LoadDrumsConfig(const std::string& file, std::span<const std::string> settings) {
   std::string text;
   if (!file.empty()) {

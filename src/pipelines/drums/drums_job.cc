@@ -36,20 +36,6 @@ namespace fs = std::filesystem;
 
 constexpr int kLeastTempo = 30, kMostTempo = 400;  // as docs/drums.yaml allows
 
-// Splits lists of YAML back together: the command line parts values at commas, which YAML has within one.
-std::vector<std::string> JoinSettings(const std::vector<std::string>& pieces) {
-  std::vector<std::string> settings;
-  for (const std::string& piece : pieces) {
-    const size_t equals = piece.find('='), brace = piece.find_first_of("{}[]:\"' ");
-    if (settings.empty() || (equals != std::string::npos && equals < brace)) {
-      settings.push_back(piece);
-    } else {
-      settings.back() += "," + piece;
-    }
-  }
-  return settings;
-}
-
 constexpr double kDoubtful = 0.75;  // a metre that is less sure is worth a warning
 
 // "80-160", in beats a minute. What the tempo is nearer to lies within: in the middle where it did not.
@@ -148,6 +134,15 @@ class DrumsJob final : public Job {
           .min = 10,
           .max = 120,
           .idle = without_video},
+         {.name = "video-audio",
+          .value = &video_audio_,
+          .help = "the sound of --video, where --hits takes the place of the track",
+          .placeholder = "FILE",
+          .idle =
+              [this] {
+                if (video_.empty()) return "--video is not given";
+                return hits_.empty() ? "the track is the sound of --video" : "";
+              }},
          TempField(temp_dir_),
          {.name = "keep-stems", .value = &keep_stems_, .help = "keep the stems, in a folder for each track"},
          {.name = "plot",
@@ -203,7 +198,7 @@ class DrumsJob final : public Job {
     TIMBRE_CHECK(runtime_.Check());
     report["options"] = FieldsToJson(Fields());
     report["tracks"] = Json::array();
-    std::vector<std::string> settings = JoinSettings(settings_);
+    std::vector<std::string> settings = JoinDrumSettings(settings_);
     if (metre_ != "auto") settings.push_back("tempo.metre=" + metre_);
     TIMBRE_TRY(DrumsConfig config, LoadDrumsConfig(config_, settings));
     TIMBRE_CHECK(SetTempoRange(tempo_range_, config.tempo));
@@ -491,7 +486,9 @@ class DrumsJob final : public Job {
     fs::path name = fs::path(hits_).stem();  // of song.hits.json it is song
     if (name.extension() == ".hits") name = name.stem();
     const std::string midi = (fs::path(output_dir_) / name).string() + ".mid";
-    OutputPlan plan(std::vector<TrackInput>{TrackInput(hits_)});
+    std::vector<TrackInput> read = {TrackInput(hits_)};
+    if (!video_audio_.empty()) read.emplace_back(video_audio_);
+    OutputPlan plan(read);
     std::vector<std::string> paths = {midi};
     if (save_hits_) paths.push_back(HitsPath(midi));
     if (!video_.empty()) paths.push_back(video_);
@@ -500,7 +497,7 @@ class DrumsJob final : public Job {
     OutputSet outputs;
     Json track = {{"input", hits_}};
     TIMBRE_TRY(const MidiSong song, WriteSong(analysis, midi, outputs, observer, track));
-    TIMBRE_CHECK(Video(song, "", outputs, observer, track));
+    TIMBRE_CHECK(Video(song, video_audio_, outputs, observer, track));
     TIMBRE_CHECK(outputs.Commit());
     track["drums"] = DrumsToJson(analysis);
     report["tracks"].push_back(std::move(track));
@@ -554,7 +551,7 @@ class DrumsJob final : public Job {
 
   std::vector<std::string> inputs_, settings_;
   std::string config_, metre_ = "auto", tempo_range_, output_dir_ = "drums", temp_dir_, plot_, learn_,
-                       learned_ = "drums-learned.yaml", hits_, quantise_ = std::string(kAsPlayed), video_,
+                       learned_ = "drums-learned.yaml", hits_, quantise_ = std::string(kAsPlayed), video_, video_audio_,
                        map_ = std::string(kGeneral);
   NotesOptions pictures_;
   double swing_ = 0.5;

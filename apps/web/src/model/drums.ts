@@ -1,6 +1,8 @@
 // Hits of drums: as a job found them, as they were changed, and as a MIDI file.
 import { computed, signal } from "@preact/signals";
 import lanes, { type Lane, type Voice } from "timbre:lanes";
+import { sentence } from "./api";
+import { type DrumProject, OpenProject, createCorrection } from "./project";
 
 export interface Hit {
   id: number;
@@ -27,68 +29,82 @@ export interface FoundDrums {
   stems: { name: string; hits: { seconds: number; kept: boolean; note?: number; velocity?: number; reason?: string; voice?: string }[] }[];
 }
 
-const kMostSteps = 200;
-
+// The list that is shown: what was heard until somebody changes it, and a project of the server's from then on, which keeps each
+// step. A change is seen when it is kept.
 export class HitList {
-  readonly hits = signal<readonly Hit[]>([]); // in order of time
   readonly selected = signal<number | null>(null);
   readonly rejected: readonly Rejected[];
-  private readonly past = signal<readonly (readonly Hit[])[]>([]);
-  private readonly future = signal<readonly (readonly Hit[])[]>([]);
-  private next = 1;
-
-  readonly canUndo = computed(() => this.past.value.length > 0);
-  readonly canRedo = computed(() => this.future.value.length > 0);
+  readonly hits = computed<readonly Hit[]>(() => this.open.value?.project.value?.drums.hits ?? this.heard);
+  readonly canUndo = computed(() => (this.open.value?.project.value?.undo ?? 0) > 0);
+  readonly canRedo = computed(() => (this.open.value?.project.value?.redo ?? 0) > 0);
   readonly current = computed(() => this.hits.value.find((hit) => hit.id === this.selected.value) ?? null);
+  readonly error = computed(() => this.problem.value || (this.open.value?.error.value ?? ""));
+  private readonly heard: readonly Hit[];
+  private readonly problem = signal("");
+  private readonly open = signal<OpenProject<DrumProject> | null>(null);
+  private making: Promise<OpenProject<DrumProject> | null> | null = null;
 
   constructor(
     readonly found: FoundDrums,
-    private readonly store: string,
+    private readonly job: string,
+    project: OpenProject<DrumProject> | null,
   ) {
     const hits: Hit[] = [];
     const rejected: Rejected[] = [];
     for (const stem of found.stems) {
       for (const hit of stem.hits) {
-        if (hit.kept && hit.note !== undefined) hits.push({ id: this.next++, seconds: hit.seconds, note: hit.note, velocity: hit.velocity ?? 96 });
+        if (hit.kept && hit.note !== undefined) hits.push({ id: 0, seconds: hit.seconds, note: hit.note, velocity: hit.velocity ?? 96 });
         else if (!hit.kept) rejected.push({ seconds: hit.seconds, stem: stem.name, reason: hit.reason ?? "" });
       }
     }
     this.rejected = rejected;
-    this.hits.value = sorted(this.kept() ?? hits);
-    for (const hit of this.hits.value) this.next = Math.max(this.next, hit.id + 1);
+    this.heard = sorted(hits).map((hit, i) => ({ ...hit, id: i + 1 })); // as the server numbers them
+    this.open.value = project;
   }
 
-  add(seconds: number, note: number, velocity = 96): void {
-    const hit = { id: this.next++, seconds: Math.max(0, seconds), note, velocity };
-    this.change([...this.hits.value, hit]);
-    this.selected.value = hit.id;
+  // The project, which begins with the first change.
+  project(): Promise<OpenProject<DrumProject> | null> {
+    if (this.open.value) return Promise.resolve(this.open.value);
+    this.making ??= createCorrection(this.job).then(
+      (made) => {
+        const open = new OpenProject<DrumProject>(made.id);
+        open.project.value = made;
+        this.open.value = open;
+        this.problem.value = "";
+        return open;
+      },
+      (error) => {
+        this.problem.value = sentence(error);
+        this.making = null;
+        return null;
+      },
+    );
+    return this.making;
   }
 
-  edit(id: number, part: Partial<Omit<Hit, "id">>): void {
-    this.change(this.hits.value.map((hit) => (hit.id === id ? { ...hit, ...part } : hit)));
+  async add(seconds: number, note: number, velocity = 96): Promise<void> {
+    const changed = await this.operate({ op: "add", seconds: Math.max(0, seconds), note, velocity });
+    if (changed) this.selected.value = changed.hit ?? null;
   }
 
-  remove(id: number): void {
+  async edit(id: number, part: Partial<Omit<Hit, "id">>): Promise<void> {
+    await this.operate({ op: "change", hit: id, ...part });
+  }
+
+  async remove(id: number): Promise<void> {
     const at = this.hits.value.findIndex((hit) => hit.id === id);
-    const rest = this.hits.value.filter((hit) => hit.id !== id);
-    this.change(rest);
-    this.selected.value = rest[Math.min(at, rest.length - 1)]?.id ?? null;
+    const changed = await this.operate({ op: "remove", hit: id });
+    if (!changed) return;
+    const { hits } = changed.drums;
+    this.selected.value = hits[Math.min(at, hits.length - 1)]?.id ?? null;
   }
 
   undo(): void {
-    const before = this.past.value.at(-1);
-    if (!before) return;
-    this.past.value = this.past.value.slice(0, -1);
-    this.future.value = [...this.future.value, this.hits.value];
-    this.set(before);
+    if (this.canUndo.value) void this.operate({ op: "undo" });
   }
 
   redo(): void {
-    const after = this.future.value.at(-1);
-    if (!after) return;
-    this.future.value = this.future.value.slice(0, -1);
-    this.past.value = [...this.past.value, this.hits.value];
-    this.set(after);
+    if (this.canRedo.value) void this.operate({ op: "redo" });
   }
 
   // The one after, or before, what is selected; else after, or before, `seconds`.
@@ -106,24 +122,8 @@ export class HitList {
     return hit;
   }
 
-  private change(hits: Hit[]): void {
-    this.past.value = [...this.past.value.slice(1 - kMostSteps), this.hits.value];
-    this.future.value = [];
-    this.set(sorted(hits));
-  }
-
-  private set(hits: readonly Hit[]): void {
-    this.hits.value = hits;
-    localStorage.setItem(this.store, JSON.stringify(hits));
-  }
-
-  private kept(): Hit[] | null {
-    try {
-      const kept = JSON.parse(localStorage.getItem(this.store) ?? "null") as Hit[] | null;
-      return Array.isArray(kept) ? kept : null;
-    } catch {
-      return null;
-    }
+  private async operate(operation: { op: string; [member: string]: unknown }): Promise<DrumProject | null> {
+    return (await this.project())?.operate(operation) ?? null;
   }
 }
 

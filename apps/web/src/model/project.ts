@@ -1,7 +1,8 @@
-// Projects: timelines that the server keeps, with their history. A change names the revision that it was made from.
+// Projects: timelines and corrected hits that the server keeps, with their history. A change names the revision that it was made from.
 import { signal } from "@preact/signals";
 import type { Job } from "./types";
 import { ApiError, getJson, request, sendJson } from "./api";
+import type { Hit } from "./drums";
 
 export interface Clip {
   id: string;
@@ -35,6 +36,7 @@ export interface ProjectSummary {
   id: string;
   kind: string;
   name: string;
+  job: string | null; // whose result it corrects
   revision: number;
   undo: number; // steps
   redo: number;
@@ -47,10 +49,35 @@ export interface Project extends ProjectSummary {
   clip?: string | null; // that an operation made
 }
 
+export interface DrumProject extends ProjectSummary {
+  drums: {
+    asset: string | null; // the song
+    heard: string; // the address of what the job heard
+    sounds: { asset: string; name: string }[];
+    hits: Hit[];
+  };
+  hit?: number | null; // that an operation made
+}
+
 export const projects = signal<readonly ProjectSummary[]>([]);
 
 export async function loadProjects(): Promise<void> {
-  projects.value = (await getJson<{ projects: ProjectSummary[] }>("/v1/projects?limit=100")).projects;
+  projects.value = (await getJson<{ projects: ProjectSummary[] }>("/v1/projects?kind=timeline&limit=100")).projects;
+}
+
+export const corrected = signal<readonly ProjectSummary[]>([]); // hits of drums
+
+export async function loadCorrected(): Promise<void> {
+  corrected.value = (await getJson<{ projects: ProjectSummary[] }>("/v1/projects?kind=drums&limit=100")).projects;
+}
+
+// The newest project that corrects what a job heard.
+export async function correctionOf(job: string): Promise<ProjectSummary | null> {
+  return (await getJson<{ projects: ProjectSummary[] }>(`/v1/projects?kind=drums&job=${job}&limit=1`)).projects[0] ?? null;
+}
+
+export async function createCorrection(job: string): Promise<DrumProject> {
+  return sendJson<DrumProject>("POST", "/v1/projects", { kind: "drums", job });
 }
 
 export async function createProject(name: string, sampleRate: number, crossfade: number): Promise<Project> {
@@ -59,19 +86,21 @@ export async function createProject(name: string, sampleRate: number, crossfade:
 
 export async function removeProject({ id, revision }: ProjectSummary): Promise<void> {
   await request(`/v1/projects/${id}`, { method: "DELETE", headers: { "If-Match": `"${revision}"` } });
-  await loadProjects();
 }
 
-// The timeline as it is now, as one file, with all its presets: a job.
+// What is to be made of a project as it is now: of a timeline one file, with all its presets; of hits MIDI, and a video. A job.
 export async function exportProject(id: string, options: Record<string, unknown>): Promise<Job> {
   return sendJson<Job>("POST", `/v1/projects/${id}/export`, { options });
 }
 
 export type Operation = { op: string; [member: string]: unknown };
 
-// One project that is open. Operations go one after another, each on what the one before left.
-export class OpenProject {
-  readonly project = signal<Project | null>(null);
+const kRetry = 1000; // ms
+
+// One project that is open. Operations go one after another, each on what the one before left. Where no answer comes they
+// are sent again until one does: the revision that they name lets them happen once.
+export class OpenProject<P extends ProjectSummary = Project> {
+  readonly project = signal<P | null>(null);
   readonly error = signal("");
   private queue: Promise<unknown> = Promise.resolve();
 
@@ -79,35 +108,42 @@ export class OpenProject {
 
   async load(): Promise<void> {
     try {
-      this.project.value = await getJson<Project>(`/v1/projects/${this.id}`);
+      this.project.value = await getJson<P>(`/v1/projects/${this.id}`);
       this.error.value = "";
     } catch (error) {
       this.error.value = error instanceof Error ? error.message : String(error);
     }
   }
 
-  operate(operation: Operation): Promise<Project | null> {
+  operate(operation: Operation): Promise<P | null> {
     return this.send("POST", `/v1/projects/${this.id}/operations`, operation);
   }
 
-  rename(name: string): Promise<Project | null> {
+  rename(name: string): Promise<P | null> {
     return this.send("PATCH", `/v1/projects/${this.id}`, { name });
   }
 
-  private send(method: string, path: string, body: unknown): Promise<Project | null> {
+  private send(method: string, path: string, body: unknown): Promise<P | null> {
     const next = this.queue.then(async () => {
       const revision = this.project.value?.revision;
       if (revision === undefined) return null;
-      try {
-        const changed = await sendJson<Project>(method, path, body, { "If-Match": `"${revision}"` });
-        this.project.value = changed;
-        this.error.value = "";
-        return changed;
-      } catch (error) {
-        // Somebody else was faster: what there is now is shown, and nothing is overwritten.
-        if (error instanceof ApiError && error.status === 412) await this.load();
-        this.error.value = error instanceof Error ? error.message : String(error);
-        return null;
+      for (;;) {
+        try {
+          const changed = await sendJson<P>(method, path, body, { "If-Match": `"${revision}"` });
+          this.project.value = changed;
+          this.error.value = "";
+          return changed;
+        } catch (error) {
+          if (error instanceof ApiError && error.status === 0) {
+            this.error.value = `${error.message} The change waits here until it does.`;
+            await new Promise((resolve) => setTimeout(resolve, kRetry));
+            continue;
+          }
+          // Somebody else was faster: what there is now is shown, and nothing is overwritten.
+          if (error instanceof ApiError && error.status === 412) await this.load();
+          this.error.value = error instanceof Error ? error.message : String(error);
+          return null;
+        }
       }
     });
     this.queue = next;

@@ -61,7 +61,8 @@ interface JobsOfKindProps {
 export function JobsOfKind({ kind, view, title, about, pick, list, children }: JobsOfKindProps) {
   const form = useSignal<FormInput | null>(null);
   const open = useOpenWhenDone(view);
-  const own = [...running.value, ...jobs.value.filter((job) => isOver(job.state))].filter((job) => job.kind === kind);
+  // What is made of hits that were found before is no listening.
+  const own = [...running.value, ...jobs.value.filter((job) => isOver(job.state))].filter((job) => job.kind === kind && !("hits" in job.options));
   return (
     <>
       <div class="title">

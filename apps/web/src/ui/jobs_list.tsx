@@ -34,6 +34,7 @@ export function isSound(mediaType: string): boolean {
 function viewOf(job: Job): { href: string; text: string } | null {
   if (job.kind === "separate") return { href: hrefOf("mixer", job.id), text: "Open in the mixer" };
   if (job.kind === "denoise") return { href: hrefOf("speech", job.id), text: "Before and after" };
+  if (job.kind === "drums" && "hits" in job.options) return job.project ? { href: hrefOf("drums", "hits", job.project), text: "Show the hits" } : null;
   if (job.kind === "drums") return { href: hrefOf("drums", job.id), text: "Show the hits" };
   if (job.kind === "master") return { href: hrefOf("studio", "master", job.id), text: "Before and after" };
   if (job.outputs.some((output) => isSound(output.media_type))) return { href: hrefOf("mixer", job.id), text: "Listen" };

@@ -4,15 +4,16 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { download } from "../audio/mixdown";
 import { colourOf, fit } from "../draw/wave";
 import { paintNotes } from "../draw/notes";
-import { sentence } from "../model/api";
+import { getJson, sentence } from "../model/api";
 import { whenText, withoutEnding } from "../model/format";
 import { bring } from "../model/catalog";
 import { type FoundDrums, type Grid, HitList, allNotes, kGrids, midiOf, noteText, notesOf, soundingOf } from "../model/drums";
-import { jobs, submit } from "../model/jobs";
+import { findJob, jobs, submit } from "../model/jobs";
+import { type DrumProject, OpenProject, corrected, correctionOf, exportProject, loadCorrected, removeProject } from "../model/project";
 import { hrefOf, route } from "../model/route";
 import type { TimeView } from "../model/timeline";
 import type { Job } from "../model/types";
-import { type Console, useConsole } from "../ui/console";
+import { type Console, type Sound, useConsole } from "../ui/console";
 import { JobsOfKind, OpenJob, useReport } from "../ui/job_views";
 import { JobRow, fileName, isSound, jobName } from "../ui/jobs_list";
 import { Strip } from "../ui/strip";
@@ -103,10 +104,10 @@ function HitLane({ list, note, view, rejected }: { list: HitList; note: number; 
         const dragged = drag.current;
         drag.current = null;
         const hit = dragged && list.hits.peek().find((one) => one.id === dragged.id);
-        if (dragged?.moved && hit) list.edit(hit.id, { seconds: Math.max(0, hit.seconds + secondsAt(event.clientX) - secondsAt(dragged.from)) });
+        if (dragged?.moved && hit) void list.edit(hit.id, { seconds: Math.max(0, hit.seconds + secondsAt(event.clientX) - secondsAt(dragged.from)) });
       }}
       onDblClick={(event) => {
-        if (!nearest(event.clientX)) list.add(secondsAt(event.clientX), note);
+        if (!nearest(event.clientX)) void list.add(secondsAt(event.clientX), note);
       }}
     />
   );
@@ -159,8 +160,8 @@ function Editor({ desk, list, title }: { desk: Console; list: HitList; title: st
       } else if (command) return;
       else if (event.key === ".") choose(1);
       else if (event.key === ",") choose(-1);
-      else if (event.key === "n") add();
-      else if ((event.key === "Delete" || event.key === "Backspace") && list.selected.peek() !== null) list.remove(list.selected.peek() as number);
+      else if (event.key === "n") void add();
+      else if ((event.key === "Delete" || event.key === "Backspace") && list.selected.peek() !== null) void list.remove(list.selected.peek() as number);
       else return;
       event.preventDefault();
     };
@@ -197,6 +198,11 @@ function Editor({ desk, list, title }: { desk: Console; list: HitList; title: st
           MIDI
         </button>
       </header>
+      {list.error.value && (
+        <p class="error pad" role="alert">
+          {list.error.value}
+        </p>
+      )}
       <div class="pad fields">
         <div class="field">
           <label for="hit-note">Sound{hit ? "" : " of what is added"}</label>
@@ -252,7 +258,7 @@ function Editor({ desk, list, title }: { desk: Console; list: HitList; title: st
 }
 
 // What the server makes of the hits as they are now: a video, and thresholds that would have found them.
-function Further({ list, job, title }: { list: HitList; job: Job; title: string }) {
+function Further({ list, job, title }: { list: HitList; job: Job | null; title: string }) {
   const error = useSignal("");
   const made = useSignal<readonly string[]>([]);
   const start = (request: () => Promise<Job>) => () => {
@@ -262,12 +268,15 @@ function Further({ list, job, title }: { list: HitList; job: Job; title: string 
       (problem) => (error.value = sentence(problem)),
     );
   };
-  const midi = () => bring(`${title}.mid`, midiOf(list.found, list.hits.peek()), "audio/midi");
-  const song = job.inputs[0]?.asset ?? "";
-  const video = async () => submit({ kind: "notes", inputs: [{ asset: (await midi()).id, name: `${title}.mid` }], options: { audio: { asset: song }, output: `${title}.mp4` } });
-  const learn = async () => {
-    const model = typeof job.options.model === "string" ? { model: job.options.model } : {};
-    return submit({ kind: "drums", inputs: [{ asset: song, name: job.inputs[0]?.name ?? title }], options: { ...model, learn: { asset: (await midi()).id }, learned: `${title} - thresholds.yaml` } });
+  const video = async () => {
+    const project = await list.project();
+    if (!project) throw new Error(list.error.peek());
+    return exportProject(project.id, { video: `${title}.mp4` });
+  };
+  const learn = async (from: Job) => {
+    const model = typeof from.options.model === "string" ? { model: from.options.model } : {};
+    const midi = await bring(`${title}.mid`, midiOf(list.found, list.hits.peek()), "audio/midi");
+    return submit({ kind: "drums", inputs: from.inputs.slice(0, 1), options: { ...model, learn: { asset: midi.id }, learned: `${title} - thresholds.yaml` } });
   };
   const list2 = jobs.value.filter((one) => made.value.includes(one.id));
   return (
@@ -280,9 +289,11 @@ function Further({ list, job, title }: { list: HitList; job: Job; title: string 
           <button type="button" onClick={start(video)}>
             Video of falling notes
           </button>
-          <button type="button" onClick={start(learn)}>
-            Learn from the corrections
-          </button>
+          {job && (
+            <button type="button" onClick={start(() => learn(job))}>
+              Learn from the corrections
+            </button>
+          )}
         </div>
         {error.value && (
           <p class="error" role="alert">
@@ -301,7 +312,7 @@ function Further({ list, job, title }: { list: HitList; job: Job; title: string 
   );
 }
 
-function Desk({ desk, list, job, title }: { desk: Console; list: HitList; job: Job; title: string }) {
+function Desk({ desk, list, job, title }: { desk: Console; list: HitList; job: Job | null; title: string }) {
   const { player, view, tracks } = desk;
   const rejected = useSignal(false);
   // The stems are in the song already.
@@ -369,23 +380,28 @@ function tempoText(found: FoundDrums): string {
   return `${found.tempo_bpm.toFixed(1)} beats a minute${found.tempo_steady ? "" : " on average, drifting"}${found.metre ? `, ${found.metre} (${Math.round(100 * found.metre_confidence)} % sure)` : ""}`;
 }
 
-function Open({ job }: { job: Job }) {
-  const { report, problem } = useReport<Report>(job);
-  const found = report?.tracks?.[0]?.drums;
-  const list = useMemo(() => (found ? new HitList(found, `timbre.hits.${job.id}`) : null), [found]);
-  const sounds = [
-    { asset: job.inputs[0]?.asset ?? "", name: withoutEnding(jobName(job)) },
-    ...job.outputs.filter((output) => isSound(output.media_type)).map((output) => ({ asset: output.asset, name: withoutEnding(fileName(output.name)) })),
-  ];
-  const { console: desk, error } = useConsole(job.id, sounds, null);
+interface OpenProps {
+  id: string; // by which it is another
+  title: string;
+  when: string;
+  sounds: Sound[]; // the song, then its stems
+  found: FoundDrums | null;
+  list: HitList | null;
+  job: Job | null;
+  problem: string;
+  none?: boolean; // that nothing was heard is known
+}
+
+function Open({ id, title, when, sounds, found, list, job, problem, none = false }: OpenProps) {
+  const { console: desk, error } = useConsole(id, sounds, null);
   const wrong = problem || error;
   return (
     <>
       <div class="title">
         <div>
-          <h1>{withoutEnding(jobName(job))}</h1>
+          <h1>{title}</h1>
           <p class="quiet">
-            {found ? tempoText(found) : "Drums"} · {whenText(job.ended ?? job.created)}
+            {found ? tempoText(found) : "Drums"} · {whenText(when)}
           </p>
         </div>
         <a class="button" href={hrefOf("drums")}>
@@ -397,25 +413,119 @@ function Open({ job }: { job: Job }) {
           {wrong}
         </p>
       )}
-      {report && !found && <p class="empty">This job heard no drums.</p>}
-      {desk && list ? <Desk desk={desk} list={list} job={job} title={withoutEnding(jobName(job))} /> : !wrong && !(report && !found) && <p class="empty">Loading…</p>}
+      {none && <p class="empty">This job heard no drums.</p>}
+      {desk && list ? <Desk desk={desk} list={list} job={job} title={title} /> : !wrong && !none && <p class="empty">Loading…</p>}
     </>
   );
 }
 
-export function Drums() {
-  const id = route.value.rest[0];
-  if (id) return <OpenJob id={id}>{(job) => <Open key={id} job={job} />}</OpenJob>;
+type Kept = OpenProject<DrumProject>;
+
+// What is kept of corrections to a job's hits: null where nothing is, undefined until that is known.
+function useCorrection(job: Job): { kept: Kept | null | undefined; problem: string } {
+  const kept = useSignal<Kept | null | undefined>(undefined);
+  const problem = useSignal("");
+  useEffect(() => {
+    const find = async () => {
+      const summary = await correctionOf(job.id);
+      const project = summary && new OpenProject<DrumProject>(summary.id);
+      await project?.load();
+      kept.value = project;
+    };
+    find().catch((error) => (problem.value = sentence(error)));
+  }, [job.id]);
+  return { kept: kept.value, problem: problem.value };
+}
+
+function OpenHeard({ job }: { job: Job }) {
+  const { report, problem } = useReport<Report>(job);
+  const { kept, problem: unknown } = useCorrection(job);
+  const found = report?.tracks?.[0]?.drums ?? null;
+  const list = useMemo(() => (found && kept !== undefined ? new HitList(found, job.id, kept) : null), [found, kept]);
+  const sounds = [
+    { asset: job.inputs[0]?.asset ?? "", name: withoutEnding(jobName(job)) },
+    ...job.outputs.filter((output) => isSound(output.media_type)).map((output) => ({ asset: output.asset, name: withoutEnding(fileName(output.name)) })),
+  ];
+  return <Open id={job.id} title={withoutEnding(jobName(job))} when={job.ended ?? job.created} sounds={sounds} found={found} list={list} job={job} problem={problem || unknown} none={report !== null && !found} />;
+}
+
+// Hits whose job may be gone.
+function OpenCorrected({ id }: { id: string }) {
+  const state = useSignal<{ kept: Kept; project: DrumProject; found: FoundDrums } | null>(null);
+  const problem = useSignal("");
+  useEffect(() => {
+    const open = async () => {
+      const kept: Kept = new OpenProject<DrumProject>(id);
+      await kept.load();
+      const project = kept.project.peek();
+      if (!project) throw new Error(kept.error.peek());
+      state.value = { kept, project, found: await getJson<FoundDrums>(project.drums.heard) };
+    };
+    open().catch((error) => (problem.value = sentence(error)));
+  }, [id]);
+  const list = useMemo(() => state.value && new HitList(state.value.found, "", state.value.kept), [state.value]);
+  if (!state.value) return <p class={problem.value ? "notice bad" : "empty"}>{problem.value || "Loading…"}</p>;
+  const { project, found } = state.value;
+  const { asset, sounds } = project.drums;
+  const all = [...(asset ? [{ asset, name: project.name }] : []), ...sounds.map((sound) => ({ asset: sound.asset, name: withoutEnding(sound.name) }))];
+  const none = all.length === 0 ? "There is no sound to these hits." : "";
+  return <Open id={id} title={project.name} when={project.changed} sounds={all} found={found} list={list} job={findJob(project.job ?? "") ?? null} problem={none} />;
+}
+
+function Corrected() {
+  const error = useSignal("");
+  const failed = (problem: unknown) => (error.value = sentence(problem));
+  useEffect(() => void loadCorrected().catch(failed), []);
+  if (corrected.value.length === 0 && !error.value) return null;
   return (
-    <JobsOfKind
-      kind="drums"
-      view="drums"
-      title="Drums"
-      about="Hits, tempo and beats of a song's drums, to be corrected and saved as MIDI"
-      pick={{ label: "File to listen to", text: "Find the hits…", made: true }}
-      list="Drums that were listened to"
-    >
-      Bring a song or a drum track into the <a href={hrefOf("library")}>library</a>, then find its hits here.
-    </JobsOfKind>
+    <section class="sheet" aria-label="Corrected hits">
+      <header>
+        <h2>Corrected hits</h2>
+      </header>
+      {error.value && (
+        <p class="error pad" role="alert">
+          {error.value}
+        </p>
+      )}
+      <ul class="rows">
+        {corrected.value.map((project) => (
+          <li key={project.id}>
+            <div class="what">
+              <p class="name">{project.name}</p>
+              <p class="quiet">
+                {project.undo} {project.undo === 1 ? "step" : "steps"} · changed {whenText(project.changed)}
+              </p>
+            </div>
+            <a class="button" href={hrefOf("drums", "hits", project.id)} aria-label={`Open the hits of ${project.name}`}>
+              Open
+            </a>
+            <button type="button" class="icon plain" title="Remove the corrections" aria-label={`Remove the corrections to ${project.name}`} onClick={() => removeProject(project).then(loadCorrected).catch(failed)}>
+              <Symbol name="close" />
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+export function Drums() {
+  const [id, project] = route.value.rest;
+  if (id === "hits" && project) return <OpenCorrected key={project} id={project} />;
+  if (id) return <OpenJob id={id}>{(job) => <OpenHeard key={id} job={job} />}</OpenJob>;
+  return (
+    <>
+      <JobsOfKind
+        kind="drums"
+        view="drums"
+        title="Drums"
+        about="Hits, tempo and beats of a song's drums, to be corrected and saved as MIDI"
+        pick={{ label: "File to listen to", text: "Find the hits…", made: true }}
+        list="Drums that were listened to"
+      >
+        Bring a song or a drum track into the <a href={hrefOf("library")}>library</a>, then find its hits here.
+      </JobsOfKind>
+      <Corrected />
+    </>
   );
 }

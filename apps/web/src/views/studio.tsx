@@ -75,7 +75,7 @@ function Songs() {
             <a class="button" href={hrefOf("studio", "song", project.id)} aria-label={`Open ${project.name}`}>
               Open
             </a>
-            <button type="button" class="icon plain" title="Remove the song; its files stay" aria-label={`Remove ${project.name}`} onClick={() => removeProject(project).catch(failed)}>
+            <button type="button" class="icon plain" title="Remove the song; its files stay" aria-label={`Remove ${project.name}`} onClick={() => removeProject(project).then(loadProjects).catch(failed)}>
               <Symbol name="close" />
             </button>
           </li>
