@@ -5,7 +5,8 @@
 // T rows the sum of all outputs is sum_o (T u_o + w_o . s) with s = sum d, and about any m their squares sum up to
 // sum_o (w_o^T G w_o + 2 (u_o - m) w_o . s + T (u_o - m)^2) with G = sum d d^T. Of the weights only sum_o w_o w_o^T,
 // sum_o b_o w_o and the like are needed, which are made once. Sums about a row of the input's own stay accurate where
-// the mean is large. The norm's scale then goes into the rows, its shift into the bias, and the product runs once.
+// the mean is large; where that row turns out to lie far from all others, they are made again about the mean. The
+// norm's scale then goes into the rows, its shift into the bias, and the product runs once.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -219,10 +220,12 @@ void Fetch(const Epilogue& epilogue, const float* out, int64_t offset, int64_t r
 }
 
 struct Memory {
-  double* sums;  // [batch][chunk][kept][sum_doubles]
-  float* rstd;   // [set]
-  float* bias;   // [set][panel_floats]
-  float* rows;   // [thread]: of the input
+  double* sums;   // [batch][chunk][kept][sum_doubles]
+  float* centre;  // [set][k]: what the sums are about
+  bool* poor;     // [set]: whether that lay too far from the mean
+  float* rstd;    // [set]
+  float* bias;    // [set][panel_floats]
+  float* rows;    // [thread]: of the input
   int64_t thread_floats;
   size_t bytes;
 
@@ -235,6 +238,8 @@ struct Memory {
     thread_floats = std::max(kShortRun * s.padded(), s.step_rows() * s.row_ld());
     thread_floats = (thread_floats + 15) / 16 * 16;
     take(sums, s.sets() * s.chunks() * s.sum_doubles());
+    take(centre, s.sets() * s.k);
+    take(poor, s.sets());
     take(rstd, s.sets());
     take(bias, s.sets() * s.panel_floats());
     take(rows, threads * thread_floats);
@@ -244,6 +249,18 @@ struct Memory {
 
 size_t Scratch(const NodeRef& ref, const DeviceCaps& caps) {
   return Memory(Sizes(ref, NormOf(ref).norm), caps.threads, nullptr).bytes;
+}
+
+// Whether float32 squares about the centre lose more of the input's variance than they may: the row that a set begins
+// with may lie far from all others.
+bool PoorlyCentred(const Sizes& s, const double* sums) {
+  const auto rows = static_cast<double>(s.reduced);
+  double squares = 0, off = 0;
+  for (int64_t i = 0; i < s.k; ++i) {
+    squares += sums[s.padded() + i * (s.padded() + 1)];
+    off += sums[i] * sums[i] / rows;
+  }
+  return squares > 4 * (squares - off);
 }
 
 // The norm of one set: its scale, and its bias in the order of the panels. `centre` is what the sums are about.
@@ -284,37 +301,62 @@ Status Run(const CpuCall& call) {
   const auto row_products = HWY_DYNAMIC_DISPATCH(RowProductsT);
   const int64_t k = s.k, padded = s.padded();
   const auto row_of = [&](int64_t n, int64_t t, int64_t set) { return (n * s.reduced + t) * s.kept + set; };
+  const auto sums_of = [&](int64_t i) {  // of set i, in its first chunk
+    return m.sums + (i / s.kept * s.chunks() * s.kept + i % s.kept) * s.sum_doubles();
+  };
 
   const int64_t strip = std::max<int64_t>(1, kSumFloats / (s.chunk_rows() * padded));
   const int64_t strips = (s.kept + strip - 1) / strip;
-  call.pool.ForEach(s.batch * s.chunks() * strips, [&](int64_t task, int worker) {
-    const int64_t n = task / strips / s.chunks(), chunk = task / strips % s.chunks();
-    const int64_t begin = chunk * s.chunk_rows(), end = std::min(begin + s.chunk_rows(), s.reduced);
-    float* rows = m.rows + worker * m.thread_floats;
-    for (int64_t set = task % strips * strip; set < std::min((task % strips + 1) * strip, s.kept); ++set) {
-      const float* centre = call.in[0] + row_of(n, 0, set) * k;
-      double* sums = m.sums + ((n * s.chunks() + chunk) * s.kept + set) * s.sum_doubles();
-      std::fill_n(sums, s.sum_doubles(), 0.0);
-      for (int64_t t = begin; t < end; t += kShortRun) {
-        const int64_t count = std::min(kShortRun, end - t);
-        for (int64_t r = 0; r < count; ++r) {
-          const float* x = call.in[0] + row_of(n, t + r, set) * k;
-          for (int64_t i = 0; i < k; ++i) rows[r * padded + i] = x[i] - centre[i];
-          for (int64_t i = k; i < padded; ++i) rows[r * padded + i] = 0.0f;
+  const auto sum_up = [&](bool only_poor) {
+    call.pool.ForEach(s.batch * s.chunks() * strips, [&](int64_t task, int worker) {
+      const int64_t n = task / strips / s.chunks(), chunk = task / strips % s.chunks();
+      const int64_t begin = chunk * s.chunk_rows(), end = std::min(begin + s.chunk_rows(), s.reduced);
+      float* rows = m.rows + worker * m.thread_floats;
+      for (int64_t set = task % strips * strip; set < std::min((task % strips + 1) * strip, s.kept); ++set) {
+        if (only_poor && !m.poor[n * s.kept + set]) continue;
+        const float* centre = m.centre + (n * s.kept + set) * k;
+        double* sums = m.sums + ((n * s.chunks() + chunk) * s.kept + set) * s.sum_doubles();
+        std::fill_n(sums, s.sum_doubles(), 0.0);
+        for (int64_t t = begin; t < end; t += kShortRun) {
+          const int64_t count = std::min(kShortRun, end - t);
+          for (int64_t r = 0; r < count; ++r) {
+            const float* x = call.in[0] + row_of(n, t + r, set) * k;
+            for (int64_t i = 0; i < k; ++i) rows[r * padded + i] = x[i] - centre[i];
+            for (int64_t i = k; i < padded; ++i) rows[r * padded + i] = 0.0f;
+          }
+          row_products(rows, count, padded, k, sums, sums + padded);
         }
-        row_products(rows, count, padded, k, sums, sums + padded);
       }
+    });
+    // Of each set over all its chunks, where those of the first lay.
+    call.pool.ForRange(s.sets(), 16, [&](int64_t first, int64_t last, int) {
+      for (int64_t i = first; i < last; ++i) {
+        if (only_poor && !m.poor[i]) continue;
+        double* sums = sums_of(i);
+        for (int64_t c = 1; c < s.chunks(); ++c) {
+          for (int64_t j = 0; j < s.sum_doubles(); ++j) sums[j] += sums[c * s.kept * s.sum_doubles() + j];
+        }
+        m.poor[i] = PoorlyCentred(s, sums);
+      }
+    });
+  };
+  for (int64_t i = 0; i < s.sets(); ++i) {
+    std::copy_n(call.in[0] + row_of(i / s.kept, 0, i % s.kept) * k, k, m.centre + i * k);
+  }
+  sum_up(false);
+  if (std::any_of(m.poor, m.poor + s.sets(), [](bool poor) { return poor; })) {
+    for (int64_t i = 0; i < s.sets(); ++i) {
+      if (!m.poor[i]) continue;
+      const double* sums = sums_of(i);
+      for (int64_t j = 0; j < k; ++j)
+        m.centre[i * k + j] += static_cast<float>(sums[j] / static_cast<double>(s.reduced));
     }
-  });
+    sum_up(true);
+  }
 
   call.pool.ForRange(s.sets(), 16, [&](int64_t first, int64_t last, int) {
     for (int64_t i = first; i < last; ++i) {
-      const int64_t n = i / s.kept, set = i % s.kept;
-      double* sums = m.sums + (n * s.chunks() * s.kept + set) * s.sum_doubles();
-      for (int64_t c = 1; c < s.chunks(); ++c) {
-        for (int64_t j = 0; j < s.sum_doubles(); ++j) sums[j] += sums[c * s.kept * s.sum_doubles() + j];
-      }
-      Settle(s, w, call.in[0] + row_of(n, 0, set) * k, sums, norm.norm.eps, m.rstd + i, m.bias + i * s.panel_floats());
+      Settle(s, w, m.centre + i * k, sums_of(i), norm.norm.eps, m.rstd + i, m.bias + i * s.panel_floats());
     }
   });
 
@@ -364,7 +406,7 @@ Status Run(const CpuCall& call) {
 }
 
 const KernelRow kRows[] = {
-    {Op::kConv, DeviceKind::kCpu, Tier::kFast, "conv_norm", 1, Supports, Run, Scratch, Pack, 0b110},
+    {Op::kConv, DeviceKind::kCpu, Tier::kFast, "conv_norm", 2, Supports, Run, Scratch, Pack, 0b110},
 };
 
 }  // namespace

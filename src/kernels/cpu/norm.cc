@@ -441,29 +441,49 @@ void NormChunks(const NormTask& t) {
   const auto normalise = HWY_DYNAMIC_DISPATCH(NormaliseT);
   const int64_t width = t.s.width(), group = t.group(), sets = t.s.sets();
   const int64_t chunks = t.s.chunks(), chunk_rows = t.s.chunk_rows();
+  // Of each batch, the sums of its sets, then of their squares, over all chunks: left where those of the first lay.
+  const auto totals = [&](int64_t n) { return t.m.partial + n * chunks * 2 * sets; };
   for (int64_t n = 0; n < t.s.batch; ++n) t.Centre(t.x() + n * t.s.reduced * width, width, t.m.mean + n * width);
-  t.call.pool.ForEach(t.s.batch * chunks, [&](int64_t task, int worker) {
-    const int64_t n = task / chunks, row = task % chunks * chunk_rows, rows = std::min(chunk_rows, t.s.reduced - row);
-    double *sums = t.m.columns + worker * 2 * width, *squares = sums + width;
-    std::fill_n(sums, 2 * width, 0.0);
-    column_sums(t.x() + (n * t.s.reduced + row) * width, width, rows, width, t.m.mean + n * width, sums, squares);
-    double* to = t.m.partial + task * 2 * sets;
-    for (int64_t i = 0; i < sets; ++i) {
-      double a = 0, b = 0;
-      for (int64_t j = i * group; j < (i + 1) * group; ++j) a += sums[j], b += squares[j];
-      to[i] = a;
-      to[sets + i] = b;
+  for (bool again = false;; again = true) {
+    t.call.pool.ForEach(t.s.batch * chunks, [&](int64_t task, int worker) {
+      const int64_t n = task / chunks, row = task % chunks * chunk_rows, rows = std::min(chunk_rows, t.s.reduced - row);
+      double *sums = t.m.columns + worker * 2 * width, *squares = sums + width;
+      std::fill_n(sums, 2 * width, 0.0);
+      column_sums(t.x() + (n * t.s.reduced + row) * width, width, rows, width, t.m.mean + n * width, sums, squares);
+      double* to = t.m.partial + task * 2 * sets;
+      for (int64_t i = 0; i < sets; ++i) {
+        double a = 0, b = 0;
+        for (int64_t j = i * group; j < (i + 1) * group; ++j) a += sums[j], b += squares[j];
+        to[i] = a;
+        to[sets + i] = b;
+      }
+    });
+    t.call.pool.ForRange(t.s.batch * sets, 256, [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i) {
+        double* const first = totals(i / sets) + i % sets;
+        for (int64_t c = 1; c < chunks; ++c) {
+          first[0] += first[c * 2 * sets];
+          first[sets] += first[c * 2 * sets + sets];
+        }
+      }
+    });
+    bool poor = false;
+    for (int64_t n = 0; n < t.s.batch; ++n) {
+      for (int64_t i = 0; i < sets; ++i) poor |= t.PoorlyCentred(totals(n)[i], totals(n)[sets + i]);
     }
-  });
+    if (!poor || again) break;
+    // All is read once more, about means that are nearly right.
+    for (int64_t n = 0; n < t.s.batch; ++n) {
+      for (int64_t j = 0; j < width; ++j) {
+        t.m.mean[n * width + j] += static_cast<float>(totals(n)[j / group] / t.count());
+      }
+    }
+  }
   t.call.pool.ForRange(t.s.batch * sets, 256, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t n = i / sets, set = i % sets;
-      double a = 0, b = 0;
-      for (int64_t c = 0; c < chunks; ++c) {
-        a += t.m.partial[(n * chunks + c) * 2 * sets + set];
-        b += t.m.partial[(n * chunks + c) * 2 * sets + sets + set];
-      }
-      t.Settle(a, b, set * group, t.m.mean + n * width, t.m.scale + n * width, t.m.shift + n * width);
+      t.Settle(totals(n)[set], totals(n)[sets + set], set * group, t.m.mean + n * width, t.m.scale + n * width,
+               t.m.shift + n * width);
     }
   });
   t.call.pool.ForEach(t.s.batch * chunks, [&](int64_t task, int worker) {
@@ -595,19 +615,26 @@ Status ReduceRun(const CpuCall& call) {
     double *sums = columns + worker * 2 * s.inner, *squares = sums + s.inner;
     float* centre = centres + worker * s.inner;
     const float* block = x + o * s.reduced * s.inner;
+    // About zero: about a value that lies far from all others a sum would lose more than its own terms do.
+    std::fill_n(centre, s.inner, 0.0f);
     std::fill_n(sums, 2 * s.inner, 0.0);
-    std::memcpy(centre, block, s.inner * sizeof(float));
     column_sums(block, s.inner, s.reduced, s.inner, centre, sums, squares);
+    if (attrs.fn == ReduceFn::kStd) {
+      // Squares about the rounded means, then corrected by what the rounding left.
+      for (int64_t j = 0; j < s.inner; ++j) centre[j] = static_cast<float>(sums[j] / n);
+      std::fill_n(sums, 2 * s.inner, 0.0);
+      column_sums(block, s.inner, s.reduced, s.inner, centre, sums, squares);
+    }
     for (int64_t j = 0; j < s.inner; ++j) {
-      y[o * s.inner + j] = result(sums[j] + n * centre[j], squares[j] - sums[j] * sums[j] / n);
+      y[o * s.inner + j] = result(sums[j], squares[j] - sums[j] * sums[j] / n);
     }
   });
   return {};
 }
 
 const KernelRow kRows[] = {
-    {Op::kNorm, DeviceKind::kCpu, Tier::kFast, "norm_vector", 4, NormSupports, NormRun, NormScratch},
-    {Op::kReduce, DeviceKind::kCpu, Tier::kFast, "reduce_vector", 1, ReduceSupports, ReduceRun, ReduceScratch},
+    {Op::kNorm, DeviceKind::kCpu, Tier::kFast, "norm_vector", 5, NormSupports, NormRun, NormScratch},
+    {Op::kReduce, DeviceKind::kCpu, Tier::kFast, "reduce_vector", 2, ReduceSupports, ReduceRun, ReduceScratch},
 };
 
 }  // namespace

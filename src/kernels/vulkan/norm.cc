@@ -69,7 +69,7 @@ bool NormFits(const NodeRef& ref, const DeviceCaps& caps) {
   const NormSizes s = NormSizesOf(ref);
   if (NormParts(ref, s, caps).empty()) return false;
   const int64_t turns = (s.rows / s.chunks + 1) / (kThreads / s.lanes) + 1;
-  return ref.node.epilogue.empty() && s.rows >= 32 && s.buckets <= kWidestGrid && turns <= kMostTurns &&
+  return ref.node.epilogue.empty() && s.rows >= 32 && s.buckets <= kWidestGrid && 2 * turns <= kMostTurns &&
          2 * (s.chunks * ref.in(0).back() / kThreads + 1) <= kMostTurns;
 }
 size_t NormBytes(const NodeRef& ref, const DeviceCaps&) {
@@ -135,7 +135,7 @@ bool ReduceFits(const NodeRef& ref, const DeviceCaps& caps) {
 Status RecordReduceMany(const VulkanCall& call) { return RecordReduce(call, "fast/reduce", Threads); }
 
 const KernelRow kRows[] = {
-    BindsParts(FastVulkan(Op::kNorm, "vulkan.norm", NormFits, RecordNorm, NormBytes)),
+    BindsParts(FastVulkan(Op::kNorm, "vulkan.norm", NormFits, RecordNorm, NormBytes, nullptr, 2)),
     FastVulkan(Op::kNorm, "vulkan.norm_rows", NormRowsFit, RecordNormRows, nullptr, nullptr, 2),
     FastVulkan(Op::kSoftmax, "vulkan.softmax", SoftmaxFits, RecordSoftmax),
     FastVulkan(Op::kReduce, "vulkan.reduce", ReduceFits, RecordReduceMany),

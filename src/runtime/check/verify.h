@@ -24,11 +24,11 @@ struct Deviation {
 
 // Compares float32 outputs with the oracle's under the node's tolerance (see OpRow; a fused node's is the sum of its
 // parts'). With kF16, products may have been made of halves: the tolerance of those follows from the roundings of a
-// half, and, in attention, from the size of the scores. `in` holds the node's inputs, for that and for sums that
-// cancel.
+// half, and, in attention, from the size of the scores. `in` holds the node's inputs, for that and for what is to be
+// judged by its terms because they cancel (ErrorsAllowed); without them the result's own size is all there is.
 Deviation Compare(const Graph& graph, const Node& node, std::span<const float* const> out,
                   std::span<const Tensor64> expected, Precision precision = Precision::kF32,
-                  std::span<const float* const> in = {});
+                  std::span<const float* const> in = {}, const Scalars& scalars = {});
 
 // A kKernelFailed that names node, deviation and element where a node's float32 results are not the oracle's. Constant
 // inputs may be null: they are taken from the graph.

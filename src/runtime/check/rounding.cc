@@ -1,0 +1,265 @@
+#include "runtime/check/rounding.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "kernels/cpu/half_micro.h"
+
+namespace timbre {
+namespace {
+
+// The largest euclidean length of `rows` vectors, `step` apart.
+double LongestOf(const float* x, int64_t rows, int64_t step, int64_t count) {
+  double longest = 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    double sum = 0;
+    for (int64_t i = 0; i < count; ++i) sum += static_cast<double>(x[r * step + i]) * x[r * step + i];
+    longest = std::max(longest, sum);
+  }
+  return std::sqrt(longest);
+}
+
+// The same where sums are made of halves. A rounding to a half is off by at most u = 2^-11 of the value, and by
+// u / sqrt(3) in the mean square. Both factors of every product are rounded; and within a run of the sum, whose partial
+// sum after i steps has sqrt(i) times a product's size, step i is. That makes sqrt((2 + run / 2) / 3) u of a sum of
+// independent terms; runs are added up in float32. Six of those standard deviations are allowed, and what the float32
+// arithmetic around it may be off.
+double HalfAllowance(const Graph& graph, const Node& node, std::span<const float* const> in) {
+  constexpr double kHalf = 1.0 / 2048, kDeviations = 6;
+  const auto sum = [&](double terms) {
+    return kDeviations * kHalf * std::sqrt((2 + std::min<double>(terms, kHalfRun) / 2) / 3);
+  };
+  double relative = 0;
+  switch (node.op) {
+    case Op::kConv:
+    case Op::kConvTranspose:
+    case Op::kLinear:
+    case Op::kMatMul: relative = sum(kHalfRun); break;
+    case Op::kAttention: {
+      // An error of a score is one of the exponent. It is relative to what a score of independent terms would be.
+      const auto& attrs = node.As<AttentionAttrs>();
+      const int64_t features = graph.shape(node.inputs[0])[-1], head = features / attrs.heads;
+      double score = 0;
+      for (int64_t h = 0; h < attrs.heads && in.size() >= 2; ++h) {
+        const auto longest = [&](int i) {
+          return LongestOf(in[i] + h * head, graph.shape(node.inputs[i]).elements() / features, features, head);
+        };
+        score = std::max(score, attrs.scale * longest(0) * longest(1) / std::sqrt(static_cast<double>(head)));
+      }
+      relative = sum(kHalfRun) + std::expm1(sum(static_cast<double>(head)) * score);
+      break;
+    }
+    default: break;
+  }
+  return relative / std::numeric_limits<float>::epsilon();
+}
+
+bool Has(const Node& node, size_t i) { return i < node.inputs.size() && node.inputs[i] != kNoTensor; }
+
+// The result with every input squared, and its root: of a sum of products, the size of a sum of independent ones.
+Tensor64 RootOfSquares(const Graph& graph, Node node, const OracleValues& values, const Scalars& scalars) {
+  if (node.op == Op::kMatMul) std::get<MatMulAttrs>(node.attrs).scale *= node.As<MatMulAttrs>().scale;
+  OracleValues squared;
+  for (const TensorId id : node.inputs) {
+    if (id == kNoTensor || squared.contains(id)) continue;
+    Tensor64& square = squared[id] = values.at(id);
+    for (double& v : square.data) v *= v;
+  }
+  RunOracle(graph, node, scalars, squared);
+  Tensor64 root = std::move(squared.at(node.outputs[0]));
+  for (double& v : root.data) v = std::sqrt(v);
+  return root;
+}
+
+// A norm's statistics: of each row those that it belongs to, as an index that `groups` sets follow on.
+struct NormSets {
+  const NormAttrs& attrs;
+  int64_t features, rows, sets = 1;
+  std::vector<int64_t> of_row;
+
+  NormSets(const NormAttrs& a, const Shape& s)
+      : attrs(a), features(s.back()), rows(s.elements() / std::max<int64_t>(1, s.back())), of_row(rows) {
+    for (int i = 0; i < s.rank() - 1; ++i) {
+      const bool kept = i == 0 || (a.keep >> i & 1) != 0;
+      if (!kept) continue;
+      const int64_t stride = s.stride(i) / features;
+      for (int64_t r = 0; r < rows; ++r) of_row[r] = of_row[r] * s[i] + r / stride % s[i];
+      sets *= s[i];
+    }
+    sets *= a.groups;
+  }
+  // Of element `i`.
+  int64_t At(int64_t i) const { return of_row[i / features] * attrs.groups + i % features / (features / attrs.groups); }
+  double count() const { return static_cast<double>(rows * features) / static_cast<double>(sets); }
+  // For each set the mean of f(element).
+  template <typename F>
+  std::vector<double> Means(const F& f) const {
+    std::vector<double> means(static_cast<size_t>(sets));
+    for (int64_t i = 0; i < rows * features; ++i) means[At(i)] += f(i) / count();
+    return means;
+  }
+};
+
+// What a norm does: y = (x - mean) gain + beta.
+struct NormMade {
+  NormSets sets;
+  const std::vector<double>& x;
+  std::vector<double> mean, rstd;
+  const Tensor64 *gamma = nullptr, *beta = nullptr;
+
+  NormMade(const Node& node, const OracleValues& values)
+      : sets(node.As<NormAttrs>(), values.at(node.inputs[0]).shape), x(values.at(node.inputs[0]).data) {
+    if (Has(node, 1)) gamma = &values.at(node.inputs[1]);
+    if (Has(node, 2)) beta = &values.at(node.inputs[2]);
+    mean.resize(static_cast<size_t>(sets.sets));
+    if (sets.attrs.subtract_mean) mean = sets.Means([&](int64_t i) { return x[i]; });
+    rstd = sets.Means([&](int64_t i) { return (x[i] - mean[sets.At(i)]) * (x[i] - mean[sets.At(i)]); });
+    for (double& r : rstd) r = 1 / std::sqrt(r + static_cast<double>(sets.attrs.eps));
+  }
+  double Gain(int64_t i) const {
+    return rstd[sets.At(i)] * (gamma == nullptr ? 1.0 : std::abs(gamma->data[i % sets.features]));
+  }
+};
+
+// By how much a result's own arithmetic may be off: the size of each element, as `Allowance` means it.
+std::vector<double> SizesOf(const Graph& graph, const Node& node, size_t output, const OracleValues& values,
+                            const Scalars& scalars) {
+  std::vector<double> sizes = values.at(node.outputs[output]).data;
+  double power = 0;
+  for (double& v : sizes) power += v * v, v = std::abs(v);
+  const double rms = std::sqrt(power / static_cast<double>(std::max<size_t>(1, sizes.size())));
+  std::vector<double> terms(sizes.size());
+  switch (node.op) {
+    case Op::kConv:
+    case Op::kConvTranspose:
+    case Op::kLinear:
+    case Op::kMatMul: terms = RootOfSquares(graph, node, values, scalars).data; break;
+    case Op::kReduce: {
+      const auto& attrs = node.As<ReduceAttrs>();
+      if (attrs.fn == ReduceFn::kMax || attrs.fn == ReduceFn::kMin) break;
+      Node sum = node;
+      std::get<ReduceAttrs>(sum.attrs).fn = ReduceFn::kSum;
+      terms = RootOfSquares(graph, sum, values, scalars).data;
+      const double count = static_cast<double>(graph.shape(node.inputs[0]).elements()) /
+                           static_cast<double>(std::max<size_t>(1, terms.size()));
+      for (double& v : terms)
+        v /= attrs.fn == ReduceFn::kMean ? count : attrs.fn == ReduceFn::kStd ? std::sqrt(count) : 1;
+      break;
+    }
+    case Op::kNorm: {
+      const NormMade made(node, values);
+      for (size_t i = 0; i < terms.size(); ++i) {
+        const auto at = static_cast<int64_t>(i);
+        terms[i] = (std::abs(made.x[i]) + std::abs(made.mean[made.sets.At(at)])) * made.Gain(at);
+        if (made.beta != nullptr) terms[i] += std::abs(made.beta->data[i % made.sets.features]);
+      }
+      break;
+    }
+    case Op::kBatchNorm: {
+      const std::vector<double>& x = values.at(node.inputs[0]).data;
+      const auto of = [&](size_t k, size_t f, double otherwise) {
+        return Has(node, k) ? values.at(node.inputs[k]).data[f] : otherwise;
+      };
+      for (size_t i = 0; i < terms.size(); ++i) {
+        const size_t f = i % static_cast<size_t>(graph.shape(node.outputs[0]).back());
+        const double gain = of(3, f, 1) / std::sqrt(of(2, f, 1) + static_cast<double>(node.As<BatchNormAttrs>().eps));
+        terms[i] = (std::abs(x[i]) + std::abs(of(1, f, 0))) * std::abs(gain) + std::abs(of(4, f, 0));
+      }
+      break;
+    }
+    default: break;
+  }
+  for (size_t i = 0; i < sizes.size(); ++i) sizes[i] = std::max({sizes[i], rms, terms[i]});
+  return sizes;
+}
+
+// What a part makes of its first input's errors, or its second's where that has them.
+std::vector<double> Carried(const Graph& graph, const Node& node, TensorId changed, const std::vector<double>& errors,
+                            const OracleValues& values, const Scalars& scalars) {
+  const Tensor64& y = values.at(node.outputs[0]);
+  std::vector<double> carried(y.data.size());
+  if (node.op == Op::kNorm) {
+    // dy = gain (dx - mean(dx) - z mean(z dx)), where z is the normalised value.
+    const NormMade made(node, values);
+    const auto z = [&](int64_t i) {
+      return std::abs(made.x[i] - made.mean[made.sets.At(i)]) * made.rstd[made.sets.At(i)];
+    };
+    const std::vector<double> mean = made.sets.Means([&](int64_t i) { return errors[i]; });
+    const std::vector<double> along = made.sets.Means([&](int64_t i) { return z(i) * errors[i]; });
+    for (int64_t i = 0; i < static_cast<int64_t>(carried.size()); ++i) {
+      const int64_t set = made.sets.At(i);
+      carried[i] = made.Gain(i) * (errors[i] + mean[set] + z(i) * along[set]);
+    }
+    return carried;
+  }
+  // Element by element, so that it can be tried: with all values too large, and too small; of a GLU one half at a time.
+  const auto features = static_cast<size_t>(graph.shape(changed).back());
+  for (const int half : node.op == Op::kGlu ? std::vector<int>{0, 1} : std::vector<int>{-1}) {
+    std::vector<double> worst(carried.size());
+    for (const double sign : {1.0, -1.0}) {
+      OracleValues tried;
+      for (const TensorId id : node.inputs) {
+        if (id != kNoTensor) tried[id] = values.at(id);
+      }
+      std::vector<double>& x = tried.at(changed).data;
+      for (size_t i = 0; i < x.size(); ++i) {
+        if (half < 0 || (i % features >= features / 2) == (half == 1)) x[i] += sign * errors[i];
+      }
+      RunOracle(graph, node, scalars, tried);
+      const std::vector<double>& moved = tried.at(node.outputs[0]).data;
+      for (size_t i = 0; i < worst.size(); ++i) worst[i] = std::max(worst[i], std::abs(moved[i] - y.data[i]));
+    }
+    for (size_t i = 0; i < carried.size(); ++i) carried[i] += worst[i];
+  }
+  return carried;
+}
+
+}  // namespace
+
+void RunOracle(const Graph& graph, const Node& node, const Scalars& scalars, OracleValues& values) {
+  std::vector<const Tensor64*> in;
+  for (const TensorId id : node.inputs) in.push_back(id == kNoTensor ? nullptr : &values.at(id));
+  std::vector<Tensor64> out;
+  for (const TensorId id : node.outputs) {
+    const Shape& shape = graph.shape(id);
+    out.push_back({shape, std::vector<double>(static_cast<size_t>(shape.elements()))});
+  }
+  RowOf(node.op).oracle(node.attrs, in, out, scalars);
+  for (size_t i = 0; i < out.size(); ++i) values[node.outputs[i]] = std::move(out[i]);
+}
+
+double Allowance(const Graph& graph, const Node& node, Precision precision, std::span<const float* const> in) {
+  std::vector<const Shape*> shapes;
+  for (const TensorId id : node.inputs) shapes.push_back(id == kNoTensor ? nullptr : &graph.shape(id));
+  const OpRow& row = RowOf(node.op);
+  const double allowance = row.tolerance * (1 + std::sqrt(row.terms(node.attrs, shapes)));
+  return precision == Precision::kF16 ? allowance + HalfAllowance(graph, node, in) : allowance;
+}
+
+std::vector<Tensor64> ErrorsAllowed(const Graph& graph, const Node& node, const OracleValues& values,
+                                    Precision precision, std::span<const float* const> in, const Scalars& scalars) {
+  std::map<TensorId, std::vector<double>> errors;
+  const auto add = [&](const Node& part) {
+    const double own = Allowance(graph, part, precision, in) * std::numeric_limits<float>::epsilon();
+    for (size_t o = 0; o < part.outputs.size(); ++o) {
+      std::vector<double> sum = SizesOf(graph, part, o, values, scalars);
+      for (double& e : sum) e *= own;
+      for (const TensorId id : part.inputs) {
+        const auto before = errors.find(id);
+        if (before == errors.end()) continue;
+        const std::vector<double> carried = Carried(graph, part, id, before->second, values, scalars);
+        for (size_t i = 0; i < sum.size(); ++i) sum[i] += carried[i];
+      }
+      errors[part.outputs[o]] = std::move(sum);
+    }
+  };
+  if (node.composition.empty()) add(node);
+  for (const Node& part : node.composition) add(part);
+  std::vector<Tensor64> allowed;
+  for (const TensorId id : node.outputs) allowed.push_back({graph.shape(id), std::move(errors.at(id))});
+  return allowed;
+}
+
+}  // namespace timbre
