@@ -98,6 +98,14 @@ test("it is heard, and goes into the library", { skip }, async () => {
 test("the server's export has the presets in it, at the loudness that is asked for", { skip }, async () => {
   await page.getByLabel("Preset").last().selectOption("rock_master");
   await page.getByText("they are in what it exports").waitFor();
+  // A chain can be changed, and is kept with the song.
+  await page.getByRole("button", { name: "Change the chain" }).last().click();
+  const dialog = page.getByRole("dialog", { name: "Chain" });
+  await dialog.getByRole("group", { name: "Band 1", exact: true }).getByLabel("Hz").fill("45");
+  await dialog.getByRole("button", { name: "Use it" }).click();
+  await page.waitForFunction(() => document.querySelector("#master-chain").selectedOptions[0].text === "Rock Master, changed");
+  const [{ id: song }] = (await server.json("/v1/projects")).projects;
+  assert.equal((await server.json(`/v1/projects/${song}`)).timeline.master.bands[0].hz, 45);
   await page.getByLabel("Format").selectOption("flac");
   await page.getByLabel("Loudness").selectOption("-23");
   await page.getByRole("button", { name: "Export", exact: true }).click();

@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals";
 import type { Job } from "./types";
 import { ApiError, getJson, request, sendJson } from "./api";
+import type { Chain } from "./chain";
 import type { Hit } from "./drums";
 
 export interface Clip {
@@ -16,7 +17,7 @@ export interface Clip {
   mute: boolean;
   solo: boolean;
   crossfade?: number | null; // seconds, with the clip before; none: the project's
-  chain?: { title?: string } | null;
+  chain?: Chain | null;
   start: number;
   end: number;
   overlap: number; // with the clip before
@@ -27,7 +28,7 @@ export interface Timeline {
   channels: number;
   crossfade: number; // seconds
   clips: Clip[];
-  master?: { title?: string } | null;
+  master?: Chain | null;
   total: number;
   seconds: number;
 }

@@ -3,12 +3,14 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import presets from "timbre:presets";
 import { sentence } from "../model/api";
+import { type Chain, chainFile, changedTitle, presetChains } from "../model/chain";
 import { whenText, withoutEnding } from "../model/format";
 import { submit } from "../model/jobs";
 import { hrefOf } from "../model/route";
 import type { Asset, Job } from "../model/types";
+import { ChainDialog, ChainEditor } from "../ui/chain_editor";
 import { type Console, useConsole } from "../ui/console";
-import { OpenJob, useReport } from "../ui/job_views";
+import { OpenJob, useOpenWhenDone, useReport } from "../ui/job_views";
 import { fileName, isSound, jobName } from "../ui/jobs_list";
 import { Meter } from "../ui/meter";
 import { Pick } from "../ui/pick";
@@ -24,12 +26,12 @@ export interface Loudness {
 }
 
 interface Report {
-  chain?: { title?: string; description?: string };
+  chain?: Chain;
   tracks?: { before?: Loudness; after?: Loudness; gain_db?: number | null; limited_db?: number | null; warning?: string | null }[];
 }
 
 const kTargets: [string, string][] = [
-  ["", "As the preset leaves it"],
+  ["", "As the chain leaves it"],
   ["-14", "−14 LUFS, streaming"],
   ["-16", "−16 LUFS, podcasts"],
   ["-23", "−23 LUFS, EBU R 128"],
@@ -97,12 +99,32 @@ function Desk({ desk, report }: { desk: Console; report: Report | null }) {
   );
 }
 
+// The same track, from its original, with another chain.
+function Again({ job, chain, onError }: { job: Job; chain: Chain; onError: (sentence: string) => void }) {
+  const changing = useSignal(false);
+  const open = useOpenWhenDone("studio", "master");
+  const use = (own: Chain) => {
+    changing.value = false;
+    const { preset, chain: before, ...options } = job.options;
+    submit({ kind: "master", inputs: job.inputs.slice(0, 1), options: { ...options, chain: chainFile(own) } }).then(open, (problem) => onError(sentence(problem)));
+  };
+  return (
+    <>
+      <button type="button" onClick={() => (changing.value = true)}>
+        Change the chain…
+      </button>
+      {changing.value && <ChainDialog title="Chain" chain={chain} text="Master again" onUse={use} onClose={() => (changing.value = false)} />}
+    </>
+  );
+}
+
 function OpenMaster({ job }: { job: Job }) {
+  const failed = useSignal("");
   const { report, problem } = useReport<Report>(job);
   const output = job.outputs.find((one) => isSound(one.media_type));
   const { console: desk, error } = useConsole(job.id, output ? [{ asset: output.asset, name: "After" }] : [], job.inputs[0]?.asset ?? null);
   const track = report?.tracks?.[0];
-  const wrong = problem || error;
+  const wrong = problem || error || failed.value;
   return (
     <>
       <div class="title">
@@ -113,6 +135,7 @@ function OpenMaster({ job }: { job: Job }) {
           </p>
         </div>
         <div class="line">
+          {report?.chain && <Again job={job} chain={report.chain} onError={(text) => (failed.value = text)} />}
           {output && (
             <a class="button" href={`/v1/jobs/${job.id}/files/${encodeURIComponent(output.name)}?download=${encodeURIComponent(fileName(output.name))}`}>
               Download
@@ -154,14 +177,27 @@ export function OpenMasterById({ id }: { id: string }) {
 
 export function Mastering({ onMade }: { onMade: (job: Job) => void }) {
   const preset = useSignal("clean_master");
+  const own = useSignal<Chain | null>(null); // in place of the preset
   const target = useSignal("");
   const format = useSignal("wav");
   const error = useSignal("");
   const start = (asset: Asset) => {
     error.value = "";
-    const options: Record<string, unknown> = { preset: preset.value, format: format.value };
+    const options: Record<string, unknown> = { format: format.value };
+    if (own.value) options.chain = chainFile(own.value);
+    else options.preset = preset.value;
     if (target.value) options.loudness = Number(target.value);
     submit({ kind: "master", inputs: [{ asset: asset.id, name: asset.name }], options }).then(onMade, (problem) => (error.value = sentence(problem)));
+  };
+  const change = () => {
+    error.value = "";
+    presetChains().then(
+      (chains) => {
+        const chain = chains.get(preset.value);
+        if (chain) own.value = { ...chain, title: changedTitle(chain.title) };
+      },
+      (problem) => (error.value = sentence(problem)),
+    );
   };
   return (
     <section class="sheet" aria-label="Mastering">
@@ -169,18 +205,35 @@ export function Mastering({ onMade }: { onMade: (job: Job) => void }) {
         <h2>Mastering</h2>
       </header>
       <div class="pad stack">
-        <fieldset class="choices">
-          <legend>Preset</legend>
-          {presets.map(({ id, title, description }) => (
-            <label key={id} class="choice">
-              <input type="radio" name="preset" value={id} checked={preset.value === id} onChange={() => (preset.value = id)} />
-              <span>
-                <span class="name">{title}</span>
-                <span class="quiet">{description}</span>
-              </span>
-            </label>
-          ))}
-        </fieldset>
+        {own.value ? (
+          <>
+            <div class="line">
+              <p class="grow name">{own.value.title}</p>
+              <button type="button" onClick={() => (own.value = null)}>
+                Back to the presets
+              </button>
+            </div>
+            <ChainEditor chain={own.value} onChange={(chain) => (own.value = chain)} />
+          </>
+        ) : (
+          <>
+            <fieldset class="choices">
+              <legend>Preset</legend>
+              {presets.map(({ id, title, description }) => (
+                <label key={id} class="choice">
+                  <input type="radio" name="preset" value={id} checked={preset.value === id} onChange={() => (preset.value = id)} />
+                  <span>
+                    <span class="name">{title}</span>
+                    <span class="quiet">{description}</span>
+                  </span>
+                </label>
+              ))}
+            </fieldset>
+            <button type="button" onClick={change}>
+              Change this chain
+            </button>
+          </>
+        )}
         <div class="fields">
           <div class="field">
             <label for="target">Loudness</label>

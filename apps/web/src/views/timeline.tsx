@@ -8,12 +8,14 @@ import { Player } from "../audio/player";
 import { shapeOf } from "../audio/sound";
 import { colourOf, columnsOf, fit } from "../draw/wave";
 import { sentence } from "../model/api";
+import { type Chain, kFlat } from "../model/chain";
 import { clockText, dbText } from "../model/format";
 import { jobs, loadJob } from "../model/jobs";
 import { type Clip, OpenProject, type Operation, type Project, exportProject } from "../model/project";
 import { hrefOf } from "../model/route";
 import { TimeView } from "../model/timeline";
 import { addFiles } from "../model/uploads";
+import { ChainDialog } from "../ui/chain_editor";
 import { trackOf } from "../ui/console";
 import { JobRow } from "../ui/jobs_list";
 import { Fader } from "../ui/strip";
@@ -234,18 +236,29 @@ function ClipEditor({ project, clip, operate, position }: { project: Project; cl
   );
 }
 
-function ChainSelect({ id, value, onChange }: { id: string; value: { title?: string } | null; onChange: (preset: string | null) => void }) {
+function ChainSelect({ id, value, onChange }: { id: string; value: Chain | null; onChange: (chain: string | Chain | null) => void }) {
+  const changing = useSignal(false);
+  const use = (chain: Chain) => {
+    changing.value = false;
+    onChange(chain);
+  };
   const current = value ? (presets.find((preset) => preset.title === value.title)?.id ?? "other") : "";
   return (
-    <select id={id} value={current} onChange={(event) => onChange(event.currentTarget.value || null)}>
-      <option value="">None</option>
-      {current === "other" && <option value="other">{value?.title ?? "A chain of its own"}</option>}
-      {presets.map((preset) => (
-        <option key={preset.id} value={preset.id}>
-          {preset.title}
-        </option>
-      ))}
-    </select>
+    <div class="line tight">
+      <select class="grow" id={id} value={current} onChange={(event) => onChange(event.currentTarget.value || null)}>
+        <option value="">None</option>
+        {current === "other" && <option value="other">{value?.title ?? "A chain of its own"}</option>}
+        {presets.map((preset) => (
+          <option key={preset.id} value={preset.id}>
+            {preset.title}
+          </option>
+        ))}
+      </select>
+      <button type="button" aria-label="Change the chain" onClick={() => (changing.value = true)}>
+        Change…
+      </button>
+      {changing.value && <ChainDialog title="Chain" chain={value ?? kFlat} text="Use it" onUse={use} onClose={() => (changing.value = false)} />}
+    </div>
   );
 }
 
