@@ -518,10 +518,20 @@ Status NormRun(const CpuCall& call) {
 
 // ---- Reduce ----
 
+// What one task sums up: long runs are cut alike whatever the threads.
+constexpr int64_t kReduceFloats = 64 << 10;
+
 // The reduced axes are neighbours: [outer, reduced, inner].
 struct ReduceShape {
   int64_t outer = 1, reduced = 1, inner = 1;
   bool servable = true;
+
+  // Where inner > 1, of a column's rows: each some of the short runs that float32 sums are made of.
+  int64_t piece_rows() const { return std::max<int64_t>(1, kReduceFloats / (kRowsOfSum * inner)) * kRowsOfSum; }
+  int64_t pieces() const { return (reduced + piece_rows() - 1) / piece_rows(); }
+
+ private:
+  static constexpr int64_t kRowsOfSum = 64;
 };
 
 ReduceShape ShapeOfReduce(const NodeRef& ref) {
@@ -547,12 +557,12 @@ bool ReduceSupports(const NodeRef& ref, const DeviceCaps&) {
   return ref.node.epilogue.empty() && ShapeOfReduce(ref).servable && fn != ReduceFn::kMax && fn != ReduceFn::kMin;
 }
 
-// Long runs are cut alike whatever the threads.
-constexpr int64_t kReduceFloats = 64 << 10;
-
 size_t ReduceScratch(const NodeRef& ref, const DeviceCaps& caps) {
   const ReduceShape s = ShapeOfReduce(ref);
-  if (s.inner > 1) return static_cast<size_t>(caps.threads) * s.inner * (2 * sizeof(double) + sizeof(float)) + 64;
+  if (s.inner > 1) {
+    const int64_t sets = std::max<int64_t>(s.pieces(), caps.threads);
+    return static_cast<size_t>(s.inner) * (2 * sets * sizeof(double) + caps.threads * sizeof(float));
+  }
   return s.outer * (s.reduced / kReduceFloats + 1) * sizeof(double);
 }
 
@@ -609,32 +619,47 @@ Status ReduceRun(const CpuCall& call) {
     return {};
   }
   const auto column_sums = HWY_DYNAMIC_DISPATCH(ColumnSumsT);
-  double* columns = reinterpret_cast<double*>(call.scratch);
-  float* centres = reinterpret_cast<float*>(columns + 2 * call.pool.threads() * s.inner);
-  call.pool.ForEach(s.outer, [&](int64_t o, int worker) {
-    double *sums = columns + worker * 2 * s.inner, *squares = sums + s.inner;
-    float* centre = centres + worker * s.inner;
-    const float* block = x + o * s.reduced * s.inner;
+  const int64_t pieces = s.pieces(), piece_rows = s.piece_rows(), set = 2 * s.inner;
+  double* partial = reinterpret_cast<double*>(call.scratch);  // a set for each piece, or for each worker
+  float* centres = reinterpret_cast<float*>(partial + std::max<int64_t>(pieces, call.pool.threads()) * set);
+  // A set of sums and squares about `centre` of a piece's rows.
+  const auto sum_piece = [&](int64_t o, int64_t piece, const float* centre, double* sums) {
+    const int64_t first = piece * piece_rows, rows = std::min(piece_rows, s.reduced - first);
+    std::fill_n(sums, set, 0.0);
+    column_sums(x + (o * s.reduced + first) * s.inner, s.inner, rows, s.inner, centre, sums, sums + s.inner);
+  };
+  const auto sum_all = [&](int64_t o, const float* centre, double* sums) {
+    call.pool.ForEach(pieces, [&](int64_t piece, int) { sum_piece(o, piece, centre, sums + piece * set); });
+    for (int64_t i = set; i < pieces * set; ++i) sums[i % set] += sums[i];
+  };
+  const auto one = [&](int64_t o, float* centre, double* sums, const auto& sum_about) {
     // About zero: about a value that lies far from all others a sum would lose more than its own terms do.
     std::fill_n(centre, s.inner, 0.0f);
-    std::fill_n(sums, 2 * s.inner, 0.0);
-    column_sums(block, s.inner, s.reduced, s.inner, centre, sums, squares);
+    sum_about(o, centre, sums);
     if (attrs.fn == ReduceFn::kStd) {
       // Squares about the rounded means, then corrected by what the rounding left.
       for (int64_t j = 0; j < s.inner; ++j) centre[j] = static_cast<float>(sums[j] / n);
-      std::fill_n(sums, 2 * s.inner, 0.0);
-      column_sums(block, s.inner, s.reduced, s.inner, centre, sums, squares);
+      sum_about(o, centre, sums);
     }
+    const double* squares = sums + s.inner;
     for (int64_t j = 0; j < s.inner; ++j) {
       y[o * s.inner + j] = result(sums[j], squares[j] - sums[j] * sums[j] / n);
     }
-  });
+  };
+  if (pieces > 1) {
+    for (int64_t o = 0; o < s.outer; ++o) one(o, centres, partial, sum_all);
+  } else {
+    call.pool.ForEach(s.outer, [&](int64_t o, int worker) {
+      one(o, centres + worker * s.inner, partial + worker * set,
+          [&](int64_t i, const float* centre, double* sums) { sum_piece(i, 0, centre, sums); });
+    });
+  }
   return {};
 }
 
 const KernelRow kRows[] = {
     {Op::kNorm, DeviceKind::kCpu, Tier::kFast, "norm_vector", 5, NormSupports, NormRun, NormScratch},
-    {Op::kReduce, DeviceKind::kCpu, Tier::kFast, "reduce_vector", 2, ReduceSupports, ReduceRun, ReduceScratch},
+    {Op::kReduce, DeviceKind::kCpu, Tier::kFast, "reduce_vector", 3, ReduceSupports, ReduceRun, ReduceScratch},
 };
 
 }  // namespace

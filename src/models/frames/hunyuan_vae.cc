@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "graph/net.h"
@@ -15,9 +16,10 @@ constexpr int kBlocks = 4, kSpatialSteps = 3;
 constexpr int kMaxWidth = 4096, kMaxLayers = 16, kMaxChannels = 256;
 constexpr float kEps = 1e-6f;
 
-// Pictures from this many pixels on are worth the copies that convolving them one by one takes, and weights up to this
-// many pairs of channels the memory: they are packed four times as large.
-constexpr int64_t kPlaneArea = 32 * 32, kPlanePairs = 256 * 512;
+// Pictures from this many pixels on are convolved one by one, and kept so: each takes memory from when it is made to
+// when it is last read, and there are faster algorithms for pictures. Their weights are then packed four times as
+// large, so that there may be so many pairs of channels. What is longer than so many frames would be too many nodes.
+constexpr int64_t kPictureArea = 32 * 32, kPicturePairs = 256 * 512, kMostPictures = 128;
 
 TapGroups Each() { return {{0, 1}, {1, 2}, {2, 3}}; }
 TapGroups All() { return {{0, 3}}; }
@@ -28,40 +30,73 @@ TapGroups Two(bool odd) { return odd ? TapGroups{{0, 2}, {2, 3}} : TapGroups{{0,
 // change the number of frames. All but the last change the picture's sides.
 bool ChangesTime(int block) { return block == 1 || block == 2; }
 
+// What layers hand on: all frames in one tensor, or each in one of its own.
+struct Clip {
+  Clip() = default;
+  Clip(Value frames) : whole(frames) {}  // NOLINT: implicit by design
+
+  Value whole;              // [1, frames, height, width, C]
+  std::vector<Value> each;  // [1, height, width, C]
+
+  bool valid() const {
+    return each.empty() ? whole.valid()
+                        : std::all_of(each.begin(), each.end(), [](const Value& frame) { return frame.valid(); });
+  }
+  int64_t frames() const { return each.empty() ? whole.dim(1) : static_cast<int64_t>(each.size()); }
+  int64_t height() const { return shape()[-3]; }
+  int64_t width() const { return shape()[-2]; }
+  int channels() const { return static_cast<int>(shape().back()); }
+  int64_t area() const { return height() * width(); }
+
+  // Frame t; of one tensor a copy, made where it is asked for.
+  Value Frame(int64_t t) const {
+    if (!each.empty()) return each[t];
+    return Reshape(Slice(whole, 1, t, t + 1), {1, height(), width(), channels()});
+  }
+  Value Whole() const {
+    if (each.empty()) return whole;
+    const Value all = Concat(each, 0);
+    return all.valid() ? Reshape(all, {1, frames(), height(), width(), channels()}) : Value();
+  }
+
+ private:
+  const Shape& shape() const { return each.empty() ? whole.shape() : each.front().shape(); }
+};
+
 class Network {
  public:
   Network(const HunyuanVaeConfig& config, GraphBuilder& graph, TapSums& sums, bool taps)
       : config_(config), graph_(graph), sums_(sums), taps_(taps) {}
 
   void Decode(const LatentShape& shape) {
-    Value x = graph_.Input("latents", {1, shape.frames, shape.height, shape.width, config_.latent_channels});
-    Value passed;
+    Clip x = graph_.Input("latents", {1, shape.frames, shape.height, shape.width, config_.latent_channels});
+    Clip passed;
     for (const DecoderPiece& piece : DecoderPieces(config_)) {
       x = Piece(piece, x, passed);
-      if (!piece.tap.empty() && taps_) graph_.Output(piece.tap, x);
+      if (!piece.tap.empty()) x = Tap(piece.tap, x);
     }
-    graph_.Output("frames", x);
+    graph_.Output("frames", x.Whole());
   }
 
   // A piece by itself: see BuildDecoderPiece.
   void DecodePiece(const DecoderPiece& piece, const Shape& shape, bool window) {
     window_ = window;
-    const Value x = graph_.Input("x", {1, shape[0], shape[1], shape[2], piece.in});
+    const Clip x = graph_.Input("x", {1, shape[0], shape[1], shape[2], piece.in});
     if (piece.normed()) {
       mean_ = graph_.Input("mean", {piece.in});
       variance_ = graph_.Input("variance", {piece.in});
     }
-    Value passed;
+    Clip passed;
     if (piece.kind == DecoderPiece::Kind::kSecondHalf) {
       passed = graph_.Input("passed", {1, shape[0] - (window ? 2 : 0), shape[1], shape[2], piece.out});
     }
-    graph_.Output("y", Piece(piece, x, passed));
-    if (piece.passes()) graph_.Output("passed", passed);
+    graph_.Output("y", Piece(piece, x, passed).Whole());
+    if (piece.passes()) graph_.Output("passed", passed.Whole());
   }
 
   void Encode(const LatentShape& shape) {
     const Net n(graph_), encoder = n / "encoder";
-    Value x = graph_.Input(
+    Clip x = graph_.Input(
         "frames", {1, shape.pictures(), kFrameScale * shape.height, kFrameScale * shape.width, config_.in_channels});
     const std::vector<int>& widths = config_.block_out_channels;
     x = CausalConv(encoder / "conv_in", x, widths[0]);
@@ -73,37 +108,45 @@ class Network {
       }
     }
     x = MiddleBlock(encoder / "mid_block", x);
-    x = Silu(Norm(encoder, "conv_norm_out", x));
-    x = CausalConv(encoder / "conv_out", x, 2 * config_.latent_channels);
-    graph_.Output("moments", n.Conv("quant_conv", x, {.out = 2 * config_.latent_channels}));
+    x = NormedConv(encoder, "conv_norm_out", x, encoder / "conv_out", 2 * config_.latent_channels);
+    graph_.Output("moments", n.Conv("quant_conv", x.Whole(), {.out = 2 * config_.latent_channels}));
   }
 
  private:
-  Value Tap(const Net& n, Value x) {
-    if (taps_) graph_.Output(n.Name(""), x);
+  Clip Tap(const std::string& name, Clip x) {
+    if (taps_) graph_.Output(name, x.Whole());
     return x;
+  }
+  Clip Tap(const Net& n, Clip x) { return Tap(n.Name(""), std::move(x)); }
+
+  void TapNormed(const Net& n, const char* norm, const Clip& x) {
+    if (!x.valid()) return;
+    if (x.each.empty()) return graph_.Output(n.Name(norm), Norm(n, norm, x.whole));
+    const Statistics statistics = StatisticsOf(x);
+    Clip normed;
+    for (const Value& frame : x.each) normed.each.push_back(Norm(n / norm, frame, statistics));
+    graph_.Output(n.Name(norm), normed.Whole());
   }
 
   // What the piece makes of x. The two halves of a block hand on what passes by it.
-  Value Piece(const DecoderPiece& piece, Value x, Value& passed) {
+  Clip Piece(const DecoderPiece& piece, const Clip& x, Clip& passed) {
     const Net n = Net(graph_) / piece.scope;
     switch (piece.kind) {
       case DecoderPiece::Kind::kStart: return Start(x);
       case DecoderPiece::Kind::kFirstHalf: return FirstHalf(n, x, piece.out, passed);
       case DecoderPiece::Kind::kSecondHalf: return SecondHalf(n, x, piece.out, passed);
       case DecoderPiece::Kind::kDoubled: return DoubledConv(n, x, piece.time);
-      case DecoderPiece::Kind::kEnd: {
-        x = Tap(n / "conv_norm_out", Norm(n, "conv_norm_out", x));
-        return CausalConv(n / "conv_out", Silu(x), piece.out);
-      }
+      case DecoderPiece::Kind::kEnd:
+        if (taps_) TapNormed(n, "conv_norm_out", x);
+        return NormedConv(n, "conv_norm_out", x, n / "conv_out", piece.out);
     }
     return {};
   }
 
-  Value Start(Value x) {
+  Clip Start(const Clip& latents) {
     const Net n(graph_), decoder = n / "decoder";
-    x = Scale(x, static_cast<float>(1 / config_.scaling_factor));
-    x = Tap(n / "post_quant_conv", n.Conv("post_quant_conv", x, {.out = config_.latent_channels}));
+    const Value z = Scale(latents.whole, static_cast<float>(1 / config_.scaling_factor));
+    Clip x = Tap(n / "post_quant_conv", n.Conv("post_quant_conv", z, {.out = config_.latent_channels}));
     x = Tap(decoder / "conv_in", CausalConv(decoder / "conv_in", x, config_.block_out_channels.back()));
     return MiddleBlock(decoder / "mid_block", x);
   }
@@ -114,96 +157,227 @@ class Network {
     return Reshape(Reshape(x, {x.shape().elements() / x.shape().back(), x.shape().back()}), x.shape());
   }
 
-  // By the statistics of x, or by those that are given.
-  Value Norm(const Net& n, const char* name, Value x) {
-    if (!mean_.valid() || !x.valid()) return n.GroupNorm(name, x, config_.norm_num_groups, kEps);
-    const Net norm = n / name;
+  // The same constant for all that read it.
+  Value Weight(const std::string& name, const Shape& shape) {
+    const auto [found, fresh] = weights_.try_emplace(name);
+    if (fresh) found->second = graph_.Weight(name, shape);
+    return found->second;
+  }
+
+  // ---- Norms ----
+
+  // Mean and variance of each feature's group, over all frames.
+  struct Statistics {
+    Value mean, variance;  // [C]
+  };
+
+  Statistics StatisticsOf(const Clip& x) {
+    if (mean_.valid() || !x.valid()) return {mean_, variance_};
+    const int64_t groups = config_.norm_num_groups, width = x.channels() / groups;
+    // Of each frame's features first, whose deviations are from means of their own: no digits are lost.
+    std::vector<Value> means, deviations;
+    const auto measure = [&](Value part) {
+      const bool frame = part.shape().rank() == 4;
+      const auto each = [&](ReduceFn fn) {
+        return Reshape(frame ? Reduce(fn, part, {0, 1, 2}) : Reduce(fn, part, {0, 1, 2, 3}), {1, groups, width});
+      };
+      means.push_back(each(ReduceFn::kMean));
+      deviations.push_back(each(ReduceFn::kStd));
+    };
+    if (x.each.empty()) measure(x.whole);
+    for (const Value& frame : x.each) measure(frame);
+    const auto all = [](const std::vector<Value>& parts) { return parts.size() == 1 ? parts[0] : Concat(parts, 0); };
+    const auto average = [](Value of) { return Reduce(ReduceFn::kMean, Reduce(ReduceFn::kMean, of, {2}), {0}); };
+    const Value mean = average(all(means));
+    const Value variance =
+        average(Unary(UnaryFn::kSquare, all(deviations)) + Unary(UnaryFn::kSquare, all(means) - mean));
+    const std::vector<float> ones(static_cast<size_t>(width), 1.0f);
+    const Value feature = graph_.Constant("ones", {1, 1, width}, ones);
+    return {Reshape(mean * feature, {groups * width}), Reshape(variance * feature, {groups * width})};
+  }
+
+  Value Norm(const Net& norm, Value x, const Statistics& statistics) {
+    if (!x.valid()) return {};
     const Shape features{x.shape().back()};
     return graph_.Add1(Op::kBatchNorm, BatchNormAttrs{.eps = kEps},
-                       {x, mean_, variance_, norm.Weight("weight", features), norm.Weight("bias", features)},
+                       {x, statistics.mean, statistics.variance, Weight(norm.Name("weight"), features),
+                        Weight(norm.Name("bias"), features)},
                        norm.Name(""));
   }
 
+  // Of all frames at once, by the statistics of x or by those that are given.
+  Value Norm(const Net& n, const char* name, Value x) {
+    return mean_.valid() ? Norm(n / name, x, {mean_, variance_}) : n.GroupNorm(name, x, config_.norm_num_groups, kEps);
+  }
+
+  // ---- Convolutions ----
+
   // Taps of a causal convolution `n`, summed up in groups. x [1, frames, height, width, C] is as large as the filter
-  // wants it; or [frames, height, width, C] for one that has no times.
+  // wants it; or [1, height, width, C] for one that has no times.
   Value SumConv(const Net& n, Value x, int out, const TapGroups& times, const TapGroups& rows, const TapGroups& columns,
                 bool bias = true, const Dims3& stride = {1, 1, 1}) {
     if (!x.valid()) return {};
     const bool flat = x.shape().rank() == 4;
     ConvAttrs a{.dims = flat ? 2 : 3, .stride = stride};
     a.kernel = {static_cast<int>(times.size()), static_cast<int>(rows.size()), static_cast<int>(columns.size())};
+    if (flat) a.stride[0] = 1;
     Shape shape{out, x.shape().back()};
     for (int i = flat ? 1 : 0; i < 3; ++i) shape.push_back(a.kernel[i]);
     const std::string name = sums_.Add(n.Name("conv.weight"), times, rows, columns, flat);
-    const Value w = graph_.Weight(name, shape);
-    return graph_.Add1(Op::kConv, a, {x, w, bias ? n.Weight("conv.bias", {out}) : Value()}, name);
+    return graph_.Add1(Op::kConv, a, {x, Weight(name, shape), bias ? Weight(n.Name("conv.bias"), {out}) : Value()},
+                       name);
   }
 
-  // Beyond its edges the picture goes on as it is there, and before the first frame with that, unless x is a window: of
-  // that the first two frames are those before. `stride`: of the encoder's steps down.
-  Value CausalConv(const Net& n, Value x, int out, const Dims3& stride = {1, 1, 1}) {
+  // A frame, and the times of the filter that see it.
+  struct Term {
+    Value frame;
+    std::pair<int, int> times;
+  };
+
+  // The sum of pictures, each convolved by its times' sum.
+  Value PictureSum(const Net& n, const std::vector<Term>& terms, int out, const TapGroups& rows,
+                   const TapGroups& columns, const Dims3& stride = {1, 1, 1}) {
+    Value sum;
+    for (const Term& term : terms) {
+      const bool first = !sum.valid();
+      const Value y = SumConv(n, term.frame, out, {term.times}, rows, columns, first, stride);
+      if (!y.valid()) return {};
+      sum = first ? y : y + Apart(sum);
+    }
+    return sum;
+  }
+
+  // Frame t and the two before it, of which the first one goes on before itself. `frame` is asked once for each.
+  template <typename Frame>
+  static std::vector<Term> WithPast(int64_t frames, int64_t t, const Frame& frame) {
+    if (frames == 1) return {{frame(0), {0, 3}}};  // all that its convolution sees of time
+    const auto term = [&](int late) { return Term{frame(std::max<int64_t>(t - late, 0)), {2 - late, 3 - late}}; };
+    return {term(0), term(1), term(2)};
+  }
+
+  bool PictureByPicture(const Clip& x) const { return x.area() >= kPictureArea && x.frames() <= kMostPictures; }
+
+  // Beyond its edges a picture goes on as it is there.
+  static Value Padded(Value x, int64_t above, int64_t below, int64_t left, int64_t right) {
     if (!x.valid()) return {};
-    x = Pad(x, 3, 1, 1, PadMode::kReplicate);
-    x = Pad(x, 2, 1, 1, PadMode::kReplicate);
-    // A single frame is all that its convolution sees of time.
-    if (x.dim(1) == 1) return SumConv(n, x, out, All(), Each(), Each(), true, {1, stride[1], stride[2]});
-    const int64_t area = x.dim(2) * x.dim(3), pairs = x.dim(4) * out;
-    if (stride == Dims3{1, 1, 1} && area >= kPlaneArea && pairs <= kPlanePairs) return PlanesConv(n, x, out);
-    return SumConv(n, WithPast(x), out, Each(), Each(), Each(), true, stride);
+    const int columns = x.shape().rank() - 2;
+    return Pad(Pad(x, columns, left, right, PadMode::kReplicate), columns - 1, above, below, PadMode::kReplicate);
+  }
+  static Value Padded(Value x) { return Padded(x, 1, 1, 1, 1); }
+
+  // A causal convolution of what `prepare` makes of each frame of x; of the sum with `passed`, where there is one.
+  // `stride`: of the encoder's steps down.
+  template <typename Prepare>
+  Clip PictureConv(const Net& n, const Clip& x, int out, const Dims3& stride, const Clip& passed,
+                   const Prepare& prepare) {
+    Clip y;
+    std::map<int64_t, Value> padded;
+    int64_t next = 0;
+    for (int64_t t = window_ ? 2 : 0; t < x.frames(); t += stride[0]) {
+      // In order, for what becomes of a frame on the way.
+      for (; next <= t; ++next) padded[next] = Padded(prepare(next, x.Frame(next)));
+      Value sum = PictureSum(n, WithPast(x.frames(), t, [&](int64_t frame) { return padded[frame]; }), out, Each(),
+                             Each(), stride);
+      if (passed.valid()) sum = passed.Frame(static_cast<int64_t>(y.each.size())) + sum;
+      if (!sum.valid()) return {};
+      y.each.push_back(sum);
+    }
+    return y;
+  }
+
+  // Before the first frame time goes on as it is there, unless x is a window: of that the first two frames are those
+  // before.
+  Clip CausalConv(const Net& n, const Clip& x, int out, const Dims3& stride = {1, 1, 1}) {
+    if (!x.valid()) return {};
+    const bool strided = stride != Dims3{1, 1, 1};
+    if (PictureByPicture(x) && (strided || x.channels() * int64_t{out} <= kPicturePairs)) {
+      return PictureConv(n, x, out, stride, {}, [](int64_t, Value frame) { return frame; });
+    }
+    const Value padded = Padded(x.Whole());
+    if (x.frames() == 1) return SumConv(n, padded, out, All(), Each(), Each(), true, {1, stride[1], stride[2]});
+    return SumConv(n, WithPast(padded), out, Each(), Each(), Each(), true, stride);
   }
 
   // x with the two frames before it.
   Value WithPast(Value x) const { return window_ ? x : Pad(x, 1, 2, 0, PadMode::kReplicate); }
 
-  // The same as three convolutions of pictures, one a time, of a padded x: there are faster algorithms for those. The
-  // first two frames see the first one more than once; cut off from the rest, nothing has to be copied for them.
-  Value PlanesConv(const Net& n, Value x, int out) {
-    const int64_t frames = x.dim(1);
-    const Value pictures = Reshape(x, {frames, x.dim(2), x.dim(3), x.dim(4)});
-    // Frames [begin, end), each with what is at most so many frames before it.
-    const auto stretch = [&](int64_t begin, int64_t end, int64_t most) {
-      Value sum;
-      for (int late = 0; late < 3; ++late) {
-        const int64_t before = std::min<int64_t>(late, most);
-        const Value y = SumConv(n, Slice(pictures, 0, begin - before, end - before), out, {{2 - late, 3 - late}},
-                                Each(), Each(), late == 0);
-        sum = late == 0 ? y : y + Apart(sum);
-      }
-      return sum;
-    };
-    const auto volume = [&](Value y) {
-      return y.valid() ? Reshape(y, {1, y.dim(0), y.dim(1), y.dim(2), out}) : Value();
-    };
-    if (window_) return volume(stretch(2, frames, 2));
-    // The largest first: memory for all of them is taken with the first one's last sum.
-    const Value rest = frames > 2 ? stretch(2, frames, 2) : Value();
-    std::vector<Value> parts{stretch(0, 1, 0), stretch(1, 2, 1)};
-    if (frames > 2) parts.push_back(rest);
-    return volume(Concat(parts, 0));
+  // Normed, activated, convolved. Of frames that are convolved one by one no more are normed at once than that takes.
+  // `on_the_way(t, frame)` sees each frame of x before its norm.
+  template <typename OnTheWay>
+  Clip NormedConv(const Net& n, const char* norm, const Clip& x, const Net& conv, int out, const Clip& passed,
+                  const OnTheWay& on_the_way) {
+    if (!x.valid()) return {};
+    if (!PictureByPicture(x) || x.channels() * int64_t{out} > kPicturePairs) {
+      const Value whole = x.Whole();
+      on_the_way(-1, whole);
+      const Clip y = CausalConv(conv, Silu(Norm(n, norm, whole)), out);
+      return passed.valid() && y.valid() ? Clip(passed.Whole() + y.Whole()) : y;
+    }
+    const Statistics statistics = StatisticsOf(x);
+    return PictureConv(conv, x, out, {1, 1, 1}, passed, [&](int64_t t, Value frame) {
+      on_the_way(t, frame);
+      return Silu(Norm(n / norm, frame, statistics));
+    });
+  }
+  Clip NormedConv(const Net& n, const char* norm, const Clip& x, const Net& conv, int out, const Clip& passed = {}) {
+    return NormedConv(n, norm, x, conv, out, passed, [](int64_t, Value) {});
   }
 
   // Nearest neighbours doubled in space, and in time for all frames but the first, then a causal convolution: but
   // nothing is doubled. An output at an even place sees its left neighbour once and its own place twice, one at an odd
   // place its own twice and its right neighbour once, so that two taps do.
-  Value DoubledConv(const Net& n, Value x, bool time) {
+  Clip DoubledConv(const Net& n, const Clip& x, bool time) {
     if (!x.valid()) return {};
-    const int out = static_cast<int>(x.dim(4));
-    const int64_t height = x.dim(2), width = x.dim(3);
-    std::vector<Value> lines;
-    for (const int odd_row : {0, 1}) {
-      const Value line = Pad(x, 2, 1 - odd_row, odd_row, PadMode::kReplicate);
-      std::vector<Value> places;
-      for (const int odd_column : {0, 1}) {
-        const Value place = Pad(line, 3, 1 - odd_column, odd_column, PadMode::kReplicate);
-        places.push_back(InTime(n, place, out, time, Two(odd_row == 1), Two(odd_column == 1)));
-      }
-      const Value both = Concat(places, 4);
-      if (!both.valid()) return {};
-      lines.push_back(Reshape(both, {1, both.dim(1), height, 2 * width, out}));
+    const int out = x.channels();
+    if (!PictureByPicture(x)) {
+      const Value whole = x.Whole();
+      return Doubled([&](bool odd_row, bool odd_column) {
+        const Value place = Padded(whole, !odd_row, odd_row, !odd_column, odd_column);
+        return InTime(n, place, out, time, Two(odd_row), Two(odd_column));
+      });
     }
-    const Value both = Concat(lines, 3);
-    if (!both.valid()) return {};
-    return Reshape(both, {1, both.dim(1), 2 * height, 2 * width, out});
+    Clip y;
+    // By the terms of each place, which sees the picture as it is padded for it.
+    const auto add = [&](const std::vector<Term>& terms) {
+      y.each.push_back(Doubled([&](bool odd_row, bool odd_column) {
+        std::vector<Term> padded = terms;
+        for (Term& term : padded) term.frame = Padded(term.frame, !odd_row, odd_row, !odd_column, odd_column);
+        return PictureSum(n, padded, out, Two(odd_row), Two(odd_column));
+      }));
+    };
+    std::vector<Value> frames;
+    const auto frame = [&](int64_t t) { return frames[t]; };
+    for (int64_t t = 0; t < x.frames(); ++t) {
+      frames.push_back(x.Frame(t));
+      if (!time) {
+        if (!window_ || t >= 2) add(WithPast(x.frames(), t, frame));
+      } else if (t > 0) {
+        for (const bool odd : {true, false}) {
+          const TapGroups taps = Two(odd);
+          add({{frames[t - 1], taps[0]}, {frames[t], taps[1]}});
+        }
+      } else if (!window_) {
+        add({{frames[0], {0, 3}}});
+      }
+    }
+    return y.valid() ? y : Clip();
+  }
+
+  // Pictures of twice the sides, of those that place(odd_row, odd_column) gives for the places within them.
+  template <typename Place>
+  static Value Doubled(const Place& place) {
+    std::vector<Value> lines;
+    for (const bool odd_row : {false, true}) {
+      const Value even = place(odd_row, false), odd = place(odd_row, true);
+      if (!even.valid() || !odd.valid()) return {};
+      Shape line = even.shape();
+      line[-2] *= 2;
+      lines.push_back(Reshape(Concat({even, odd}, line.rank() - 1), line));
+    }
+    if (!lines[0].valid() || !lines[1].valid()) return {};
+    Shape picture = lines[0].shape();
+    picture[-3] *= 2;
+    return Reshape(Concat(lines, picture.rank() - 2), picture);
   }
 
   // The part of DoubledConv along time. Of a window that is doubled the first frame is the one before.
@@ -221,22 +395,45 @@ class Network {
     return window_ ? rest : Concat({first, rest}, 1);
   }
 
-  Value FirstHalf(const Net& n, Value x, int out, Value& passed) {
+  // ---- Blocks ----
+
+  Value Shortcut(const Net& n, Value x, int out) {
     if (!x.valid()) return {};
-    passed = window_ ? Slice(x, 1, 2, x.dim(1)) : x;
+    const bool frame = x.shape().rank() == 4;
+    const Shape shape = x.shape();
+    if (frame) x = Reshape(x, {1, 1, shape[1], shape[2], shape[3]});
+    const Net conv = n / "conv_shortcut" / "conv";
+    const Value y =
+        graph_.Add1(Op::kConv, ConvAttrs{.dims = 3},
+                    {x, Weight(conv.Name("weight"), {out, shape.back(), 1, 1, 1}), Weight(conv.Name("bias"), {out})},
+                    conv.Name(""));
+    if (!y.valid()) return {};
     // First, so that a wide x is not kept until the sum.
-    if (x.dim(4) != out) passed = Apart((n / "conv_shortcut").Conv("conv", passed, {.out = out}));
-    return CausalConv(n / "conv1", Silu(Norm(n, "norm1", x)), out);
+    return Apart(frame ? Reshape(y, {1, shape[1], shape[2], out}) : y);
   }
 
-  Value SecondHalf(const Net& n, Value x, int out, Value passed) {
-    return passed + CausalConv(n / "conv2", Silu(Norm(n, "norm2", x)), out);
+  Clip FirstHalf(const Net& n, const Clip& x, int out, Clip& passed) {
+    if (!x.valid()) return {};
+    const bool wider = x.channels() != out;
+    passed = wider ? Clip() : x;
+    return NormedConv(n, "norm1", x, n / "conv1", out, {}, [&](int64_t t, Value frame) {
+      if (t >= 0) {
+        if (wider && (!window_ || t >= 2)) passed.each.push_back(Shortcut(n, frame, out));
+        return;
+      }
+      if (window_) frame = Slice(frame, 1, 2, frame.dim(1));
+      passed = wider ? Shortcut(n, frame, out) : frame;
+    });
   }
 
-  Value Resnet(const Net& n, Value x, int out) {
-    Value passed;
-    x = FirstHalf(n, x, out, passed);
-    return SecondHalf(n, x, out, passed);
+  Clip SecondHalf(const Net& n, const Clip& x, int out, const Clip& passed) {
+    return NormedConv(n, "norm2", x, n / "conv2", out, passed);
+  }
+
+  Clip Resnet(const Net& n, const Clip& x, int out) {
+    Clip passed;
+    const Clip half = FirstHalf(n, x, out, passed);
+    return SecondHalf(n, half, out, passed);
   }
 
   // One head; a frame sees itself and those before it, whole.
@@ -252,11 +449,11 @@ class Network {
     return x + Reshape((n / "to_out").Linear("0", attended, width), shape);
   }
 
-  Value MiddleBlock(const Net& n, Value x) {
+  Clip MiddleBlock(const Net& n, Clip x) {
     const int width = config_.block_out_channels.back();
     x = Tap(n / "resnets" / 0, Resnet(n / "resnets" / 0, x, width));
     if (config_.mid_block_add_attention) {
-      x = Tap(n / "attentions" / 0, MiddleAttention(n / "attentions" / 0, x));
+      x = Tap(n / "attentions" / 0, MiddleAttention(n / "attentions" / 0, x.Whole()));
     }
     return Tap(n, Resnet(n / "resnets" / 1, x, width));
   }
@@ -267,6 +464,7 @@ class Network {
   const bool taps_;
   bool window_ = false;    // x begins with what comes before the frames that are asked for
   Value mean_, variance_;  // of each feature, where they are given
+  std::map<std::string, Value> weights_;
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "kernels/cpu/half_micro.h"
 #include "kernels/cpu/simd.h"
+#include "runtime/session/packed_key.h"
 #include "runtime/session/steps.h"
 
 namespace timbre {
@@ -113,27 +114,8 @@ void CpuLadder::PackAhead() {
 }
 
 std::string CpuLadder::PackedKey() const {
-  const NodeRef ref{*shared_->graph, *node_};
   const KernelRow* row = rung_ < rungs_.size() ? rungs_[rung_] : nullptr;
-  if (row == nullptr || row->pack == nullptr) return "";
-  // Those that a model runs piece by piece; what else a node is, is then its attributes.
-  std::string key(row->name);
-  if (node_->op == Op::kLinear) {
-    const auto& attrs = node_->As<LinearAttrs>();
-    key += " " + std::to_string(attrs.axis) + " " + std::to_string(attrs.groups);
-  } else if (node_->op == Op::kLstm || node_->op == Op::kGru) {
-    key += node_->As<RnnAttrs>().reverse ? " reverse" : " forward";
-  } else {
-    return "";
-  }
-  for (size_t i = 0; i < node_->inputs.size(); ++i) {
-    const int input = static_cast<int>(i);
-    key += !ref.has(input)       ? " -"
-           : ref.constant(input) ? " #" + std::to_string(node_->inputs[i])
-                                 : " " + ref.in(input).ToString();
-  }
-  for (const EpilogueStep& step : node_->epilogue) key += " +" + std::to_string(static_cast<int>(step.kind));
-  return key;
+  return row == nullptr ? "" : timbre::PackedKey(*row, {*shared_->graph, *node_});
 }
 
 Status CpuLadder::PrepareRung() {

@@ -43,8 +43,7 @@ class CpuLadder {
   // Packs the weights of the current rung, where it does, so that Prepare finds them: alone in this may several ladders
   // of a session be busy at the same time. What goes wrong is Prepare's to act on.
   void PackAhead();
-  // What the kernel in use would pack, as far as can be told before: of nodes whose kernel, weights and shapes are the
-  // same it is the same. Empty where nothing is packed, or no more is known than that.
+  // What the kernel in use would pack (packed_key.h).
   std::string PackedKey() const;
   // Takes what another of the same key packed ahead.
   void PackAs(const CpuLadder& other) { packed_ahead_ = other.packed_ahead_; }

@@ -154,6 +154,7 @@ class VulkanPlan {
   std::vector<TensorId> written_;  // what is written, in the same order
   std::vector<int> write_of_;      // for each node its place among them, or -1
   std::map<TensorId, std::shared_ptr<const VulkanBuffer>> constants_;
+  std::map<std::string, std::shared_ptr<const VulkanBuffer>> packed_;  // by PackedKey
   std::vector<Step> steps_;
   std::vector<Segment> segments_;
   std::vector<Slot> slots_;

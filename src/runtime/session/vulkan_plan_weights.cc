@@ -1,5 +1,6 @@
 #include <cstring>
 
+#include "runtime/session/packed_key.h"
 #include "runtime/session/vulkan_plan.h"
 
 namespace timbre {
@@ -48,8 +49,15 @@ Status VulkanPlan::Upload(const Node& node, Step& step) {
   const NodeRef ref{graph_, node};
   if (step.row->pack) {
     if (options_.faults) TIMBRE_CHECK(options_.faults->Pass(FaultPoint::kPack, node.name));
-    TIMBRE_TRY(const AlignedBytes packed, step.row->pack(ref, chooser_.caps));
-    TIMBRE_TRY(step.packed, MakeFilled(packed.data(), packed.size()));
+    const std::string key = PackedKey(*step.row, ref);
+    const auto alike = packed_.find(key);
+    if (alike != packed_.end()) {
+      step.packed = alike->second;
+    } else {
+      TIMBRE_TRY(const AlignedBytes packed, step.row->pack(ref, chooser_.caps));
+      TIMBRE_TRY(step.packed, MakeFilled(packed.data(), packed.size()));
+      if (!key.empty()) packed_.emplace(key, step.packed);
+    }
   }
   for (size_t i = 0; i < node.inputs.size(); ++i) {
     const TensorId id = node.inputs[i];
@@ -76,10 +84,12 @@ Result<const KernelRow*> VulkanPlan::Fastest(Tuner& tuner, const Node& node, con
   }
   const auto time = [&](size_t candidate) -> Result<double> {
     const int64_t weights = weight_bytes_;
+    const auto packed = packed_;  // what is only tried is not kept
     Step step{candidates[candidate], {}, nullptr};
     TIMBRE_CHECK(Upload(node, step));
     TIMBRE_CHECK(FlushUploads());
     weight_bytes_ = weights;
+    packed_ = packed;
     if (step.row->scratch_bytes) {
       const auto bytes = static_cast<uint64_t>(step.row->scratch_bytes(ref, chooser_.caps));
       if (bytes > scratch_.bytes()) {
