@@ -22,7 +22,7 @@ namespace timbre {
 namespace HWY_NAMESPACE {
 namespace {
 
-#if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
 constexpr int kSums = 24;  // under way at once, where there are 32 registers
 constexpr int kMostOutputs = 5;
 #else

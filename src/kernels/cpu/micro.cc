@@ -27,7 +27,7 @@ constexpr int kLanes = HWY_MAX_BYTES / 4;
 #endif
 
 // 28 accumulators where there are 32 registers, 12 where there are 16.
-#if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
 constexpr int kBlockRows = 14;
 #else
 constexpr int kBlockRows = 6;

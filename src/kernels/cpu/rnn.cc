@@ -24,7 +24,7 @@ namespace HWY_NAMESPACE {
 namespace {
 
 // Vectors of units that one pass over the state makes: all gates of them are in registers at once.
-#if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
 constexpr int UnitsOf(int) { return 4; }
 #else
 constexpr int UnitsOf(int rows) { return rows == 1 ? 4 : 2; }

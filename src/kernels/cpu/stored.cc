@@ -232,7 +232,7 @@ int64_t ArrangedFloatsT([[maybe_unused]] DType dtype, [[maybe_unused]] int64_t k
 
 void DotFourT(const float* w, int64_t ldw, int64_t k, const float* x, int64_t ldx, int64_t rows, float* y, int64_t ld,
               const MemoryAhead& ahead) {
-#if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
   constexpr int64_t kMost = 6;
 #else
   constexpr int64_t kMost = 2;
@@ -247,7 +247,7 @@ void DotFourT(const float* w, int64_t ldw, int64_t k, const float* x, int64_t ld
     const float* const from = x + first * ldx;
     float* const to = y + first * ld;
     switch (count) {
-#if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM_A64
       case 6: FourOutputs<6>(w, ldw, k, from, ldx, to, ld, share); break;
       case 5: FourOutputs<5>(w, ldw, k, from, ldx, to, ld, share); break;
       case 4: FourOutputs<4>(w, ldw, k, from, ldx, to, ld, share); break;
