@@ -6,7 +6,9 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <new>
 
+#include "base/aligned.h"
 #include "base/mapped_file.h"
 #include "graph/blocks.h"
 
@@ -245,12 +247,20 @@ HostTensor HostTensor::Made(Shape shape, std::function<void(float* out)> make) {
   return tensor;
 }
 
+// So that kernels can read it where it lies: as the heap happens to give memory, some constants would be copied once
+// more and others not.
+static std::shared_ptr<const std::byte> AlignedCopy(std::span<const std::byte> bytes) {
+  constexpr std::align_val_t kAligned{kAlignment};
+  auto* const copy = static_cast<std::byte*>(::operator new(std::max<size_t>(1, bytes.size()), kAligned));
+  if (!bytes.empty()) std::memcpy(copy, bytes.data(), bytes.size());
+  return {copy, [](const std::byte* p) { ::operator delete(const_cast<std::byte*>(p), kAligned); }};
+}
+
 HostTensor HostTensor::FromF32(Shape shape, std::span<const float> values) {
   HostTensor tensor;
   tensor.shape = shape;
   tensor.dtype = DType::kF32;
-  auto copy = std::make_shared<std::vector<float>>(values.begin(), values.end());
-  tensor.data = std::shared_ptr<const std::byte>(copy, reinterpret_cast<const std::byte*>(copy->data()));
+  tensor.data = AlignedCopy(std::as_bytes(values));
   return tensor;
 }
 
@@ -263,6 +273,13 @@ HostTensor HostTensor::FromBytes(Shape shape, DType dtype, std::vector<std::byte
   HostTensor tensor;
   tensor.shape = shape;
   tensor.dtype = dtype;
+  // What is large is packed, and read once: a copy of it would only cost time.
+  constexpr size_t kSmall = size_t{1} << 20;
+  const bool aligned = reinterpret_cast<uintptr_t>(bytes.data()) % kAlignment == 0;
+  if (dtype == DType::kF32 && !aligned && bytes.size() < kSmall) {
+    tensor.data = AlignedCopy(bytes);
+    return tensor;
+  }
   auto kept = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
   tensor.data = std::shared_ptr<const std::byte>(kept, kept->data());
   return tensor;

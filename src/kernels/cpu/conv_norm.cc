@@ -175,7 +175,7 @@ Result<AlignedBytes> Pack(const NodeRef& ref, const DeviceCaps&) {
   const EpilogueStep& norm = NormOf(ref);
   const Sizes s(ref, norm.norm);
   const PackedLayout& layout = s.layout;
-  TIMBRE_TRY(AlignedBytes bytes, AlignedBytes::Allocate(Packed(s, nullptr).bytes));
+  TIMBRE_TRY(AlignedBytes bytes, AlignedBytes::Allocate(Packed(s, nullptr).bytes, true));
   const Packed packed(s, bytes.f32());
   const FloatView weight(ref.value(1));
   const std::vector<float> bias = ref.has(2) ? ref.value(2).ToF32() : std::vector<float>(layout.n, 0.0f);

@@ -86,6 +86,20 @@ TEST(WeightStore, TwoSessionsOfAModelHoldItsWeightsOnce) {
   EXPECT_EQ(WeightStore::Get().bytes(), before);
 }
 
+// Where the heap gives memory must not decide how much a session takes.
+TEST(WeightStore, WhatASessionTakesIsTheSameEveryTime) {
+  ThreadPool pool(1);
+  std::vector<std::unique_ptr<char[]>> between;
+  const int64_t first = Make(1, pool)->weight_bytes();
+  for (size_t i = 0; i < 24; ++i) {
+    between.push_back(std::make_unique<char[]>(16 * i + 8));
+    EXPECT_EQ(Make(1, pool)->weight_bytes(), first);
+    const std::vector<float> values(i + 1, 1.0f);
+    EXPECT_NE(HostTensor::FromF32({static_cast<int64_t>(i) + 1}, values).F32InPlace(kAlignment), nullptr);
+    EXPECT_NE(HostTensor::FromBytes({4}, DType::kF32, std::vector<std::byte>(16)).F32InPlace(kAlignment), nullptr);
+  }
+}
+
 // At once, in two threads, each with faults of its own: only that session steps down, and what the other one holds is
 // held once.
 TEST(WeightStore, TwoSessionsAtOnceShareWeightsAndNoFaults) {

@@ -1,0 +1,54 @@
+// What kernels pack is the same whatever lay in the memory that it goes to: what is equal is then held once.
+#include <gtest/gtest.h>
+#include <malloc.h>
+
+#include <cstring>
+
+#include "graph/passes.h"
+#include "graph/single_op_graph.h"
+#include "runtime/session/cpu_ladder.h"
+
+namespace timbre {
+namespace {
+
+// The bytes that `row` packs for the graph's nodes, fused into one, into memory full of `fill`. None where it takes
+// them not.
+std::vector<std::byte> Packed(const KernelRow& row, Graph graph, const DeviceCaps& caps, int fill) {
+  FuseEpilogues(graph, [&](const Graph& g, const Node& node) {
+    return node.op == row.op && row.Supports({g, node}, caps);
+  });
+  const NodeRef ref{graph, graph.nodes[0]};
+  if (graph.nodes.size() != 1 || !row.Supports(ref, caps)) return {};
+#ifdef M_PERTURB
+  mallopt(M_PERTURB, fill);
+#endif
+  const auto packed = row.pack(ref, caps);
+#ifdef M_PERTURB
+  mallopt(M_PERTURB, 0);
+#endif
+  EXPECT_TRUE(packed.has_value()) << row.name;
+  if (!packed) return {};
+  return {packed->data(), packed->data() + packed->size()};
+}
+
+TEST(Packing, LeavesNoByteAsItWas) {
+  ThreadPool pool(1);
+  for (const OpRow& op : OpTable()) {
+    for (const KernelRow* row : KernelsFor(op.op, DeviceKind::kCpu)) {
+      if (row->pack == nullptr) continue;
+      const DeviceCaps caps = CpuCaps(pool, row->precision);
+      for (const OpCase& c : op.cases()) {
+        if (c.benchmark || c.extent) continue;
+        for (const EpilogueNames& epilogue : {EpilogueNames{}, EpilogueNames{"glu"}, EpilogueNames{"norm", "glu"}}) {
+          const SingleOpGraph one = MakeSingleOpGraph(op.op, c, epilogue);
+          if (one.graph.nodes.empty()) continue;
+          const std::vector<std::byte> first = Packed(*row, one.graph, caps, 0x55);
+          EXPECT_EQ(first, Packed(*row, one.graph, caps, 0xAA)) << row->name << " " << c.name;
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace timbre
