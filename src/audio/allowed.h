@@ -3,6 +3,7 @@
 // single games: none of them is audio that someone wants separated, and each is code that reads untrusted bytes.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 extern "C" {

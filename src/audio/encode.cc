@@ -431,7 +431,14 @@ class AvEncoder : public Encoder {
 
   // That of the encoder's own which holds samples of `packed`, side by side or not.
   static AVSampleFormat SampleFormatOf(const AVCodec& codec, AVSampleFormat packed) {
-    for (const AVSampleFormat* known = codec.sample_fmts; known != nullptr && *known != AV_SAMPLE_FMT_NONE; ++known) {
+#if LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(61, 13, 100)
+    const void* all = nullptr;
+    avcodec_get_supported_config(nullptr, &codec, AV_CODEC_CONFIG_SAMPLE_FORMAT, 0, &all, nullptr);
+    const auto* known = static_cast<const AVSampleFormat*>(all);
+#else
+    const AVSampleFormat* known = codec.sample_fmts;
+#endif
+    for (; known != nullptr && *known != AV_SAMPLE_FMT_NONE; ++known) {
       if (av_get_packed_sample_fmt(*known) == packed) return *known;
     }
     return packed;
