@@ -6,6 +6,7 @@
 #include "apps/cli/job_command.h"
 #include "apps/cli/live_audio.h"
 #include "apps/cli/many_files.h"
+#include "apps/cli/remote_job.h"
 #include "base/quantities.h"
 #include "pipelines/model_fetching.h"
 #include "pipelines/speech/denoise_job.h"
@@ -38,6 +39,7 @@ class DenoiseCommand final : public Command {
              .placeholder = "NAME|N",
              .idle = unless_live,
              .heading = "Live"}});
+    Append(fields, Under("Server", remote_.FieldsOfJob()));
     // What live sound hears of; all else is about files, or about devices.
     const std::vector<std::string_view> live = {
         "model",      "live",          "atten-lim",         "post-filter",      "mix", "df",
@@ -64,6 +66,8 @@ class DenoiseCommand final : public Command {
   bool TakesStdout() const override { return job_.Streams(); }
 
   Status Run(Terminal& terminal, Report& report) override {
+    TIMBRE_CHECK(CheckRemote(remote_, many_));
+    if (!live_ && !remote_.server.empty()) return RunJobThere("denoise", job_, remote_, terminal, report);
     if (!live_ && many_.given()) return many_.Run("denoise", job_, *this, terminal, report);
     if (!live_ && !job_.inputs().empty()) return RunJobHere("denoise", job_, *this, terminal, report);
     TIMBRE_CHECK(job_.Begin({}, report));
@@ -110,6 +114,7 @@ class DenoiseCommand final : public Command {
   bool live_ = false;
   std::string in_, out_;
   ManyFiles many_;
+  RemoteOptions remote_;
   DenoiseJob job_;
 };
 

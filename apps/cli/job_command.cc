@@ -14,14 +14,11 @@
 namespace timbre::cli {
 namespace {
 
-// Whether a server takes it, and all that is to be sent there are files.
-bool IsServed(std::string_view kind, const FieldList& fields) {
+// Whether a server takes it. What is scored is said, and makes no file.
+bool IsServed(std::string_view kind) {
   const std::vector<const JobKind*> served = server::ServedKinds();
-  return std::any_of(served.begin(), served.end(), [&](const JobKind* one) { return one->name == kind; }) &&
-         std::any_of(fields.begin(), fields.end(), [](const Field& field) {
-           return field.positional && field.name == "input" &&
-                  std::holds_alternative<std::vector<std::string>*>(field.value);
-         });
+  return kind != "score" &&
+         std::any_of(served.begin(), served.end(), [&](const JobKind* one) { return one->name == kind; });
 }
 
 class JobCommand final : public Command {
@@ -38,20 +35,15 @@ class JobCommand final : public Command {
                         .help = "show the presets, and do nothing else",
                         .heading = "Model"});
     }
-    return IsServed(kind_, fields) ? Append(fields, Under("Server", remote_.FieldsOfJob())) : fields;
+    return IsServed(kind_) ? Append(fields, Under("Server", remote_.FieldsOfJob())) : fields;
   }
   std::string Examples() const override { return examples_; }
   bool TakesStdout() const override { return job_->Streams(); }
   bool AnswersData() const override { return job_->AnswersData(); }
   Status Run(Terminal& terminal, Report& report) override {
     if (list_presets_) return ListPresets(terminal, report);
-    if (!remote_.server.empty() && many_.given()) {
-      return Fail(ErrorCode::kInvalidArgument, "--list and --shard keep manifests here; they do not go with --server.");
-    }
+    TIMBRE_CHECK(CheckRemote(remote_, many_));
     if (!remote_.server.empty()) return RunJobThere(kind_, *job_, remote_, terminal, report);
-    if (!remote_.token_file.empty()) {
-      return Fail(ErrorCode::kInvalidArgument, "--token-file has no effect: it belongs to --server.");
-    }
     if (many_.given()) return many_.Run(kind_, *job_, *this, terminal, report);
     // What the frame would say, had a list not been able to take its place.
     for (const Field& field : job_->Fields()) {

@@ -5,6 +5,7 @@
 
 #include "apps/cli/job_command.h"
 #include "apps/cli/many_files.h"
+#include "apps/cli/remote_job.h"
 #include "pipelines/studio/mastering_chain.h"
 
 namespace timbre::cli {
@@ -20,7 +21,8 @@ class MasterCommand final : public Command {
     input->required = false;
     inputs_ = std::get<std::vector<std::string>*>(input->value);
     many_.AddTo("master", fields);
-    return Append(fields, {{.name = "list-presets", .value = &list_, .help = "show the presets, and do nothing else"}});
+    Append(fields, {{.name = "list-presets", .value = &list_, .help = "show the presets, and do nothing else"}});
+    return Append(fields, Under("Server", remote_.FieldsOfJob()));
   }
 
   std::string Examples() const override {
@@ -35,6 +37,8 @@ class MasterCommand final : public Command {
 
   Status Run(Terminal& terminal, Report& report) override {
     if (list_) return ListPresets(terminal, report);
+    TIMBRE_CHECK(CheckRemote(remote_, many_));
+    if (!remote_.server.empty()) return RunJobThere("master", *job_, remote_, terminal, report);
     if (many_.given()) return many_.Run("master", *job_, *this, terminal, report);
     if (inputs_->empty()) return Fail(ErrorCode::kInvalidArgument, "A file, a folder or --list-presets is missing.");
     return RunJobHere("master", *job_, *this, terminal, report);
@@ -55,6 +59,7 @@ class MasterCommand final : public Command {
   std::unique_ptr<Job> job_;
   std::vector<std::string>* inputs_ = nullptr;  // of the job
   ManyFiles many_;
+  RemoteOptions remote_;
   bool list_ = false;
 };
 

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "apps/server/kinds.h"
+#include "audio/byte_source.h"
 #include "base/text.h"
 #include "engine/ids.h"
 #include "http/names.h"
@@ -38,6 +39,13 @@ Result<std::string> ReadText(const std::string& path) {
   return text;
 }
 
+// Where in its report a kind has what its command answers, where it writes no file.
+constexpr std::pair<std::string_view, const char*> kAnswers[] = {{"lyrics", "/lyrics/text"}, {"text", "/text"}};
+
+tl::unexpected<Error> NoStandardInput() {
+  return Fail(ErrorCode::kInvalidArgument, "the standard input does not go with --server; name a file.");
+}
+
 // What the command line says, as a server wants it.
 struct Wish {
   std::vector<std::string> inputs;
@@ -46,6 +54,7 @@ struct Wish {
   std::string output;
   bool together = false;  // one job of all inputs
   bool one_file = false;  // `output` is a file
+  bool answers = false;   // nothing is written here
   bool recursive = false;
   struct File {
     std::string path, ending;
@@ -59,14 +68,22 @@ Result<Wish> WishOf(std::string_view kind, Job& job) {
   const std::unique_ptr<Job> usual = row->make();
   const FieldList given = job.Fields(), defaults = usual->Fields();
   const Report settable = server::OptionsSchemaOf(*row)["properties"];
-  Wish wish{.together = server::TakesTogether(kind)};
+  // What words a command takes answers in words.
+  Wish wish{.together = server::TakesTogether(kind), .answers = job.AnswersData()};
   for (size_t i = 0; i < given.size(); ++i) {
     const Field& field = given[i];
+    const std::string key = KeyOf(field);
     if (field.positional) {
+      const auto* const text = std::get_if<std::string*>(&field.value);
       if (const auto* const list = std::get_if<std::vector<std::string>*>(&field.value)) wish.inputs = **list;
+      if (text != nullptr && (*text)->empty()) continue;
+      // A word is an option there, a file an input.
+      const bool word = settable.contains(key);
+      if (text != nullptr && word && **text == "-") return NoStandardInput();
+      if (text != nullptr && word) wish.options[key] = **text;
+      if (text != nullptr && !word) wish.inputs.push_back(**text);
       continue;
     }
-    const std::string key = KeyOf(field);
     const Report value = FieldsToJson({field})[key], before = FieldsToJson({defaults[i]})[key];
     if (key == "output") {
       wish.output = value.is_string() ? value.get<std::string>() : "";
@@ -105,7 +122,7 @@ class Batch {
   // Cancelled, or the server is gone: the only failures. Others are counted.
   Status Add(const std::vector<std::string>& inputs) {
     const std::string shown = inputs.size() == 1 ? inputs[0]
-                              : inputs.empty()   ? fs::path(wish_.files.begin()->second.path).filename().string()
+                              : inputs.empty()   ? kind_
                                                  : fmt::format("{} files", inputs.size());
     const Result<std::string> id = Send(inputs);
     if (!id) return Note(shown, id.error());
@@ -121,7 +138,9 @@ class Batch {
   Status SendOptions() {
     options_ = wish_.options;
     for (const auto& [option, file] : wish_.files) {
-      if (file.ending == ".mid" || file.ending == ".wav") {
+      if (IsStandardInput(file.path)) return NoStandardInput();
+      const bool is_text = file.ending == ".yaml" || file.ending == ".json" || file.ending == ".txt";
+      if (!is_text || file.path.ends_with(".safetensors")) {
         TIMBRE_TRY(const std::string asset, remote_.Upload(file.path));
         options_[option] = {{"asset", asset}};
       } else {
@@ -142,10 +161,12 @@ class Batch {
   Result<std::string> Send(const std::vector<std::string>& inputs) {
     Report request = {{"kind", kind_}, {"inputs", Report::array()}, {"options", options_}, {"device", wish_.device}};
     for (const std::string& input : inputs) {
+      if (IsStandardInput(input)) return NoStandardInput();
       TIMBRE_TRY(const std::string asset, remote_.Upload(input));
       request["inputs"].push_back({{"asset", asset}, {"name", fs::path(input).filename().string()}});
     }
-    if (wish_.one_file) request["options"]["output"] = fs::path(wish_.output).filename().string();
+    if (wish_.one_file && !wish_.output.empty())
+      request["options"]["output"] = fs::path(wish_.output).filename().string();
     // A request whose answer is lost is not a second job.
     TIMBRE_TRY(const Report job, remote_.Ask("POST", "/v1/jobs", request, "Idempotency-Key: " + engine::NewId()));
     return job.value("id", "");
@@ -165,13 +186,32 @@ class Batch {
                                  "its files would be those of an input before it; give them another --output"});
       }
     }
-    const Result<std::vector<std::string>> files = remote_.Fetch(*job, folder, wish_.places);
-    if (!files) return Note(sent.input, files.error());
     TIMBRE_TRY(const Report result, remote_.Ask("GET", "/v1/jobs/" + sent.id + "/result"));
+    // A file that nobody named stays there, and what is in it is answered here.
+    Report wanted = *job;
+    if (wish_.answers) {
+      Report& outputs = wanted["outputs"];
+      for (auto output = outputs.begin(); output != outputs.end();) {
+        output = wish_.places.contains(output->value("name", "")) ? output + 1 : outputs.erase(output);
+      }
+    }
+    const Result<std::vector<std::string>> files = remote_.Fetch(wanted, folder, wish_.places);
+    if (!files) return Note(sent.input, files.error());
+    if (wish_.answers) Answer(result["report"]);
     jobs_.push_back({{"id", sent.id}, {"input", sent.input}, {"files", *files}, {"report", result["report"]}});
     for (const std::string& file : *files) terminal_.Detail("  " + file);
     terminal_.Say(fmt::format("{}: {} files from job {}", sent.input, files->size(), sent.id));
     return {};
+  }
+
+  void Answer(const Report& report) const {
+    for (const auto& [kind, place] : kAnswers) {
+      const Report::json_pointer pointer(place);
+      if (kind != kind_ || !report.contains(pointer) || !report[pointer].is_string()) continue;
+      std::string text = report[pointer].get<std::string>();
+      if (text.ends_with('\n')) text.pop_back();  // the line's end is added by the terminal
+      terminal_.Print(text);
+    }
   }
 
   Status Note(const std::string& input, Error error) {
@@ -198,14 +238,29 @@ class Batch {
 
 }  // namespace
 
+Status CheckRemote(const RemoteOptions& options, const ManyFiles& many) {
+  if (!options.server.empty() && many.given()) {
+    return Fail(ErrorCode::kInvalidArgument, "--list and --shard keep manifests here; they do not go with --server.");
+  }
+  if (options.server.empty() && !options.token_file.empty()) {
+    return Fail(ErrorCode::kInvalidArgument, "--token-file has no effect: it belongs to --server.");
+  }
+  return {};
+}
+
 Status RunJobThere(std::string_view kind, Job& job, const RemoteOptions& options, Terminal& terminal, Report& report) {
   if (job.Streams()) {
     return Fail(ErrorCode::kInvalidArgument, "--stdout and --server do not go together; a server makes files.");
   }
   TIMBRE_TRY(const Wish wish, WishOf(kind, job));
+  TIMBRE_TRY(const JobKind* const row, FindJobKind(kind));
+  if (wish.one_file && !wish.output.empty() && fs::path(wish.output).filename().empty()) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "--output is a folder, and a server is asked for one file; name that, or run it without --server.");
+  }
   TIMBRE_TRY(const std::vector<TrackInput> inputs, ExpandInputs(wish.inputs, wish.recursive, wish.output));
   // Hits that were found before take the place of the sound.
-  if (inputs.empty() && !wish.files.contains("hits")) {
+  if (inputs.empty() && server::TakesFiles(*row) && !wish.files.contains("hits")) {
     return Fail(ErrorCode::kInvalidArgument, "name at least one file; a server is sent files.");
   }
   TIMBRE_TRY(Remote remote, Remote::Open(options, terminal));

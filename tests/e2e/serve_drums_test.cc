@@ -45,7 +45,7 @@ class ServeDrumsTest : public ServeTest {
     return job["id"];
   }
 
-  const Environment cache_{{{"TIMBRE_CACHE", (folder_ / "cache").string()}}};
+  const Environment cache_{{{"TIMBRE_CACHE", (folder_ / "cache").string()}, {"TIMBRE_OFFLINE", "1"}}};
   std::string self_, etag_;
 };
 

@@ -387,7 +387,8 @@ TEST_F(ServeTest, GoesOnFromAPrompt) {
                  model = cache / "models" / "smollm2-135m" / "SmolLM2-135M-Instruct.Q4_1.gguf";
   fs::create_directories(model.parent_path());
   fs::copy_file(fs::path(SourceDir()) / "tests/data/lm/gguf-tiny.gguf", model);
-  const Environment here({{"TIMBRE_CACHE", cache.string()}});
+  fs::resize_file(model, 98362432);  // as long as the catalogue's, or that would be fetched in its place
+  const Environment here({{"TIMBRE_CACHE", cache.string()}, {"TIMBRE_OFFLINE", "1"}});
   Start();
   const Json options = {
       {"ids", {{"text", "1 2 3"}}}, {"max_tokens", 4}, {"greedy", true}, {"logits", "scores.safetensors"}};
