@@ -57,6 +57,8 @@ constexpr Rule kRules[] = {
     {"style", "vector", Use::kNewFile},
     {"style", "style_text", Use::kText},
     {"", "weights", Use::kText},
+    {"combine", "gains", Use::kText},
+    {"combine", "pans", Use::kText},
     {"drums", "config", Use::kFile, ".yaml"},
     {"drums", "set", Use::kText},
     {"drums", "tempo_range", Use::kText},

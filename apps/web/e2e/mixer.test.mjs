@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { begin, bundled, end, findings, missing, song, suits } from "./support.mjs";
+import { assertAlike, begin, bundled, end, findings, missing, song, suits } from "./support.mjs";
 
 const skip = missing() || false;
 const kSeconds = 9.3; // three slices, the last of which is short
-let page, job, asset, complaints;
+let server, page, job, asset, complaints;
+let exported; // samples of the mix that the page wrote
 
 before(async () => {
   if (skip) return;
@@ -14,7 +15,7 @@ before(async () => {
     const brought = await one.bring("evening.wav", song(kSeconds));
     return { asset: brought, job: await one.done("separate", [brought.id], { model: "hpss", sample_format: "f32" }) };
   };
-  ({ page, complaints, filled: { asset, job } } = await begin({ fill }));
+  ({ server, page, complaints, filled: { asset, job } } = await begin({ fill }));
   await page.getByRole("link", { name: "Open in the mixer" }).click();
   await page.getByRole("button", { name: "Play" }).waitFor();
 });
@@ -91,6 +92,7 @@ test("the export is what an OfflineAudioContext makes of stems and faders", { sk
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save the mix" }).click()]);
   assert.equal(download.suggestedFilename(), "evening - mix.wav");
   const made = readFileSync(await download.path());
+  exported = Array.from({ length: (made.length - 44) / 4 }, (_, i) => made.readFloatLE(44 + 4 * i));
   await page.route("**/made.wav", (route) => route.fulfill({ body: made }));
   await page.getByText(/^Its peak is|above full scale/).waitFor();
   assert.deepEqual(await findings(page), []);
@@ -130,6 +132,34 @@ test("the export is what an OfflineAudioContext makes of stems and faders", { sk
   );
   assert.equal(db.bytes, 44 + 8 * Math.round(kSeconds * 44100));
   assert.ok(db.signal > 1 && db.db > 60, `${db.db} dB`);
+});
+
+test("what the server exports is the same mix, all of it and a loop, by keyboard", { skip }, async () => {
+  const samples = async ({ outputs }, frames) => {
+    const bytes = Buffer.from(await (await server.ask(`/v1/assets/${outputs[0].asset}/pcm?from=0&frames=${frames}&format=f32`)).arrayBuffer());
+    return Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readFloatLE(4 * i));
+  };
+  const exportIt = async () => {
+    await page.getByRole("button", { name: "Export…" }).focus();
+    await page.keyboard.press("Enter");
+    await page.getByLabel("Format").selectOption("flac");
+    assert.ok(await page.getByLabel("Samples of the WAV file").isDisabled());
+    await page.getByRole("button", { name: "Save the mix" }).focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("list", { name: "Mixes of the server" }).getByText("Done").waitFor({ timeout: 30000 });
+    assert.deepEqual(await findings(page), []);
+    await page.keyboard.press("Escape");
+    return (await server.json("/v1/jobs?kind=combine")).jobs[0];
+  };
+  const whole = await exportIt();
+  assert.equal(whole.outputs[0].name, "evening - mix.flac");
+  assertAlike(await samples(whole, exported.length / 2), exported);
+  await page.locator("main").focus();
+  for (const key of ["Home", "Shift+ArrowRight", "a", "Shift+ArrowRight", "b"]) await page.keyboard.press(key);
+  await page.getByText("Loop 0:01.00 – 0:02.00").waitFor();
+  assertAlike(await samples(await exportIt(), 441000), exported.slice(2 * 44100, 4 * 44100));
+  await page.keyboard.press("x");
+  await page.keyboard.press("Home");
 });
 
 test("what the player schedules is the stems to the sample, over the joints of slices and through a loop", { skip }, async () => {

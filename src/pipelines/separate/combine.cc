@@ -1,10 +1,13 @@
 #include "pipelines/separate/combine.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <memory>
+#include <utility>
 
 #include "audio/encode.h"
 #include "base/output_set.h"
@@ -23,8 +26,15 @@ constexpr size_t kMostInputs = 64;
 // The inputs side by side: blocks of one length, the shorter inputs continued by silence.
 class Inputs {
  public:
-  Inputs(std::vector<std::unique_ptr<TrackReader>> readers, int channels)
-      : readers_(std::move(readers)), channels_(channels), waiting_(readers_.size()), ended_(readers_.size(), false) {}
+  static Result<Inputs> Open(const std::vector<std::string>& files, int sample_rate, int channels,
+                             const ReadOptions& read) {
+    std::vector<std::unique_ptr<TrackReader>> readers;
+    for (const std::string& file : files) {
+      TIMBRE_TRY(std::unique_ptr<TrackReader> reader, TrackReader::Open(file, sample_rate, channels, read));
+      readers.push_back(std::move(reader));
+    }
+    return Inputs(std::move(readers), channels);
+  }
 
   // Calls take(pointers, frames) until all have ended.
   template <typename Take>
@@ -63,11 +73,70 @@ class Inputs {
   }
 
  private:
+  Inputs(std::vector<std::unique_ptr<TrackReader>> readers, int channels)
+      : readers_(std::move(readers)), channels_(channels), waiting_(readers_.size()), ended_(readers_.size(), false) {}
+
   std::vector<std::unique_ptr<TrackReader>> readers_;
   const int channels_;
   std::vector<Samples> waiting_;
   std::vector<bool> ended_;
 };
+
+// Numbers of --`name`, as many as there are inputs.
+Result<std::vector<double>> NumbersOf(const std::vector<std::string>& texts, const std::string& name, double least,
+                                      double most) {
+  std::vector<double> numbers;
+  for (const std::string& text : texts) {
+    double number = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, number);
+    if (error != std::errc() || stop != end || !(number >= least && number <= most)) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  fmt::format("--{} takes numbers from {} to {}, one for each input, not '{}'.", name, least, most,
+                              Printable(text, 64)));
+    }
+    numbers.push_back(number);
+  }
+  return numbers;
+}
+
+// What an input's left and right become of it in the mix's left and right: at equal power across the middle, as Web
+// Audio's StereoPannerNode has it for stereo.
+struct MixGains {
+  double ll = 1, rl = 0, lr = 0, rr = 1;
+};
+
+MixGains GainsOf(double db, double pan) {
+  MixGains gains;
+  const double angle = (pan <= 0 ? pan + 1 : pan) * M_PI / 2, near = std::cos(angle), far = std::sin(angle);
+  if (pan <= 0) {
+    gains.rl = near;
+    gains.rr = far;
+  } else {
+    gains.ll = near;
+    gains.lr = far;
+  }
+  const double factor = std::pow(10.0, db / 20);
+  for (double* gain : {&gains.ll, &gains.rl, &gains.lr, &gains.rr}) *gain *= factor;
+  return gains;
+}
+
+// Adds a block of each input, [frames, channels], into `mixed`.
+void MixBlock(const std::vector<const float*>& blocks, const std::vector<MixGains>& gains, int64_t frames, int channels,
+              Samples& mixed) {
+  mixed.resize(static_cast<size_t>(frames * channels));
+  for (int64_t i = 0; i < frames; ++i) {
+    double left = 0, right = 0;
+    for (size_t k = 0; k < blocks.size(); ++k) {
+      const float* const frame = blocks[k] + i * channels;
+      const double l = frame[0], r = frame[channels - 1];
+      left += l * gains[k].ll + r * gains[k].rl;
+      right += l * gains[k].lr + r * gains[k].rr;
+    }
+    mixed[static_cast<size_t>(i * channels)] = static_cast<float>(left);
+    if (channels == 2) mixed[static_cast<size_t>(i * 2 + 1)] = static_cast<float>(right);
+  }
+}
 
 // For each channel, the input whose mean magnitude is the least; the first of equals.
 class Levels {
@@ -94,6 +163,19 @@ class Levels {
   const int channels_;
   std::vector<double> sums_;
 };
+
+Result<int64_t> MixInto(AudioWriter& writer, int sample_rate, int channels, const std::vector<std::string>& files,
+                        const std::vector<MixGains>& gains, const ReadOptions& read, Observer& observer) {
+  TIMBRE_TRY(Inputs inputs, Inputs::Open(files, sample_rate, channels, read));
+  int64_t written = 0;
+  Samples mixed;
+  TIMBRE_CHECK(inputs.ForEachBlock(observer, [&](const std::vector<const float*>& blocks, int64_t frames) -> Status {
+    MixBlock(blocks, gains, frames, channels, mixed);
+    written += frames;
+    return writer.Write(mixed.data(), frames);
+  }));
+  return written;
+}
 
 }  // namespace
 
@@ -142,7 +224,27 @@ FieldList AlgorithmFields(std::string name, EnsembleAlgorithm& algorithm, std::v
 FieldList CombineFields(CombineOptions& options) {
   FieldList fields = {
       {.name = "output", .value = &options.output, .help = "the file to write", .placeholder = "FILE", .letter = 'o'}};
-  Append(fields, AlgorithmFields("algorithm", options.algorithm, options.weights));
+  FieldList of_versions = AlgorithmFields("algorithm", options.algorithm, options.weights);
+  for (Field& field : of_versions) {
+    field.idle = [&options, idle = std::move(field.idle)]() -> std::string {
+      if (options.mix) return "--mix adds its inputs";
+      return idle ? idle() : "";
+    };
+  }
+  Append(fields, std::move(of_versions));
+  const auto unless_mixed = [&options] { return options.mix ? "" : "--mix is not given"; };
+  Append(fields, {{.name = "mix", .value = &options.mix, .help = "add the inputs, as parts of one track"},
+                  {.name = "gains",
+                   .value = &options.gains,
+                   .help = "of a mix, in dB from -100 to 60, one an input",
+                   .placeholder = "DB,DB",
+                   .idle = unless_mixed},
+                  {.name = "pans",
+                   .value = &options.pans,
+                   .help = "of a mix, from -1, left, to 1, right, one an input",
+                   .placeholder = "P,P",
+                   .idle = unless_mixed}});
+  Append(fields, PartFields(options.part));
   Append(fields, FileFields({.format = options.format,
                              .sample_format = options.sample_format,
                              .clip = &options.clip,
@@ -154,12 +256,7 @@ FieldList CombineFields(CombineOptions& options) {
 Result<int64_t> CombineInto(AudioWriter& writer, int sample_rate, int channels, const std::vector<std::string>& files,
                             EnsembleAlgorithm algorithm, const std::vector<double>& weights, const ReadOptions& read,
                             Observer& observer) {
-  std::vector<std::unique_ptr<TrackReader>> readers;
-  for (const std::string& file : files) {
-    TIMBRE_TRY(std::unique_ptr<TrackReader> reader, TrackReader::Open(file, sample_rate, channels, read));
-    readers.push_back(std::move(reader));
-  }
-  Inputs inputs(std::move(readers), channels);
+  TIMBRE_TRY(Inputs inputs, Inputs::Open(files, sample_rate, channels, read));
   Ensemble::Options how{.algorithm = algorithm, .inputs = files.size(), .channels = channels, .weights = weights};
   if (algorithm == EnsembleAlgorithm::kEnsembleWav) {
     Levels levels(files.size(), channels);
@@ -212,16 +309,26 @@ Result<std::vector<float>> CombineSamples(const std::vector<std::span<const floa
 
 Result<CombineReport> Combine(const std::vector<std::string>& paths, const CombineOptions& options,
                               Observer& observer) {
-  if (paths.size() < 2 || paths.size() > kMostInputs) {
+  if (paths.size() < (options.mix ? 1 : 2) || paths.size() > kMostInputs) {
     return Fail(ErrorCode::kInvalidArgument, "combine takes 2 to 64 files; there are " + std::to_string(paths.size()));
   }
   TIMBRE_TRY(const std::vector<double> weights, ParseWeights(options.weights));
+  TIMBRE_TRY(std::vector<double> gains, NumbersOf(options.gains, "gains", -100, 60));
+  TIMBRE_TRY(std::vector<double> pans, NumbersOf(options.pans, "pans", -1, 1));
+  for (auto& [name, numbers] : {std::pair{"gains", &gains}, std::pair{"pans", &pans}}) {
+    if (numbers->empty()) numbers->assign(paths.size(), 0.0);
+    if (numbers->size() == paths.size()) continue;
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("--{} takes one number for each input: {}, not {}.", name, paths.size(), numbers->size()));
+  }
+  TIMBRE_TRY(const AudioPart part, ParsePart(options.part));
   TIMBRE_TRY(const WriteOptions write,
              ParseWriteOptions(FormatName(options.format, options.output), options.sample_format, options.clip,
                                options.bitrate, options.temp_dir));
   const ReadOptions read{
       .cancelled = [&observer] { return observer.Cancelled(); },
-      .temporary_folder = TemporaryFolderFor(options.temp_dir, fs::path(options.output).parent_path().string(), false)};
+      .temporary_folder = TemporaryFolderFor(options.temp_dir, fs::path(options.output).parent_path().string(), false),
+      .part = part};
   CombineReport report{.output = options.output};
   report.channels = 1;
   for (const std::string& path : paths) {
@@ -230,11 +337,18 @@ Result<CombineReport> Combine(const std::vector<std::string>& paths, const Combi
     if (report.sample_rate == 0) report.sample_rate = reader->info().sample_rate;
     if (reader->info().channels > 1) report.channels = 2;
   }
+  if (std::any_of(pans.begin(), pans.end(), [](double pan) { return pan != 0; })) report.channels = 2;
   OutputSet outputs;
   TIMBRE_TRY(const std::unique_ptr<AudioWriter> writer,
              AudioWriter::Create(options.output, write, report.sample_rate, report.channels, &outputs));
-  TIMBRE_TRY(report.samples, CombineInto(*writer, report.sample_rate, report.channels, paths, options.algorithm,
-                                         weights, read, observer));
+  if (options.mix) {
+    std::vector<MixGains> factors;
+    for (size_t k = 0; k < paths.size(); ++k) factors.push_back(GainsOf(gains[k], pans[k]));
+    TIMBRE_TRY(report.samples, MixInto(*writer, report.sample_rate, report.channels, paths, factors, read, observer));
+  } else {
+    TIMBRE_TRY(report.samples, CombineInto(*writer, report.sample_rate, report.channels, paths, options.algorithm,
+                                           weights, read, observer));
+  }
   TIMBRE_CHECK(writer->Finish().map([](const WriteReport&) {}));
   TIMBRE_CHECK(outputs.Commit());
   report.seconds = static_cast<double>(report.samples) / report.sample_rate;

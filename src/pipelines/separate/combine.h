@@ -1,4 +1,4 @@
-// Several files of one track, as different models made them, combined into one.
+// Several files of one track, as different models made them, combined into one; or its parts, mixed.
 #pragma once
 
 #include <span>
@@ -11,6 +11,7 @@
 #include "base/observer.h"
 #include "base/result.h"
 #include "dsp/ensemble.h"
+#include "pipelines/track_part.h"
 
 namespace timbre {
 
@@ -24,7 +25,12 @@ struct CombineOptions {
   std::string output = "combined.wav";
   EnsembleAlgorithm algorithm = EnsembleAlgorithm::kAvgWave;
   std::vector<std::string> weights;  // numbers, one an input; of the means
-  std::string format = "auto";       // by the output's extension, or a name of ParseFileFormat
+  // The inputs are parts of a track, and are added, each by its gain (dB) and its panorama (-1 left, 1 right): numbers,
+  // one an input, or none for 0.
+  bool mix = false;
+  std::vector<std::string> gains, pans;
+  PartOptions part;
+  std::string format = "auto";  // by the output's extension, or a name of ParseFileFormat
   std::string sample_format = "s16";
   std::string clip = "rescale";
   int bitrate = 0;
@@ -52,7 +58,8 @@ Result<int64_t> CombineInto(AudioWriter& writer, int sample_rate, int channels, 
 Result<std::vector<float>> CombineSamples(const std::vector<std::span<const float>>& versions, int channels,
                                           EnsembleAlgorithm algorithm, const std::vector<double>& weights);
 
-// At the first input's rate; mono where all are. The inputs may have any formats and rates.
+// At the first input's rate; mono where all are, and none of a mix is moved to a side. The inputs may have any formats
+// and rates.
 Result<CombineReport> Combine(const std::vector<std::string>& inputs, const CombineOptions& options,
                               Observer& observer);
 

@@ -12,7 +12,7 @@ class CombineJob final : public Job {
   FieldList Fields() override {
     FieldList fields = {{.name = "input",
                          .value = &inputs_,
-                         .help = "two or more audio files of the same track",
+                         .help = "two or more audio files of the same track; with --mix, its parts",
                          .positional = true,
                          .required = true}};
     return Append(fields, CombineFields(options_));

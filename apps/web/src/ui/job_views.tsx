@@ -9,6 +9,7 @@ import { type Job, isOver } from "../model/types";
 import { type FormInput, JobForm } from "./job_form";
 import { JobRow } from "./jobs_list";
 import { Pick } from "./pick";
+import { Title } from "./title";
 
 // The job of that id where it is done; how far it is where it is not.
 export function OpenJob({ id, children }: { id: string; children: (job: Job) => ComponentChildren }) {
@@ -65,13 +66,9 @@ export function JobsOfKind({ kind, view, title, about, pick, list, children }: J
   const own = [...running.value, ...jobs.value.filter((job) => isOver(job.state))].filter((job) => job.kind === kind && !("hits" in job.options));
   return (
     <>
-      <div class="title">
-        <div>
-          <h1>{title}</h1>
-          <p class="quiet">{about}</p>
-        </div>
+      <Title title={title} about={about}>
         <Pick {...pick} onPick={(asset) => (form.value = { asset: asset.id, name: asset.name })} />
-      </div>
+      </Title>
       <section class="sheet" aria-label={list}>
         {own.length === 0 ? (
           <p class="empty">{children}</p>

@@ -5,7 +5,7 @@ const kWords: Record<string, string> = {
   master: "Master",
   loudness: "Measure loudness",
   join: "Join into one",
-  combine: "Combine versions",
+  combine: "Combine or mix",
   frames: "Latents to frames",
   drums: "Drums to MIDI",
   song: "Make a song",

@@ -18,6 +18,7 @@ import { JobsOfKind, OpenJob, useReport } from "../ui/job_views";
 import { JobRow, fileName, isSound, jobName } from "../ui/jobs_list";
 import { Strip } from "../ui/strip";
 import { Symbol } from "../ui/symbols";
+import { Title } from "../ui/title";
 import { Transport } from "../ui/transport";
 import { Minimap, Stage, Wave, useRedraw } from "../ui/wave";
 
@@ -397,17 +398,18 @@ function Open({ id, title, when, sounds, found, list, job, problem, none = false
   const wrong = problem || error;
   return (
     <>
-      <div class="title">
-        <div>
-          <h1>{title}</h1>
-          <p class="quiet">
+      <Title
+        title={title}
+        about={
+          <>
             {found ? tempoText(found) : "Drums"} · {whenText(when)}
-          </p>
-        </div>
+          </>
+        }
+      >
         <a class="button" href={hrefOf("drums")}>
           Another one
         </a>
-      </div>
+      </Title>
       {wrong && (
         <p class="notice bad" role="alert">
           {wrong}

@@ -12,6 +12,7 @@ import { type FormInput, JobForm } from "../ui/job_form";
 import { JobRow, isSound, jobName } from "../ui/jobs_list";
 import { kindText } from "../ui/kinds";
 import { Symbol } from "../ui/symbols";
+import { Title } from "../ui/title";
 
 function DropZone() {
   const files = useRef<HTMLInputElement>(null);
@@ -122,13 +123,9 @@ export function Library() {
   };
   return (
     <>
-      <div class="title">
-        <div>
-          <h1>Library</h1>
-          <p class="quiet">Files, the queue, and all that was made</p>
-        </div>
+      <Title title="Library" about="Files, the queue, and all that was made">
         <input class="search" type="search" placeholder="Search" aria-label="Search files and jobs" value={search.value} onInput={(event) => (search.value = event.currentTarget.value)} />
-      </div>
+      </Title>
       <DropZone />
       {error.value && (
         <p class="notice bad" role="alert">

@@ -9,6 +9,7 @@ import type { Job, Slot } from "../model/types";
 import { JobRow, jobName } from "../ui/jobs_list";
 import { kindText } from "../ui/kinds";
 import { Table } from "../ui/table";
+import { Title } from "../ui/title";
 
 interface Info {
   version: string;
@@ -186,13 +187,9 @@ export function Machine() {
   void loaded.value;
   return (
     <>
-      <div class="title">
-        <div>
-          <h1>Machine</h1>
-          <p class="quiet">{info.value ? `timbre ${info.value.version}` : "What the work runs on"}</p>
-        </div>
+      <Title title="Machine" about={info.value ? `timbre ${info.value.version}` : "What the work runs on"}>
         {ready.value && <span class={`badge ${ready.value.ready ? "succeeded" : "failed"}`}>{ready.value.ready ? "Takes jobs" : `Takes no jobs: ${ready.value.failing.join("; ")}`}</span>}
-      </div>
+      </Title>
       {error.value && (
         <p class="notice bad" role="alert">
           {error.value}

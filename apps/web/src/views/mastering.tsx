@@ -15,6 +15,7 @@ import { fileName, isSound, jobName } from "../ui/jobs_list";
 import { Meter } from "../ui/meter";
 import { Pick } from "../ui/pick";
 import { Table } from "../ui/table";
+import { Title } from "../ui/title";
 import { Transport } from "../ui/transport";
 import { Minimap, Stage, Wave } from "../ui/wave";
 
@@ -127,13 +128,14 @@ function OpenMaster({ job }: { job: Job }) {
   const wrong = problem || error || failed.value;
   return (
     <>
-      <div class="title">
-        <div>
-          <h1>{withoutEnding(jobName(job))}</h1>
-          <p class="quiet">
+      <Title
+        title={withoutEnding(jobName(job))}
+        about={
+          <>
             Mastered{report?.chain?.title ? ` · ${report.chain.title}` : ""} · {whenText(job.ended ?? job.created)}
-          </p>
-        </div>
+          </>
+        }
+      >
         <div class="line">
           {report?.chain && <Again job={job} chain={report.chain} onError={(text) => (failed.value = text)} />}
           {output && (
@@ -145,7 +147,7 @@ function OpenMaster({ job }: { job: Job }) {
             Another one
           </a>
         </div>
-      </div>
+      </Title>
       {wrong && (
         <p class="notice bad" role="alert">
           {wrong}

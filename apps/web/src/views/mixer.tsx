@@ -9,18 +9,19 @@ import { sentence } from "../model/api";
 import { clockText, dbText, whenText, withoutEnding } from "../model/format";
 import { assetOf } from "../model/catalog";
 import { type FoundDrums, beatsOfBar } from "../model/drums";
-import { findJob, jobs, jobsLoaded, loadJob } from "../model/jobs";
+import { findJob, jobs, jobsLoaded, loadJob, submit } from "../model/jobs";
 import { hrefOf, route } from "../model/route";
 import { type Asset, type Job, isOver } from "../model/types";
 import { type Console, type Sound, useConsole } from "../ui/console";
 import { Dialog } from "../ui/dialog";
 import { JobForm } from "../ui/job_form";
 import { useReport } from "../ui/job_views";
-import { fileName, isSound, jobName } from "../ui/jobs_list";
+import { JobRow, fileName, isSound, jobName } from "../ui/jobs_list";
 import { kindText } from "../ui/kinds";
 import { Meter } from "../ui/meter";
 import { Fader, Strip } from "../ui/strip";
 import { Symbol } from "../ui/symbols";
+import { Title } from "../ui/title";
 import { Transport } from "../ui/transport";
 import { Minimap, Stage, Wave } from "../ui/wave";
 
@@ -83,19 +84,45 @@ function useKept(job: string, { tracks }: Console): void {
   });
 }
 
+const kHere = "wav"; // the format that is written in the browser
+
 function Export({ desk, piece, click, onClose }: { desk: Console; piece: Piece; click: Click; onClose: () => void }) {
   const { title, job } = piece;
   const { player, tracks } = desk;
   const loop = player.loop.peek();
   const part = useSignal<"all" | "loop">(loop ? "loop" : "all");
   const format = useSignal<SampleFormat>("s24");
+  const file = useSignal(kHere);
+  const sent = useSignal<readonly string[]>([]);
   const share = useSignal<number | null>(null);
   const done = useSignal<Mixdown | null>(null);
   const error = useSignal("");
   const abort = useSignal<AbortController | null>(null);
   useEffect(() => () => abort.peek()?.abort(), []);
+  const heard = tracks.filter((track) => loudnessOf(track, tracks) !== 0);
+  // The same mix, by the server: without clicks, which are no file of its.
+  const send = async (span: Span) => {
+    const stems = heard.filter((track) => !track.apart);
+    if (stems.length === 0) throw new Error("Nothing is heard: all is muted.");
+    const whole = part.value !== "loop";
+    const options = {
+      mix: true,
+      gains: stems.map((track) => Math.max(-100, track.gain.value + player.master.value).toFixed(4)),
+      pans: stems.map((track) => String(track.pan.value)),
+      ...(whole ? {} : { start: (span.from / player.rate).toFixed(6), duration: ((span.to - span.from) / player.rate).toFixed(6) }),
+      ...(file.value === "flac" ? { sample_format: "s24" } : {}),
+      output: `${title} - mix.${file.value}`,
+    };
+    const made = await submit({ kind: "combine", inputs: stems.map(({ asset, name }) => ({ asset, name })), options });
+    sent.value = [...sent.value, made.id];
+  };
   const start = async () => {
     const span: Span = part.value === "loop" && loop ? loop : { from: 0, to: player.frames };
+    if (file.value !== kHere) {
+      error.value = "";
+      await send(span).catch((problem) => (error.value = sentence(problem)));
+      return;
+    }
     abort.value = new AbortController();
     error.value = "";
     share.value = 0;
@@ -135,15 +162,29 @@ function Export({ desk, piece, click, onClose }: { desk: Console; piece: Piece; 
             </select>
           </div>
           <div class="field">
+            <label for="mix-format">Format</label>
+            <select id="mix-format" value={file.value} onChange={(event) => (file.value = event.currentTarget.value)}>
+              <option value={kHere}>wav, made here</option>
+              {["flac", "mp3", "ogg", "opus", "m4a"].map((name) => (
+                <option key={name} value={name}>
+                  {name}, made by the server
+                </option>
+              ))}
+            </select>
+          </div>
+          <div class="field">
             <label for="samples">Samples of the WAV file</label>
-            <select id="samples" value={format.value} onChange={(event) => (format.value = event.currentTarget.value as SampleFormat)}>
+            <select id="samples" disabled={file.value !== kHere} value={format.value} onChange={(event) => (format.value = event.currentTarget.value as SampleFormat)}>
               <option value="s16">16 bit</option>
               <option value="s24">24 bit</option>
               <option value="f32">32 bit, floating</option>
             </select>
           </div>
         </div>
-        <p class="quiet">{tracks.filter((track) => loudnessOf(track, tracks) !== 0).map((track) => track.name).join(", ") || "Nothing is heard: all is muted."}. The speed is the sound's own.{click.bars.value > 0 && click.beats.value && ` It begins with the count-in.`}</p>
+        <p class="quiet">
+          {heard.map((track) => track.name).join(", ") || "Nothing is heard: all is muted."}. The speed is the sound's own.
+          {file.value === kHere ? click.bars.value > 0 && click.beats.value && ` It begins with the count-in.` : " Clicks are left out, and what exceeds full scale turns all of it down."}
+        </p>
         {share.value !== null && <progress max={1} value={share.value} aria-label="Progress of the mix" />}
         {error.value && (
           <p class="error" role="alert">
@@ -158,6 +199,15 @@ function Export({ desk, piece, click, onClose }: { desk: Console; piece: Piece; 
                 : `${dbText(over)} above full scale were cut off; turn the mix down, or take floating samples.`
               : `Its peak is ${dbText(20 * Math.log10(Math.max(1e-6, done.value.peak)))}.`}
           </p>
+        )}
+        {sent.value.length > 0 && (
+          <ul class="rows" aria-label="Mixes of the server">
+            {jobs.value
+              .filter((one) => sent.value.includes(one.id))
+              .map((one) => (
+                <JobRow key={one.id} job={one} name={String(one.options.output)} />
+              ))}
+          </ul>
         )}
         {job && <h3>The stems, as they were made</h3>}
         {job && (
@@ -311,15 +361,11 @@ function Open({ piece }: { piece: Piece }) {
   const { console: desk, error } = useConsole(key, sounds, original, [click.track]);
   return (
     <>
-      <div class="title">
-        <div>
-          <h1>{title}</h1>
-          <p class="quiet">{about}</p>
-        </div>
+      <Title title={title} about={about}>
         <a class="button" href={hrefOf("mixer")}>
           Another one
         </a>
-      </div>
+      </Title>
       {error && (
         <p class="notice bad" role="alert">
           {error}
@@ -357,12 +403,7 @@ export function Mixer() {
   const heard = jobs.value.filter((job) => job.state === "succeeded" && job.outputs.some((output) => isSound(output.media_type)));
   return (
     <>
-      <div class="title">
-        <div>
-          <h1>Mixer</h1>
-          <p class="quiet">What was made, to be heard</p>
-        </div>
-      </div>
+      <Title title="Mixer" about="What was made, to be heard" />
       <section class="sheet" aria-label="What can be heard">
         {heard.length === 0 ? (
           <p class="empty">

@@ -11,6 +11,7 @@ import type { Job, OptionsSchema } from "../model/types";
 import { JobRow, isSound } from "../ui/jobs_list";
 import { SchemaFields, type Values, initialValues } from "../ui/schema_form";
 import { Symbol } from "../ui/symbols";
+import { Title } from "../ui/title";
 
 const kStore = "timbre.song"; // what was typed, so that a reload costs no verse
 const kParts = ["intro", "verse", "pre-chorus", "chorus", "bridge", "outro"];
@@ -193,12 +194,7 @@ export function Song() {
   const sounds = assets.value.filter((asset) => isSound(asset.media_type) && !outputAssets.value.has(asset.id));
   return (
     <>
-      <div class="title">
-        <div>
-          <h1>Song</h1>
-          <p class="quiet">From words and a style</p>
-        </div>
-      </div>
+      <Title title="Song" about="From words and a style" />
       <form class="sheet pad stack" onSubmit={(event) => void make(event)} noValidate aria-label="Song">
         <div class="field">
           <label for="lyrics">Lyrics</label>

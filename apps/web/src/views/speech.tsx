@@ -10,6 +10,7 @@ import { JobsOfKind, OpenJob } from "../ui/job_views";
 import { isSound, jobName } from "../ui/jobs_list";
 import { Meter } from "../ui/meter";
 import { Symbol } from "../ui/symbols";
+import { Title } from "../ui/title";
 import { Transport } from "../ui/transport";
 import { Minimap, Stage, Wave } from "../ui/wave";
 
@@ -128,17 +129,18 @@ function Open({ job }: { job: Job }) {
   const { console: desk, error } = useConsole(job.id, sounds, null);
   return (
     <>
-      <div class="title">
-        <div>
-          <h1>{withoutEnding(jobName(job))}</h1>
-          <p class="quiet">
+      <Title
+        title={withoutEnding(jobName(job))}
+        about={
+          <>
             Cleaned speech{typeof job.options.model === "string" ? ` · ${job.options.model}` : ""} · {whenText(job.ended ?? job.created)}
-          </p>
-        </div>
+          </>
+        }
+      >
         <a class="button" href={hrefOf("speech")}>
           Another one
         </a>
-      </div>
+      </Title>
       {error && (
         <p class="notice bad" role="alert">
           {error}

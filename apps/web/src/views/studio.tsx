@@ -9,6 +9,7 @@ import { go, hrefOf, route } from "../model/route";
 import { useOpenWhenDone } from "../ui/job_views";
 import { JobRow } from "../ui/jobs_list";
 import { Symbol } from "../ui/symbols";
+import { Title } from "../ui/title";
 import { Mastering, OpenMasterById } from "./mastering";
 import { TimelineView } from "./timeline";
 
@@ -93,12 +94,7 @@ export function Studio() {
   const list = [...running.value, ...jobs.value.filter((job) => job.ended)].filter((job) => kKinds.includes(job.kind));
   return (
     <>
-      <div class="title">
-        <div>
-          <h1>Studio</h1>
-          <p class="quiet">Tracks mastered, songs put together</p>
-        </div>
-      </div>
+      <Title title="Studio" about="Tracks mastered, songs put together" />
       <Songs />
       <Mastering onMade={open} />
       {list.length > 0 && (

@@ -22,6 +22,7 @@ import { Fader } from "../ui/strip";
 import { Meter } from "../ui/meter";
 import { Pick } from "../ui/pick";
 import { Symbol } from "../ui/symbols";
+import { Title } from "../ui/title";
 import { Transport } from "../ui/transport";
 import { Stage, useRedraw } from "../ui/wave";
 
@@ -460,17 +461,11 @@ export function TimelineView({ id }: { id: string }) {
   const project = open.project.value;
   return (
     <>
-      <div class="title">
-        <div>
-          <h1>{project?.name || "Song"}</h1>
-          <p class="quiet">
-            {project ? `${project.timeline.sample_rate / 1000} kHz · cross-fades of ${project.timeline.crossfade} s` : "Loading…"}
-          </p>
-        </div>
+      <Title title={project?.name || "Song"} about={project ? `${project.timeline.sample_rate / 1000} kHz · cross-fades of ${project.timeline.crossfade} s` : "Loading…"}>
         <a class="button" href={hrefOf("studio")}>
           Another one
         </a>
-      </div>
+      </Title>
       {open.error.value && (
         <p class="notice bad" role="alert">
           {open.error.value}

@@ -1,0 +1,90 @@
+// timbre combine --mix: what a mixer makes of its tracks.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "tests/e2e/program.h"
+
+namespace timbre::testing {
+namespace {
+
+constexpr int kRate = 44100;
+
+// Left and right of a file that WriteTestWav made.
+std::vector<double> Samples(const std::string& wav) {
+  std::vector<double> samples;
+  for (size_t at = 44; at + 1 < wav.size(); at += 2) {
+    int16_t value = 0;
+    std::memcpy(&value, wav.data() + at, 2);
+    samples.push_back(value / 32768.0);
+  }
+  return samples;
+}
+
+std::vector<float> Floats(const std::string& wav) {
+  const size_t at = wav.find("data") + 8;
+  std::vector<float> samples((wav.size() - at) / 4);
+  std::memcpy(samples.data(), wav.data() + at, samples.size() * 4);
+  return samples;
+}
+
+TEST(CombineMix, IsByGainsAndPans) {
+  TempFolder folder;
+  WriteTestWav(folder / "a.wav", 0.5, kRate);
+  WriteTestWav(folder / "b.wav", 0.4, kRate);
+  const Ran ran = RunTimbre({"combine", "--mix", "a.wav", "b.wav", "--gains=-6,3", "--pans=-0.5,1", "--start", "0.1",
+                             "--duration", "0.35", "--sample-format", "f32", "-o", "mix.wav"},
+                            folder.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const std::vector<double> a = Samples(ReadAll(folder / "a.wav")), b = Samples(ReadAll(folder / "b.wav"));
+  const std::vector<float> mix = Floats(ReadAll(folder / "mix.wav"));
+  const size_t begin = kRate / 10, frames = kRate * 35 / 100;
+  ASSERT_EQ(mix.size(), 2 * frames);
+  const double first = std::pow(10, -6 / 20.0), second = std::pow(10, 3 / 20.0);
+  const double near = std::cos(M_PI / 4), far = std::sin(M_PI / 4);
+  double worst = 0;
+  for (size_t i = 0; i < frames; ++i) {
+    const size_t at = 2 * (begin + i);
+    const auto of = [](const std::vector<double>& samples, size_t place) {
+      return place < samples.size() ? samples[place] : 0.0;
+    };
+    // Half to the left: all of the left stays, and the right goes over in part. Hard to the right: all is there.
+    const double left = first * (a[at] + near * a[at + 1]);
+    const double right = first * far * a[at + 1] + second * (of(b, at) + of(b, at + 1));
+    worst = std::max({worst, std::abs(mix[2 * i] - left), std::abs(mix[2 * i + 1] - right)});
+  }
+  EXPECT_LT(worst, 1e-6);
+  // One alone, as it is.
+  ASSERT_EQ(RunTimbre({"combine", "--mix", "b.wav", "--sample-format", "f32", "-o", "b2.wav"}, folder.path()).code, 0);
+  const std::vector<float> same = Floats(ReadAll(folder / "b2.wav"));
+  ASSERT_EQ(same.size(), b.size());
+  for (size_t i = 0; i < b.size(); ++i) ASSERT_EQ(same[i], static_cast<float>(b[i])) << i;
+}
+
+TEST(CombineMix, RefusesWhatIsNone) {
+  TempFolder folder;
+  WriteTestWav(folder / "a.wav", 0.1, kRate);
+  const std::vector<std::pair<std::vector<std::string>, const char*>> rows = {
+      {{"--gains", "3,3"}, "--mix is not given"},
+      {{"--mix", "--algorithm", "max_fft"}, "--mix adds its inputs"},
+      {{"--mix", "--gains=1"}, "one number for each input: 2, not 1"},
+      {{"--mix", "--pans=0,1.5"}, "-1 to 1"},
+      {{"--mix", "--gains=0,loud"}, "'loud'"},
+      {{"--mix", "--gains=0,nan"}, "'nan'"},
+      {{"--mix", "--start", "soon"}, "soon"},
+  };
+  for (const auto& [more, part] : rows) {
+    std::vector<std::string> words = {"combine", "a.wav", "a.wav", "-o", "mix.wav"};
+    words.insert(words.end(), more.begin(), more.end());
+    const Ran ran = RunTimbre(words, folder.path());
+    EXPECT_EQ(ran.code, 2) << ran.err;
+    EXPECT_NE(ran.err.find(part), std::string::npos) << ran.err;
+    EXPECT_EQ(FilesIn(folder.path()), std::vector<std::string>{"a.wav"});
+  }
+}
+
+}  // namespace
+}  // namespace timbre::testing
