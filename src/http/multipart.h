@@ -2,6 +2,7 @@
 // kept of them than a delimiter and a header take.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "graph/formula_tensor.h"
 #include "graph/net.h"
@@ -125,6 +126,57 @@ TEST(Verify, CatchesSmallErrorsOfWhatCancels) {
     other_eps.eps = 1e-6f;
     EXPECT_FALSE(right.Passes(other_eps.Run()));
   }
+}
+
+// A tone for two frames of very many: what a Fourier transform of those two is off by is much beside the whole, which
+// is silent. A window that is off by one sample still shows, and so does a tone that is one bin away.
+TEST(Verify, JudgesASpectrumByItsFrames) {
+  constexpr int kFft = 64, kHop = 32;
+  constexpr int64_t kFrames = 6000, kSamples = (kFrames - 1) * kHop + kFft, kBins = kFft / 2 + 1;
+  const auto weights = RandomWeights(7);
+  GraphBuilder builder("spectrum", *weights);
+  std::vector<float> window(kFft), late(kFft);
+  for (int i = 0; i < kFft; ++i) {
+    window[i] = 0.5f - 0.5f * std::cos(6.2831853f * (static_cast<float>(i) + 0.5f) / kFft);
+    late[(i + 1) % kFft] = window[i];
+  }
+  const Value w = builder.Constant("window", {kFft}, window);
+  builder.Output("z", Stft(builder.Input("x", {1, kSamples, 1}), w, {.n_fft = kFft, .hop = kHop}));
+  builder.Output("y", Istft(builder.Input("z", {1, kFrames, kBins, 2}), w,
+                            {.n_fft = kFft, .hop = kHop, .crop = kHop, .length = kSamples - 2 * kHop}));
+  const auto graph = builder.Finish();
+  ASSERT_TRUE(graph) << graph.error().message;
+  std::vector<float> x(kSamples), z(kFrames * kBins * 2), y(kSamples - 2 * kHop), other = z, back = y;
+  for (int i = 0; i < kHop; ++i) x[1000 * kHop + i] = 1e-4f * std::sin(0.31f * static_cast<float>(i));
+
+  ThreadPool pool(2);
+  const auto session = MakeSession(*graph, {.device = "cpu"}, pool, nullptr);
+  ASSERT_TRUE(session);
+  std::vector<float> spectrum = z;
+  for (int time = 0; time < 2; ++time) {  // the second time with the first one's spectrum
+    const float* const in[] = {x.data(), spectrum.data()};
+    float* const out[] = {z.data(), y.data()};
+    ASSERT_TRUE((*session)->Run(in, out));
+    spectrum = z;
+  }
+
+  const auto passes = [&](size_t node, const std::vector<float>& from, const std::vector<float>& result) {
+    const float* const in[] = {from.data(), window.data()};
+    const float* const out[] = {result.data()};
+    return VerifyNode(*graph, graph->nodes[node], in, out).has_value();
+  };
+  ASSERT_TRUE(passes(0, x, z));
+  ASSERT_TRUE(passes(1, spectrum, y));
+  other = z;
+  for (int64_t k = 999 * kBins; k < 1001 * kBins; ++k) std::copy_n(z.data() + 2 * (k ^ 1), 2, other.data() + 2 * k);
+  EXPECT_FALSE(passes(0, x, other));
+  for (size_t i = 0; i < y.size(); ++i) {
+    // Overlapped windows: this sample's share of each frame, by the window that is late.
+    const size_t at = i % kHop;
+    back[i] = y[i] * (late[at] * window[at] + late[at + kHop] * window[at + kHop]) /
+              (window[at] * window[at] + window[at + kHop] * window[at + kHop]);
+  }
+  EXPECT_FALSE(passes(1, spectrum, back));
 }
 
 // Where nothing cancels, the tolerance stays what it is: a deviation that is off by a ten-thousandth shows, in sums of

@@ -123,6 +123,68 @@ struct NormMade {
   }
 };
 
+// A Fourier transform's window: `i` counts from the beginning of a frame.
+double WindowAt(const Tensor64& window, int64_t n_fft, int64_t i) {
+  const int64_t size = window.shape.back(), at = i - (n_fft - size) / 2;
+  return at < 0 || at >= size ? 0.0 : window.data[at];
+}
+
+// Every bin of a frame is a sum over all of its samples, and may be off by what the frame holds: of one loud frame
+// among silent ones that is more than the size of the whole result shows.
+std::vector<double> StftTerms(const Node& node, const OracleValues& values) {
+  const auto& a = node.As<StftAttrs>();
+  const Tensor64 &x = values.at(node.inputs[0]), &window = values.at(node.inputs[1]), &y = values.at(node.outputs[0]);
+  const int64_t samples = x.shape[1], channels = x.shape[2], frames = y.shape[1], features = y.shape.back();
+  std::vector<double> terms(y.data.size());
+  for (int64_t row = 0; row < y.shape[0] * frames; ++row) {
+    for (int64_t c = 0; c < channels; ++c) {
+      double power = 0;
+      for (int64_t i = 0; i < a.n_fft; ++i) {
+        const double v =
+            WindowAt(window, a.n_fft, i) * x.data[(row / frames * samples + row % frames * a.hop + i) * channels + c];
+        power += v * v;
+      }
+      for (int64_t k = 0; k < y.shape[2]; ++k) {
+        double* const bin = terms.data() + (row * y.shape[2] + k) * features + 2 * c;
+        bin[0] = bin[1] = std::sqrt(power) * std::abs(static_cast<double>(a.scale));
+      }
+    }
+  }
+  return terms;
+}
+
+// And every sample of an inverse frame one over all of its bins.
+std::vector<double> IstftTerms(const Node& node, const OracleValues& values) {
+  const auto& a = node.As<IstftAttrs>();
+  const Tensor64 &z = values.at(node.inputs[0]), &window = values.at(node.inputs[1]), &y = values.at(node.outputs[0]);
+  const int64_t frames = z.shape[1], bins = z.shape[2], channels = y.shape[2];
+  std::vector<double> terms(y.data.size());
+  std::vector<double> sum(static_cast<size_t>((frames - 1) * a.hop + a.n_fft)), squares(sum.size());
+  for (int64_t n = 0; n < z.shape[0]; ++n) {
+    for (int64_t c = 0; c < channels; ++c) {
+      std::fill(sum.begin(), sum.end(), 0.0);
+      std::fill(squares.begin(), squares.end(), 0.0);
+      for (int64_t f = 0; f < frames; ++f) {
+        double power = 0;
+        for (int64_t k = 0; k < bins; ++k) {
+          const double* const bin = z.data.data() + ((n * frames + f) * bins + k) * 2 * channels + 2 * c;
+          power += (k == 0 || 2 * k == a.n_fft ? 1 : 2) * (bin[0] * bin[0] + bin[1] * bin[1]);
+        }
+        const double size = std::sqrt(power) / a.n_fft * std::abs(static_cast<double>(a.scale));
+        for (int64_t i = 0; i < a.n_fft; ++i) {
+          const double w = WindowAt(window, a.n_fft, i);
+          sum[f * a.hop + i] += size * std::abs(w);
+          squares[f * a.hop + i] += w * w;
+        }
+      }
+      for (int64_t i = 0; i < a.length; ++i) {
+        terms[(n * a.length + i) * channels + c] = sum[a.crop + i] / (a.normalize ? squares[a.crop + i] : 1.0);
+      }
+    }
+  }
+  return terms;
+}
+
 // By how much a result's own arithmetic may be off: the size of each element, as `Allowance` means it.
 std::vector<double> SizesOf(const Graph& graph, const Node& node, size_t output, const OracleValues& values,
                             const Scalars& scalars) {
@@ -136,6 +198,8 @@ std::vector<double> SizesOf(const Graph& graph, const Node& node, size_t output,
     case Op::kConvTranspose:
     case Op::kLinear:
     case Op::kMatMul: terms = RootOfSquares(graph, node, values, scalars).data; break;
+    case Op::kStft: terms = StftTerms(node, values); break;
+    case Op::kIstft: terms = IstftTerms(node, values); break;
     case Op::kReduce: {
       const auto& attrs = node.As<ReduceAttrs>();
       if (attrs.fn == ReduceFn::kMax || attrs.fn == ReduceFn::kMin) break;
