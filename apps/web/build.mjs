@@ -55,7 +55,7 @@ const presets = {
 async function bundled() {
   const result = await build({
     absWorkingDir: here,
-    entryPoints: ["src/main.tsx", "src/style.css"],
+    entryPoints: ["src/main.tsx", "src/style.css", { in: "src/audio/pitch_worklet.ts", out: "pitch" }],
     entryNames: "assets/[name]-[hash]",
     outdir: "dist",
     bundle: true,
@@ -73,7 +73,8 @@ async function bundled() {
   for (const file of result.outputFiles) files.set(relative(dist, file.path), Buffer.from(file.contents));
   const named = (pattern) => [...files.keys()].find((name) => pattern.test(name));
   const html = (await readFile(join(here, "src/index.html"), "utf8"))
-    .replace("SCRIPT", "/" + named(/\.js$/))
+    .replace("SCRIPT", "/" + named(/main-\w+\.js$/))
+    .replace("PITCH", "/" + named(/pitch-\w+\.js$/))
     .replace("STYLE", "/" + named(/\.css$/));
   files.set("index.html", Buffer.from(html));
   files.set("icon.svg", await readFile(join(here, "src/icon.svg")));

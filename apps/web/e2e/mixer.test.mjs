@@ -211,6 +211,108 @@ test("what the player schedules is the stems to the sample, over the joints of s
   assert.ok(result.looped > 100, `${result.looped} dB`);
 });
 
+// Hertz of a tone, by where it rises through zero.
+function pitchOf(samples, rate = 44100) {
+  const rises = [];
+  for (let i = 1; i < samples.length; ++i) if (samples[i - 1] < 0 && samples[i] >= 0) rises.push(i - samples[i] / (samples[i] - samples[i - 1]));
+  return ((rises.length - 1) * rate) / (rises.at(-1) - rises[0]);
+}
+
+test("the shifter changes pitches and keeps times, levels and stereo, by blocks of any size", { skip }, async () => {
+  const { PitchShifter, kPitchLatency } = new Function(`${await bundled('export * from "../src/audio/pitch";')}; return tested;`)();
+  const run = (ratio, left, right = left, block = 128) => {
+    const shifter = new PitchShifter(ratio);
+    const out = [new Float32Array(left.length), new Float32Array(left.length)];
+    for (let at = 0; at < left.length; at += block) {
+      const part = (plane) => plane.subarray(at, at + block);
+      shifter.process(part(left), part(right), part(out[0]), part(out[1]));
+    }
+    return out;
+  };
+  const tone = (hz) => Float32Array.from({ length: 44100 }, (_, i) => 0.5 * Math.sin((2 * Math.PI * hz * i) / 44100));
+  const low = tone(331);
+  const same = run(1, low)[0];
+  assert.ok(same.subarray(kPitchLatency).every((value, i) => Math.abs(value - low[i]) < 1e-6));
+  for (const semitones of [-12, -7, -1, 1, 4, 12]) {
+    const ratio = 2 ** (semitones / 12);
+    const [left, right] = run(ratio, low, tone(440));
+    const wanted = [331 * ratio, 440 * ratio];
+    [left, right].forEach((plane, channel) => {
+      const steady = plane.subarray(8000, 40000);
+      assert.ok(Math.abs(pitchOf(steady) / wanted[channel] - 1) < 4e-3, `${pitchOf(steady)} Hz, not ${wanted[channel]}`);
+      const level = Math.sqrt(steady.reduce((sum, value) => sum + value * value, 0) / steady.length);
+      assert.ok(Math.abs(20 * Math.log10(level / (0.5 / Math.SQRT2))) < 1, `${semitones} semitones: ${level}`);
+    });
+    assert.deepEqual(run(ratio, low, tone(440), 1000), [left, right]);
+  }
+  // Where something begins, it begins still.
+  const late = tone(500).map((value, i) => (i < 20000 ? 0 : value));
+  for (const ratio of [0.5, 2]) {
+    const begins = run(ratio, late)[0].findIndex((value) => Math.abs(value) > 0.1) - kPitchLatency;
+    assert.ok(Math.abs(begins - 20000) < 0.03 * 44100, `${begins}`);
+  }
+});
+
+test("all but drums are transposed, in what is heard and in what is exported", { skip }, async () => {
+  const save = async () => {
+    await page.getByRole("button", { name: "Export…" }).click();
+    await page.getByLabel("Format").selectOption("wav");
+    await page.getByLabel("Samples of the WAV file").selectOption("f32");
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save the mix" }).click()]);
+    await page.keyboard.press("Escape");
+    const made = readFileSync(await download.path());
+    return Array.from({ length: (made.length - 44) / 4 }, (_, i) => made.readFloatLE(44 + 4 * i));
+  };
+  const right = (samples) => samples.filter((_, i) => i % 2 === 1).slice(44100, 3 * 44100); // one tone alone
+  await page.locator("main").focus();
+  await page.keyboard.press("1");
+  const before = await save();
+  await page.getByLabel("Transpose").focus();
+  for (let i = 0; i < 7; ++i) await page.keyboard.press("ArrowUp");
+  assert.equal(await page.getByLabel("Transpose").inputValue(), "7");
+  const raised = await save();
+  assert.equal(raised.length, before.length);
+  assert.ok(Math.abs(pitchOf(right(raised)) / pitchOf(right(before)) / 2 ** (7 / 12) - 1) < 5e-3, `${pitchOf(right(before))} and ${pitchOf(right(raised))} Hz`);
+  await page.locator("main").focus();
+  await page.keyboard.press("1");
+  await page.keyboard.press("2");
+  const beats = await save();
+  await page.getByLabel("Transpose").selectOption("0");
+  assertAlike(beats, await save());
+  await page.locator("main").focus();
+  await page.keyboard.press("2");
+  // Heard: the same shifter on the thread of the sound, and at half the speed the pitch that it has.
+  const code = await bundled('export { Player } from "../src/audio/player"; export { trackOf } from "../src/ui/console";');
+  const heard = await page.evaluate(
+    async ({ code, asset }) => {
+      const { Player, trackOf } = new Function(`${code}; return tested;`)();
+      const render = async (semitones, keeps, speed) => {
+        const offline = new OfflineAudioContext(2, 3 * 44100, 44100);
+        const player = new Player(offline, [trackOf({ asset, name: "harmonic" })], 6 * 44100);
+        player.speed.value = speed;
+        await player.setPitch(semitones, keeps);
+        player.begin();
+        await player.schedule(3 * 44100);
+        return [...(await offline.startRendering()).getChannelData(1).subarray(44100, 2.5 * 44100)];
+      };
+      return { plain: await render(0, false, 1), raised: await render(7, false, 1), slow: await render(0, true, 0.5), tape: await render(0, false, 0.5) };
+    },
+    { code, asset: job.outputs.find((output) => output.name.includes("harmonic")).asset },
+  );
+  const hz = Object.fromEntries(Object.entries(heard).map(([name, samples]) => [name, pitchOf(samples)]));
+  assert.ok(Math.abs(hz.raised / hz.plain / 2 ** (7 / 12) - 1) < 5e-3, JSON.stringify(hz));
+  assert.ok(Math.abs(hz.slow / hz.plain - 1) < 5e-3 && Math.abs(hz.tape / hz.plain - 0.5) < 5e-3, JSON.stringify(hz));
+  await page.getByLabel("Keep pitch").check();
+  await page.getByLabel("Speed").selectOption("0.5");
+  await page.locator("main").focus();
+  await page.keyboard.press("Space");
+  await page.waitForFunction(() => parseFloat(document.querySelector(".clock").innerText.slice(2)) > 0.3);
+  await page.keyboard.press("Space");
+  assert.equal(await page.getByText("can't be changed").count(), 0);
+  await page.getByLabel("Keep pitch").uncheck();
+  await page.getByLabel("Speed").selectOption("1");
+});
+
 test("faders are where they were after a reload", { skip }, async () => {
   await page.reload();
   await page.getByLabel("Level of harmonic").waitFor();

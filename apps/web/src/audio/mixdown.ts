@@ -1,5 +1,6 @@
 // The mix as it is heard, written as a WAV file a slice at a time, with the pan law of Web Audio's StereoPannerNode.
-import { type Span, type Track, amplitude, loudnessOf, slicesOf } from "./player";
+import { PitchShifter, kPitchLatency } from "./pitch";
+import { type Span, type Track, amplitude, isDrum, loudnessOf, slicesOf } from "./player";
 import { kSliceSeconds } from "./sound";
 
 export type SampleFormat = "s16" | "s24" | "f32";
@@ -13,6 +14,7 @@ export interface MixOptions {
   span: Span;
   rate: number;
   master: number; // dB
+  semitones?: number; // by which all but drums are raised
   before?: Float32Array; // heard before the span
   format: SampleFormat;
   progress: (share: number) => void;
@@ -76,25 +78,24 @@ function encode(left: Float32Array, right: Float32Array, format: SampleFormat): 
 // The largest that a WAV file's lengths can say.
 const kMostBytes = 2 ** 32 - 64;
 
-export async function mixdown(tracks: readonly Track[], { span, rate, master, before = new Float32Array(0), format, progress, signal }: MixOptions): Promise<Mixdown> {
+export async function mixdown(tracks: readonly Track[], { span, rate, master, semitones = 0, before = new Float32Array(0), format, progress, signal }: MixOptions): Promise<Mixdown> {
   const frames = span.to - span.from;
   if ((frames + before.length) * 2 * kBytes[format] > kMostBytes) throw new Error("That is more than a WAV file can hold; choose a region or s16.");
   const heard = tracks
-    .map((track) => ({ slices: slicesOf(track), gain: loudnessOf(track, tracks) * amplitude(master), pan: panGains(track.pan.value) }))
+    .map((track) => ({ slices: slicesOf(track), gain: loudnessOf(track, tracks) * amplitude(master), drum: isDrum(track), pan: panGains(track.pan.value) }))
     .filter((track) => track.gain !== 0);
   const length = kSliceSeconds * rate;
   const lead = before.map((sample) => sample * amplitude(master));
   const parts: BlobPart[] = [header(lead.length + frames, rate, format), new Blob([encode(lead, lead, format)])];
   let peak = lead.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
-  for (let at = span.from; at < span.to; ) {
-    if (signal.aborted) throw new DOMException("given up", "AbortError");
-    const index = Math.floor(at / length);
+  // Of frames [at, at + count) of a slice: drums apart from what is transposed.
+  const mixed = async (at: number, count: number, index: number, wanted: (drum: boolean) => boolean) => {
+    const planes: [Float32Array, Float32Array] = [new Float32Array(count), new Float32Array(count)];
+    const own = heard.filter(({ drum }) => wanted(drum));
+    const slices = await Promise.all(own.map((track) => track.slices(rate, index)));
     const first = at - index * length;
-    const count = Math.min(length - first, span.to - at);
-    const left = new Float32Array(count);
-    const right = new Float32Array(count);
-    const slices = await Promise.all(heard.map((track) => track.slices(rate, index)));
-    heard.forEach(({ gain, pan }, t) => {
+    const [left, right] = planes;
+    own.forEach(({ gain, pan }, t) => {
       const [l, r] = slices[t] as [Float32Array, Float32Array];
       const there = Math.min(count, l.length - first);
       for (let i = 0; i < there; ++i) {
@@ -104,10 +105,45 @@ export async function mixdown(tracks: readonly Track[], { span, rate, master, be
         right[i] = (right[i] as number) + a * pan.lr + b * pan.rr;
       }
     });
-    for (let i = 0; i < count; ++i) peak = Math.max(peak, Math.abs(left[i] as number), Math.abs(right[i] as number));
-    parts.push(new Blob([encode(left, right, format)]));
+    return planes;
+  };
+  const shifter = semitones === 0 ? null : new PitchShifter(2 ** (semitones / 12));
+  const late = shifter ? kPitchLatency : 0;
+  let waiting: [Float32Array, Float32Array] = [new Float32Array(late), new Float32Array(late)]; // drums, until the others come
+  let skip = late; // of what comes out of the shifter
+  const put = ([left, right]: [Float32Array, Float32Array]) => {
+    const from = Math.min(skip, left.length);
+    skip -= from;
+    for (let i = from; i < left.length; ++i) peak = Math.max(peak, Math.abs(left[i] as number), Math.abs(right[i] as number));
+    parts.push(new Blob([encode(left.subarray(from), right.subarray(from), format)]));
+  };
+  // What the shifter makes of a block, and the drums as late as it.
+  const shifted = (others: [Float32Array, Float32Array], drums: [Float32Array, Float32Array]): [Float32Array, Float32Array] => {
+    if (!shifter) return others;
+    const out: [Float32Array, Float32Array] = [new Float32Array(others[0].length), new Float32Array(others[0].length)];
+    shifter.process(others[0], others[1], out[0], out[1]);
+    waiting = waiting.map((plane, channel) => {
+      const all = new Float32Array(plane.length + out[0].length);
+      all.set(plane);
+      all.set(drums[channel] as Float32Array, plane.length);
+      const into = out[channel] as Float32Array;
+      for (let i = 0; i < into.length; ++i) into[i] = (into[i] as number) + (all[i] as number);
+      return all.slice(into.length);
+    }) as [Float32Array, Float32Array];
+    return out;
+  };
+  for (let at = span.from; at < span.to; ) {
+    if (signal.aborted) throw new DOMException("given up", "AbortError");
+    const index = Math.floor(at / length);
+    const count = Math.min((index + 1) * length - at, span.to - at);
+    const others = await mixed(at, count, index, (drum) => !shifter || !drum);
+    put(shifted(others, shifter ? await mixed(at, count, index, (drum) => drum) : others));
     at += count;
     progress((at - span.from) / frames);
+  }
+  if (shifter) {
+    const rest = (): [Float32Array, Float32Array] => [new Float32Array(late), new Float32Array(late)];
+    put(shifted(rest(), rest()));
   }
   return { blob: new Blob(parts, { type: "audio/wav" }), peak };
 }

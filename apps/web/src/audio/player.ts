@@ -1,6 +1,7 @@
 // Several sounds played together to the sample: slices of all of them are scheduled at the same frames of one clock, a few
 // seconds ahead. Nothing of a slice is started before every track has it, so that what is late is late for all of them.
 import { type Signal, effect, signal } from "@preact/signals";
+import { kPitchLatency } from "./pitch";
 import { type SliceSource, kSliceSeconds, sliceOf } from "./sound";
 
 export interface Track {
@@ -13,6 +14,11 @@ export interface Track {
   slices?: SliceSource; // in place of the asset's
   factor: Signal<number>; // besides the fader: for shares and differences of sounds, and so of any sign
   apart?: boolean; // others' solos leave it alone
+}
+
+// What has no pitch to be changed.
+export function isDrum({ name, apart = false }: Pick<Track, "name" | "apart">): boolean {
+  return apart || /drum|kick|snare|tom|hat|cymbal|crash|ride|percuss/i.test(name);
 }
 
 export interface Span {
@@ -28,6 +34,11 @@ const kTick = 120; // milliseconds
 
 export function amplitude(db: number): number {
   return db <= kSilent ? 0 : 10 ** (db / 20);
+}
+
+// The file of the shifter of pitches, whose name the page knows.
+function pitchModule(): string {
+  return document.querySelector<HTMLScriptElement>("script[data-pitch]")?.dataset.pitch ?? "/assets/pitch.js";
 }
 
 // What a track's fader, its mute and everybody's solos come to.
@@ -59,7 +70,9 @@ export class Player {
   readonly loop = signal<Span | null>(null);
   readonly original = signal(false); // whether the original is heard in place of the tracks
   readonly matched = signal(0); // dB by which the original was brought to the mix' level
-  readonly speed = signal(1); // as a tape's: the pitch goes along
+  readonly speed = signal(1); // as a tape's: the pitch goes along, unless it is kept
+  readonly semitones = signal(0); // by which all but drums are raised
+  readonly keepsPitch = signal(false); // whatever the speed is
   readonly master = signal(0); // dB
   readonly failure = signal("");
   readonly rate: number;
@@ -73,6 +86,11 @@ export class Player {
   private readonly out: GainNode;
   private readonly mix: GainNode;
   private readonly mixMeter: AnalyserNode;
+  private readonly pitched: GainNode; // tracks that are transposed
+  private readonly drums: GainNode; // and those that are not
+  private shifters: AudioWorkletNode[] = [];
+  private ratios = ""; // of the shifters
+  private behind = 0; // frames by which they are late
   private readonly reference: Strip | null = null;
   private readonly referenceGain: GainNode;
   private readonly stops: (() => void)[] = [];
@@ -100,14 +118,15 @@ export class Player {
     this.mix = context.createGain();
     this.mixMeter = context.createAnalyser();
     this.mix.connect(this.out);
+    this.pitched = context.createGain();
+    this.drums = context.createGain();
     this.strips = tracks.map((track) => {
       const gain = context.createGain();
       const pan = context.createStereoPanner();
       const meter = context.createAnalyser();
       meter.fftSize = 1024;
       gain.connect(pan).connect(meter);
-      meter.connect(this.mix);
-      meter.connect(this.mixMeter);
+      meter.connect(isDrum(track) ? this.drums : this.pitched);
       this.watch(() => this.turn(gain.gain, loudnessOf(track, tracks)));
       this.watch(() => this.turn(pan.pan, track.pan.value));
       return { slices: slicesOf(track), input: gain, meter };
@@ -115,9 +134,10 @@ export class Player {
     this.referenceGain = context.createGain();
     if (original !== null) {
       const meter = context.createAnalyser();
-      meter.connect(this.referenceGain).connect(this.out);
+      meter.connect(this.referenceGain);
       this.reference = { slices: slicesOf({ asset: original }), input: meter, meter };
     }
+    this.wire([1, 1, 1]);
     this.watch(() => this.turn(this.out.gain, amplitude(this.master.value)));
     this.watch(() => this.turn(this.mix.gain, this.original.value && this.reference ? 0 : 1));
     this.watch(() => this.turn(this.referenceGain.gain, this.original.value && this.reference ? amplitude(this.matched.value) : 0));
@@ -131,7 +151,7 @@ export class Player {
   position(): number {
     if (!this.playing.value) return this.rest;
     const context = this.context as Partial<AudioContext> & BaseAudioContext;
-    const heard = (context.currentTime - (context.outputLatency ?? 0)) * this.rate;
+    const heard = (context.currentTime - (context.outputLatency ?? 0)) * this.rate - this.behind;
     let found = this.segments[0];
     if (!found) return this.rest;
     for (const segment of this.segments) if (segment.when <= heard) found = segment;
@@ -186,10 +206,60 @@ export class Player {
   setSpeed(speed: number): void {
     const here = this.position();
     this.speed.value = speed;
+    void this.shift();
     if (this.playing.value) {
       this.rest = here;
       this.restart();
     }
+  }
+
+  setPitch(semitones: number, keeps: boolean): Promise<void> {
+    this.semitones.value = semitones;
+    this.keepsPitch.value = keeps;
+    return this.shift();
+  }
+
+  // Puts shifters in the way of the tracks where a pitch is to be another, and takes them out of it where none is.
+  private async shift(): Promise<void> {
+    const kept = this.keepsPitch.value ? 1 / this.speed.value : 1;
+    const ratios = [kept * 2 ** (this.semitones.value / 12), kept, kept];
+    if (ratios.join() === this.ratios) return;
+    try {
+      if (ratios.some((ratio) => ratio !== 1)) await this.context.audioWorklet.addModule(pitchModule());
+    } catch (error) {
+      this.failure.value = `The pitch can't be changed: ${error instanceof Error ? error.message : String(error)}`;
+      return;
+    }
+    // Another one may have been asked for meanwhile.
+    const now = this.keepsPitch.value ? 1 / this.speed.value : 1;
+    if (ratios[1] !== now || ratios[0] !== now * 2 ** (this.semitones.value / 12)) return;
+    this.wire(ratios);
+  }
+
+  // All groups are as late as each other: those whose ratio is 1 as well.
+  private wire(ratios: readonly number[]): void {
+    this.ratios = ratios.join();
+    for (const shifter of this.shifters) {
+      shifter.port.postMessage("end");
+      shifter.disconnect();
+    }
+    this.shifters = [];
+    this.behind = ratios.some((ratio) => ratio !== 1) ? kPitchLatency : 0;
+    [this.pitched, this.drums, this.referenceGain].forEach((group, i) => {
+      group.disconnect();
+      let end: AudioNode = group;
+      if (this.behind > 0) {
+        const node = new AudioWorkletNode(this.context, "pitch", { outputChannelCount: [2], channelCount: 2, channelCountMode: "explicit", processorOptions: { ratio: ratios[i] } });
+        group.connect(node);
+        this.shifters.push(node);
+        end = node;
+      }
+      if (group === this.referenceGain) end.connect(this.out);
+      else {
+        end.connect(this.mix);
+        end.connect(this.mixMeter);
+      }
+    });
   }
 
   // Brings in what is heard first, before anybody asks for it.
@@ -199,6 +269,7 @@ export class Player {
 
   dispose(): void {
     this.pause();
+    for (const shifter of this.shifters) shifter.port.postMessage("end");
     for (const stop of this.stops) stop();
     if (this.context instanceof AudioContext) void this.context.close();
   }

@@ -33,10 +33,11 @@ interface TransportProps {
   player: Player;
   view: TimeView;
   original?: string; // what the original is called here
+  pitch?: boolean; // whether it can be changed
   onDigit?: (digit: number, shift: boolean) => void;
 }
 
-export function Transport({ player, view, original = "Original", onDigit }: TransportProps) {
+export function Transport({ player, view, original = "Original", pitch = false, onDigit }: TransportProps) {
   const at = useSignal(0);
   const help = useSignal(false);
   const rate = player.rate;
@@ -114,7 +115,7 @@ export function Transport({ player, view, original = "Original", onDigit }: Tran
         </button>
         <label class="line">
           <span class="quiet">Speed</span>
-          <select title="As a tape's: the pitch goes along" value={String(player.speed.value)} onChange={(event) => player.setSpeed(Number(event.currentTarget.value))}>
+          <select title={player.keepsPitch.value ? "The pitch stays" : "As a tape's: the pitch goes along"} value={String(player.speed.value)} onChange={(event) => player.setSpeed(Number(event.currentTarget.value))}>
             {[0.25, 0.5, 0.75, 0.9, 1, 1.1, 1.25, 1.5, 2].map((speed) => (
               <option key={speed} value={String(speed)}>
                 {speed} ×
@@ -122,6 +123,24 @@ export function Transport({ player, view, original = "Original", onDigit }: Tran
             ))}
           </select>
         </label>
+        {pitch && (
+          <>
+            <label class="tick">
+              <input type="checkbox" checked={player.keepsPitch.value} onChange={(event) => void player.setPitch(player.semitones.value, event.currentTarget.checked)} />
+              Keep pitch
+            </label>
+            <label class="line">
+              <span class="quiet">Transpose</span>
+              <select title="All but drums, in semitones" value={String(player.semitones.value)} onChange={(event) => void player.setPitch(Number(event.currentTarget.value), player.keepsPitch.value)}>
+                {Array.from({ length: 25 }, (_, i) => 12 - i).map((semitones) => (
+                  <option key={semitones} value={String(semitones)}>
+                    {semitones > 0 ? `+${semitones}` : semitones === 0 ? "0" : `−${-semitones}`}
+                  </option>
+                ))}
+              </select>
+            </label>
+          </>
+        )}
         <span class="group" role="group" aria-label="Zoom">
           <button type="button" class="icon" aria-label="Farther" title="−" onClick={() => view.zoom(1 / 1.6, player.position())}>
             <Symbol name="minus" />

@@ -130,6 +130,7 @@ function Export({ desk, piece, click, onClose }: { desk: Console; piece: Piece; 
       const made = await mixdown(tracks, {
         span,
         rate: player.rate,
+        semitones: player.semitones.value,
         master: player.master.value,
         before: player.before(span.from),
         format: format.value,
@@ -183,6 +184,7 @@ function Export({ desk, piece, click, onClose }: { desk: Console; piece: Piece; 
         </div>
         <p class="quiet">
           {heard.map((track) => track.name).join(", ") || "Nothing is heard: all is muted."}. The speed is the sound's own.
+          {player.semitones.value !== 0 && (file.value === kHere ? " All but drums are transposed." : " The server does not transpose: the pitch is the sound's own.")}
           {file.value === kHere ? click.bars.value > 0 && click.beats.value && ` It begins with the count-in.` : " Clicks are left out, and what exceeds full scale turns all of it down."}
         </p>
         {share.value !== null && <progress max={1} value={share.value} aria-label="Progress of the mix" />}
@@ -320,7 +322,7 @@ function Desk({ desk, piece, click }: { desk: Console; piece: Piece; click: Clic
   return (
     <>
       <div class="sheet pad">
-        <Transport player={player} view={view} onDigit={digit} />
+        <Transport player={player} view={view} pitch onDigit={digit} />
       </div>
       <section class="sheet" aria-label="Tracks">
         <Minimap asset={original ?? tracks[0]!.asset} view={view} player={player} />
