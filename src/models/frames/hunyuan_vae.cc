@@ -154,7 +154,8 @@ class Network {
   // The same, computed before what follows: through another shape, no sum is fused into what makes it.
   static Value Apart(Value x) {
     if (!x.valid()) return {};
-    return Reshape(Reshape(x, {x.shape().elements() / x.shape().back(), x.shape().back()}), x.shape());
+    const Shape shape = x.shape();  // not a reference to what moves as tensors are added
+    return Reshape(Reshape(x, {shape.elements() / shape.back(), shape.back()}), shape);
   }
 
   // The same constant for all that read it.

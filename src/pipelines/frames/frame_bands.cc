@@ -9,10 +9,9 @@
 #include <vector>
 
 #include "base/quantities.h"
-#include "graph/passes.h"
 #include "pipelines/frames/feature_sums.h"
 #include "pipelines/frames/frame_store.h"
-#include "runtime/plan/memory_plan.h"
+#include "runtime/session/cpu_needs.h"
 
 namespace timbre {
 namespace {
@@ -70,17 +69,14 @@ Result<Graph> GraphOf(const FramesModel& model, const DecoderPiece& piece, const
   return BuildDecoderPiece(model.config, *weights, piece, {band.length(), size.height, size.width}, band.past > 0);
 }
 
-// What a band takes: its window, its result and what goes by them here, and its weights and activations in the session.
-int64_t WorkingBytes(Graph graph, const DecoderPiece& piece, const PieceSize& size, const Band& band) {
+// What a band takes: its window, its result and what goes by them here, and its weights, activations and scratch in the
+// session.
+int64_t WorkingBytes(Graph graph, const DecoderPiece& piece, const PieceSize& size, const Band& band,
+                     const DeviceCaps& caps) {
   const int64_t result = (band.out_end - band.out_begin) * size.out_height * size.out_width * piece.out;
   const bool goes_by = piece.passes() || piece.kind == DecoderPiece::Kind::kSecondHalf;
-  int64_t floats = band.length() * size.height * size.width * piece.in + (goes_by ? 2 : 1) * result;
-  for (const TensorInfo& tensor : graph.tensors) {
-    if (tensor.kind == TensorKind::kConstant) floats += tensor.shape.elements();
-  }
-  RemoveDeadNodes(graph);
-  FuseEpilogues(graph, [](const Graph&, const Node&) { return true; });
-  return floats * kFloat + PlanMemory(graph, true, static_cast<int64_t>(kAlignment), true).bytes;
+  const int64_t floats = band.length() * size.height * size.width * piece.in + (goes_by ? 2 : 1) * result;
+  return floats * kFloat + CpuNeedsOf(std::move(graph), caps).total();
 }
 
 // Whether what goes by the block is the input itself, which is then kept.
@@ -113,7 +109,8 @@ int64_t BandPlan::in_files(const BandLimits& limits) const {
 
 namespace {
 
-Result<BandPlan> PlanFor(const FramesModel& model, const LatentShape& shape, int64_t band_bytes) {
+Result<BandPlan> PlanFor(const FramesModel& model, const LatentShape& shape, int64_t band_bytes,
+                         const DeviceCaps& caps) {
   BandPlan plan{.band_bytes = band_bytes};
   PieceSize size{.out_frames = shape.frames, .out_height = shape.height, .out_width = shape.width};
   for (const DecoderPiece& piece : DecoderPieces(model.config)) {
@@ -124,12 +121,13 @@ Result<BandPlan> PlanFor(const FramesModel& model, const LatentShape& shape, int
       if (first) {
         TIMBRE_TRY(Graph graph, GraphOf(model, piece, size, band));
         alike->second = FlopsOf(graph);
-        plan.working = std::max(plan.working, WorkingBytes(std::move(graph), piece, size, band));
+        plan.working = std::max(plan.working, WorkingBytes(std::move(graph), piece, size, band, caps));
       }
       plan.flops += alike->second;
     }
     plan.frames = std::max(plan.frames, MostKept(piece, size, band_bytes));
   }
+  plan.working += kProgramBytes;
   return plan;
 }
 
@@ -138,7 +136,7 @@ Result<BandPlan> PlanFor(const FramesModel& model, const LatentShape& shape, int
 Result<BandPlan> PlanBands(const FramesModel& model, const LatentShape& shape, const BandLimits& limits) {
   constexpr int64_t kSmaller = 8, kSmallest = 64 << 10;
   for (int64_t band_bytes = limits.band_bytes;; band_bytes /= kSmaller) {
-    TIMBRE_TRY(const BandPlan plan, PlanFor(model, shape, band_bytes));
+    TIMBRE_TRY(const BandPlan plan, PlanFor(model, shape, band_bytes, limits.caps));
     if (plan.working + plan.frames <= limits.memory || band_bytes <= kSmallest) return plan;
   }
 }

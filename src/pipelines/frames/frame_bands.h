@@ -8,9 +8,13 @@
 
 #include "models/frames/frames_model.h"
 #include "pipelines/frames/volume.h"
+#include "runtime/session/cpu_needs.h"
 #include "runtime/session/session.h"
 
 namespace timbre {
+
+// What the program takes besides: its libraries, a driver's among them, are 95 MB, and writers hold some frames.
+inline constexpr int64_t kProgramBytes = int64_t{128} << 20;
 
 struct BandLimits {
   int64_t memory = std::numeric_limits<int64_t>::max();  // bytes that all of it may take
@@ -18,10 +22,11 @@ struct BandLimits {
   // What a band's frames take of a piece's input, those before it included, or of its result, unless one frame takes
   // more: at first, and less where that does not fit into memory. No frame depends on it.
   int64_t band_bytes = int64_t{256} << 20;
+  DeviceCaps caps = {};  // of the CPU whose kernels take the memory
 };
 
 struct BandPlan {
-  int64_t working = 0;  // bytes of the band that takes most, its weights and its input included
+  int64_t working = 0;  // bytes of the band that takes most, its weights, scratch and input, and the program included
   int64_t frames = 0;   // bytes of all frames that are kept at once, at most
   int64_t band_bytes = 0;
   double flops = 0;

@@ -8,8 +8,7 @@
 
 #include "base/quantities.h"
 #include "base/text.h"
-#include "graph/passes.h"
-#include "runtime/plan/memory_plan.h"
+#include "runtime/session/cpu_needs.h"
 
 namespace timbre {
 namespace {
@@ -64,9 +63,10 @@ Result<FramePlan> PlanFrames(const FramesModel& model, FramesHalf half, const Ti
       }
     }
     FramePlan::Tile tile{.shape = shape, .count = count, .flops = FlopsOf(graph)};
-    RemoveDeadNodes(graph);
-    FuseEpilogues(graph, [](const Graph&, const Node&) { return true; });
-    tile.bytes = PlanMemory(graph, true, static_cast<int64_t>(kAlignment), true).bytes + plan.weights;
+    for (const std::vector<GraphPort>* ports : {&graph.inputs, &graph.outputs}) {
+      for (const GraphPort& port : *ports) tile.bytes += graph.bytes(port.tensor);
+    }
+    tile.bytes += CpuNeedsOf(std::move(graph), limits.caps).total() + kProgramBytes;
     if (half == FramesHalf::kDecoder && tile.bytes > limits.memory) {
       TIMBRE_TRY(const BandPlan bands, PlanBands(model, shape, limits));
       tile.in_bands = true;

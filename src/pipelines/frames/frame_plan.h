@@ -22,7 +22,7 @@ struct FramePlan {
   struct Tile {
     LatentShape shape;
     int64_t count = 0;
-    int64_t bytes = 0;  // of memory, weights included
+    int64_t bytes = 0;  // of memory, weights and the program included
     double flops = 0;   // of one
     bool in_bands = false;
     int64_t in_files = 0;  // bytes that memory has no room for, in bands
@@ -34,7 +34,7 @@ struct FramePlan {
   int64_t bytes() const { return tiles.empty() ? 0 : tiles.front().bytes; }
 };
 
-// By the graphs of all shapes; nothing is packed and no device is asked, so that memory is known to about a fifth. What
+// By the graphs of all shapes; nothing is packed: memory is what sessions on the CPU take, whatever the device. What
 // would take more than `limits` allow at once is decoded in bands; there are none of encoding.
 Result<FramePlan> PlanFrames(const FramesModel& model, FramesHalf half, const TileCounts& counts,
                              const BandLimits& limits);

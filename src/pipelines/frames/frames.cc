@@ -23,6 +23,7 @@
 #include "pipelines/output_files.h"
 #include "runtime/check/peak.h"
 #include "runtime/device/ledger.h"
+#include "runtime/session/cpu_ladder.h"
 
 namespace timbre {
 namespace {
@@ -65,8 +66,9 @@ class TileCounter {
 };
 
 // What a tile may take: what --memory says or, on the CPU, what is free less --keep-free, but half of it at least.
-Result<BandLimits> LimitsOf(const FramesOptions& options, const DeviceChoice& device) {
-  BandLimits limits{.folder = fs::path(OutputOf(options)).parent_path().string()};
+Result<BandLimits> LimitsOf(const FramesOptions& options, const DeviceChoice& device, const ThreadPool& pool) {
+  BandLimits limits{.folder = fs::path(OutputOf(options)).parent_path().string(),
+                    .caps = CpuCaps(pool, options.session.precision)};
   if (!options.memory.empty()) {
     TIMBRE_TRY(limits.memory, ParseMemory("--memory", options.memory));
     return limits;
@@ -84,7 +86,7 @@ Result<std::unique_ptr<FrameNetwork>> MakePlan(const FramesModel& model, FramesH
                                                const FramesOptions& options, ThreadPool& pool, Stats& stats,
                                                FramesReport& report) {
   TIMBRE_TRY(const DeviceChoice choice, ChooseDevice(options.session.device));
-  TIMBRE_TRY(const BandLimits limits, LimitsOf(options, choice));
+  TIMBRE_TRY(const BandLimits limits, LimitsOf(options, choice, pool));
   TIMBRE_TRY(report.plan, PlanFrames(model, half, counts, limits));
   if (options.dry_run && choice.vulkan_index < 0) {
     report.estimated = report.plan->flops / 1e9 / MeasureCpuPeak(pool).gflops;

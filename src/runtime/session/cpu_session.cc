@@ -12,8 +12,8 @@
 #include "graph/passes.h"
 #include "runtime/check/verify.h"
 #include "runtime/device/ledger.h"
-#include "runtime/plan/memory_plan.h"
 #include "runtime/session/cpu_ladder.h"
+#include "runtime/session/cpu_needs.h"
 #include "runtime/session/steps.h"
 
 namespace timbre {
@@ -58,9 +58,7 @@ class CpuSession : public Session {
     }
     TIMBRE_CHECK(Validate(graph_));
     const bool reuse = options_.toggles.static_plan && !options_.verify;
-    plan_ = PlanMemory(graph_, reuse, kAlignment, true);
-    // What spares copies may cost memory, since all parts of a concatenation live as long as the longest.
-    if (MemoryPlan plain = PlanMemory(graph_, reuse); plan_.bytes > plain.bytes / 4 * 5) plan_ = std::move(plain);
+    plan_ = PlanCpuArena(graph_, reuse);
     const Steps steps(shared_.stats, options_.strict, options_.tiles);
     TIMBRE_CHECK(Descend([&] { return AllocateArena(); },
                          [&, again = false](const Error& error) mutable -> Status {
