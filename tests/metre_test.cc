@@ -79,6 +79,42 @@ TEST(Metre, ANarrowRangeOfTempiMakesNoEighthsInThrees) {
   }
 }
 
+// How sure it says to be, on the right side of where the program warns: certain of what nobody would doubt, in doubt of
+// what says nothing or was taken wrongly, and on the whole right about as often as it says.
+TEST(Metre, IsAsSureAsItIsRight) {
+  constexpr double kWarns = 0.75;  // below it
+  const auto found = [](const std::string& metre, int seed, double seconds) {
+    const SynthTrack track = testing::SynthesiseDrums(seed, {.seconds = seconds, .metre = metre, .sound = false});
+    return EstimateBeats(OnsetsOf(track, seed), track.beats.back() + 1.5, {});
+  };
+  for (int seed = 1; seed <= 3; ++seed) {
+    EXPECT_GE(found("4/4", seed, 13).metre_confidence, 0.95) << seed;
+    EXPECT_GE(found("3/4", seed, 13).metre_confidence, 0.9) << seed;
+  }
+  // One sound as a clock has it; one in three of them lower, which may be bars of three or of six eighths.
+  for (const int lower : {0, 3}) {
+    std::vector<BeatOnset> onsets;
+    for (int i = 0; i < 60; ++i) {
+      const bool low = lower > 0 && i % lower == 0;
+      onsets.push_back({0.3 + 0.25 * i, low ? BeatRole::kLow : BeatRole::kOther, 0.7});
+    }
+    const BeatGrid grid = EstimateBeats(onsets, 16, {});
+    EXPECT_LT(grid.metre_confidence, kWarns) << lower;
+    EXPECT_GE(grid.metre_confidence, 0.5) << lower;
+  }
+  // Bars of 6/8, two of which are much like one of 12/8.
+  double sure = 0, right = 0;
+  constexpr int kTracks = 4;
+  for (int seed = 1; seed <= kTracks; ++seed) {
+    const BeatGrid grid = found("6/8", seed, 30);
+    const bool is_right = grid.metre == Metre{6, 8};
+    sure += grid.metre_confidence;
+    right += is_right;
+    EXPECT_TRUE(is_right || grid.metre_confidence < kWarns) << seed << ": " << grid.metre_confidence;
+  }
+  EXPECT_NEAR(sure / kTracks, right / kTracks, 0.15);
+}
+
 TEST(Metre, OneThatIsGivenIsTaken) {
   const SynthTrack track = testing::SynthesiseDrums(3, {.metre = "3/4", .sound = false});
   TempoOptions options;
