@@ -25,6 +25,7 @@ void Pause() {
 }
 
 // A network is a few thousand loops of some tens of microseconds: sleeping between them would cost more than they do.
+// Whoever waits longer than this sleeps, so that an idle pool costs nothing.
 constexpr auto kSpin = std::chrono::microseconds(50);
 
 template <typename Ready>
@@ -38,6 +39,8 @@ bool SpinUntil(const Ready& ready) {
   } while (std::chrono::steady_clock::now() < end);
   return ready();
 }
+
+constexpr uint32_t kOpen = uint32_t{1} << 31;
 
 // A quota of two processors is used up at once by sixteen threads, which then all wait.
 int UpToQuota(int processors) {
@@ -59,7 +62,9 @@ int AvailableProcessors() {
 }
 
 ThreadPool::ThreadPool(int threads) {
-  if (threads <= 0) threads = AvailableProcessors();
+  const int processors = AvailableProcessors();
+  if (threads <= 0) threads = processors;
+  spin_ = threads <= processors;
   // Workers wait until it is known how many there can be; those beyond `staying` end.
   constexpr int kUnknown = -1;
   const auto staying = std::make_shared<std::atomic<int>>(kUnknown);
@@ -109,12 +114,9 @@ void ThreadPool::Pin() {
 }
 
 ThreadPool::~ThreadPool() {
-  {
-    std::lock_guard lock(mutex_);
-    stop_ = true;
-    announced_.fetch_add(1, std::memory_order_release);
-  }
-  start_.notify_all();
+  stop_.store(true, std::memory_order_relaxed);
+  loop_.fetch_add(1);
+  loop_.notify_all();
   for (std::thread& worker : workers_) worker.join();
 }
 
@@ -131,46 +133,60 @@ void ThreadPool::Run(int64_t count, Call call, const void* body) {
     for (int64_t i = 0; i < count; ++i) call(body, i, 0);
     return;
   }
-  const int others = static_cast<int>(workers_.size());
-  {
-    std::lock_guard lock(mutex_);
-    call_ = call;
-    body_ = body;
-    count_ = count;
-    next_.store(0, std::memory_order_relaxed);
-    busy_ = others;
-    idle_.store(0, std::memory_order_relaxed);
-    ++generation_;
-    announced_.store(generation_, std::memory_order_release);
+  call_ = call;
+  body_ = body;
+  count_ = count;
+  next_.store(0, std::memory_order_relaxed);
+  gate_.store(kOpen, std::memory_order_release);
+  loop_.fetch_add(1);
+  // A worker counts itself asleep before it looks at loop_ for the last time: either it sees this loop, or it is seen.
+  const auto others = static_cast<int64_t>(workers_.size());
+  const int64_t asleep = asleep_.load();
+  if (asleep > 0) {
+    const int64_t wanted = std::min(count - 1, others) - (others - asleep);
+    if (wanted >= asleep) {
+      loop_.notify_all();
+    } else {
+      for (int64_t i = 0; i < wanted; ++i) loop_.notify_one();
+    }
   }
-  start_.notify_all();
   Drain(0);
-  if (SpinUntil([&] { return idle_.load(std::memory_order_acquire) == others; })) {
-    std::lock_guard lock(mutex_);  // the last worker has left its critical section once this is ours
-    if (busy_ == 0) return;
+  uint32_t inside = gate_.fetch_and(~kOpen, std::memory_order_acquire) & ~kOpen;
+  if (inside == 0) return;
+  if (spin_ && SpinUntil([&] { return gate_.load(std::memory_order_acquire) == 0; })) return;
+  while ((inside = gate_.load(std::memory_order_acquire)) != 0) gate_.wait(inside, std::memory_order_acquire);
+}
+
+// Waits for a loop after the one `seen`, or the end.
+void ThreadPool::AwaitLoop(uint32_t seen) {
+  if (spin_ && SpinUntil([&] { return loop_.load(std::memory_order_relaxed) != seen; })) return;
+  asleep_.fetch_add(1);
+  while (loop_.load() == seen) loop_.wait(seen);
+  asleep_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+bool ThreadPool::Enter() {
+  uint32_t gate = gate_.load(std::memory_order_relaxed);
+  while ((gate & kOpen) != 0) {
+    if (gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acquire, std::memory_order_relaxed)) return true;
   }
-  std::unique_lock lock(mutex_);
-  done_.wait(lock, [&] { return busy_ == 0; });
+  return false;
+}
+
+void ThreadPool::Leave() {
+  if (gate_.fetch_sub(1) == 1) gate_.notify_one();
 }
 
 void ThreadPool::Work(int worker) {
   const ScopedFlushDenormals flush;  // numbers this small mean nothing to a network, and cost a hundred times as much
-  uint64_t seen = 0;
+  uint32_t seen = 0;
   for (;;) {
-    SpinUntil([&] { return announced_.load(std::memory_order_acquire) != seen; });
-    {
-      std::unique_lock lock(mutex_);
-      start_.wait(lock, [&] { return stop_ || generation_ != seen; });
-      if (stop_) return;
-      seen = generation_;
-    }
+    AwaitLoop(seen);
+    seen = loop_.load(std::memory_order_acquire);
+    if (stop_.load(std::memory_order_relaxed)) return;
+    if (!Enter()) continue;
     Drain(worker);
-    {
-      std::lock_guard lock(mutex_);
-      --busy_;
-      idle_.fetch_add(1, std::memory_order_release);
-      if (busy_ == 0) done_.notify_one();
-    }
+    Leave();
   }
 }
 

@@ -2,11 +2,8 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
+#include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <memory>
-#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -30,7 +27,8 @@ class ThreadPool {
 
   // Calls body(index, worker) once for each index in [0, count), in any order; worker is in [0, threads()).
   // Indices are handed out one by one, so that uneven work balances: make each worth at least some microseconds.
-  // Returns when all calls have. The body must not throw.
+  // Returns when all calls have; a worker that the system has not let run by then is not waited for. The body must not
+  // throw.
   template <typename Body>
   void ForEach(int64_t count, const Body& body) {
     Run(
@@ -55,18 +53,26 @@ class ThreadPool {
   void Work(int worker);
   void Drain(int worker);
 
+  void AwaitLoop(uint32_t seen);
+  bool Enter();
+  void Leave();
+
+  // What threads write while others spin on their neighbours lies in cache lines of its own.
+  static constexpr size_t kLine = 64;
+
   std::vector<std::thread> workers_;
-  std::mutex mutex_;
-  std::condition_variable start_, done_;
-  uint64_t generation_ = 0;             // guarded by mutex_
-  int busy_ = 0;                        // guarded by mutex_
-  bool stop_ = false;                   // guarded by mutex_
-  std::atomic<uint64_t> announced_{0};  // generation_, readable while spinning
-  std::atomic<int> idle_{0};            // workers that finished the current generation, readable while spinning
+  bool spin_ = false;  // whether there is a processor for every thread, so that one that spins keeps nobody waiting
+  std::atomic<bool> stop_{false};
+
+  // The loop: written while the gate is shut and nobody is inside, read by those who have entered.
   Call call_ = nullptr;
   const void* body_ = nullptr;
   int64_t count_ = 0;
-  std::atomic<int64_t> next_{0};
+
+  alignas(kLine) std::atomic<uint32_t> loop_{0};    // counts loops, for workers to wait on
+  alignas(kLine) std::atomic<uint32_t> gate_{0};    // kOpen while workers may enter, plus how many are inside
+  alignas(kLine) std::atomic<uint32_t> asleep_{0};  // workers that have to be woken
+  alignas(kLine) std::atomic<int64_t> next_{0};     // the next index to hand out
 };
 
 // The number of processors this process may run on (its affinity mask and control group, not the machine's total).
