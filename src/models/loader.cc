@@ -251,7 +251,8 @@ Result<Model> LoadTensorFlow(const fs::path& path) {
   return model;
 }
 
-Result<LoadedModel> LoadPath(const fs::path& path, const std::string& config, double wiener) {
+Result<LoadedModel> LoadPath(const fs::path& path, const LoadOptions& options) {
+  const std::string& config = options.config;
   const std::string extension = path.extension().string();
   std::error_code error;
   if (IsTensorFlow(path)) {
@@ -263,7 +264,7 @@ Result<LoadedModel> LoadPath(const fs::path& path, const std::string& config, do
     return Single(std::move(model));
   }
   if (fs::is_directory(path, error)) {
-    auto model = LoadLarsnet(path, wiener);
+    auto model = LoadLarsnet(path, options.wiener);
     // An error of one of its files names that, and so the folder.
     if (!model && model.error().message.starts_with(path.string())) return tl::unexpected<Error>(model.error());
     if (!model) return Prefix(model.error(), path.string());
@@ -275,7 +276,7 @@ Result<LoadedModel> LoadPath(const fs::path& path, const std::string& config, do
     return bag;
   }
   if (extension == ".onnx") {
-    auto model = LoadMdxnet(path.string(), config);
+    auto model = LoadMdxnet(path.string(), config, options.mdxnet);
     if (!model) return Prefix(model.error(), path.string());
     return Single(*std::move(model));
   }
@@ -283,17 +284,17 @@ Result<LoadedModel> LoadPath(const fs::path& path, const std::string& config, do
   return Single(std::move(model));
 }
 
-Result<LoadedModel> LoadEntry(const ModelEntry& entry, const std::vector<fs::path>& files, double wiener) {
+Result<LoadedModel> LoadEntry(const ModelEntry& entry, const std::vector<fs::path>& files, const LoadOptions& options) {
   if (entry.architecture == "hpss") return Single(MakeHpss());
   LoadedModel loaded;
   if (entry.architecture == "spleeter" || entry.architecture == "mdxnet") {  // known by what their first file is
-    TIMBRE_TRY(loaded, LoadPath(files.front(), "", wiener));
+    TIMBRE_TRY(loaded, LoadPath(files.front(), options));
     loaded.path = files.front().string();
     return loaded;
   }
   if (entry.architecture == "larsnet") {
     // The first file's stem lies in a folder of its own.
-    TIMBRE_TRY(Model model, LoadLarsnet(files.front().parent_path().parent_path(), wiener));
+    TIMBRE_TRY(Model model, LoadLarsnet(files.front().parent_path().parent_path(), options.wiener));
     loaded = Single(std::move(model));
     loaded.path = files.front().parent_path().parent_path().string();
     return loaded;
@@ -317,9 +318,14 @@ Result<LoadedModel> LoadEntry(const ModelEntry& entry, const std::vector<fs::pat
   return loaded;
 }
 
-// A filter that the model does not have must not be asked for in vain.
-Result<LoadedModel> CheckWiener(LoadedModel model, double wiener) {
-  if (wiener != 0 && model.info().architecture != "larsnet") {
+// What the model does not have must not be asked for in vain.
+Result<LoadedModel> CheckOptions(LoadedModel model, const LoadOptions& options) {
+  if (options.mdxnet.Any() && model.info().architecture != "mdxnet") {
+    return Fail(ErrorCode::kInvalidArgument,
+                "--n-fft, --compensate, --primary-stem and --mdx-denoise are of MDX-Nets alone; leave them out with '" +
+                    model.name + "'");
+  }
+  if (options.wiener != 0 && model.info().architecture != "larsnet") {
     return Fail(ErrorCode::kInvalidArgument,
                 "a Wiener filter across the stems is LarsNet's alone; leave --wiener out with '" + model.name + "'");
   }
@@ -328,18 +334,18 @@ Result<LoadedModel> CheckWiener(LoadedModel model, double wiener) {
 
 }  // namespace
 
-Result<LoadedModel> LoadModel(const std::string& name, const std::string& config, double wiener) {
+Result<LoadedModel> LoadModel(const std::string& name, const LoadOptions& options) {
   TIMBRE_TRY(const NamedModel named, FindNamedModel(name, ModelTask::kSeparate));
   LoadedModel loaded;
   if (named.entry == nullptr) {
-    TIMBRE_TRY(loaded, LoadPath(named.path, config, wiener));
+    TIMBRE_TRY(loaded, LoadPath(named.path, options));
     loaded.name = named.path.stem().string();
     loaded.path = name;
   } else {
-    TIMBRE_TRY(loaded, LoadEntry(*named.entry, named.files, wiener));
+    TIMBRE_TRY(loaded, LoadEntry(*named.entry, named.files, options));
     loaded.name = name;
   }
-  return CheckWiener(std::move(loaded), wiener);
+  return CheckOptions(std::move(loaded), options);
 }
 
 }  // namespace timbre

@@ -4,9 +4,17 @@
 #include <string>
 
 #include "base/result.h"
+#include "models/separate/mdxnet.h"
 #include "models/separate/separation_model.h"
 
 namespace timbre {
+
+// What is said of a model besides its name. Asking one model for what is another's is kInvalidArgument.
+struct LoadOptions {
+  std::string config;  // a checkpoint's configuration; empty: the file beside it of the same name but for its extension
+  double wiener = 0;   // the exponent of LarsNet's filter across its stems; 0: none
+  MdxnetGiven mdxnet;
+};
 
 // `name` is one of
 //   a file: a Demucs package (.th; a checksum in its name must be its own), a Demucs bag (.yaml, whose models lie
@@ -15,9 +23,8 @@ namespace timbre {
 //     configuration of their trainer (`config`, or the file beside it of the same name but for its extension);
 //   a folder, or its archive (tar.gz): the checkpoint of a Spleeter; a folder: the checkpoints of LarsNet;
 //   a name of the catalogue, whose files lie in the cache, or which needs none.
-// `wiener` is the exponent of LarsNet's filter across its stems; 0: none, the only value that other models take.
 // Errors: kNotFound with the nearest names, kCorrupt, kUnsupported for an architecture or an option beyond what there
 // is. They begin with the path.
-Result<LoadedModel> LoadModel(const std::string& name, const std::string& config = "", double wiener = 0);
+Result<LoadedModel> LoadModel(const std::string& name, const LoadOptions& options = {});
 
 }  // namespace timbre

@@ -98,7 +98,7 @@ TEST_F(LoaderTest, RefusesBagsThatMakeNoSense) {
 TEST_F(LoaderTest, ReadsAnHtdemucsFromEveryContainer) {
   const TensorMap weights = testing::FormulaWeights("htdemucs-small.weights.json");
   const auto expect = [&](const std::string& name) {
-    const auto model = LoadModel(folder_ / name, Write("small.yaml", testing::kSmallHtdemucsYaml));
+    const auto model = LoadModel(folder_ / name, {.config = Write("small.yaml", testing::kSmallHtdemucsYaml)});
     ASSERT_TRUE(model) << model.error().message;
     EXPECT_EQ(model->info().architecture, "htdemucs");
     EXPECT_EQ(model->info().stems, (std::vector<std::string>{"drums", "bass", "other", "vocals"}));
@@ -133,7 +133,7 @@ TEST_F(LoaderTest, ReadsThePackageThatDemucsWouldWrite) {
   EXPECT_TRUE(model->info().normalise);
   const auto graph = model->members[0]->BuildTile(44100, 1);
   EXPECT_TRUE(graph) << graph.error().message;
-  const auto twice = LoadModel(folder_ / "small.th", Write("small.yaml", testing::kSmallHtdemucsYaml));
+  const auto twice = LoadModel(folder_ / "small.th", {.config = Write("small.yaml", testing::kSmallHtdemucsYaml)});
   ASSERT_FALSE(twice);
   EXPECT_NE(twice.error().message.find("leave --config out"), std::string::npos) << twice.error().message;
 }
@@ -142,7 +142,7 @@ TEST_F(LoaderTest, AConfigurationThatNothingReadsIsRefused) {
   const fs::path folder = testing::DataPath("separators/spleeter-4stems-tiny");
   for (const fs::path& path : {folder, folder / "model.index"}) {
     ASSERT_TRUE(LoadModel(path)) << path;
-    const auto model = LoadModel(path, folder / "base_config.json");
+    const auto model = LoadModel(path, {.config = folder / "base_config.json"});
     ASSERT_FALSE(model) << path;
     EXPECT_NE(model.error().message.find("leave --config out"), std::string::npos) << model.error().message;
   }
@@ -195,7 +195,7 @@ TEST_F(LoaderTest, ConfigurationsOfHtdemucsAreChecked) {
   const auto expect = [&](const std::string& from, const std::string& to, const std::string& words) {
     std::string text = good;
     text.replace(text.find(from), from.size(), to);
-    const auto model = LoadModel(weights, Write("bad.yaml", text));
+    const auto model = LoadModel(weights, {.config = Write("bad.yaml", text)});
     ASSERT_FALSE(model) << to;
     EXPECT_TRUE(model.error().message.starts_with(weights)) << model.error().message;
     EXPECT_NE(model.error().message.find(words), std::string::npos) << model.error().message;
@@ -214,7 +214,7 @@ TEST_F(LoaderTest, ConfigurationsOfHtdemucsAreChecked) {
   // The channels of sound are what the weights have, whatever stands there.
   std::string wide = good;
   wide.replace(wide.find("channels: 2"), 11, "channels: 8");
-  const auto model = LoadModel(weights, Write("wide.yaml", wide));
+  const auto model = LoadModel(weights, {.config = Write("wide.yaml", wide)});
   ASSERT_TRUE(model) << model.error().message;
   EXPECT_EQ(model->info().channels, 2);
 }

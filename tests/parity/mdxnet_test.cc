@@ -142,6 +142,13 @@ TEST(MdxnetParity, ThroughTheProgram) {
   const testing::Ran unknown = testing::RunTimbre(words, folder.path());
   EXPECT_EQ(unknown.code, 1);
   EXPECT_NE(unknown.err.find("tiny.model_data.json"), std::string::npos) << unknown.err;
+  // Said by options, it needs no file, and comes before one.
+  std::vector<std::string> said = words;
+  said.insert(said.end(), {"--n-fft", "2048", "--compensate", "1.035", "--primary-stem", "Drums", "--mdx-denoise"});
+  const testing::Ran told = testing::RunTimbre(said, folder.path());
+  ASSERT_EQ(told.code, 0) << told.err;
+  EXPECT_TRUE(fs::exists(folder / "No Drums.wav"));
+  EXPECT_GE(RatioDb(Values(*file, "denoise.primary"), testing::ReadExact(folder / "Drums.wav")), kFloorDb);
   fs::copy_file(SharedPath("goldens/separators/mdxnet-tiny.model_data.json"), folder / "tiny.model_data.json");
   const testing::Ran ran = testing::RunTimbre(words, folder.path());
   ASSERT_EQ(ran.code, 0) << ran.err;
@@ -153,6 +160,23 @@ TEST(MdxnetParity, ThroughTheProgram) {
   ASSERT_EQ(rest.size(), sum.size());
   for (size_t i = 0; i < sum.size(); ++i) sum[i] += rest[i];
   EXPECT_GE(RatioDb(mix, sum), 120);
+}
+
+// A mean of several models takes the options for the MDX-Nets among them, and says so where one is none.
+TEST(Mdxnet, OptionsOfOthersAreRefused) {
+  const TempFolder folder;
+  testing::WriteExact(folder / "mix.wav", std::vector<float>(8820));
+  for (const std::vector<std::string>& option : {std::vector<std::string>{"--n-fft", "6144"},
+                                                 {"--compensate", "1"},
+                                                 {"--primary-stem", "Bass"},
+                                                 {"--mdx-denoise"}}) {
+    std::vector<std::string> words = {"separate", "mix.wav", "--model", "hpss", "-o", "."};
+    words.insert(words.end(), option.begin(), option.end());
+    const testing::Ran ran = testing::RunTimbre(words, folder.path());
+    EXPECT_NE(ran.code, 0) << option.front();
+    EXPECT_NE(ran.err.find("of MDX-Nets alone"), std::string::npos) << ran.err;
+    EXPECT_FALSE(fs::exists(folder / "mix-harmonic.wav"));
+  }
 }
 
 TEST(Mdxnet, PlansCoverEveryLength) {

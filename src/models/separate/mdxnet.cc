@@ -251,7 +251,7 @@ Result<Model> MakeMdxnet(O options, std::shared_ptr<const TensorMap> weights) {
   return std::make_shared<const Mdxnet>(std::move(options), std::move(weights));
 }
 
-Result<Model> LoadMdxnet(const std::string& path, const std::string& config) {
+Result<Model> LoadMdxnet(const std::string& path, const std::string& config, const MdxnetGiven& given) {
   TIMBRE_TRY(const SharedBytes bytes, MapFile(path));
   TIMBRE_TRY(const std::string digest, Md5(Tail(bytes.text())));
   TIMBRE_TRY(const OnnxGraph graph, ReadOnnx(bytes));
@@ -270,12 +270,18 @@ Result<Model> LoadMdxnet(const std::string& path, const std::string& config) {
     options.n_fft = row->n_fft;
     options.compensate = row->compensate;
     options.stem = row->stem;
-  } else {
+  } else if (!given.n_fft) {
     return Fail(ErrorCode::kUnsupported,
-                "this MDX-Net is in no table that says the length of its transform; put it into '" + beside +
+                "this MDX-Net is in no table that says the length of its transform; say it with --n-fft (6144 and 7680 "
+                "are the usual ones, --primary-stem and --compensate the rest), or put it into '" +
+                    beside +
                     "', as {\"mdx_n_fft_scale_set\": 6144, \"compensate\": 1.0, \"primary_stem\": \"Vocals\"}, or name "
                     "such a file with --config");
   }
+  options.n_fft = given.n_fft.value_or(options.n_fft);
+  options.compensate = given.compensate.value_or(options.compensate);
+  if (!given.stem.empty()) options.stem = given.stem;
+  options.denoise = given.denoise;
   return MakeMdxnet(std::move(options), std::move(weights));
 }
 

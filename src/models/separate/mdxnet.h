@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,6 +52,16 @@ struct MdxnetRow {
 };
 const MdxnetRow* FindMdxnetRow(std::string_view digest);  // null where the tables don't have it
 
+// What the user says of a file, which comes before what the tables do; what is unset is theirs.
+struct MdxnetGiven {
+  std::optional<int> n_fft;
+  std::optional<double> compensate;
+  std::string stem;
+  bool denoise = false;
+
+  bool Any() const { return n_fft || compensate || !stem.empty() || denoise; }
+};
+
 // The stem that is the mixture without this one: "Vocals" and "Instrumental" are each other's.
 std::string RestOf(const std::string& stem);
 
@@ -67,8 +78,10 @@ Result<Graph> BuildMdxnet(const MdxnetOptions& options, Weights& weights, int64_
 Result<std::shared_ptr<const SeparationModel>> MakeMdxnet(MdxnetOptions options,
                                                           std::shared_ptr<const TensorMap> weights);
 
-// An .onnx file. What the tables don't know of it comes from `config`, or NAME.model_data.json beside it, which come
-// before the tables. Errors don't name `path`.
-Result<std::shared_ptr<const SeparationModel>> LoadMdxnet(const std::string& path, const std::string& config);
+// An .onnx file. What it doesn't say itself comes from `given`; else from `config`, or NAME.model_data.json beside it;
+// else from the tables. A transform's length has to come from one of them: without one it is kUnsupported; without the
+// others, the stem is "Vocals" and nothing is compensated. Errors don't name `path`.
+Result<std::shared_ptr<const SeparationModel>> LoadMdxnet(const std::string& path, const std::string& config,
+                                                          const MdxnetGiven& given = {});
 
 }  // namespace timbre

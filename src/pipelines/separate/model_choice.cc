@@ -28,10 +28,12 @@ std::vector<std::string> Parts(const std::string& list) {
   }
 }
 
-Result<LoadedModel> LoadSeparates(const JobHost& host, const std::string& model, const std::string& config,
-                                  double wiener) {
-  return LoadKept(host, model, fmt::format("separates, wiener {}", wiener),
-                  [&] { return LoadModel(model, config, wiener); });
+Result<LoadedModel> LoadSeparates(const JobHost& host, const std::string& model, const LoadOptions& options) {
+  const MdxnetGiven& m = options.mdxnet;
+  return LoadKept(host, model,
+                  fmt::format("separates, config {}, wiener {}, mdx {} {} {} {}", options.config, options.wiener,
+                              m.n_fft.value_or(0), m.compensate.value_or(0), m.denoise, m.stem),
+                  [&] { return LoadModel(model, options); });
 }
 
 }  // namespace
@@ -68,6 +70,25 @@ FieldList ModelChoice::Fields(std::string config_name) {
        .placeholder = "A",
        .min = 0,
        .max = 16},
+      {.name = "n-fft",
+       .value = &mdxnet.n_fft,
+       .help = "length of an MDX-Net's transform (default: by its digest)",
+       .placeholder = "N",
+       .min = 2048,
+       .max = 1 << 16},
+      {.name = "compensate",
+       .value = &mdxnet.compensate,
+       .help = "what an MDX-Net's stem is multiplied by (default: by its digest, else 1)",
+       .placeholder = "X",
+       .min = 0.01,
+       .max = 16},
+      {.name = "primary-stem",
+       .value = &mdxnet.stem,
+       .help = "the stem that an MDX-Net gives (default: by its digest, else Vocals)",
+       .placeholder = "NAME"},
+      {.name = "mdx-denoise",
+       .value = &mdxnet.denoise,
+       .help = "run an MDX-Net on the negated signal too, which cancels its own noise: twice the work"},
   };
   return Append(fields, Under("Model", std::move(more)));
 }
@@ -104,7 +125,7 @@ Result<LoadedModel> ModelChoice::Load(const JobHost& host, Observer& observer) c
                 "the model '" + model + "' needs no configuration; leave '" + config + "' out.");
   }
   TIMBRE_CHECK(FetchIfNamed(model, ModelTask::kSeparate, observer));
-  return LoadSeparates(host, model, config, wiener);
+  return LoadSeparates(host, model, {.config = config, .wiener = wiener, .mdxnet = mdxnet});
 }
 
 Result<std::vector<LoadedModel>> ModelChoice::LoadAll(const JobHost& host, Observer& observer) const {
@@ -123,7 +144,7 @@ Result<std::vector<LoadedModel>> ModelChoice::LoadAll(const JobHost& host, Obser
   for (const std::string& name : names) TIMBRE_CHECK(CheckModelName(name, ModelTask::kSeparate));
   for (const std::string& name : names) TIMBRE_CHECK(FetchIfNamed(name, ModelTask::kSeparate, observer));
   for (const std::string& name : names) {
-    TIMBRE_TRY(models.emplace_back(), LoadSeparates(host, name, "", wiener));
+    TIMBRE_TRY(models.emplace_back(), LoadSeparates(host, name, {.wiener = wiener, .mdxnet = mdxnet}));
   }
   return models;
 }
@@ -156,7 +177,7 @@ Result<std::unique_ptr<Separator>> ModelChoice::MakeSeparator(std::vector<Loaded
   for (const std::string& name : models) TIMBRE_CHECK(FetchIfNamed(name, ModelTask::kSeparate, observer));
   // From the last to the first: what each is given comes from those before it.
   for (size_t i = stems.size(); i-- > 0;) {
-    TIMBRE_TRY(LoadedModel before, LoadSeparates(host, models[i], "", 0));
+    TIMBRE_TRY(LoadedModel before, LoadSeparates(host, models[i], {}));
     own = options;
     if (i > 0) own.part = {};
     TIMBRE_TRY(separator, CreateTwoStage(std::move(before), stems[i], std::move(separator), own, pool, stats));

@@ -9,6 +9,7 @@
 #include "base/observer.h"
 #include "base/thread_pool.h"
 #include "models/catalogue.h"
+#include "models/separate/mdxnet.h"
 #include "models/separate/separation_model.h"
 #include "pipelines/job.h"
 #include "pipelines/separate/model_ensemble.h"
@@ -27,9 +28,10 @@ struct ModelChoice {
   std::string from;
   std::string from_model = std::string(kDefaultSeparationModel);
   double wiener = 0;
+  MdxnetGiven mdxnet;
   EnsembleChoice ensemble;
 
-  // --model, --from, --from-model, --wiener, and the configuration as `config_name`.
+  // --model, --from, --from-model, --wiener, what MDX-Nets need, and the configuration as `config_name`.
   FieldList Fields(std::string config_name);
   // --ensemble and --weights, for jobs that LoadAll().
   FieldList EnsembleFields();
