@@ -1,6 +1,7 @@
 #include "pipelines/dry_run.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cmath>
@@ -59,6 +60,23 @@ struct Total {
   Json json(double unit = 1) const { return known ? Json(value / unit) : Json(); }
 };
 
+// Bytes that a user may still write there, and the file system that has them.
+struct Room {
+  Total free;
+  std::optional<dev_t> device;
+};
+
+Room RoomAt(const std::string& folder) {
+  Room room;
+  std::error_code error;
+  const fs::path nearest = NearestFolder(folder.empty() ? "." : folder);
+  const fs::space_info space = fs::space(nearest, error);
+  room.free.Add(error ? std::nullopt : std::optional<double>(space.available));
+  struct stat facts = {};
+  if (stat(nearest.c_str(), &facts) == 0) room.device = facts.st_dev;
+  return room;
+}
+
 std::string BytesOrUnknown(const Total& bytes) { return bytes.known ? BytesText(bytes.value) : "unknown"; }
 
 }  // namespace
@@ -100,7 +118,9 @@ Result<std::optional<double>> SecondsPerTile(Separator& separator, Observer& obs
 
 void DryRun::ReadHeader(DryTrack& track, const AudioPart& part) {
   std::error_code error;
-  if (!track.refused.empty() || IsStandardInput(track.input) || !fs::is_regular_file(track.input, error)) return;
+  if (!track.refused.empty() || track.skipped || IsStandardInput(track.input) ||
+      !fs::is_regular_file(track.input, error))
+    return;
   const Result<std::unique_ptr<AudioReader>> reader = AudioReader::Open(track.input, {.part = part});
   if (!reader) {
     track.refused = reader.error().message;
@@ -160,6 +180,7 @@ Status DryRun::Tell(Observer& observer, Json& report) const {
       length = SecondsOfSound(*track.info);
     }
     tracks.push_back({{"input", track.input},
+                      {"skipped", track.skipped},
                       {"seconds", Number(length)},
                       {"outputs", track.outputs},
                       {"estimated_seconds", Number(track.seconds)},
@@ -171,6 +192,10 @@ Status DryRun::Tell(Observer& observer, Json& report) const {
       ++refused;
       continue;
     }
+    if (track.skipped) {
+      Answer(observer, track.input + ": skipped, its files are there");
+      continue;
+    }
     seconds.Add(track.seconds);
     kept.Add(disk);
     meanwhile.Raise(waiting);  // one track is computed at a time
@@ -180,17 +205,26 @@ Status DryRun::Tell(Observer& observer, Json& report) const {
   }
   if (tracks_.size() == 1 && refused == 1) return Fail(ErrorCode::kIo, tracks_.front().refused);
   const double memory = PeakMemory();
-  Total room;
-  std::error_code error;
-  const fs::space_info space = fs::space(NearestFolder(sound_.folder.empty() ? "." : sound_.folder), error);
-  room.Add(error ? std::nullopt : std::optional<double>(space.available));
+  const Room room = RoomAt(sound_.folder), between = RoomAt(sound_.temporary);
+  const bool apart = room.device && between.device && *room.device != *between.device;
+  std::string meanwhile_there = BytesOrUnknown(meanwhile);
+  if (apart) meanwhile_there += " of " + BytesOrUnknown(between.free) + " in " + sound_.temporary;
   Answer(observer,
          fmt::format("in all: time about {}, memory about {}, disk up to {} and meanwhile {}; {} are free there",
                      seconds.known ? DurationText(seconds.value) : "unknown", BytesText(memory), BytesOrUnknown(kept),
-                     BytesOrUnknown(meanwhile), BytesOrUnknown(room)));
-  if (kept.value + meanwhile.value > room.value && room.known) Warn(observer, "the disk has no room for that");
-  report["plan"] = {{"tracks", std::move(tracks)}, {"estimated_seconds", seconds.json()}, {"memory_mb", memory / 1e6},
-                    {"disk_mb", kept.json(1e6)},   {"temporary_mb", meanwhile.json(1e6)}, {"free_mb", room.json(1e6)}};
+                     meanwhile_there, BytesOrUnknown(room.free)));
+  const double here = kept.value + (apart ? 0 : meanwhile.value);
+  if (room.free.known && here > room.free.value) Warn(observer, "the disk has no room for that");
+  if (apart && between.free.known && meanwhile.value > between.free.value) {
+    Warn(observer, "there is no room for that in " + sound_.temporary + "; --temp names another folder");
+  }
+  report["plan"] = {{"tracks", std::move(tracks)},
+                    {"estimated_seconds", seconds.json()},
+                    {"memory_mb", memory / 1e6},
+                    {"disk_mb", kept.json(1e6)},
+                    {"temporary_mb", meanwhile.json(1e6)},
+                    {"free_mb", room.free.json(1e6)},
+                    {"temporary_free_mb", between.free.json(1e6)}};
   if (refused == 0) return {};
   return Fail(ErrorCode::kIo,
               fmt::format("{} of {} inputs would not be done; the warnings say why.", refused, tracks_.size()));
@@ -198,6 +232,7 @@ Status DryRun::Tell(Observer& observer, Json& report) const {
 
 Json DryRunSchema() {
   const Json track = ObjectSchema({{"input", "string"},
+                                   {"skipped", "boolean"},
                                    {"seconds", "number|null"},
                                    {"outputs", ListSchema(TypeSchema("string"))},
                                    {"estimated_seconds", "number|null"},
@@ -209,7 +244,8 @@ Json DryRunSchema() {
                        {"memory_mb", "number"},
                        {"disk_mb", "number|null"},
                        {"temporary_mb", "number|null"},
-                       {"free_mb", "number|null"}});
+                       {"free_mb", "number|null"},
+                       {"temporary_free_mb", "number|null"}});
 }
 
 }  // namespace timbre

@@ -26,7 +26,8 @@ Result<std::optional<double>> SecondsPerTile(Separator& separator, Observer& obs
 struct DryTrack {
   std::string input;
   std::vector<std::string> outputs;
-  std::string refused;  // why it would not be done; empty: it would
+  std::string refused;   // why it would not be done; empty: it would
+  bool skipped = false;  // it would be left alone, its outputs being there, as --skip-existing understands it
   // By the input's header, of the part that is computed; none where it does not say, or is a pipe that could be read
   // but once.
   std::optional<AudioInfo> info = {};
@@ -35,9 +36,10 @@ struct DryTrack {
 
 class DryRun {
  public:
-  // Outputs go to `folder` (empty: none are files). `files` of them are sound, kept or only there meanwhile.
+  // Outputs go to `folder` (empty: none are files), what is there only meanwhile to `temporary`. `files` of the outputs
+  // are sound, kept or only there meanwhile.
   struct Sound {
-    std::string folder;
+    std::string folder, temporary;
     WriteOptions write;
     int rate = 0;  // 0: the track's
     int most_channels = 8;

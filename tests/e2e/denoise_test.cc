@@ -172,6 +172,26 @@ TEST(DenoiseProgram, ADryRunSaysWhatARunWouldDo) {
   EXPECT_EQ(plan["tracks"][0]["seconds"], 1);
   EXPECT_GT(plan["estimated_seconds"].get<double>(), 0);
   EXPECT_NEAR(plan["disk_mb"].get<double>(), 0.04, 1e-9);  // 320 kbit/s
+  EXPECT_EQ(plan["tracks"][0]["skipped"], false);
+}
+
+// What would be left alone takes no time and no room.
+TEST(DenoiseProgram, ADryRunKnowsWhatIsThere) {
+  TempFolder folder;
+  const std::string model = MakeModel(folder);
+  testing::WriteTestWav(folder / "a.wav", 0.2, 44100);
+  testing::WriteTestWav(folder / "b.wav", 0.2, 44100);
+  std::vector<std::string> words = {"denoise", "a.wav", "-m", model, "--skip-existing"};
+  ASSERT_EQ(RunTimbre(words, folder.path()).code, 0);
+  words.insert(words.end(), {"b.wav", "--dry-run", "--json", "-"});
+  const Ran ran = RunTimbre(words, folder.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const auto plan = nlohmann::json::parse(ran.out)["plan"];
+  EXPECT_EQ(plan["tracks"][0]["skipped"], true);
+  EXPECT_EQ(plan["tracks"][0]["estimated_seconds"], nullptr);
+  EXPECT_EQ(plan["tracks"][1]["skipped"], false);
+  EXPECT_EQ(plan["estimated_seconds"], plan["tracks"][1]["estimated_seconds"]);
+  EXPECT_GT(plan["temporary_free_mb"].get<double>(), 0);
 }
 
 TEST(DenoiseProgram, NoShareOfTheCleanedIsTheInput) {

@@ -13,6 +13,7 @@
 #include "pipelines/separate/model_choice.h"
 #include "pipelines/separate/separate.h"
 #include "pipelines/separate/separate_fields.h"
+#include "pipelines/separate/separate_outputs.h"
 #include "pipelines/sound_stream.h"
 #include "pipelines/track_done.h"
 #include "pipelines/track_inputs.h"
@@ -129,7 +130,10 @@ class SeparateJob final : public Job {
 
   // What the report says of the options.
   FieldList Reported() {
-    FieldList reported = SeparateFields(options_);
+    FieldList reported = {PresetField(preset_)};
+    Append(reported, choice_.Fields("config"));
+    Append(reported, choice_.EnsembleFields());
+    Append(reported, SeparateFields(options_));
     return Append(reported, runtime_.Fields());
   }
 
@@ -170,6 +174,7 @@ class SeparateJob final : public Job {
                ParseWriteOptions(options_.format, options_.sample_format, options_.peak ? "rescale" : options_.clip,
                                  options_.bitrate, options_.temp_dir));
     DryRun run({.folder = Streams() ? "" : options_.output_dir,
+                .temporary = TemporaryFolderFor(options_.temp_dir, options_.output_dir, Streams()),
                 .write = write,
                 .rate = options_.rate,
                 .most_channels = separator.model().info().channels,
@@ -178,9 +183,10 @@ class SeparateJob final : public Job {
     TIMBRE_TRY(const std::optional<double> per_tile, SecondsPerTile(separator, observer));
     for (size_t i = 0; i < files.size(); ++i) {
       DryTrack track{.input = files[i].path, .refused = refused[i]};
-      for (const std::string& stem : separator.output_names()) {
-        if (Streams() || !track.refused.empty()) break;
-        TIMBRE_TRY(track.outputs.emplace_back(), OutputPath(options_, model, files[i], stem));
+      if (!Streams() && track.refused.empty()) {
+        TIMBRE_TRY(OutputPlaces places, PlacesOf(options_, model, separator.output_names(), files[i]));
+        track.outputs = std::move(places.paths);
+        track.skipped = places.done;
       }
       TIMBRE_CHECK(run.Add(std::move(track), part, separator, per_tile));
     }

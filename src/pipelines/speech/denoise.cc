@@ -61,13 +61,16 @@ class DenoiserImpl final : public Denoiser {
   }
 
   Result<DenoiseReport> Denoise(const TrackInput& input, Observer& observer) override;
-  Result<std::string> PathFor(const TrackInput& input) const override {
-    if (options_.stream_out) return kStreamName;
+  Result<Place> PlaceFor(const TrackInput& input) const override {
+    if (options_.stream_out) return Place{.path = kStreamName};
     SeparateOptions naming;
     naming.output_dir = options_.output_dir;
     naming.name = options_.name;
     naming.format = options_.format;
-    return OutputPath(naming, model_.name, input, "speech");
+    Place place;
+    TIMBRE_TRY(place.path, OutputPath(naming, model_.name, input, "speech"));
+    place.done = options_.skip_existing && IsDone(input.path, part_, {place.path}, {OutputMark(options_.made_by, "")});
+    return place;
   }
 
   Result<double> MeasurePace(int sample_rate, int channels) override {
@@ -184,10 +187,10 @@ Result<DenoiseReport> DenoiserImpl::Denoise(const TrackInput& track, Observer& o
   const std::string& input = track.path;
   DenoiseReport report;
   report.input = input;
-  TIMBRE_TRY(report.output, PathFor(track));
+  TIMBRE_TRY(const Place place, PlaceFor(track));
+  report.output = place.path;
   if (!options_.stream_out) TIMBRE_CHECK(CheckNotInput(report.output, input));
-  const std::string mark = OutputMark(options_.made_by, "");
-  report.skipped = !options_.stream_out && options_.skip_existing && IsDone(input, part_, {report.output}, {mark});
+  report.skipped = place.done;
   if (report.skipped) return report;
   {
     const ScopedTimer timer(&report.total);
@@ -216,7 +219,7 @@ Result<DenoiseReport> DenoiserImpl::Denoise(const TrackInput& track, Observer& o
     if (options_.peak) gain = GainToPeak((*writer)->peak(), *options_.peak);
     TIMBRE_TRY(const WriteReport written, (*writer)->Finish(gain));
     TIMBRE_CHECK(outputs.Commit());
-    if (!options_.stream_out) KeepMarks({report.output}, {mark});
+    if (!options_.stream_out) KeepMarks({report.output}, {OutputMark(options_.made_by, "")});
     report.peak = written.peak;
     report.gain = written.gain;
     report.warning = reader->warning();

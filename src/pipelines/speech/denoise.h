@@ -71,8 +71,12 @@ class Denoiser {
   // asked for. On failure or cancellation nothing is left,
   // and an old file of its name is as it was.
   virtual Result<DenoiseReport> Denoise(const TrackInput& input, Observer& observer) = 0;
-  // Where it would go.
-  virtual Result<std::string> PathFor(const TrackInput& input) const = 0;
+  // Where it would go, and whether it is there already.
+  struct Place {
+    std::string path;
+    bool done = false;  // as --skip-existing understands it
+  };
+  virtual Result<Place> PlaceFor(const TrackInput& input) const = 0;
 
   // Seconds that a second of sound takes, measured on one that is silent.
   virtual Result<double> MeasurePace(int sample_rate, int channels) = 0;

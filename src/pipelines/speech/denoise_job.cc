@@ -145,13 +145,13 @@ Status DenoiseJob::Run(const JobHost& host, Observer& observer, Json& report) {
       refused.emplace_back();
       continue;
     }
-    const Result<std::string> path = denoiser->PathFor(file);
-    if (!path && path.error().code == ErrorCode::kInvalidArgument) return tl::unexpected<Error>(path.error());
+    const auto place = denoiser->PlaceFor(file);
+    if (!place && place.error().code == ErrorCode::kInvalidArgument) return tl::unexpected<Error>(place.error());
     std::string why;
-    if (path) {
-      TIMBRE_TRY(why, plan.Add({*path}, file.path));
+    if (place) {
+      TIMBRE_TRY(why, plan.Add({place->path}, file.path));
     } else {
-      why = path.error().message;
+      why = place.error().message;
     }
     if (!why.empty() && (files.size() == 1 || options_.session.strict)) {
       return Fail(ErrorCode::kInvalidArgument, why);
@@ -175,6 +175,7 @@ Status DenoiseJob::TellPlan(Denoiser& denoiser, const std::vector<TrackInput>& f
              ParseWriteOptions(options_.format, options_.sample_format, options_.peak ? "rescale" : options_.clip,
                                options_.bitrate, options_.temp_dir));
   DryRun run({.folder = options_.stream_out ? "" : options_.output_dir,
+              .temporary = TemporaryFolderFor(options_.temp_dir, options_.output_dir, options_.stream_out),
               .write = write,
               .rate = options_.rate,
               .files = options_.stream_out ? 0u : 1u});
@@ -182,7 +183,9 @@ Status DenoiseJob::TellPlan(Denoiser& denoiser, const std::vector<TrackInput>& f
   for (size_t i = 0; i < files.size(); ++i) {
     DryTrack track{.input = files[i].path, .refused = refused[i]};
     if (!options_.stream_out && track.refused.empty()) {
-      TIMBRE_TRY(track.outputs.emplace_back(), denoiser.PathFor(files[i]));
+      TIMBRE_TRY(Denoiser::Place place, denoiser.PlaceFor(files[i]));
+      track.outputs.push_back(std::move(place.path));
+      track.skipped = place.done;
     }
     TIMBRE_CHECK(run.Add(std::move(track), part, [&](int rate, int channels) -> Result<double> {
       const auto known = paces.find({rate, channels});
