@@ -1,6 +1,7 @@
 # Manual pages and what shells complete: printed by the program itself when it is installed.
 install(CODE "
   set(made ${CMAKE_BINARY_DIR}/share)
+  file(REMOVE_RECURSE \${made})
   foreach(part man/man1 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
     file(MAKE_DIRECTORY \${made}/\${part})
   endforeach()
