@@ -135,16 +135,13 @@ Result<SoundDevice> ChooseSoundDevice(const std::vector<SoundDevice>& devices, c
     return Fail(ErrorCode::kNotFound, std::string("There is no ") + (input ? "microphone" : "sound card") +
                                           " on this machine; --live needs one, files don't.");
   }
-  const auto folded = [](std::string text) {
-    for (char& c : text) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-    return text;
-  };
   for (const SoundDevice& device : able) {
     if (device.name == asked || std::to_string(device.index) == asked) return device;
   }
   std::vector<SoundDevice> found;
-  std::copy_if(able.begin(), able.end(), std::back_inserter(found),
-               [&](const SoundDevice& device) { return folded(device.name).find(folded(asked)) != std::string::npos; });
+  std::copy_if(able.begin(), able.end(), std::back_inserter(found), [&](const SoundDevice& device) {
+    return LowerCase(device.name).find(LowerCase(asked)) != std::string::npos;
+  });
   if (found.size() == 1) return found[0];
   const std::string flag = input ? "--in" : "--out";
   if (found.empty()) {

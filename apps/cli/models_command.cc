@@ -135,24 +135,18 @@ class ModelsCommand final : public Command {
   using Models = std::vector<const ModelEntry*>;
 
   // Whatever the case: instruments are written "vocals" and "Vocals".
-  static std::string Folded(std::string_view name) {
-    std::string folded(name);
-    std::transform(folded.begin(), folded.end(), folded.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return folded;
-  }
   static bool Gives(const ModelEntry& model, const std::string& stem) {
     return std::any_of(model.stems.begin(), model.stems.end(),
-                       [&](std::string_view name) { return Folded(name) == Folded(stem); });
+                       [&](std::string_view name) { return EqualIgnoringCase(name, stem); });
   }
   static Error NoStem(const std::string& stem) {
     std::set<std::string> names;
     for (const ModelEntry& model : ModelCatalogue()) {
-      for (const std::string_view name : model.stems) names.insert(Folded(name));
+      for (const std::string_view name : model.stems) names.insert(LowerCase(name));
     }
     return {ErrorCode::kNotFound,
             "no model gives '" + Printable(stem) + "'." +
-                SuggestionFor(Folded(stem), std::vector<std::string>(names.begin(), names.end()))};
+                SuggestionFor(LowerCase(stem), std::vector<std::string>(names.begin(), names.end()))};
   }
 
   void Sort(Models& models) const {

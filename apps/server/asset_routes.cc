@@ -8,6 +8,7 @@
 #include "apps/server/app.h"
 #include "apps/server/form_sink.h"
 #include "apps/server/requests.h"
+#include "base/text.h"
 #include "engine/ids.h"
 #include "http/names.h"
 #include "http/tus.h"
@@ -23,7 +24,7 @@ std::string NameOf(const http::Request& request) {
 
 bool IsForm(const http::Request& request) {
   constexpr std::string_view kForm = "multipart/form-data";
-  return http::SameName(request.Header("Content-Type").substr(0, kForm.size()), kForm);
+  return EqualIgnoringCase(request.Header("Content-Type").substr(0, kForm.size()), kForm);
 }
 
 }  // namespace

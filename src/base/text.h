@@ -9,6 +9,12 @@ namespace timbre {
 // Whether `text` is well-formed UTF-8 (no overlong forms, no surrogates).
 bool IsUtf8(std::string_view text);
 
+// ASCII's letters in lower case, and every other byte as it is.
+constexpr char LowerCase(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+std::string LowerCase(std::string_view text);
+// Of texts that differ in those letters' case alone.
+bool EqualIgnoringCase(std::string_view a, std::string_view b);
+
 // `text` made fit for a terminal, a log or a message, whoever wrote it: '?' for what is not well-formed UTF-8 and for
 // every character that controls what is shown: C0 (line ends and tabs too), DEL, C1, line and paragraph separators, and
 // those that change the direction of the text behind them. What is longer than `longest` bytes is cut.

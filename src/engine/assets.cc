@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/paths.h"
 #include "base/sha256.h"
+#include "base/text.h"
 #include "engine/crash_points.h"
 #include "engine/ids.h"
 #include "formats/safetensors.h"
@@ -153,8 +154,7 @@ int64_t AssetStore::FreeBytes() const {
 }
 
 std::string MediaTypeOf(std::string_view name) {
-  std::string lower(name);
-  for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  const std::string lower = LowerCase(name);
   for (const auto& [ending, type] : kMediaTypes) {
     if (lower.ends_with(ending)) return std::string(type);
   }

@@ -3,18 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/text.h"
 #include "http/problem.h"
 
 namespace timbre::http {
 namespace {
 
 bool IsSafe(std::string_view method) { return method == "GET" || method == "HEAD" || method == "OPTIONS"; }
-
-std::string LowerCase(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-  return lower;
-}
 
 // Requests whose end two servers could see at two places (RFC 9112, 6.3).
 std::optional<Response> CheckFraming(const Request& request) {
@@ -27,7 +22,7 @@ std::optional<Response> CheckFraming(const Request& request) {
       (length.empty() || length.size() > 18 || length.find_first_not_of("0123456789") != std::string_view::npos)) {
     return Problem(400, "framing", "the Content-Length is no number.");
   }
-  if (codings == 1 && !SameName(request.Header("Transfer-Encoding"), "chunked")) {
+  if (codings == 1 && !EqualIgnoringCase(request.Header("Transfer-Encoding"), "chunked")) {
     return Problem(501, "framing", "the only Transfer-Encoding here is chunked.");
   }
   return std::nullopt;
@@ -68,7 +63,7 @@ std::optional<Response> Guard::CheckOrigin(const Request& request) const {
 std::optional<Response> Guard::CheckToken(Request& request) const {
   const std::string_view authorization = request.Header("Authorization");
   std::string token;
-  if (authorization.size() > 7 && SameName(authorization.substr(0, 7), "Bearer ")) {
+  if (authorization.size() > 7 && EqualIgnoringCase(authorization.substr(0, 7), "Bearer ")) {
     token = authorization.substr(7);
   } else if (auto cookie = CookieValue(request.Header("Cookie"), "timbre"); cookie) {
     token = *std::move(cookie);

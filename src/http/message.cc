@@ -4,14 +4,14 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace timbre::http {
 namespace {
 
-char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
 int HexDigit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
-  const char lower = Lower(c);
+  const char lower = LowerCase(c);
   return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
@@ -23,25 +23,21 @@ std::string_view Trimmed(std::string_view text) {
 
 }  // namespace
 
-bool SameName(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return Lower(x) == Lower(y); });
-}
-
 void Headers::Set(const std::string& name, std::string value) {
-  std::erase_if(fields_, [&](const auto& field) { return SameName(field.first, name); });
+  std::erase_if(fields_, [&](const auto& field) { return EqualIgnoringCase(field.first, name); });
   Add(name, std::move(value));
 }
 
 const std::string* Headers::Find(std::string_view name) const {
   for (const auto& [key, value] : fields_) {
-    if (SameName(key, name)) return &value;
+    if (EqualIgnoringCase(key, name)) return &value;
   }
   return nullptr;
 }
 
 int Headers::Count(std::string_view name) const {
-  return static_cast<int>(
-      std::count_if(fields_.begin(), fields_.end(), [&](const auto& field) { return SameName(field.first, name); }));
+  return static_cast<int>(std::count_if(fields_.begin(), fields_.end(),
+                                        [&](const auto& field) { return EqualIgnoringCase(field.first, name); }));
 }
 
 std::optional<std::string> PercentDecode(std::string_view text, bool plus_is_space) {
@@ -67,7 +63,7 @@ std::string PercentEncode(std::string_view text) {
   constexpr char kDigits[] = "0123456789ABCDEF";
   std::string encoded;
   for (const char c : text) {
-    const char lower = Lower(c);
+    const char lower = LowerCase(c);
     if ((lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~') {
       encoded += c;
     } else {

@@ -32,8 +32,6 @@ class Headers {
   std::vector<std::pair<std::string, std::string>> fields_;
 };
 
-bool SameName(std::string_view a, std::string_view b);
-
 // "%C3%A9" to its bytes; nothing for "%", "%4" and "%00".
 std::optional<std::string> PercentDecode(std::string_view text, bool plus_is_space = false);
 // What may stand in a path's segment or a query's value, all else as %XX.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/text.h"
 #include "http/message.h"
 #include "http/names.h"
 
@@ -20,7 +21,7 @@ std::string_view Trimmed(std::string_view text) {
 }
 
 bool BeginsWith(std::string_view text, std::string_view name) {
-  return text.size() >= name.size() && SameName(text.substr(0, name.size()), name);
+  return text.size() >= name.size() && EqualIgnoringCase(text.substr(0, name.size()), name);
 }
 
 // What may stand in a boundary (RFC 2046, 5.1.1).
@@ -82,7 +83,7 @@ Status MultipartReader::Begin(std::string_view header) {
     header.remove_prefix(std::min(end + 2, header.size()));
     const size_t colon = line.find(':');
     if (colon == std::string_view::npos) return Wrong("a line of a part's header has no colon");
-    if (!SameName(line.substr(0, colon), "Content-Disposition")) continue;
+    if (!EqualIgnoringCase(line.substr(0, colon), "Content-Disposition")) continue;
     const std::string_view value = Trimmed(line.substr(colon + 1));
     part.name = Parameter(value, "name");
     const std::string file = Parameter(value, "filename");

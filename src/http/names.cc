@@ -63,7 +63,7 @@ std::string NameFromDisposition(std::string_view header) {
   if (const size_t star = header.find("filename*="); star != std::string_view::npos) {
     std::string_view value = header.substr(star + 10);
     value = value.substr(0, value.find(';'));
-    if (value.size() > 7 && SameName(value.substr(0, 7), "UTF-8''")) {
+    if (value.size() > 7 && EqualIgnoringCase(value.substr(0, 7), "UTF-8''")) {
       if (const auto decoded = PercentDecode(value.substr(7)); decoded) return SafeFileName(*decoded);
     }
   }

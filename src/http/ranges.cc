@@ -6,6 +6,7 @@
 #include <charconv>
 #include <optional>
 
+#include "base/text.h"
 #include "http/problem.h"
 
 namespace timbre::http {
@@ -60,7 +61,7 @@ std::string Digest(std::string_view text) {
 
 RangeAnswer ParseRange(std::string_view header, int64_t size) {
   header = Trimmed(header);
-  if (header.size() < 6 || !SameName(header.substr(0, 6), "bytes=")) return {};
+  if (header.size() < 6 || !EqualIgnoringCase(header.substr(0, 6), "bytes=")) return {};
   const std::string_view spec = Trimmed(header.substr(6));
   const size_t dash = spec.find('-');
   if (dash == std::string_view::npos || spec.find(',') != std::string_view::npos) return {};

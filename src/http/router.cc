@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace timbre::http {
 namespace {
 
@@ -34,11 +36,6 @@ bool Matches(const std::string& pattern, const std::vector<std::string_view>& se
     captured[std::string(parts[i].substr(1, parts[i].size() - 2))] = *decoded;
   }
   return true;
-}
-
-std::string LowerCase(std::string text) {
-  for (char& c : text) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-  return text;
 }
 
 Json Content(const std::string& gives) {

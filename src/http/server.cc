@@ -19,6 +19,7 @@
 
 #include "base/log.h"
 #include "base/start_thread.h"
+#include "base/text.h"
 #include "http/event_stream.h"
 #include "http/listen.h"
 #include "http/problem.h"
@@ -404,7 +405,7 @@ std::optional<Response> Server::Impl::Refusal(Transaction& transaction, const ch
     std::string_view type = request.Header("Content-Type");
     type = type.substr(0, type.find(';'));
     while (!type.empty() && type.back() == ' ') type.remove_suffix(1);
-    if (!SameName(type, "application/json")) {
+    if (!EqualIgnoringCase(type, "application/json")) {
       Response refused = Problem(415, "media-type", "the body has to be JSON, with 'Content-Type: application/json'.");
       refused.headers.Set("Accept-Post", "application/json");
       return refused;

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "base/text.h"
 #include "models/model_scores.h"
 
 namespace timbre {
@@ -66,11 +67,6 @@ TEST(CatalogueTest, TheDefaultsExist) {
 
 // Whoever reads a score finds the model, and the stem that it is of; of a stem there is one in a set.
 TEST(CatalogueTest, ScoresAreOfStemsThatTheModelsGive) {
-  const auto lower = [](std::string_view text) {
-    std::string folded(text);
-    std::transform(folded.begin(), folded.end(), folded.begin(), [](unsigned char c) { return std::tolower(c); });
-    return folded;
-  };
   size_t scores = 0, scored = 0;
   for (const ModelEntry& model : ModelCatalogue()) {
     SCOPED_TRACE(model.name);
@@ -82,7 +78,7 @@ TEST(CatalogueTest, ScoresAreOfStemsThatTheModelsGive) {
       EXPECT_LT(score.sdr, 30);
       EXPECT_NE(ScoreSetName(score.set), "");
       EXPECT_TRUE(std::any_of(model.stems.begin(), model.stems.end(), [&](std::string_view stem) {
-        return lower(stem) == score.stem || (score.stem == "instrumental" && lower(stem) == "other");
+        return LowerCase(stem) == score.stem || (score.stem == "instrumental" && LowerCase(stem) == "other");
       })) << score.stem;
       ++scores;
     }

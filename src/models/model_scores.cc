@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace timbre {
 namespace {
 
@@ -159,12 +161,8 @@ constexpr StemScore kScores[] = {
 std::span<const StemScore> AllScores() { return kScores; }
 
 const StemScore* FindScore(std::string_view model, std::string_view stem) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
   for (const StemScore& score : ScoresOf(model)) {
-    if (score.set == S::kMusdb18Medians && std::equal(stem.begin(), stem.end(), score.stem.begin(), score.stem.end(),
-                                                      [&](char a, char b) { return lower(a) == b; })) {
-      return &score;
-    }
+    if (score.set == S::kMusdb18Medians && EqualIgnoringCase(stem, score.stem)) return &score;
   }
   return nullptr;
 }

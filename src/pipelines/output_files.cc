@@ -92,12 +92,8 @@ Field TagsField(bool& tags) {
 
 std::string FormatName(const std::string& format, const std::string& output) {
   if (format != "auto") return format;
-  std::string extension = fs::path(output).extension().string();
-  if (extension.size() < 2) return "wav";
-  extension.erase(0, 1);
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return extension;
+  const std::string extension = LowerCase(fs::path(output).extension().string());
+  return extension.size() < 2 ? "wav" : extension.substr(1);
 }
 
 Result<WriteOptions> ParseWriteOptions(const std::string& format, const std::string& sample_format,

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "audio/byte_source.h"
+#include "base/text.h"
 
 namespace timbre {
 namespace {
@@ -21,8 +22,7 @@ constexpr std::string_view kExtensions[] = {".wav",  ".wave", ".w64", ".rf64", "
                                             ".mp4",  ".m4v",  ".mov", ".mkv",  ".webm", ".avi",  ".au",   ".amr"};
 
 bool LooksLikeAudio(const fs::path& path) {
-  std::string extension = path.extension().string();
-  for (char& c : extension) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  const std::string extension = LowerCase(path.extension().string());
   return std::find(std::begin(kExtensions), std::end(kExtensions), extension) != std::end(kExtensions);
 }
 

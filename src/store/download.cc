@@ -18,6 +18,7 @@
 
 #include "base/files.h"
 #include "base/sha256.h"
+#include "base/text.h"
 
 namespace timbre {
 namespace {
@@ -40,11 +41,6 @@ void Remove(const fs::path& path) {
 }
 
 std::string Count(int64_t bytes) { return std::to_string(bytes) + " bytes"; }
-
-bool EqualIgnoringCase(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
-}
 
 std::string_view Trimmed(std::string_view text) {
   const size_t first = text.find_first_not_of(" \t\r\n");

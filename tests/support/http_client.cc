@@ -9,21 +9,18 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "base/text.h"
+
 namespace timbre::testing {
 namespace {
-
-std::string Lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
-  return text;
-}
 
 constexpr int kPatience = 30000;  // milliseconds without a byte
 
 }  // namespace
 
 std::string HttpAnswer::Header(const std::string& name) const {
-  const std::string wanted = "\r\n" + Lower(name) + ": ";
-  const size_t at = Lower(headers).find(wanted);
+  const std::string wanted = "\r\n" + LowerCase(name) + ": ";
+  const size_t at = LowerCase(headers).find(wanted);
   if (at == std::string::npos) return "";
   const size_t begin = at + wanted.size();
   return headers.substr(begin, headers.find("\r\n", begin) - begin);

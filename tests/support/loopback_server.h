@@ -18,6 +18,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/text.h"
+
 namespace timbre {
 
 struct LoopbackRequest {
@@ -124,9 +126,7 @@ class LoopbackServer {
         const size_t first = content.find(' '), second = content.find(' ', first + 1);
         request.path = content.substr(first + 1, second - first - 1);
       } else if (const size_t colon = content.find(": "); colon != std::string::npos) {
-        std::string name = content.substr(0, colon);
-        std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
-        request.headers[name] = content.substr(colon + 2);
+        request.headers[LowerCase(content.substr(0, colon))] = content.substr(colon + 2);
       }
       line = end + 2;
     }

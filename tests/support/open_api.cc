@@ -5,6 +5,7 @@
 #include <set>
 #include <sstream>
 
+#include "base/text.h"
 #include "tests/support/json_schema.h"
 
 namespace timbre::testing {
@@ -26,7 +27,7 @@ bool IsName(const std::string& segment) { return segment.size() > 2 && segment.f
 
 // The operation of a request: of the path with the fewest names that it matches; null where there is none.
 const Json* FindOperation(const Json& description, std::string method, const std::string& target) {
-  std::transform(method.begin(), method.end(), method.begin(), [](unsigned char c) { return std::tolower(c); });
+  method = LowerCase(method);
   const std::vector<std::string> asked = Segments(target.substr(0, target.find('?')));
   const Json* found = nullptr;
   std::ptrdiff_t fewest = 1000;

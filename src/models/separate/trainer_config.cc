@@ -33,8 +33,7 @@ void TrainerConfig::Fault(const char* before, const char* section, const char* n
 }
 
 std::string RestOfTarget(const std::string& target, const std::vector<std::string>& instruments) {
-  std::string folded = target;
-  std::transform(folded.begin(), folded.end(), folded.begin(), [](unsigned char c) { return std::tolower(c); });
+  const std::string folded = LowerCase(target);
   const bool capital = folded != target;
   if (folded == "vocals") return capital ? "Instrumental" : "instrumental";
   if (folded == "instrumental") return capital ? "Vocals" : "vocals";

@@ -5,6 +5,7 @@
 #include <map>
 #include <numeric>
 
+#include "base/text.h"
 #include "models/speech/deepfilternet.h"
 
 namespace timbre {
@@ -19,13 +20,6 @@ std::string Trimmed(std::string_view text) {
   return std::string(text.substr(first, text.find_last_not_of(kBlank) - first + 1));
 }
 
-std::string Lower(std::string text) {
-  for (char& c : text) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return text;
-}
-
 Result<std::map<std::string, Section>> ParseIni(std::string_view text) {
   constexpr size_t kMostBytes = 64 * 1024;
   if (text.size() > kMostBytes) return Fail(ErrorCode::kCorrupt, "config.ini is larger than any real one (64 KiB)");
@@ -37,12 +31,12 @@ Result<std::map<std::string, Section>> ParseIni(std::string_view text) {
     begin = end + 1;
     if (line.empty() || line[0] == '#' || line[0] == ';') continue;
     if (line[0] == '[') {
-      section = Lower(Trimmed(line.substr(1, line.find(']') - 1)));
+      section = LowerCase(Trimmed(line.substr(1, line.find(']') - 1)));
       continue;
     }
     const size_t mark = line.find_first_of("=:");
     if (mark == std::string::npos) continue;
-    sections[section][Lower(Trimmed(line.substr(0, mark)))] = Trimmed(line.substr(mark + 1));
+    sections[section][LowerCase(Trimmed(line.substr(0, mark)))] = Trimmed(line.substr(mark + 1));
   }
   return sections;
 }
@@ -77,7 +71,7 @@ class Reader {
   void Bool(const char* key, bool* value) {
     const std::string* text = Find(key);
     if (text == nullptr) return;
-    const std::string word = Lower(*text);
+    const std::string word = LowerCase(*text);
     const bool yes = word == "true" || word == "yes" || word == "y" || word == "on" || word == "1";
     const bool no = word == "false" || word == "no" || word == "n" || word == "off" || word == "0";
     if (!yes && !no) return Complain(key, *text, "true or false");
@@ -103,7 +97,7 @@ class Reader {
   void Skip(const char* key, std::string* value) {
     const std::string* text = Find(key);
     if (text == nullptr) return;
-    const std::string word = Lower(*text);
+    const std::string word = LowerCase(*text);
     if (word != "none" && word != "identity" && word != "groupedlinear") {
       return Complain(key, *text, "none, identity or groupedlinear");
     }
@@ -130,7 +124,7 @@ class Reader {
 
 Result<DeepFilterNetConfig> ParseDeepFilterNetConfig(std::string_view ini) {
   TIMBRE_TRY(auto sections, ParseIni(ini));
-  const std::string model = sections["train"].contains("model") ? Lower(sections["train"]["model"]) : "";
+  const std::string model = sections["train"].contains("model") ? LowerCase(sections["train"]["model"]) : "";
   if (model != "deepfilternet3") {
     return Fail(ErrorCode::kUnsupported,
                 "config.ini names the network '" + model.substr(0, 40) +

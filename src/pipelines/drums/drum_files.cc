@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "audio/decode.h"
+#include "base/text.h"
 
 namespace timbre {
 namespace {
@@ -75,13 +76,11 @@ Result<std::vector<DrumStemFile>> FindDrumStems(const DrumsConfig& config, const
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
     std::error_code ignored;
     if (!entry->is_regular_file(ignored)) continue;
-    std::string name = entry->path().stem().string();
+    const std::string name = LowerCase(entry->path().stem().string());
     const std::string extension = entry->path().extension().string();
     // Reports, MIDI files and pictures may lie beside the stems.
     if (extension.empty() || extension == ".json" || extension == ".mid" || extension == ".png" || extension == ".svg")
       continue;
-    std::transform(name.begin(), name.end(), name.begin(),
-                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
     const DrumStemRules* rules = config.Find(name);
     if (rules == nullptr) {
       const size_t cut = name.find_last_of("-_. ");

@@ -11,6 +11,7 @@
 #include "audio/byte_source.h"
 #include "base/output_set.h"
 #include "base/temporary_file.h"
+#include "base/text.h"
 #include "pipelines/made_by.h"
 #include "pipelines/output_files.h"
 #include "pipelines/separate/combine.h"
@@ -23,11 +24,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMostModels = 16;
-
-std::string LowerCase(std::string text) {
-  for (char& c : text) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-  return text;
-}
 
 // What is known of all models together. None of it runs: they do, one by one.
 class Described final : public SeparationModel {

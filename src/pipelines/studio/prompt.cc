@@ -8,6 +8,8 @@
 #include <optional>
 #include <span>
 
+#include "base/text.h"
+
 namespace timbre {
 namespace {
 
@@ -81,7 +83,7 @@ std::vector<Word> WordsOf(std::string_view prompt) {
     // Bytes of other letters hold words together: "café" is one, and not "caf".
     if (std::isalnum(c) != 0 || c == '&' || c == '\'' || c >= 0x80) {
       if (!inside) words.push_back({"", starts});
-      words.back().text += static_cast<char>(std::tolower(c));
+      words.back().text += LowerCase(raw);
       inside = true;
       starts = false;
     } else {

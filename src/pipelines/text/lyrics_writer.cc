@@ -23,12 +23,6 @@ bool Repeats(std::string_view tag) { return tag == "chorus" || tag == "hook"; }
 bool IsLetter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  return lower;
-}
-
 std::string_view Trimmed(std::string_view text, std::string_view away = " \t\r\n") {
   const size_t first = text.find_first_not_of(away);
   if (first == std::string_view::npos) return {};
@@ -294,7 +288,7 @@ FieldList LyricsFields(LyricsOptions& options) {
 }
 
 LyricsBrief BriefOf(const LyricsOptions& options) {
-  const std::string text = Lower(options.about);
+  const std::string text = LowerCase(options.about);
   LyricsBrief brief{.about = options.about, .style = options.style, .mood = options.mood};
   if (brief.style.empty()) brief.style = Find(text, kStyles, "pop");
   if (brief.mood.empty()) brief.mood = Find(text, kMoods, "neutral");
@@ -318,9 +312,9 @@ std::vector<std::string> SungLines(const TextWritten& written, size_t most) {
     const std::string_view raw = Trimmed(text.substr(begin, end - begin));
     begin = end + 1;
     if (raw.empty()) continue;
-    const std::string line = Plain(raw), lower = Lower(line);
+    const std::string line = Plain(raw), lower = LowerCase(line);
     // What comes behind a heading or a remark is another section, or none.
-    if (IsHeading(Lower(raw)) || IsChatter(lower)) {
+    if (IsHeading(LowerCase(raw)) || IsChatter(lower)) {
       if (lines.empty()) continue;
       break;
     }
