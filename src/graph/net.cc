@@ -4,10 +4,7 @@
 
 namespace timbre {
 
-const Shape& Value::shape() const {
-  static const Shape kNone;
-  return valid() ? builder_->graph().shape(id_) : kNone;
-}
+Shape Value::shape() const { return valid() ? builder_->graph().shape(id_) : Shape(); }
 
 int Sizes::At(int axis, int dims) const {
   if (values.size() == 1) return values[0];

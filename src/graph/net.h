@@ -31,7 +31,7 @@ class Value {
   bool valid() const { return builder_ != nullptr && id_ != kNoTensor; }
   TensorId id() const { return id_; }
   GraphBuilder* builder() const { return builder_; }
-  const Shape& shape() const;
+  Shape shape() const;  // a copy: the graph moves its own as tensors are added
   int64_t dim(int i) const { return shape()[i]; }
 
  private:

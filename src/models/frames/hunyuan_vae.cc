@@ -154,7 +154,7 @@ class Network {
   // The same, computed before what follows: through another shape, no sum is fused into what makes it.
   static Value Apart(Value x) {
     if (!x.valid()) return {};
-    const Shape shape = x.shape();  // not a reference to what moves as tensors are added
+    const Shape shape = x.shape();
     return Reshape(Reshape(x, {shape.elements() / shape.back(), shape.back()}), shape);
   }
 
