@@ -65,7 +65,7 @@ std::vector<Value> GraphBuilder::Add(Op op, const Attrs& attrs, const std::vecto
   std::vector<const Shape*> shapes;
   for (const Value& input : inputs) {
     node.inputs.push_back(input.valid() ? input.id() : kNoTensor);
-    shapes.push_back(input.valid() ? &input.shape() : nullptr);
+    shapes.push_back(input.valid() ? &graph_.shape(input.id()) : nullptr);
   }
   if (failed_) return std::vector<Value>(3);
   if (const Status types = CheckTypes(graph_, node); !types) {

@@ -60,7 +60,7 @@ struct Clip {
   }
 
  private:
-  const Shape& shape() const { return each.empty() ? whole.shape() : each.front().shape(); }
+  Shape shape() const { return each.empty() ? whole.shape() : each.front().shape(); }
 };
 
 class Network {
