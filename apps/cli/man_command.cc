@@ -99,7 +99,7 @@ constexpr Variable kVariables[] = {
     {"TIMBRE_MODEL_MIRROR", "Where models are fetched from, as MIRROR/NAME/FILE."},
     {"TIMBRE_OFFLINE", "Not empty and not 0: never use the network."},
     {"TIMBRE_SERVER", "The server that submit, jobs, watch, cancel and fetch ask."},
-    {"TIMBRE_SIMD", "A lower instruction set than the machine's best."},
+    {"TIMBRE_SIMD", "A lower instruction set than the machine's best: AMX, AVX3_BF16, AVX3, AVX2, SSE4, ..."},
     {"TIMBRE_TOKEN", "The token that is shown to that server."},
     {"TIMBRE_VULKAN_TIMEOUT", "Seconds after which a silent Vulkan device counts as lost."},
     {"TIMBRE_VULKAN_VALIDATION", "1 switches the Vulkan validation layers on."},

@@ -20,7 +20,10 @@ enum class Tier : uint8_t { kFast, kReference };
 std::string_view NameOf(DeviceKind kind);
 std::string_view NameOf(Tier tier);
 
-enum class Precision : uint8_t { kF32, kF16 };
+// What products are made of: floats; halves; the sum of two bfloat16 for each factor, of which three products are made;
+// bfloat16.
+enum class Precision : uint8_t { kF32, kF16, kBf16x3, kBf16 };
+std::string_view NameOf(Precision precision);  // as --precision calls it
 
 // What a subgroup's threads multiply together: rows x depth by depth x columns, halves summed up in float32.
 struct CooperativeMatrix {
@@ -95,13 +98,13 @@ struct KernelRow {
   Result<AlignedBytes> (*pack)(const NodeRef& ref, const DeviceCaps& caps) = nullptr;
   // Inputs that `pack` consumes and `run` does not read (bit i = input i): their float32 form need not exist.
   uint32_t packed_inputs = 0;
-  // kF16: only for sessions that ask for it, and held to the tolerance of products of halves.
+  // Other than kF32: only for sessions that ask for it, and held to the tolerance of such products.
   Precision precision = Precision::kF32;
   bool cooperative = false;  // only for devices with cooperative matrices
   bool in_parts = false;     // Vulkan: `supports` heeds caps.max_range; others bind whole tensors
 
   bool Supports(const NodeRef& ref, const DeviceCaps& caps) const {
-    if (precision == Precision::kF16 && caps.precision != Precision::kF16) return false;
+    if (precision != Precision::kF32 && precision != caps.precision) return false;
     if (cooperative && !caps.cooperative_matrix) return false;
     return supports == nullptr ? ref.node.epilogue.empty() : supports(ref, caps);
   }

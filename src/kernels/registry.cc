@@ -56,6 +56,15 @@ std::vector<const KernelRow*> AllKernels() {
 }
 
 std::string_view NameOf(DeviceKind kind) { return kind == DeviceKind::kCpu ? "cpu" : "vulkan"; }
+std::string_view NameOf(Precision precision) {
+  switch (precision) {
+    case Precision::kF32: break;
+    case Precision::kF16: return "f16";
+    case Precision::kBf16x3: return "bf16x3";
+    case Precision::kBf16: return "bf16";
+  }
+  return "f32";
+}
 std::string_view NameOf(Tier tier) { return tier == Tier::kFast ? "fast" : "reference"; }
 
 }  // namespace timbre

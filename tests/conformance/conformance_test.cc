@@ -58,7 +58,9 @@ TEST_P(Conformance, EveryCpuKernelOnEveryTarget) {
   ThreadPool one(1), two(2);
   const std::vector<std::string> targets = SimdTargets();
   const auto has_target = [&](const KernelRow& row, const std::string& target) {
-    return row.tier != Tier::kReference || target == targets[0];
+    const bool on_matrices = row.precision == Precision::kBf16 || row.precision == Precision::kBf16x3;
+    if (!on_matrices && IsMatrixTarget(target)) return false;  // the vectors are another target's
+    return row.tier != Tier::kReference || target == targets.back();
   };
   std::map<std::pair<const KernelRow*, std::string>, int> taken;
   for (const OpCase& c : RowOf(op).cases()) {
@@ -84,7 +86,7 @@ TEST_P(Conformance, EveryCpuKernelOnEveryTarget) {
       if (!has_target(*row, target) || taken[{row, target}] > 0) continue;
       const bool cannot = row->precision == Precision::kF16 && !CpuCaps(one, Precision::kF16).float16;
       EXPECT_TRUE(cannot) << row->name << " takes no case of its operator";
-      if (cannot && target == targets[0])
+      if (cannot && target == targets.back())
         std::cerr << "SKIPPED: this processor has no half arithmetic, " << row->name << " was not checked\n";
     }
   }

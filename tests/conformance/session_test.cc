@@ -11,6 +11,7 @@
 
 #include "graph/net.h"
 #include "graph/single_op_graph.h"
+#include "kernels/cpu/matrix_unit.h"
 #include "kernels/cpu/simd.h"
 #include "runtime/check/verdicts.h"
 #include "runtime/check/verify.h"
@@ -404,6 +405,28 @@ TEST(Session, HalfPrecisionIsClose) {
     options.verify = true;
     const auto verified = RunOnce(options, 1, nullptr);
     EXPECT_TRUE(verified) << verified.error().message;
+  }
+  ASSERT_TRUE(SetSimdTarget(""));
+}
+
+// One bfloat16 a factor, or two; where the processor multiplies none, the kernels of floats serve.
+TEST(Session, Bf16IsAsCloseAsItSays) {
+  const Outputs exact = RunOnce({}, 1, nullptr).value();
+  for (const std::string& target : SimdTargets()) {
+    ASSERT_TRUE(SetSimdTarget(target));
+    for (const auto& [precision, floor] : {std::pair{Precision::kBf16x3, 95.0}, std::pair{Precision::kBf16, 40.0}}) {
+      SessionOptions options;
+      options.precision = precision;
+      const auto out = RunOnce(options, 2, nullptr);
+      ASSERT_TRUE(out) << out.error().message;
+      const double db = SignalToErrorDb(exact.y, out->y);
+      EXPECT_GE(db, floor) << target;
+      EXPECT_EQ(db < 130, CurrentMatrixUnit().faster) << target << ": " << db << " dB";
+      EXPECT_EQ(RunOnce(options, 1, nullptr).value().y, out->y) << "threads must change nothing";
+      options.verify = true;
+      const auto verified = RunOnce(options, 1, nullptr);
+      EXPECT_TRUE(verified) << verified.error().message;
+    }
   }
   ASSERT_TRUE(SetSimdTarget(""));
 }

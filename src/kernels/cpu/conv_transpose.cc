@@ -7,7 +7,7 @@
 
 #include "kernels/cpu/conv_rows.h"
 #include "kernels/cpu/float_view.h"
-#include "kernels/cpu/half_gemm.h"
+#include "kernels/cpu/products.h"
 #include "kernels/kernel.h"
 
 namespace timbre {
@@ -113,41 +113,14 @@ GemmShape ShapeOf(const TransposeGeometry& g, const Phase& phase) {
           .run = g.in_channels};
 }
 
-// The two ways to make the products: with weights as floats, or as halves.
-struct Floats {
-  static size_t Bytes(const GemmShape& shape) { return shape.layout().floats() * sizeof(float); }
-  static constexpr auto ScratchBytes = GemmScratchBytes;
-  template <typename Weight>
-  static void Pack(const GemmShape& shape, const Weight& weight, const float* bias, std::byte* to) {
-    PackWeights(shape.layout(), weight, bias, reinterpret_cast<float*>(to));
-  }
-  static void Multiply(const GemmRows& rows, const GemmShape& shape, const std::byte* packed, const Epilogue& epilogue,
-                       float* c, int64_t ldc, int64_t column, float* scratch, ThreadPool& pool,
-                       const GemmTarget* target) {
-    Gemm(rows, shape, reinterpret_cast<const float*>(packed), epilogue, c, ldc, column, scratch, pool, target);
-  }
-};
-
-struct Halves {
-  static HalfLayout LayoutOf(const GemmShape& shape) { return {shape.k, shape.n, false}; }
-  static size_t Bytes(const GemmShape& shape) { return LayoutOf(shape).bytes(); }
-  static constexpr auto ScratchBytes = HalfGemmScratchBytes;
-  template <typename Weight>
-  static void Pack(const GemmShape& shape, const Weight& weight, const float* bias, std::byte* to) {
-    PackHalfWeights(LayoutOf(shape), weight, bias, to);
-  }
-  static void Multiply(const GemmRows& rows, const GemmShape& shape, const std::byte* packed, const Epilogue& epilogue,
-                       float* c, int64_t ldc, int64_t column, float* scratch, ThreadPool& pool,
-                       const GemmTarget* target) {
-    HalfGemm(rows, shape, packed, epilogue, c, ldc, column, scratch, pool, target, kConvHalfRun);
-  }
-};
-
-bool Supports(const NodeRef& ref, const DeviceCaps&) {
+template <typename Products>
+bool Supports(const NodeRef& ref, const DeviceCaps& caps) {
   for (const EpilogueStep& step : ref.node.epilogue) {
     if (step.kind == EpilogueStep::Kind::kGlu) return false;
   }
-  return ref.constant(1) && (!ref.has(2) || ref.constant(2)) && EpilogueServable(ref);
+  const TransposeGeometry g = GeometryOf(ref);
+  return Products::Worthwhile(ShapeOf(g, PhaseOf(g, 0)), caps) && ref.constant(1) && (!ref.has(2) || ref.constant(2)) &&
+         EpilogueServable(ref);
 }
 
 // What Gemm needs, then room for the epilogue's features repeated for each phase of the width.
@@ -239,11 +212,26 @@ Status Run(const CpuCall& call) {
   return {};
 }
 
+template <typename Products>
+constexpr KernelRow Row(std::string_view name, int version) {
+  return {.op = Op::kConvTranspose,
+          .device = DeviceKind::kCpu,
+          .tier = Tier::kFast,
+          .name = name,
+          .version = version,
+          .supports = Supports<Products>,
+          .run = Run<Products>,
+          .scratch_bytes = Scratch<Products>,
+          .pack = Pack<Products>,
+          .packed_inputs = 0b110,
+          .precision = Products::kPrecision};
+}
+
 const KernelRow kRows[] = {
-    {Op::kConvTranspose, DeviceKind::kCpu, Tier::kFast, "conv_transpose_product_f16", 1, Supports, Run<Halves>,
-     Scratch<Halves>, Pack<Halves>, 0b110, Precision::kF16},
-    {Op::kConvTranspose, DeviceKind::kCpu, Tier::kFast, "conv_transpose_product", 3, Supports, Run<Floats>,
-     Scratch<Floats>, Pack<Floats>, 0b110},
+    Row<MatrixProducts<Precision::kBf16>>("conv_transpose_matrix_bf16", 1),
+    Row<MatrixProducts<Precision::kBf16x3>>("conv_transpose_matrix_bf16x3", 1),
+    Row<HalfProducts<kConvHalfRun>>("conv_transpose_product_f16", 1),
+    Row<FloatProducts>("conv_transpose_product", 3),
 };
 
 }  // namespace

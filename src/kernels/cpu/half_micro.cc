@@ -176,7 +176,7 @@ bool ProcessorHasHalves() {
 
 const HalfKernels* CurrentHalf() {
   static const bool has = ProcessorHasHalves();
-  return has && SimdTarget() == "AVX3" ? &kKernels : nullptr;
+  return has && SimdVectorTarget() == "AVX3" ? &kKernels : nullptr;
 }
 #else
 const HalfKernels* CurrentHalf() { return nullptr; }

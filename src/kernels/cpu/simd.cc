@@ -6,7 +6,10 @@
 // After foreach_target.h, once for every target.
 #include <hwy/highway.h>
 
+#include <atomic>
+
 #include "base/text.h"
+#include "kernels/cpu/matrix_unit.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace timbre {
@@ -35,26 +38,67 @@ std::vector<int64_t> Available() {
 
 }  // namespace
 
-std::string SimdTarget() { return hwy::TargetName(HWY_DYNAMIC_DISPATCH(CurrentTarget)()); }
+namespace {
+
+constexpr std::string_view kAmx = "AMX", kAvx512Bf16 = "AVX3_BF16";
+
+// The best matrix unit that SetSimdTarget lets kernels have.
+std::atomic<SimdMatrix> most_matrix = SimdMatrix::kAmx;
+
+// The matrix units come with AVX3's vectors.
+bool Has(SimdMatrix matrix, std::string_view vectors) {
+  if (!vectors.starts_with("AVX3")) return false;
+  return matrix == SimdMatrix::kAmx ? HasAmx() : HasAvx512Bf16();
+}
+
+}  // namespace
+
+std::string SimdVectorTarget() { return hwy::TargetName(HWY_DYNAMIC_DISPATCH(CurrentTarget)()); }
+
+SimdMatrix SimdMatrixInUse() {
+  const std::string vectors = SimdVectorTarget();
+  for (const SimdMatrix matrix : {SimdMatrix::kAmx, SimdMatrix::kAvx512Bf16}) {
+    if (most_matrix >= matrix && Has(matrix, vectors)) return matrix;
+  }
+  return SimdMatrix::kNone;
+}
+
+bool IsMatrixTarget(std::string_view target) { return target == kAmx || target == kAvx512Bf16; }
+
+std::string SimdTarget() {
+  const SimdMatrix matrix = SimdMatrixInUse();
+  if (matrix == SimdMatrix::kNone) return SimdVectorTarget();
+  return std::string(matrix == SimdMatrix::kAmx ? kAmx : kAvx512Bf16);
+}
 
 std::vector<std::string> SimdTargets() {
   std::vector<std::string> names;
-  for (const int64_t target : Available()) names.emplace_back(hwy::TargetName(target));
+  const std::vector<int64_t> targets = Available();
+  const std::string_view best = hwy::TargetName(targets[0]);
+  if (Has(SimdMatrix::kAmx, best)) names.emplace_back(kAmx);
+  if (Has(SimdMatrix::kAvx512Bf16, best)) names.emplace_back(kAvx512Bf16);
+  for (const int64_t target : targets) names.emplace_back(hwy::TargetName(target));
   return names;
 }
 
 Status SetSimdTarget(std::string_view name) {
   if (name.empty()) {
     hwy::GetChosenTarget().DeInit();  // Highway's own choice, made anew
+    most_matrix = SimdMatrix::kAmx;
     return {};
   }
+  const std::vector<int64_t> targets = Available();
   std::string names;
-  for (const int64_t target : Available()) {
-    if (name == hwy::TargetName(target)) {
-      hwy::GetChosenTarget().Update(target);
-      return {};
+  for (const std::string& target : SimdTargets()) {
+    names += (names.empty() ? "" : ", ") + target;
+    if (name != target) continue;
+    most_matrix = name == kAmx ? SimdMatrix::kAmx : name == kAvx512Bf16 ? SimdMatrix::kAvx512Bf16 : SimdMatrix::kNone;
+    for (const int64_t vectors : targets) {
+      if (name != hwy::TargetName(vectors) && !IsMatrixTarget(name)) continue;
+      hwy::GetChosenTarget().Update(vectors);
+      break;
     }
-    names += (names.empty() ? "" : ", ") + std::string(hwy::TargetName(target));
+    return {};
   }
   return Fail(ErrorCode::kInvalidArgument,
               "this machine has no SIMD target '" + Printable(name) + "'; it has " + names);

@@ -8,6 +8,7 @@
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
 #endif
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,11 +17,22 @@
 
 namespace timbre {
 
-// The target that kernels run with: the best this machine has, unless SetSimdTarget named a lower one.
+// The target that kernels run with: the best this machine has, unless SetSimdTarget named a lower one. AMX and
+// AVX3_BF16 are AVX3 with a matrix unit, which `--precision bf16` and `bf16x3` multiply on; without one they are named
+// after Highway's target.
 std::string SimdTarget();
 
 // Every target that was compiled and that this machine can run, best first.
 std::vector<std::string> SimdTargets();
+
+// The vectors of the target in use, as Highway calls them.
+std::string SimdVectorTarget();
+
+// The matrix unit of the target in use, as far as is known before the system is asked for it: see matrix_unit.h.
+enum class SimdMatrix : uint8_t { kNone, kAvx512Bf16, kAmx };
+SimdMatrix SimdMatrixInUse();
+// Whether `target` is another one with a matrix unit, so that what does not multiply on it is the same code on both.
+bool IsMatrixTarget(std::string_view target);
 
 // Makes every later call use `name` ("" = the best again): Highway's in the whole process, so for programs alone.
 // Packed weights belong to their target: sessions made before must not run after. Not safe while kernels run. Fails

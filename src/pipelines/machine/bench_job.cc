@@ -231,7 +231,7 @@ class BenchJob final : public Job {
     report["peak_memory_mb"] = memory / 1e6;
     report["arena_mb"] = static_cast<double>(session->arena_bytes()) / 1e6;
     report["weights_mb"] = static_cast<double>(session->weight_bytes()) / 1e6;
-    report["precision"] = runtime_.Session().precision == Precision::kF16 ? "f16" : "f32";
+    report["precision"] = NameOf(runtime_.Session().precision);
     Answer(observer, fmt::format("{} on {} ({})", what_, session->device_name(), session->device_reason()));
     const auto [fastest, slowest] = std::minmax_element(seconds.begin(), seconds.end());
     Answer(observer, fmt::format("  seconds per tile   {:.4f}, median of {} ({:.4f} to {:.4f})", median, runs_,
@@ -252,10 +252,10 @@ class BenchJob final : public Job {
     Answer(observer, fmt::format("  peak memory        {} (activations {}, weights {})", BytesText(memory),
                                  BytesText(static_cast<double>(session->arena_bytes())),
                                  BytesText(static_cast<double>(session->weight_bytes()))));
-    if (runtime_.Session().precision == Precision::kF16) {
+    if (runtime_.Session().precision != Precision::kF32) {
       TIMBRE_TRY(const double db, AgainstFloat32(host, *network, *weights, buffers, pool));
       report["signal_to_error_db"] = db;
-      Answer(observer, fmt::format("  half precision     {:.1f} dB of signal to error against --precision f32", db));
+      Answer(observer, fmt::format("  precision          {:.1f} dB of signal to error against --precision f32", db));
     }
     if (roof.bandwidth_gb_per_s > 0)
       Answer(observer, fmt::format("  memory bandwidth   {:.1f} GB/s", roof.bandwidth_gb_per_s));

@@ -21,15 +21,23 @@ double LongestOf(const float* x, int64_t rows, int64_t step, int64_t count) {
   return std::sqrt(longest);
 }
 
-// The same where sums are made of halves. A rounding to a half is off by at most u = 2^-11 of the value, and by
-// u / sqrt(3) in the mean square. Both factors of every product are rounded; and within a run of the sum, whose partial
-// sum after i steps has sqrt(i) times a product's size, step i is. That makes sqrt((2 + run / 2) / 3) u of a sum of
-// independent terms; runs are added up in float32. Six of those standard deviations are allowed, and what the float32
-// arithmetic around it may be off.
-double HalfAllowance(const Graph& graph, const Node& node, std::span<const float* const> in) {
-  constexpr double kHalf = 1.0 / 2048, kDeviations = 6;
+// The same where factors are rounded, and where sums are made of halves. A rounding is off by at most u of the value,
+// 2^-11 for a half and 2^-8 for a bfloat16, and by u / sqrt(3) in the mean square. Both factors of every product are
+// rounded, which makes sqrt(2 / 3) u of a sum of independent terms. Halves are besides added up in runs, whose partial
+// sum after i steps has sqrt(i) times a product's size, and step i is rounded: sqrt((2 + run / 2) / 3) u; runs, and
+// products of bfloat16, are added up in float32. Where a factor is the sum of two bfloat16, the second holds the
+// first's rounding but for u / sqrt(3) of it, and the product of both second ones is left out: sqrt(3) u^2 / 3. Six of
+// those standard deviations are allowed, and what the float32 arithmetic around it may be off.
+double NarrowAllowance(const Graph& graph, const Node& node, Precision precision, std::span<const float* const> in) {
+  constexpr double kHalf = 1.0 / 2048, kBf16 = 1.0 / 256, kDeviations = 6;
   const auto sum = [&](double terms) {
-    return kDeviations * kHalf * std::sqrt((2 + std::min<double>(terms, kHalfRun) / 2) / 3);
+    switch (precision) {
+      case Precision::kF32: break;
+      case Precision::kF16: return kDeviations * kHalf * std::sqrt((2 + std::min<double>(terms, kHalfRun) / 2) / 3);
+      case Precision::kBf16x3: return kDeviations * kBf16 * kBf16 / std::sqrt(3.0);
+      case Precision::kBf16: return kDeviations * kBf16 * std::sqrt(2.0 / 3);
+    }
+    return 0.0;
   };
   double relative = 0;
   switch (node.op) {
@@ -299,7 +307,7 @@ double Allowance(const Graph& graph, const Node& node, Precision precision, std:
   for (const TensorId id : node.inputs) shapes.push_back(id == kNoTensor ? nullptr : &graph.shape(id));
   const OpRow& row = RowOf(node.op);
   const double allowance = row.tolerance * (1 + std::sqrt(row.terms(node.attrs, shapes)));
-  return precision == Precision::kF16 ? allowance + HalfAllowance(graph, node, in) : allowance;
+  return precision == Precision::kF32 ? allowance : allowance + NarrowAllowance(graph, node, precision, in);
 }
 
 std::vector<Tensor64> ErrorsAllowed(const Graph& graph, const Node& node, const OracleValues& values,

@@ -18,8 +18,8 @@ using OracleValues = std::map<TensorId, Tensor64>;
 void RunOracle(const Graph& graph, const Node& node, const Scalars& scalars, OracleValues& values);
 
 // The error that a result of the node's operator may have, in units of float32's eps times the result's size (see
-// OpRow). With kF16, products may have been made of halves. `in` holds what a composition begins with: attention's
-// tolerance depends on the size of its scores.
+// OpRow). With a precision below kF32, products may have been made of halves or bfloat16. `in` holds what a composition
+// begins with: attention's tolerance depends on the size of its scores.
 double Allowance(const Graph& graph, const Node& node, Precision precision, std::span<const float* const> in);
 
 // For each output, the largest error of each element: of each of the node's parts what its operator allows, by the size

@@ -23,9 +23,9 @@ struct Deviation {
 };
 
 // Compares float32 outputs with the oracle's under the node's tolerance (see OpRow; a fused node's is the sum of its
-// parts'). With kF16, products may have been made of halves: the tolerance of those follows from the roundings of a
-// half, and, in attention, from the size of the scores. `in` holds the node's inputs, for that and for what is to be
-// judged by its terms because they cancel (ErrorsAllowed); without them the result's own size is all there is.
+// parts'). Below kF32, products may have been made of halves or bfloat16: the tolerance of those follows from their
+// roundings, and, in attention, from the size of the scores. `in` holds the node's inputs, for that and for what is to
+// be judged by its terms because they cancel (ErrorsAllowed); without them the result's own size is all there is.
 Deviation Compare(const Graph& graph, const Node& node, std::span<const float* const> out,
                   std::span<const Tensor64> expected, Precision precision = Precision::kF32,
                   std::span<const float* const> in = {}, const Scalars& scalars = {});

@@ -34,7 +34,8 @@ int64_t PackedBytesOf(const KernelRow& row, const NodeRef& ref) {
     const int64_t transformed = row.name == "conv_winograd" && i == 1 ? 4 : 1;
     elements += transformed * ref.in(static_cast<int>(i)).elements();
   }
-  return elements * (row.precision == Precision::kF16 ? 2 : 4);
+  const bool two_bytes = row.precision == Precision::kF16 || row.precision == Precision::kBf16;
+  return elements * (two_bytes ? 2 : 4);  // bf16x3 keeps two numbers of two bytes
 }
 
 MemoryPlan PlanCpuArena(const Graph& graph, bool reuse) {

@@ -10,6 +10,7 @@
 
 #include "base/paths.h"
 #include "graph/passes.h"
+#include "kernels/cpu/matrix_unit.h"
 #include "runtime/check/verify.h"
 #include "runtime/device/ledger.h"
 #include "runtime/session/cpu_ladder.h"
@@ -153,8 +154,14 @@ class CpuSession : public Session {
     const int threads = pool_.threads();
     std::string name =
         "CPU (" + shared_.caps.simd_target + ", " + std::to_string(threads) + (threads == 1 ? " thread" : " threads");
-    if (shared_.caps.precision == Precision::kF16) {
-      name += shared_.caps.float16 ? ", half precision" : ", half-precision weights";
+    switch (shared_.caps.precision) {
+      case Precision::kF32: break;
+      case Precision::kF16: name += shared_.caps.float16 ? ", half precision" : ", half-precision weights"; break;
+      case Precision::kBf16x3:
+      case Precision::kBf16: {
+        const std::string precision(NameOf(shared_.caps.precision));
+        name += ", " + (CurrentMatrixUnit().faster ? precision : "float32 in place of " + precision);
+      }
     }
     return name + ")";
   }
