@@ -43,6 +43,7 @@ constexpr Rule kRules[] = {
     {"", "from", Use::kText},
     {"", "stems", Use::kText},
     {"", "two_stems", Use::kText},
+    {"", "primary_stem", Use::kText},
     {"", "precision", Use::kText},
     {"", "tune", Use::kText},
     {"", "disable", Use::kText},
