@@ -499,7 +499,7 @@ ssize_t Server::Impl::ReadEvents(void* state, uint64_t, char* out, size_t most) 
   const std::lock_guard lock(events.mutex);
   if (!events.text.empty()) {
     const size_t count = std::min(most, events.text.size());
-    std::memcpy(out, events.text.data(), count);
+    std::copy_n(events.text.data(), count, out);
     events.text.erase(0, count);
     return static_cast<ssize_t>(count);
   }
