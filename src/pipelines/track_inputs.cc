@@ -1,5 +1,6 @@
 #include "pipelines/track_inputs.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -142,15 +143,18 @@ Result<std::string> OutputPlan::Add(const std::vector<std::string>& paths, const
   for (const std::string& path : paths) {
     const std::string normal = Normal(path).string();
     if (!own.insert(normal).second) {
-      return Fail(ErrorCode::kInvalidArgument,
-                  "two outputs of '" + input + "' would both be written to '" + path + "'; put {stem} into --name.");
+      return Fail(
+          ErrorCode::kInvalidArgument,
+          fmt::format("two outputs of '{}' would both be written to '{}'; put {{stem}} into --name.", input, path));
     }
     if (inputs_.contains(normal)) {
-      return "'" + path + "' would be written over an input; choose another --output or --name.";
+      return fmt::format("'{}' would be written over an input; choose another --output or --name.", path);
     }
     if (const auto other = planned_.find(normal); other != planned_.end()) {
-      return "'" + other->second + "' and '" + input + "' would both be written to '" + path +
-             "'; put {folder} into --name, or give them to two runs with an --output each.";
+      return fmt::format(
+          "'{}' and '{}' would both be written to '{}'; put {{folder}} into --name, or give them to two runs with an "
+          "--output each.",
+          other->second, input, path);
     }
   }
   for (const std::string& path : own) planned_.emplace(path, input);

@@ -1,5 +1,7 @@
 #include "pipelines/text/lyrics_writer.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -379,9 +381,9 @@ Result<Lyrics> WriteLyrics(const LyricsOptions& options, bool instructed, const 
       for (int i = 0; section.lines.empty(); ++i) {
         if (observer.Cancelled()) return Fail(ErrorCode::kCancelled, "cancelled.");
         if (i == options.tries) {
-          return Fail(ErrorCode::kUnsupported, "the model wrote no " + tag + " in " + std::to_string(i) +
-                                                   (i == 1 ? " try (" : " tries (") + fault +
-                                                   "): try another --seed, or a larger model.");
+          return Fail(ErrorCode::kUnsupported,
+                      fmt::format("the model wrote no {} in {} {} ({}): try another --seed, or a larger model.", tag, i,
+                                  i == 1 ? "try" : "tries", fault));
         }
         TextBegun begun = beginning;
         begun.text += so_far;
