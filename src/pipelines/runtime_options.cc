@@ -8,6 +8,7 @@
 
 #include "base/quantities.h"
 #include "base/text.h"
+#include "runtime/session/steps.h"
 
 namespace timbre {
 
@@ -90,10 +91,10 @@ void ReportSteps(const Stats& stats, Observer& observer, Json& report) {
   for (const StepDown& step : stats.steps()) {
     const Json facts = {
         {"node", step.node}, {"from", step.from}, {"to", step.to}, {"reason", step.reason}, {"count", step.count}};
-    observer.OnEvent({kStepDownEvent,
-                      fmt::format("{} ran on {} instead of {}, {}: {}", step.node, step.to, step.from,
-                                  TimesText(step.count), step.reason),
-                      facts});
+    const std::string how = step.to == OnceMore(step.from) ? fmt::format("had to run again on {}", step.from)
+                                                           : fmt::format("ran on {} instead of {}", step.to, step.from);
+    observer.OnEvent(
+        {kStepDownEvent, fmt::format("{} {}, {}: {}", step.node, how, TimesText(step.count), step.reason), facts});
     report["steps_down"].push_back(facts);
   }
 }

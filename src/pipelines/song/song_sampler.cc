@@ -145,7 +145,7 @@ void SongSampler::ApplyStopRule() {
 Status SongSampler::TryAgain(int tries, const Error& error) {
   const Steps steps(stats_, session_options_.strict);
   const std::string node = "block " + std::to_string(block_ + 1), from = session_->device_name();
-  if (tries == 0) return steps.Take(Rung::kKernel, node, from, from + ", once more", error);
+  if (tries == 0) return steps.Take(Rung::kKernel, node, from, OnceMore(from), error);
   if (tries > 1 || from.starts_with("CPU")) return tl::unexpected<Error>(error);
   TIMBRE_CHECK(steps.Take(Rung::kKernel, node, from, "the CPU", error));
   session_options_.device = "cpu";

@@ -159,7 +159,7 @@ Status CpuLadder::StepDown(const Error& error) {
   const Steps steps(shared_->stats, shared_->strict);
   if (!steps.May(Rung::kKernel, error) || rung_ >= rungs_.size()) return tl::unexpected<Error>(error);
   const std::string from = "cpu " + kernel_name();
-  std::string to = from + ", once more";
+  std::string to = OnceMore(from);
   if (rung_ + 1 < rungs_.size()) {
     ++rung_;
     prepared_ = false;

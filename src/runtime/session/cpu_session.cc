@@ -66,7 +66,7 @@ class CpuSession : public Session {
                            // Fewer tiles at once are the caller's to try; for one there is nothing smaller.
                            if (std::exchange(again, true)) return tl::unexpected<Error>(error);
                            const std::string arena = "cpu arena of " + std::to_string(plan_.bytes >> 20) + " MiB";
-                           return steps.Take(Rung::kPlace, "arena", arena, arena + ", once more", error);
+                           return steps.Take(Rung::kPlace, "arena", arena, OnceMore(arena), error);
                          }));
     // Addresses never change: they are worked out once, so that a run allocates nothing.
     for (const Node& node : graph_.nodes) {

@@ -2,6 +2,8 @@
 
 namespace timbre {
 
+std::string OnceMore(const std::string& place) { return place + ", once more"; }
+
 bool MayStepDown(Rung rung, ErrorCode code, int tiles) {
   const bool memory = code == ErrorCode::kOutOfMemory;
   switch (rung) {

@@ -26,6 +26,9 @@ enum class Rung : uint8_t {
 // in the graph's batch: memory that several do not fit into is answered by fewer, before anything else gives way.
 bool MayStepDown(Rung rung, ErrorCode code, int tiles = 1);
 
+// What is recorded as the place that a step down leads to where it is `place` itself, which is tried once more.
+std::string OnceMore(const std::string& place);
+
 // The steps of one session, or of what runs several.
 class Steps {
  public:
