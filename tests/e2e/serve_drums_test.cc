@@ -2,14 +2,14 @@
 #include <filesystem>
 
 #include "formats/midi.h"
-#include "tests/e2e/serve_fixture.h"
+#include "tests/e2e/project_fixture.h"
 #include "tests/support/environment.h"
 #include "tests/support/golden.h"
 
 namespace timbre::testing {
 namespace {
 
-class ServeDrumsTest : public ServeTest {
+class ServeDrumsTest : public ProjectTest {
  protected:
   // A small network with the parts of a kit, whose weights mean nothing, stands in for the one of the catalogue.
   void SetUp() override {
@@ -17,22 +17,6 @@ class ServeDrumsTest : public ServeTest {
     std::filesystem::create_directories(model);
     std::filesystem::copy_file(DataPath("official/mdx23c-tiny.ckpt"), model / "drumsep_5stems_mdx23c_jarredou.ckpt");
     std::filesystem::copy_file(DataPath("official/mdx23c-tiny.yaml"), model / "config_mdx23c.yaml");
-  }
-  void Create(const std::string& job) {
-    const HttpAnswer made = Post("/v1/projects", {{"kind", "drums"}, {"job", job}});
-    ASSERT_EQ(made.status, 201) << made.body;
-    self_ = made.Header("Location");
-    etag_ = made.Header("ETag");
-  }
-  HttpAnswer Operate(const Json& operation) {
-    HttpAnswer answer = Post(self_ + "/operations", operation, "If-Match: " + etag_ + "\r\n");
-    if (answer.status == 200) etag_ = answer.Header("ETag");
-    return answer;
-  }
-  Json Do(const Json& operation) {
-    const HttpAnswer answer = Operate(operation);
-    EXPECT_EQ(answer.status, 200) << operation << answer.body;
-    return Parse(answer);
   }
   // Nothing has to be computed to have hits: they may have been found before.
   std::string JobOfHits() {
@@ -46,7 +30,6 @@ class ServeDrumsTest : public ServeTest {
   }
 
   const Environment cache_{{{"TIMBRE_CACHE", (folder_ / "cache").string()}, {"TIMBRE_OFFLINE", "1"}}};
-  std::string self_, etag_;
 };
 
 TEST_F(ServeDrumsTest, KeepsWhatIsCorrectedAndMakesTheMidiAnew) {
@@ -60,7 +43,7 @@ TEST_F(ServeDrumsTest, KeepsWhatIsCorrectedAndMakesTheMidiAnew) {
   const Json report = Parse(Ask("GET", job["links"]["result"]))["report"];
   size_t heard = 0;
   for (const Json& stem : report["tracks"][0]["drums"]["stems"]) heard += stem["kept"].get<size_t>();
-  Create(job["id"]);
+  Create({{"kind", "drums"}, {"job", job["id"]}});
   const Json begun = Parse(Ask("GET", self_));
   EXPECT_EQ(begun["name"], "beat");
   EXPECT_EQ(begun["job"], job["id"]);
@@ -136,7 +119,7 @@ TEST_F(ServeDrumsTest, TakesNothingThatIsNoCorrection) {
                                              {{"kind", "timeline"}, {"job", job}}}) {
     EXPECT_EQ(Post("/v1/projects", wrong).status, 422) << wrong;
   }
-  Create(job);
+  Create({{"kind", "drums"}, {"job", job}});
   const Json before = Parse(Ask("GET", self_));
   EXPECT_EQ(before["drums"]["asset"], nullptr);
   ASSERT_EQ(before["drums"]["hits"].size(), 2u);

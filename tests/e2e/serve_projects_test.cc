@@ -1,33 +1,14 @@
 // Projects over HTTP: timelines that nobody overwrites unseen, and that outlive the server.
 #include <filesystem>
 
-#include "tests/e2e/serve_fixture.h"
+#include "tests/e2e/project_fixture.h"
 
 namespace timbre::testing {
 namespace {
 
-class ServeProjectsTest : public ServeTest {
+class ServeProjectsTest : public ProjectTest {
  protected:
-  // With the project's ETag; what comes then is the project.
-  HttpAnswer Operate(const Json& operation) {
-    HttpAnswer answer = Post(self_ + "/operations", operation, "If-Match: " + etag_ + "\r\n");
-    if (answer.status == 200) etag_ = answer.Header("ETag");
-    return answer;
-  }
-  Json Do(const Json& operation) {
-    const HttpAnswer answer = Operate(operation);
-    EXPECT_EQ(answer.status, 200) << operation << answer.body;
-    return Parse(answer);
-  }
-  void Create(const Json& request = {{"name", "song"}}) {
-    const HttpAnswer made = Post("/v1/projects", request);
-    ASSERT_EQ(made.status, 201) << made.body;
-    self_ = made.Header("Location");
-    etag_ = made.Header("ETag");
-  }
   Json Timeline() { return Parse(Ask("GET", self_))["timeline"]; }
-
-  std::string self_, etag_;
 };
 
 TEST_F(ServeProjectsTest, PutsClipsTogether) {
@@ -91,7 +72,7 @@ TEST_F(ServeProjectsTest, PutsClipsTogether) {
 
 TEST_F(ServeProjectsTest, TakesNoChangeToWhatSomebodyElseHasChanged) {
   Start();
-  Create();
+  Create({{"name", "song"}});
   const Json clear = {{"op", "clear"}};
   EXPECT_EQ(Post(self_ + "/operations", clear).status, 428);
   EXPECT_EQ(Ask("DELETE", self_).status, 428);
@@ -118,7 +99,7 @@ TEST_F(ServeProjectsTest, TakesNoChangeToWhatSomebodyElseHasChanged) {
 TEST_F(ServeProjectsTest, OutlivesTheServerWithItsHistory) {
   Start();
   const std::string asset = Asset(Wav(0.2));
-  Create();
+  Create({{"name", "song"}});
   Do({{"op", "insert"}, {"asset", asset}});
   Do({{"op", "duplicate"}, {"clip", "c1"}});
   Do({{"op", "undo"}});
