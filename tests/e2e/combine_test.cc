@@ -84,6 +84,11 @@ TEST(CombineMix, RefusesWhatIsNone) {
     EXPECT_NE(ran.err.find(part), std::string::npos) << ran.err;
     EXPECT_EQ(FilesIn(folder.path()), std::vector<std::string>{"a.wav"});
   }
+  // Of a mix one file is enough.
+  std::vector<std::string> many(65, "a.wav");
+  many.insert(many.begin(), {"combine", "--mix", "-o", "mix.wav"});
+  EXPECT_NE(RunTimbre(many, folder.path()).err.find("combine --mix takes 1 to 64 files; there are 65."),
+            std::string::npos);
 }
 
 }  // namespace

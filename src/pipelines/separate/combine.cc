@@ -309,8 +309,11 @@ Result<std::vector<float>> CombineSamples(const std::vector<std::span<const floa
 
 Result<CombineReport> Combine(const std::vector<std::string>& paths, const CombineOptions& options,
                               Observer& observer) {
-  if (paths.size() < (options.mix ? 1 : 2) || paths.size() > kMostInputs) {
-    return Fail(ErrorCode::kInvalidArgument, "combine takes 2 to 64 files; there are " + std::to_string(paths.size()));
+  const size_t least = options.mix ? 1 : 2;
+  if (paths.size() < least || paths.size() > kMostInputs) {
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("combine{} takes {} to {} files; there are {}.", options.mix ? " --mix" : "", least,
+                            kMostInputs, paths.size()));
   }
   TIMBRE_TRY(const std::vector<double> weights, ParseWeights(options.weights));
   TIMBRE_TRY(std::vector<double> gains, NumbersOf(options.gains, "gains", -100, 60));
