@@ -96,6 +96,19 @@ void PlainRows::Gather(int64_t row, int64_t rows, float* out, int64_t ld) const 
   for (int64_t r = 0; r < rows; ++r) std::memcpy(out + r * ld, a_ + (row + r) * lda_, k_ * sizeof(float));
 }
 
+void StoreByRow(const Epilogue& epilogue, const GemmTarget& target, const GemmBlock& block, int64_t gate,
+                int64_t column, float* c, int64_t ldc) {
+  for (int64_t r = 0; r < block.rows; ++r) {
+    int64_t offset, begin, end;
+    target.Row(block.row + r, &offset, &begin, &end);
+    begin = std::max(begin, block.first);
+    end = std::min(end, block.first + block.width);
+    if (begin >= end) continue;
+    ApplyEpilogue(epilogue, block.tile + r * block.ld + begin - block.first, block.ld, gate, 1, end - begin,
+                  column + begin, c, offset + column + begin, ldc);
+  }
+}
+
 size_t GemmScratchBytes(const GemmShape& shape, int threads) {
   const MicroKernels micro = CurrentMicro();
   const PackedLayout layout = shape.layout();
@@ -197,16 +210,8 @@ void Gemm(const GemmRows& rows, const GemmShape& shape, const float* packed, con
                         ldc);
           continue;
         }
-        for (int64_t r = 0; r < count; ++r) {
-          int64_t offset, from, until;
-          target->Row(begin + i * micro.block_rows + r, &offset, &from, &until);
-          offset += column;
-          from = std::max(from, first);
-          until = std::min(until, first + width);
-          if (from >= until) continue;
-          ApplyEpilogue(epilogue, tile + r * tile_ld + from - first, tile_ld, micro.lanes, 1, until - from,
-                        column + from, c, offset + from, ldc);
-        }
+        StoreByRow(epilogue, *target, {tile, tile_ld, begin + i * micro.block_rows, count, first, width}, micro.lanes,
+                   column, c, ldc);
       }
     }
   });

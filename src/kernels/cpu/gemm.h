@@ -108,6 +108,18 @@ struct GemmShape {
   PackedLayout layout() const { return PackedLayout(k, n, glu, run); }
 };
 
+// A block of results as a register block left them: `rows` rows from row `row` on, `width` of them each from column
+// `first` on, `ld` apart.
+struct GemmBlock {
+  const float* tile = nullptr;
+  int64_t ld = 0, row = 0, rows = 0, first = 0, width = 0;
+};
+
+// Stores a block through the epilogue, as ApplyEpilogue does, for a target that does not take its rows whole: row by
+// row, what exists of each. `column` as of Gemm, `gate` as of ApplyEpilogue.
+void StoreByRow(const Epilogue& epilogue, const GemmTarget& target, const GemmBlock& block, int64_t gate,
+                int64_t column, float* c, int64_t ldc);
+
 // Scratch that Gemm needs for any GemmRows of this shape.
 size_t GemmScratchBytes(const GemmShape& shape, int threads);
 

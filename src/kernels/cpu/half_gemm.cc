@@ -275,16 +275,7 @@ void HalfGemm(const GemmRows& rows, const GemmShape& shape, const std::byte* pac
           ApplyEpilogue(epilogue, tile, stored, kHalfLanes, count, width, column + first, c, offset + first, ldc);
           continue;
         }
-        for (int64_t r = 0; r < count; ++r) {
-          int64_t from, until;
-          target->Row(row + r, &offset, &from, &until);
-          offset += column;
-          from = std::max(from, first);
-          until = std::min(until, first + width);
-          if (from >= until) continue;
-          ApplyEpilogue(epilogue, tile + r * stored + from - first, stored, kHalfLanes, 1, until - from, column + from,
-                        c, offset + from, ldc);
-        }
+        StoreByRow(epilogue, *target, {tile, stored, row, count, first, width}, kHalfLanes, column, c, ldc);
       }
     }
   });
