@@ -133,7 +133,10 @@ TEST(HalfPrecision, SmallMdx23c) {
   CheckSmall(*file, Mdx23c(*file, DataPath("mdx23c-small.weights.json")), Precision::kF16, 65);
 }
 
-// Floors are 3 dB below what was measured with AVX512-BF16, at the softest input.
+// Floors are no bounds that follow from the roundings: they are 3 dB below what was measured with AVX512-BF16, at the
+// softest input, so that a change shows. By its roundings one product is about 50 dB from the exact one, and 101 with
+// two numbers a factor (NarrowAllowance in rounding.cc, before its deviations); what a network makes of that is its
+// own.
 TEST(Bf16Precision, SmallHtdemucs) {
   const auto file = ReadSafetensors(DataPath("htdemucs-small.safetensors"));
   ASSERT_TRUE(file);

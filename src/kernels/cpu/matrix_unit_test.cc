@@ -278,7 +278,7 @@ TEST(MatrixGemm, ThreadsChangeNothing) {
               worst = std::max(worst, std::abs(value - first[r * outputs + j]));
             }
           }
-          // Sums of 70 to 96 products of 1/9 in the mean square: see NarrowAllowance in verify.cc.
+          // Sums of 70 to 96 products of 1/9 in the mean square: see NarrowAllowance in rounding.cc.
           EXPECT_LE(worst, 6 * std::sqrt(96.0) / 3 * (parts == 1 ? 0x1p-8 : 0x1p-16)) << unit->name;
           EXPECT_GE(worst, parts == 1 ? 0x1p-10 : 0x1p-21) << unit->name << ": nothing was rounded";
         }
