@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "audio/decode.h"
 #include "audio/encode.h"
 #include "audio/test_files.h"

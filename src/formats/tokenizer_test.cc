@@ -72,7 +72,7 @@ void ExpectLongText(const Tokenizer& tokenizer, const std::string& name) {
   EXPECT_EQ(ids.size(), expected["count"]);
   char hash[17];
   std::snprintf(hash, sizeof(hash), "%016llx", static_cast<unsigned long long>(Fnv1a(ids)));
-  EXPECT_EQ(std::string(hash), expected["fnv1a64"]);
+  EXPECT_EQ(std::string(hash), expected["fnv1a64"].get<std::string>());
 }
 
 class TinyTokenizer : public ::testing::TestWithParam<const char*> {};
