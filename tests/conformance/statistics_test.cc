@@ -2,6 +2,8 @@
 // others. Every device that there is, each node held against its oracle.
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "graph/formula_tensor.h"
 #include "graph/net.h"
 #include "runtime/session/session.h"
@@ -10,7 +12,7 @@
 namespace timbre {
 namespace {
 
-// What a set of values begins with, beside values of 0.01 about `mean`.
+// Values within `spread` of `mean`, of which the first ones lie `first` above.
 struct Hard {
   const char* name;
   float mean, spread, first;

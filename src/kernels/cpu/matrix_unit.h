@@ -68,7 +68,7 @@ class MatrixUse {
   const MatrixUnit& unit_;
 };
 
-// Whether the processor and the system have the unit, and the target in use may have it; asks the system for nothing.
+// Whether the processor and the system have the unit, whatever target is in use; asks the system for nothing.
 bool HasAmx();
 bool HasAvx512Bf16();
 // AMX's registers are the process's only when it has asked for them: done here, once, because it makes every signal
