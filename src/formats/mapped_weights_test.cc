@@ -13,16 +13,10 @@
 #include "formats/safetensors.h"
 #include "graph/weights.h"
 #include "tests/e2e/program.h"
+#include "tests/support/resident.h"
 
 namespace timbre {
 namespace {
-
-int64_t ResidentBytes() {
-  std::ifstream statm("/proc/self/statm");
-  int64_t all = 0, resident = 0;
-  statm >> all >> resident;
-  return resident * sysconf(_SC_PAGESIZE);
-}
 
 class MappedWeights : public ::testing::Test {
  protected:
@@ -44,13 +38,13 @@ class MappedWeights : public ::testing::Test {
 };
 
 TEST_F(MappedWeights, TakeNoMemoryUntilTheyAreRead) {
-  const int64_t before = ResidentBytes();
+  const int64_t before = testing::ResidentBytes();
   const auto checkpoint = ReadCheckpoint(path_);
   ASSERT_TRUE(checkpoint);
   const HostTensor& w = checkpoint->tensors->at("w");
   EXPECT_TRUE(w.mapped);
   if (before > 0) {  // where the system says
-    EXPECT_LT(ResidentBytes(), before + kCount * 2);
+    EXPECT_LT(testing::ResidentBytes(), before + kCount * 2);
   }
   EXPECT_EQ(w.F32InPlace(), nullptr);  // nobody is to look where the file is mapped
   EXPECT_EQ(w.ToF32(), values_);
@@ -59,10 +53,10 @@ TEST_F(MappedWeights, TakeNoMemoryUntilTheyAreRead) {
   double sum = 0;
   for (int64_t i = 0; i < kCount; ++i) sum += reinterpret_cast<const float*>(w.data.get())[i];
   EXPECT_GT(sum, 0);
-  const int64_t full = ResidentBytes();
+  const int64_t full = testing::ResidentBytes();
   w.Rest();
   if (full > 0) {
-    EXPECT_LT(ResidentBytes(), full - kCount * 2);
+    EXPECT_LT(testing::ResidentBytes(), full - kCount * 2);
   }
   EXPECT_EQ(w.ToF32(), values_);
 }

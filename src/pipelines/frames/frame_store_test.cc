@@ -1,21 +1,14 @@
 #include "pipelines/frames/frame_store.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstdint>
-#include <fstream>
 #include <vector>
+
+#include "tests/support/resident.h"
 
 namespace timbre {
 namespace {
-
-int64_t ResidentBytes() {
-  std::ifstream statm("/proc/self/statm");
-  int64_t total = 0, resident = 0;
-  statm >> total >> resident;
-  return resident * sysconf(_SC_PAGESIZE);
-}
 
 TEST(FrameStore, GivesBackWhatIsReleased) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -25,14 +18,14 @@ TEST(FrameStore, GivesBackWhatIsReleased) {
   FrameRoom room{.bytes = 2 * kFrameBytes};
   FrameStore store(kFrames, 256, 256, 4, room);
   const std::vector<float> values(static_cast<size_t>(store.floats()), 1.0f);
-  const int64_t before = ResidentBytes();
+  const int64_t before = testing::ResidentBytes();
   for (int64_t t = 0; t < kFrames; ++t) {
     ASSERT_TRUE(store.Put(t, values.data()));
     store.ReleaseBefore(t + 1);
   }
   EXPECT_EQ(room.bytes, 2 * kFrameBytes);
   EXPECT_EQ(room.in_files, 0);
-  EXPECT_LT(ResidentBytes() - before, 8 * kFrameBytes);
+  EXPECT_LT(testing::ResidentBytes() - before, 8 * kFrameBytes);
 }
 
 }  // namespace

@@ -2,14 +2,12 @@
 #include "runtime/session/state.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <fstream>
 
 #include "graph/net.h"
 #include "graph/passes.h"
 #include "graph/state.h"
 #include "tests/support/counter.h"
+#include "tests/support/resident.h"
 
 namespace timbre {
 namespace {
@@ -187,13 +185,6 @@ TEST(Session, ACancelledRunComputesNoOtherNode) {
   EXPECT_EQ(Step(*session, 1, Of(2)).value(), Of(103));
 }
 
-int64_t ResidentBytes() {
-  std::ifstream statm("/proc/self/statm");
-  int64_t total = 0, resident = 0;
-  statm >> total >> resident;
-  return resident * sysconf(_SC_PAGESIZE);
-}
-
 // A gigabyte of cache, stepped a hundred times: what moves is what is written, and no page else is ever touched.
 TEST(SessionState, AGigabyteIsSteppedWithoutACopy) {
   constexpr int kLayers = 16, kCapacity = 16384, kWidth = 1024;  // 64 MiB each
@@ -217,7 +208,7 @@ TEST(SessionState, AGigabyteIsSteppedWithoutACopy) {
   for (auto& f : first) out.push_back(f.data());
   const float* const in[] = {input.data()};
   constexpr int kSteps = 100;
-  const int64_t resident = ResidentBytes();
+  const int64_t resident = testing::ResidentBytes();
   for (int step = 0; step < kSteps; ++step) {
     input[0] = static_cast<float>(step);
     ASSERT_TRUE(session->SetScalar("at", step));
@@ -226,7 +217,7 @@ TEST(SessionState, AGigabyteIsSteppedWithoutACopy) {
   EXPECT_EQ(first[0][0], 0);
   EXPECT_EQ(first[0][kWidth], 1);
   EXPECT_EQ(session->state()->bytes_moved(), int64_t{kSteps} * kLayers * kWidth * 4);
-  EXPECT_LT(ResidentBytes() - resident, int64_t{128} << 20);
+  EXPECT_LT(testing::ResidentBytes() - resident, int64_t{128} << 20);
 }
 
 // What reads a state as it was must stay before the write that ends it, whatever it is fused with.
