@@ -387,8 +387,7 @@ Result<Graph> BuildScnet(const O& o, Weights& state, int64_t tile, int batch) {
     if (!mask.valid()) return b.Finish();
     const Shape apart{batch, mask.dim(1), mask.dim(2), int64_t{stems} * o.channels, 2};
     const Value mixtures = Concat(std::vector<Value>(static_cast<size_t>(stems), spectrum), 3);
-    const Shape shape = mask.shape();
-    x = Reshape(Binary(BinaryFn::kComplexMul, Reshape(mixtures, apart), Reshape(mask, apart)), shape);
+    x = Reshape(Binary(BinaryFn::kComplexMul, Reshape(mixtures, apart), Reshape(mask, apart)), mask.shape());
   }
   const Value sound =
       Istft(x, window, {.n_fft = o.nfft, .hop = o.hop_size, .crop = half, .length = tile, .scale = root});

@@ -96,8 +96,7 @@ std::vector<Value> SoftmaxOver(const std::vector<Value>& logits) {
   std::vector<Value> masks;
   for (size_t k = 0; k < logits.size(); ++k) {
     const auto i = static_cast<int64_t>(k);
-    const Shape shape = logits[0].shape();
-    masks.push_back(Reshape(Slice(all, 4, i, i + 1), shape));
+    masks.push_back(Reshape(Slice(all, 4, i, i + 1), logits[0].shape()));
   }
   return masks;
 }
