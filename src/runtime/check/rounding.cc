@@ -21,13 +21,13 @@ double LongestOf(const float* x, int64_t rows, int64_t step, int64_t count) {
   return std::sqrt(longest);
 }
 
-// The same where factors are rounded, and where sums are made of halves. A rounding is off by at most u of the value,
-// 2^-11 for a half and 2^-8 for a bfloat16, and by u / sqrt(3) in the mean square. Both factors of every product are
-// rounded, which makes sqrt(2 / 3) u of a sum of independent terms. Halves are besides added up in runs, whose partial
-// sum after i steps has sqrt(i) times a product's size, and step i is rounded: sqrt((2 + run / 2) / 3) u; runs, and
-// products of bfloat16, are added up in float32. Where a factor is the sum of two bfloat16, the second holds the
-// first's rounding but for u / sqrt(3) of it, and the product of both second ones is left out: sqrt(3) u^2 / 3. Six of
-// those standard deviations are allowed, and what the float32 arithmetic around it may be off.
+// What Allowance is more by where factors are rounded, and where sums are made of halves. A rounding is off by at most
+// u of the value, 2^-11 for a half and 2^-8 for a bfloat16, and by u / sqrt(3) in the mean square. Both factors of
+// every product are rounded, which makes sqrt(2 / 3) u of a sum of independent terms. Halves are besides added up in
+// runs, whose partial sum after i steps has sqrt(i) times a product's size, and step i is rounded: sqrt((2 + run / 2) /
+// 3) u; runs, and products of bfloat16, are added up in float32. Where a factor is the sum of two bfloat16, the second
+// holds the first's rounding but for u / sqrt(3) of it, and the product of both second ones is left out: sqrt(3) u^2
+// / 3. Six of those standard deviations are allowed, which one normal deviate in 5e8 exceeds.
 double NarrowAllowance(const Graph& graph, const Node& node, Precision precision, std::span<const float* const> in) {
   constexpr double kHalf = 1.0 / 2048, kBf16 = 1.0 / 256, kDeviations = 6;
   const auto sum = [&](double terms) {
@@ -247,7 +247,7 @@ std::vector<double> SizesOf(const Graph& graph, const Node& node, size_t output,
   return sizes;
 }
 
-// What a part makes of its first input's errors, or its second's where that has them.
+// What a part makes of the errors of its input `changed`.
 std::vector<double> Carried(const Graph& graph, const Node& node, TensorId changed, const std::vector<double>& errors,
                             const OracleValues& values, const Scalars& scalars) {
   const Tensor64& y = values.at(node.outputs[0]);

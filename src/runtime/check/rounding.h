@@ -1,4 +1,4 @@
-// What rounding may make of a node's result, in float32 or in halves.
+// What rounding may make of a node's result, in float32 or below.
 #pragma once
 
 #include <map>
