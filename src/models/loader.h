@@ -17,10 +17,9 @@ struct LoadOptions {
 };
 
 // `name` is one of
-//   a file: a Demucs package (.th; a checksum in its name must be its own), a Demucs bag (.yaml, whose models lie
-//   beside
-//     it), or nothing but the weights of an HTDemucs, MDX23C, RoFormer or SCNet, in any container, with the YAML
-//     configuration of their trainer (`config`, or the file beside it of the same name but for its extension);
+//   a file: a Demucs package (.th; a checksum in its name must be its own), a Demucs bag (.yaml, whose models
+//     lie beside it), an MDX-Net (.onnx), or nothing but the weights of an HTDemucs, MDX23C, RoFormer or SCNet, in
+//     any container, with the YAML configuration of their trainer (LoadOptions::config);
 //   a folder, or its archive (tar.gz): the checkpoint of a Spleeter; a folder: the checkpoints of LarsNet;
 //   a name of the catalogue, whose files lie in the cache, or which needs none.
 // Errors: kNotFound with the nearest names, kCorrupt, kUnsupported for an architecture or an option beyond what there
