@@ -148,7 +148,10 @@ Result<std::unique_ptr<Engine>> Engine::Open(EngineSettings settings) {
 Status Engine::Begin() {
   TIMBRE_CHECK(MakeFolders(settings_.folder));
   (void)chmod(settings_.folder.c_str(), 0700);
-  Result<FileLock> lock = FileLock::Acquire(settings_.folder + "/lock", [] { return true; });
+  // A worker that a killed server had just forked has the lock too, until it is gone as well: a moment on an idle
+  // machine.
+  const auto until = Clock::now() + std::chrono::seconds(2);
+  Result<FileLock> lock = FileLock::Acquire(settings_.folder + "/lock", [until] { return Clock::now() >= until; });
   if (!lock && lock.error().code == ErrorCode::kCancelled) {
     return Fail(ErrorCode::kUnsupported,
                 "another server works in '" + settings_.folder + "'; end it, or give another --data.");

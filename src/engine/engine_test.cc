@@ -11,6 +11,7 @@
 #include <random>
 
 #include "base/file_faults.h"
+#include "base/file_lock.h"
 #include "engine/crash_points.h"
 #include "engine/ids.h"
 #include "engine/worker_process.h"
@@ -414,6 +415,32 @@ TEST(EngineKill, AtAnyMomentNothingAcceptedIsLost) {
     SCOPED_TRACE(round);
     ExpectWhole(folder / "data", LinesOf(log));
   }
+}
+
+// The last that is left of a killed server holds its lock for a moment more; a server that lives holds it for good.
+TEST(EngineKill, ALockThatIsAboutToGoIsWaitedFor) {
+  testing::TempFolder folder;
+  const EngineSettings settings = Settings(folder / "data");
+  { ASSERT_TRUE(Engine::Open(settings)); }
+  int held[2];
+  ASSERT_EQ(pipe(held), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    const auto lock = FileLock::Acquire(folder / "data/lock", nullptr);
+    if (!lock || write(held[1], "x", 1) != 1) _exit(1);
+    usleep(300000);
+    _exit(0);
+  }
+  char begun = 0;
+  ASSERT_EQ(read(held[0], &begun, 1), 1);
+  const auto engine = Engine::Open(settings);
+  EXPECT_TRUE(engine) << engine.error().message;
+  EXPECT_EQ(WaitFor(child), 0);
+  const auto second = Engine::Open(settings);
+  ASSERT_FALSE(second);
+  EXPECT_NE(second.error().message.find("another server works in"), std::string::npos) << second.error().message;
+  close(held[0]);
+  close(held[1]);
 }
 
 TEST(EngineWorker, LinesAreBounded) {
