@@ -91,10 +91,12 @@ void ReportSteps(const Stats& stats, Observer& observer, Json& report) {
   for (const StepDown& step : stats.steps()) {
     const Json facts = {
         {"node", step.node}, {"from", step.from}, {"to", step.to}, {"reason", step.reason}, {"count", step.count}};
-    const std::string how = step.to == OnceMore(step.from) ? fmt::format("had to run again on {}", step.from)
-                                                           : fmt::format("ran on {} instead of {}", step.to, step.from);
-    observer.OnEvent(
-        {kStepDownEvent, fmt::format("{} {}, {}: {}", step.node, how, TimesText(step.count), step.reason), facts});
+    const std::string times = TimesText(step.count);
+    const std::string how = step.to != OnceMore(step.from)
+                                ? fmt::format("ran on {} instead of {}, {}", step.to, step.from, times)
+                            : step.count == 1 ? "had to run on " + step.to
+                                              : fmt::format("had to run on {}, {}", step.to, times);
+    observer.OnEvent({kStepDownEvent, fmt::format("{} {}: {}", step.node, how, step.reason), facts});
     report["steps_down"].push_back(facts);
   }
 }

@@ -28,7 +28,7 @@ TEST(RuntimeOptions, StepsDownAreSaidInSentences) {
   Json report;
   ReportSteps(stats, said, report);
   EXPECT_EQ(said.all, (std::vector<std::string>{"conv.1 ran on cpu cpu.reference instead of cpu fast, once: it broke",
-                                                "conv.2 had to run again on cpu cpu.reference, once: it broke"}));
+                                                "conv.2 had to run on cpu cpu.reference, once more: it broke"}));
   EXPECT_EQ(report["steps_down"][1]["to"], "cpu cpu.reference, once more");
 }
 
