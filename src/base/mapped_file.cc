@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <mutex>
+#include <set>
 #include <utility>
 
 namespace timbre {
@@ -41,10 +43,29 @@ bool ReadAt(int fd, std::byte* out, size_t size, size_t offset) {
   return true;
 }
 
+struct OpenFile;
+struct OpenFiles {
+  std::mutex mutex;
+  std::set<const OpenFile*> files;
+  static OpenFiles& Get() {
+    static auto* open = new OpenFiles;  // never ended: a tensor may be the last thing that a process lets go of
+    return *open;
+  }
+};
+
 struct OpenFile {
   OpenFile(Descriptor opened, std::string name, std::byte* bytes, size_t count, struct timespec time)
-      : file(std::move(opened)), path(std::move(name)), memory(bytes), size(count), changed(time) {}
-  ~OpenFile() { munmap(memory, size); }
+      : file(std::move(opened)), path(std::move(name)), memory(bytes), size(count), changed(time) {
+    const std::lock_guard lock(OpenFiles::Get().mutex);
+    OpenFiles::Get().files.insert(this);
+  }
+  ~OpenFile() {
+    {
+      const std::lock_guard lock(OpenFiles::Get().mutex);
+      OpenFiles::Get().files.erase(this);
+    }
+    munmap(memory, size);
+  }
   OpenFile(const OpenFile&) = delete;
   OpenFile& operator=(const OpenFile&) = delete;
 
@@ -61,6 +82,14 @@ struct Owner {
   std::shared_ptr<OpenFile> file;
   void operator()(const std::byte*) { file.reset(); }
 };
+
+Status CheckUnchanged(const OpenFile& file) {
+  struct stat now = {};
+  if (fstat(file.file.fd, &now) == 0 && static_cast<size_t>(now.st_size) == file.size &&
+      now.st_mtim.tv_sec == file.changed.tv_sec && now.st_mtim.tv_nsec == file.changed.tv_nsec)
+    return {};
+  return Fail(ErrorCode::kCorrupt, "'" + file.path + "' was cut short or changed while it was in use; get it again.");
+}
 
 OpenFile* FileOf(const std::shared_ptr<const std::byte>& data) {
   const Owner* owner = std::get_deleter<Owner>(data);
@@ -117,12 +146,13 @@ bool ReadMapped(const std::shared_ptr<const std::byte>& data, size_t size, std::
 
 Status CheckMapped(const std::shared_ptr<const std::byte>& data) {
   const OpenFile* file = FileOf(data);
-  if (file == nullptr) return {};
-  struct stat now = {};
-  if (fstat(file->file.fd, &now) == 0 && static_cast<size_t>(now.st_size) == file->size &&
-      now.st_mtim.tv_sec == file->changed.tv_sec && now.st_mtim.tv_nsec == file->changed.tv_nsec)
-    return {};
-  return Fail(ErrorCode::kCorrupt, "'" + file->path + "' was cut short or changed while it was in use; get it again.");
+  return file == nullptr ? Status() : CheckUnchanged(*file);
+}
+
+Status CheckMappedFiles() {
+  const std::lock_guard lock(OpenFiles::Get().mutex);
+  for (const OpenFile* file : OpenFiles::Get().files) TIMBRE_CHECK(CheckUnchanged(*file));
+  return {};
 }
 
 void DropMappedPages(const std::shared_ptr<const std::byte>& data, size_t size) {

@@ -27,6 +27,9 @@ bool ReadMapped(const std::shared_ptr<const std::byte>& data, size_t size, std::
 // Files that timbre itself replaces are renamed into place, which changes nothing for who has the old one open.
 Status CheckMapped(const std::shared_ptr<const std::byte>& data);
 
+// The same of every file that this process has in memory: why a result may hold what is not a number.
+Status CheckMappedFiles();
+
 // Bytes of a mapping leave this process's memory; where they are read again, they come back from the file. Advice:
 // where the system does not take it, nothing happens. Bytes that are not settled stay.
 void DropMappedPages(const std::shared_ptr<const std::byte>& data, size_t size);

@@ -54,7 +54,7 @@ TEST_F(MappedWeights, TakeNoMemoryUntilTheyAreRead) {
   for (int64_t i = 0; i < kCount; ++i) sum += reinterpret_cast<const float*>(w.data.get())[i];
   EXPECT_GT(sum, 0);
   const int64_t full = testing::ResidentBytes();
-  w.Rest();
+  w.ReleasePages();
   if (full > 0) {
     EXPECT_LT(testing::ResidentBytes(), full - kCount * 2);
   }
@@ -102,7 +102,7 @@ TEST(MappedWeightsRest, WhatIsNotMappedStays) {
   const std::vector<float> values = {1, 2, 3, 4};
   const HostTensor tensor = HostTensor::FromF32({2, 2}, values);
   EXPECT_FALSE(tensor.mapped);
-  tensor.Rest();
+  tensor.ReleasePages();
   EXPECT_EQ(tensor.ToF32(), values);
   DropMappedPages(nullptr, 0);
 }

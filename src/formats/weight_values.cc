@@ -25,7 +25,7 @@ Status CheckValues(const TensorMap& weights) {
     if (!IsReal(tensor.dtype) || tensor.make) continue;
     values.resize(static_cast<size_t>(tensor.shape.elements()));
     tensor.ReadF32(values.data());
-    tensor.Rest();
+    tensor.ReleasePages();
     const auto sane = [](float value) { return std::abs(value) <= kMostWeight; };
     // Counted without a way out in the middle, for the vectors' sake.
     if (std::count_if(values.begin(), values.end(), sane) == static_cast<ptrdiff_t>(values.size())) continue;

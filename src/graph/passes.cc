@@ -151,7 +151,7 @@ int FoldBatchNorm(Graph& graph) {
     // Made when it is wanted: a copy would stay beside its packed form for as long as the graph lives.
     HostTensor scaled = HostTensor::Made(weight.shape, [weight, gain, feature_of](float* out) {
       weight.ReadF32(out);
-      weight.Rest();
+      weight.ReleasePages();
       for (int64_t k = 0; k < weight.shape.elements(); ++k) out[k] = static_cast<float>(out[k] * gain[feature_of(k)]);
     });
     const std::string name = graph.tensors[layer.inputs[1]].name;

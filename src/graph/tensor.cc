@@ -225,9 +225,11 @@ const float* HostTensor::F32InPlace(size_t alignment) const {
   return here ? reinterpret_cast<const float*>(data.get()) : nullptr;
 }
 
-void HostTensor::Rest() const {
+void HostTensor::ReleasePages() const {
   if (mapped) DropMappedPages(data, bytes());
 }
+
+Status HostTensor::CheckFile() const { return mapped ? CheckMapped(data) : Status(); }
 
 HostTensor HostTensor::Half(const HostTensor& tensor) {
   const std::vector<float> values = tensor.ToF32();

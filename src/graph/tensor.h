@@ -99,8 +99,10 @@ struct HostTensor {
   // The values as they lie in memory, or null where they lie in another type, with another alignment (in bytes), or
   // not at all.
   const float* F32InPlace(size_t alignment = alignof(float)) const;
-  // Takes no more memory from here on than it must: values in a mapped file are read again when they are wanted.
-  void Rest() const;
+  // Gives the memory of values in a mapped file back to the system; they are read again when they are wanted.
+  void ReleasePages() const;
+  // kCorrupt, naming the file, where the values lie in one that was cut short or changed since it was opened.
+  Status CheckFile() const;
 
   static HostTensor FromF32(Shape shape, std::span<const float> values);
   static HostTensor FromI32(Shape shape, std::span<const int32_t> values);

@@ -32,7 +32,7 @@ class MapWeights : public Weights {
                                            " where the model wants " + shape.ToString() +
                                            "; the checkpoint belongs to another model or configuration");
     }
-    if (it->second.mapped) TIMBRE_CHECK(CheckMapped(it->second.data));
+    TIMBRE_CHECK(it->second.CheckFile());
     used_.insert(it->first);
     HostTensor tensor = it->second;
     tensor.shape = shape;

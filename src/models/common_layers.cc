@@ -10,7 +10,7 @@ HostTensor SwapKernelAxes(const HostTensor& weight) {
   return HostTensor::Made(swapped, [weight](float* out) {
     const int64_t h = weight.shape[2], w = weight.shape[3], kernels = weight.shape[0] * weight.shape[1];
     const std::vector<float> stored = weight.ToF32();
-    weight.Rest();
+    weight.ReleasePages();
     for (int64_t k = 0; k < kernels; ++k) {
       for (int64_t i = 0; i < h; ++i) {
         for (int64_t j = 0; j < w; ++j) out[(k * w + j) * h + i] = stored[(k * h + i) * w + j];

@@ -1,11 +1,11 @@
 #include "pipelines/tile_pipeline.h"
 
 #include <algorithm>
-#include <cmath>
 #include <memory>
 #include <string>
 
 #include "dsp/overlap_add.h"
+#include "pipelines/check_finite.h"
 
 namespace timbre {
 namespace {
@@ -133,12 +133,9 @@ Status RunTiles(std::span<const TileMember> members, const SampleSource& source,
     if (frames == 0) continue;
     block.assign(frames * width, 0.0f);
     for (const auto& run : runs) run->Take(frames, info.channels, outputs, block.data());
-    const auto finite = [](float x) { return std::isfinite(x); };
-    if (!std::all_of(block.begin(), block.end(), finite)) {
-      return Fail(ErrorCode::kKernelFailed,
-                  "the network's result is not finite near " + std::to_string(position / info.sample_rate) +
-                      " s of the track, which is either far too loud there, or a kernel is wrong here (timbre doctor)");
-    }
+    TIMBRE_CHECK(CheckFinite(
+        block, "the network's result is not finite near " + std::to_string(position / info.sample_rate) +
+                   " s of the track, which is either far too loud there, or a kernel is wrong here (timbre doctor)"));
     TIMBRE_CHECK(sink(block.data(), frames));
     position += frames;
   }

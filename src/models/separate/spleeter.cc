@@ -241,7 +241,7 @@ HostTensor FeaturesFirst(const HostTensor& kernel) {
   const int64_t h = kernel.shape[0], w = kernel.shape[1], b = kernel.shape[2], a = kernel.shape[3];
   return HostTensor::Made({a, b, h, w}, [=](float* out) {
     const std::vector<float> stored = kernel.ToF32();
-    kernel.Rest();
+    kernel.ReleasePages();
     for (int64_t i = 0; i < a; ++i) {
       for (int64_t j = 0; j < b; ++j) {
         for (int64_t k = 0; k < h * w; ++k) out[(i * b + j) * h * w + k] = stored[(k * b + j) * a + i];

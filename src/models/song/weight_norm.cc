@@ -20,7 +20,7 @@ std::vector<Parts> PartsOf(const std::string& name) {
 
 void Normalise(const HostTensor& direction, const std::vector<float>& length, float* out) {
   direction.ReadF32(out);
-  direction.Rest();
+  direction.ReleasePages();
   const int64_t rows = direction.shape[0], width = direction.shape.stride(0);
   for (int64_t r = 0; r < rows; ++r) {
     float* row = out + r * width;

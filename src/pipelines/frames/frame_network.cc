@@ -1,10 +1,9 @@
 #include "pipelines/frames/frame_network.h"
 
-#include <algorithm>
-#include <cmath>
 #include <string>
 #include <utility>
 
+#include "pipelines/check_finite.h"
 #include "runtime/session/steps.h"
 
 namespace timbre {
@@ -91,10 +90,10 @@ Result<Volume> FrameNetwork::Run(const Volume& tile) {
                        return Steps(stats_, options_.strict, kSeveral)
                            .Take(Rung::kTiles, "decoder", "a tile at once", "bands of frames", error);
                      }));
-  if (std::all_of(result.values.begin(), result.values.end(), [](float x) { return std::isfinite(x); })) return result;
-  return Fail(ErrorCode::kKernelFailed,
-              std::string("the ") + (decoder ? "decoder" : "encoder") +
-                  " gave something that is not a number; try --device cpu, and timbre doctor");
+  TIMBRE_CHECK(
+      CheckFinite(result.values, std::string("the ") + (decoder ? "decoder" : "encoder") +
+                                     " gave something that is not a number; try --device cpu, and timbre doctor"));
+  return result;
 }
 
 }  // namespace timbre

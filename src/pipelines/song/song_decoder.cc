@@ -1,7 +1,8 @@
 #include "pipelines/song/song_decoder.h"
 
 #include <algorithm>
-#include <cmath>
+
+#include "pipelines/check_finite.h"
 
 namespace timbre {
 namespace {
@@ -41,12 +42,8 @@ Status SongDecoder::Decode(int64_t first, int64_t count) {
   const float* in[] = {latents_.data() + first * config_.in_channels};
   float* out[] = {decoded_.data()};
   TIMBRE_CHECK(session_->Run(in, out));
-  if (!std::all_of(decoded_.begin(), decoded_.end(), [](float x) { return std::isfinite(x); })) {
-    return Fail(ErrorCode::kKernelFailed, "the decoder gave something that is not a number at frame " +
-                                              std::to_string(first) +
-                                              " of the song; try --device cpu, and timbre doctor");
-  }
-  return {};
+  return CheckFinite(decoded_, "the decoder gave something that is not a number at frame " + std::to_string(first) +
+                                   " of the song; try --device cpu, and timbre doctor");
 }
 
 void SongDecoder::Paste(int64_t at, int64_t skip) {

@@ -1,9 +1,8 @@
 #include "pipelines/song/song_sampler.h"
 
-#include <algorithm>
-#include <cmath>
 #include <map>
 
+#include "pipelines/check_finite.h"
 #include "runtime/session/steps.h"
 
 namespace timbre {
@@ -21,10 +20,6 @@ std::vector<float> Repeated(std::span<const float> style, int branches) {
   std::vector<float> all(style.begin(), style.end());
   all.resize(static_cast<size_t>(branches) * kStyleFeatures);
   return all;
-}
-
-bool Finite(std::span<const float> values) {
-  return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
 }
 
 // Whether products of few rows and of many read the same packed weights, those that the checkpoint stores.
@@ -116,9 +111,8 @@ Status SongSampler::Evaluate(const std::vector<float>& latent, float time) {
   float* const out[] = {velocity_.data()};
   TIMBRE_CHECK(session_->Run(
       InputsOf(*session_, {{"latent", latent.data()}, {"time", features.data()}, {"style", style_.data()}}), out));
-  if (Finite(velocity_)) return {};
-  return Fail(ErrorCode::kKernelFailed, "block " + std::to_string(block_ + 1) + " of the song's " +
-                                            std::to_string(blocks_) + " came out as something that is not a number");
+  return CheckFinite(velocity_, "block " + std::to_string(block_ + 1) + " of the song's " + std::to_string(blocks_) +
+                                    " came out as something that is not a number");
 }
 
 double SongSampler::DistanceFromEnd(int64_t frame) const {

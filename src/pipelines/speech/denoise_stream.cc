@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "dsp/arrays.h"
+#include "pipelines/check_finite.h"
 
 namespace timbre {
 namespace {
@@ -115,10 +116,8 @@ Status DenoiseStream::TakeCore(const SpeechControls& controls) {
     const int64_t count = std::min(core_->available(), kPiece);
     core_->Pop(from_core_rows_.data(), count);
     for (int c = 0; c < channels_; ++c) {
-      if (!AllFinite(from_core_rows_[c], count)) {
-        return Fail(ErrorCode::kKernelFailed,
-                    "the network gave a number that is not finite; a kernel is wrong here (timbre doctor)");
-      }
+      TIMBRE_CHECK(CheckFinite({from_core_rows_[c], static_cast<size_t>(count)},
+                               "the network gave a number that is not finite; a kernel is wrong here (timbre doctor)"));
     }
     if (converts_) TakeShareOut(count, NoisyShare(controls.attenuation_limit));
     const int64_t made = resample_out_.Process(from_core_rows_.data(), count, back_rows_.data());

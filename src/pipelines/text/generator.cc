@@ -1,11 +1,11 @@
 #include "pipelines/text/generator.h"
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 #include <string>
 
 #include "models/language/language_network.h"
+#include "pipelines/check_finite.h"
 
 namespace timbre {
 namespace {
@@ -145,10 +145,8 @@ Status Generator::Pass(Kind kind, std::span<const int32_t> ids, std::vector<floa
   TIMBRE_CHECK(session->SetScalar(kLengthScalar, static_cast<int32_t>(position_ + count)));
   TIMBRE_CHECK(session->Run(in, to));
   out.resize(static_cast<size_t>((kind.all ? count : 1) * config_.vocabulary));
-  if (!std::all_of(out.begin(), out.end(), [](float score) { return std::isfinite(score); })) {
-    return Fail(ErrorCode::kKernelFailed, "the model's scores after " + std::to_string(position_ + count) +
-                                              " tokens are not all numbers; its weights are damaged");
-  }
+  TIMBRE_CHECK(CheckFinite(out, "the model's scores after " + std::to_string(position_ + count) +
+                                    " tokens are not all numbers; its weights are damaged"));
   position_ += count;
   return {};
 }

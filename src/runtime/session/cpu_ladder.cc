@@ -92,7 +92,8 @@ Result<const float*> CpuLadder::ConstantF32(TensorId id) {
   if (shared_->faults) TIMBRE_CHECK(shared_->faults->Pass(FaultPoint::kAllocation, shared_->graph->tensors[id].name));
   TIMBRE_TRY(AlignedBytes expanded, AlignedBytes::Allocate(static_cast<size_t>(value.shape.elements()) * 4));
   ReadForKernels(value, expanded.f32());
-  value.Rest();
+  value.ReleasePages();
+  TIMBRE_CHECK(value.CheckFile());
   return shared_->constants.emplace(id, WeightStore::Get().Share(std::move(expanded))).first->second->f32();
 }
 
@@ -109,7 +110,10 @@ void CpuLadder::PackAhead() {
   }
   // What is packed is not read again unless the node steps down.
   for (size_t i = 0; i < node_->inputs.size(); ++i) {
-    if (ref.constant(static_cast<int>(i)) && (row->packed_inputs >> i & 1)) ref.value(static_cast<int>(i)).Rest();
+    if (!ref.constant(static_cast<int>(i)) || !(row->packed_inputs >> i & 1)) continue;
+    ref.value(static_cast<int>(i)).ReleasePages();
+    const Status file = ref.value(static_cast<int>(i)).CheckFile();
+    if (!file) packed_ahead_ = tl::unexpected<Error>(file.error());
   }
 }
 

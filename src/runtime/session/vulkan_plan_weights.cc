@@ -68,7 +68,9 @@ Status VulkanPlan::Upload(const Node& node, Step& step) {
   }
   // The device has them; only a step down to the CPU reads them again.
   for (size_t i = 0; i < node.inputs.size(); ++i) {
-    if (ref.constant(static_cast<int>(i))) ref.value(static_cast<int>(i)).Rest();
+    if (!ref.constant(static_cast<int>(i))) continue;
+    ref.value(static_cast<int>(i)).ReleasePages();
+    TIMBRE_CHECK(ref.value(static_cast<int>(i)).CheckFile());
   }
   return {};
 }
