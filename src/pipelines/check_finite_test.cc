@@ -32,7 +32,7 @@ class WeightsFile : public ::testing::Test {
     builder.Output("y", (Net(builder) / name).Linear("", builder.Input("x", {4, kWide}), kWide, false));
     Graph graph = builder.Finish().value();
     if (name == "made") {
-      for (Tensor& tensor : graph.tensors) {
+      for (TensorInfo& tensor : graph.tensors) {
         const HostTensor stored = tensor.constant;
         if (stored.mapped) tensor.constant = HostTensor::Made(stored.shape, [=](float* out) { stored.ReadF32(out); });
       }

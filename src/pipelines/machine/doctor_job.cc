@@ -124,7 +124,7 @@ class DoctorJob final : public Job {
     EndProgress(observer);
     if (!checked) return tl::unexpected<Error>(checked.error());
 
-    DeviceVerdict verdict;
+    std::set<std::string> wrong;
     report["device"] = patient.wish;
     report["name"] = patient.name;
     if (!patient.simd_target.empty()) report["simd_target"] = patient.simd_target;
@@ -136,7 +136,7 @@ class DoctorJob final : public Job {
     for (const KernelFinding& f : *checked) {
       const bool fine = f.problem.empty();
       right += fine;
-      if (!fine && f.kernel != "device") verdict.wrong.insert(f.kernel + "@" + std::to_string(f.version));
+      if (!fine && f.kernel != "device") wrong.insert(f.kernel + "@" + std::to_string(f.version));
       report["kernels"].push_back({{"operator", f.op},
                                    {"kernel", f.kernel},
                                    {"cases", f.cases},
@@ -149,20 +149,20 @@ class DoctorJob final : public Job {
                           Escaped(f.kernel), f.cases, f.worst, fine ? "right" : "wrong: " + Escaped(f.problem));
     }
     page += "</table>\n";
-    if (patient.networks) {
-      // What is wrong is left out of the tiles already.
-      TIMBRE_CHECK(WriteVerdict(patient.key, verdict));
-      TIMBRE_CHECK(ExamineNetworks(patient, host, pool, observer, report, page, verdict));
-    } else {
-      verdict.seconds = ReadVerdict(patient.key).seconds;
-    }
+    // What is wrong is left out of the tiles already. Networks that aren't looked at this time keep their times.
+    TIMBRE_CHECK(ChangeVerdict(patient.key, [&](DeviceVerdict& verdict) {
+      verdict.wrong = wrong;
+      if (!patient.networks) return;
+      for (const std::string& name : models_) verdict.seconds.erase(name);
+    }));
+    if (patient.networks) TIMBRE_CHECK(ExamineNetworks(patient, host, pool, observer, report, page));
     Answer(observer, fmt::format("  {} of {} kernels are right{}", right, checked->size(),
                                  right == checked->size() ? "" : "; the others are left out here from now on"));
-    return WriteVerdict(patient.key, verdict);
+    return {};
   }
 
   Status ExamineNetworks(const Patient& patient, const JobHost& host, ThreadPool& pool, Observer& observer,
-                         Json& report, std::string& page, DeviceVerdict& verdict) const {
+                         Json& report, std::string& page) const {
     page += "<table><tr><th>network<th>seconds a tile<th>agreement, dB<th>verdict\n";
     report["models"] = Json::array();
     for (const std::string& name : models_) {
@@ -174,7 +174,8 @@ class DoctorJob final : public Job {
       options.cancelled = host.cancelled;
       TIMBRE_TRY(const ComputedTile tile, ComputeTile(graph, options, pool, 2));
       // The time of a tile that ended on the CPU says nothing about the device.
-      if (tile.retired.empty()) verdict.seconds[name] = tile.seconds;
+      if (tile.retired.empty())
+        TIMBRE_CHECK(ChangeVerdict(patient.key, [&](DeviceVerdict& verdict) { verdict.seconds[name] = tile.seconds; }));
       // The CPU is not held against itself: neither kernels nor passes are shared with its plain ones.
       const bool cpu = patient.wish == "cpu", judged = !cpu || FlopsOf(graph) <= kMostPlainFlops;
       ComputedTile reference;

@@ -32,23 +32,8 @@ Json ReadAll() {
   return all.is_object() ? all : Json::object();
 }
 
-}  // namespace
-
-std::string VerdictKey(const std::string& name, const std::string& driver, const std::string& driver_version) {
-  return name + " | " + driver + " | " + driver_version;
-}
-
-std::string DeviceVerdict::IdOf(const KernelRow& row) {
-  return std::string(row.name) + "@" + std::to_string(row.version);
-}
-
-std::string CpuVerdictKey() { return CpuVerdictKey(SimdTarget()); }
-
-std::string CpuVerdictKey(const std::string& simd_target) { return VerdictKey("CPU", simd_target, ""); }
-
-DeviceVerdict ReadVerdict(const std::string& key) {
+DeviceVerdict VerdictIn(const Json& all, const std::string& key) {
   DeviceVerdict verdict;
-  const Json all = ReadAll();
   const auto found = all.find(key);
   if (found == all.end() || !found->is_object()) return verdict;
   if (const auto wrong = found->find("wrong"); wrong != found->end() && wrong->is_array()) {
@@ -64,12 +49,30 @@ DeviceVerdict ReadVerdict(const std::string& key) {
   return verdict;
 }
 
-Status WriteVerdict(const std::string& key, const DeviceVerdict& verdict) {
+}  // namespace
+
+std::string VerdictKey(const std::string& name, const std::string& driver, const std::string& driver_version) {
+  return name + " | " + driver + " | " + driver_version;
+}
+
+std::string DeviceVerdict::IdOf(const KernelRow& row) {
+  return std::string(row.name) + "@" + std::to_string(row.version);
+}
+
+std::string CpuVerdictKey() { return CpuVerdictKey(SimdTarget()); }
+
+std::string CpuVerdictKey(const std::string& simd_target) { return VerdictKey("CPU", simd_target, ""); }
+
+DeviceVerdict ReadVerdict(const std::string& key) { return VerdictIn(ReadAll(), key); }
+
+Status ChangeVerdict(const std::string& key, const std::function<void(DeviceVerdict&)>& change) {
   const std::string path = PathOf();
   if (path.empty()) return Fail(ErrorCode::kIo, "there is no folder to keep what was found; set TIMBRE_CACHE to one");
   TIMBRE_CHECK(MakeFolders(std::filesystem::path(path).parent_path().string()));
   TIMBRE_TRY(const FileLock lock, FileLock::Acquire(path + ".lock", {}));
   Json all = ReadAll();
+  DeviceVerdict verdict = VerdictIn(all, key);
+  change(verdict);
   all[key] = {{"wrong", verdict.wrong}, {"seconds", verdict.seconds}};
   TIMBRE_TRY(AtomicFile file, AtomicFile::Create(path));
   TIMBRE_CHECK(file.Write(std::string_view(all.dump(1, ' ', false, Json::error_handler_t::replace))));

@@ -1,6 +1,7 @@
 // What `timbre doctor` found out about this machine's devices, kept from run to run in the cache folder.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -27,7 +28,7 @@ std::string CpuVerdictKey(const std::string& simd_target);
 
 // Empty where nothing is known, or the file can't be read.
 DeviceVerdict ReadVerdict(const std::string& key);
-// Keeps what stands there under other keys, whoever else is writing.
-Status WriteVerdict(const std::string& key, const DeviceVerdict& verdict);
+// Reads, changes and writes it under a lock, so that nothing is lost of what another process finds out meanwhile.
+Status ChangeVerdict(const std::string& key, const std::function<void(DeviceVerdict&)>& change);
 
 }  // namespace timbre

@@ -24,12 +24,17 @@ TEST(Verdicts, AreReadChangedAndWrittenUnderALock) {
   {
     const auto lock = FileLock::Acquire(cache / "doctor.json.lock", {});
     ASSERT_TRUE(lock);
-    writer = std::thread([] { EXPECT_TRUE(WriteVerdict("one", {.wrong = {"a@1"}})); });
+    writer = std::thread([] {
+      EXPECT_TRUE(ChangeVerdict("one", [](DeviceVerdict& verdict) { verdict.seconds["small"] = 2; }));
+      EXPECT_TRUE(ChangeVerdict("three", [](DeviceVerdict& verdict) { verdict.wrong = {"a@1"}; }));
+    });
     std::this_thread::sleep_for(std::chrono::milliseconds(30));
-    testing::WriteAll(cache / "doctor.json", R"({"two": {"wrong": ["b@2"], "seconds": {}}})");
+    testing::WriteAll(cache / "doctor.json",
+                      R"({"two": {"wrong": ["b@2"], "seconds": {}}, "one": {"wrong": [], "seconds": {"large": 9}}})");
   }
   writer.join();
-  EXPECT_EQ(ReadVerdict("one").wrong, std::set<std::string>{"a@1"});
+  EXPECT_EQ(ReadVerdict("three").wrong, std::set<std::string>{"a@1"});
+  EXPECT_EQ(ReadVerdict("one").seconds, (std::map<std::string, double>{{"small", 2}, {"large", 9}}));
   EXPECT_EQ(ReadVerdict("two").wrong, std::set<std::string>{"b@2"});
 }
 
