@@ -14,11 +14,10 @@
 namespace timbre::cli {
 namespace {
 
-// Whether a server takes it. What is scored is said, and makes no file.
+// Whether a server takes it.
 bool IsServed(std::string_view kind) {
   const std::vector<const JobKind*> served = server::ServedKinds();
-  return kind != "score" &&
-         std::any_of(served.begin(), served.end(), [&](const JobKind* one) { return one->name == kind; });
+  return std::any_of(served.begin(), served.end(), [&](const JobKind* one) { return one->name == kind; });
 }
 
 class JobCommand final : public Command {

@@ -39,8 +39,8 @@ Result<std::string> ReadText(const std::string& path) {
   return text;
 }
 
-// Where in its report a kind has what its command answers, where it writes no file.
-constexpr std::pair<std::string_view, const char*> kAnswers[] = {{"lyrics", "/lyrics/text"}, {"text", "/text"}};
+// Where in its report a kind has what its command answers, and a server has it write into a file instead.
+constexpr std::pair<std::string_view, const char*> kAnswers[] = {{"lyrics", "/lyrics/text"}};
 
 tl::unexpected<Error> NoStandardInput() {
   return Fail(ErrorCode::kInvalidArgument, "the standard input does not go with --server; name a file.");
@@ -56,6 +56,7 @@ struct Wish {
   bool one_file = false;  // `output` is a file
   bool answers = false;   // nothing is written here
   bool recursive = false;
+  bool named = false;  // each input has a part of its own: no folder stands for several, and one may come twice
   struct File {
     std::string path, ending;
   };
@@ -81,7 +82,10 @@ Result<Wish> WishOf(std::string_view kind, Job& job) {
       const bool word = settable.contains(key);
       if (text != nullptr && word && **text == "-") return NoStandardInput();
       if (text != nullptr && word) wish.options[key] = **text;
-      if (text != nullptr && !word) wish.inputs.push_back(**text);
+      if (text != nullptr && !word) {
+        wish.inputs.push_back(**text);
+        wish.named = true;
+      }
       continue;
     }
     const Report value = FieldsToJson({field})[key], before = FieldsToJson({defaults[i]})[key];
@@ -197,11 +201,34 @@ class Batch {
     }
     const Result<std::vector<std::string>> files = remote_.Fetch(wanted, folder, wish_.places);
     if (!files) return Note(sent.input, files.error());
+    Retell(result.value("said", Report::array()), files->empty());
     if (wish_.answers) Answer(result["report"]);
     jobs_.push_back({{"id", sent.id}, {"input", sent.input}, {"files", *files}, {"report", result["report"]}});
     for (const std::string& file : *files) terminal_.Detail("  " + file);
-    terminal_.Say(fmt::format("{}: {} files from job {}", sent.input, files->size(), sent.id));
+    const std::string made = fmt::format("{}: {} files from job {}", sent.input, files->size(), sent.id);
+    if (files->empty()) {
+      terminal_.Detail(made);
+    } else {
+      terminal_.Say(made);
+    }
     return {};
+  }
+
+  // What the command would have said here. Where files were made, messages say where they lie over there.
+  void Retell(const Report& said, bool messages) {
+    std::vector<std::string> answers;
+    for (const Report& event : said) {
+      const std::string kind = event.value("kind", ""), text = event.value("text", "");
+      for (const EventKind known : {kAnswerEvent, kPieceEvent, kMessageEvent, kWarningEvent, kStepDownEvent}) {
+        if (kind != known || (known == kMessageEvent && !messages)) continue;
+        // The head of a table that the job before had as well is told once.
+        const size_t row = answers.size();
+        if (known == kAnswerEvent) answers.push_back(text);
+        const bool head = known == kAnswerEvent && row + 1 < head_.size() && head_[row] == text;
+        if (!head) terminal_.OnEvent({known, text});
+      }
+    }
+    if (!wish_.together) head_ = std::move(answers);
   }
 
   void Answer(const Report& report) const {
@@ -232,6 +259,7 @@ class Batch {
   Report options_;
   std::deque<Sent> waiting_;
   std::set<std::string> names_;
+  std::vector<std::string> head_;  // the answers of the job before
   size_t failed_ = 0;
   Error last_error_;
 };
@@ -258,7 +286,10 @@ Status RunJobThere(std::string_view kind, Job& job, const RemoteOptions& options
     return Fail(ErrorCode::kInvalidArgument,
                 "--output is a folder, and a server is asked for one file; name that, or run it without --server.");
   }
-  TIMBRE_TRY(const std::vector<TrackInput> inputs, ExpandInputs(wish.inputs, wish.recursive, wish.output));
+  std::vector<TrackInput> inputs(wish.inputs.begin(), wish.inputs.end());
+  if (!wish.named) {
+    TIMBRE_TRY(inputs, ExpandInputs(wish.inputs, wish.recursive, wish.output));
+  }
   // Hits that were found before take the place of the sound.
   if (inputs.empty() && server::TakesFiles(*row) && !wish.files.contains("hits")) {
     return Fail(ErrorCode::kInvalidArgument, "name at least one file; a server is sent files.");

@@ -355,7 +355,7 @@ void App::AddJobRoutes(http::Router& router) {
       {.method = "GET",
        .pattern = "/v1/jobs/{id}/result",
        .name = "getJobResult",
-       .summary = "What came of a job that succeeded: its files and its report",
+       .summary = "What came of a job that succeeded: its files, its report, and what its command would have said",
        .gives = "JobResult",
        .statuses = {200, 304, 404, 409},
        .handler = [this](http::Request& request) {
@@ -365,7 +365,9 @@ void App::AddJobRoutes(http::Router& router) {
            return http::Problem(409, "conflict", "the job is " + std::string(engine::JobStateName(job->state)) + ".");
          }
          return http::WithEtag(
-             request, http::Json(200, {{"id", job->id}, {"outputs", OutputsJson(*job)}, {"report", job->report}}));
+             request,
+             http::Json(
+                 200, {{"id", job->id}, {"outputs", OutputsJson(*job)}, {"report", job->report}, {"said", job->said}}));
        }});
   router.Add({.method = "POST",
               .pattern = "/v1/jobs/{id}/cancel",

@@ -105,8 +105,10 @@ Json Schemas() {
                     {"expires", "string|null"},
                     {"links", AnyObject()}});
   schemas["Jobs"] = ObjectSchema({{"jobs", ListSchema(Reference("Job"))}});
-  schemas["JobResult"] =
-      ObjectSchema({{"id", "string"}, {"outputs", ListSchema(Reference("Output"))}, {"report", OrNull(AnyObject())}});
+  schemas["JobResult"] = ObjectSchema({{"id", "string"},
+                                       {"outputs", ListSchema(Reference("Output"))},
+                                       {"report", OrNull(AnyObject())},
+                                       {"said", ListSchema(ObjectSchema({{"kind", "string"}, {"text", "string"}}))}});
   schemas["Info"] =
       ObjectSchema({{"version", "string"}, {"kinds", ListSchema(TypeSchema("string"))}, {"limits", AnyObject()}});
   schemas["Kinds"] = ObjectSchema({{"kinds", ListSchema(ObjectSchema({{"name", "string"},

@@ -14,6 +14,7 @@
 #include <filesystem>
 
 #include "base/atomic_file.h"
+#include "base/event.h"
 #include "base/file_faults.h"
 #include "base/files.h"
 #include "base/log.h"
@@ -33,9 +34,10 @@ using Clock = std::chrono::steady_clock;
 
 constexpr size_t kMostOutputs = 1000;
 constexpr auto kProgressEvery = std::chrono::milliseconds(200);
-constexpr double kWeighEvery = 1;     // seconds
-constexpr double kTimesInputs = 12;   // as float32, that a job may write
-constexpr int64_t kMostPacking = 64;  // of sound whose length its file does not say
+constexpr double kWeighEvery = 1;                // seconds
+constexpr double kTimesInputs = 12;              // as float32, that a job may write
+constexpr int64_t kMostPacking = 64;             // of sound whose length its file does not say
+constexpr size_t kMostSaid = size_t{256} << 10;  // bytes of a job's words that are kept
 
 double SecondsSince(Clock::time_point then) { return std::chrono::duration<double>(Clock::now() - then).count(); }
 
@@ -59,6 +61,29 @@ Json WithoutPaths(Json json, const std::vector<std::pair<std::string, std::strin
   }
   return json;
 }
+
+// What a job tells people, but for details: what its command answers, and what it warns of, is a client's to know.
+// Pieces of an answer are put together again.
+class Words {
+ public:
+  void Add(const std::string& kind, const std::string& text) {
+    const bool piece = kind == kPieceEvent;
+    const bool kept =
+        piece || kind == kAnswerEvent || kind == kMessageEvent || kind == kWarningEvent || kind == kStepDownEvent;
+    bytes_ += kept ? text.size() : 0;
+    if (!kept || bytes_ > kMostSaid) return;
+    if (piece && !said_.empty() && said_.back()["kind"] == kPieceEvent) {
+      said_.back()["text"].get_ref<std::string&>() += text;
+    } else {
+      said_.push_back({{"kind", kind}, {"text", text}});
+    }
+  }
+  const Json& said() const { return said_; }
+
+ private:
+  Json said_ = Json::array();
+  size_t bytes_ = 0;
+};
 
 Json ProblemJson(const std::string& kind, const std::string& detail) {
   return {{"type", "/problems/" + kind}, {"detail", detail}};
@@ -510,9 +535,9 @@ Status Engine::Prepare(const JobRecord& job, std::vector<std::string>& inputs, s
 
 // Files first, in their places and on the disk; then one transaction that names them all. What dies in between leaves
 // files that no row names, and the next start removes them.
-Status Engine::Succeed(const JobRecord& job, Json report, const std::string& folder) {
+Status Engine::Succeed(const JobRecord& job, Json report, Json said, const std::string& folder) {
   TIMBRE_TRY(const std::vector<std::string> names, FilesBelow(folder));
-  Journal::End end{.state = JobState::kSucceeded, .report = std::move(report)};
+  Journal::End end{.state = JobState::kSucceeded, .report = std::move(report), .said = std::move(said)};
   const int64_t now = Now();
   end.expires = now + settings_.keep_seconds * 1000000;
   const std::shared_lock files(files_);
@@ -646,6 +671,7 @@ void Engine::RunJob(Runner& runner, JobRecord job) {
   auto heard = Clock::now(), told = Clock::time_point(), weighed = Clock::now();
   std::optional<Clock::time_point> cancelled;
   bool asked_to_end = false;
+  Words words;
   for (auto asked = Clock::time_point();;) {
     auto message = runner.worker->Receive(100);
     if (!message) {
@@ -706,6 +732,7 @@ void Engine::RunJob(Runner& runner, JobRecord job) {
       }
       continue;
     }
+    if (said.kind == WorkerWord::Kind::kEvent) words.Add(said.event, said.text);
     if (said.kind != WorkerWord::Kind::kEnd) continue;
     At("after-worker-answer");
     {
@@ -713,10 +740,10 @@ void Engine::RunJob(Runner& runner, JobRecord job) {
       runner.loaded += said.loaded;
       runner.reused += said.reused;
     }
-    Json report = WithoutPaths(said.report, names);
+    Json report = WithoutPaths(said.report, names), kept = WithoutPaths(words.said(), names);
     if (said.state == "succeeded") {
       if (over_quota()) return clean();
-      if (const Status done = Succeed(job, std::move(report), folder); !done) {
+      if (const Status done = Succeed(job, std::move(report), std::move(kept), folder); !done) {
         const Json detail = WithoutPaths(done.error().message, names);
         Settle(job, {.state = JobState::kFailed, .error = ProblemJson("input-output", detail.get<std::string>())});
       }
@@ -726,7 +753,8 @@ void Engine::RunJob(Runner& runner, JobRecord job) {
       const Json detail = WithoutPaths(said.detail, names);
       Settle(job, {.state = JobState::kFailed,
                    .error = {{"type", said.problem}, {"detail", detail}},
-                   .report = std::move(report)});
+                   .report = std::move(report),
+                   .said = std::move(kept)});
     }
     return clean();
   }

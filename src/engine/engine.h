@@ -131,7 +131,7 @@ class Engine {
   Outcome<AssetRecord> Keep(const std::string& path, const std::string& name, const std::string& media_type,
                             Json facts);
   Status Prepare(const JobRecord& job, std::vector<std::string>& inputs, std::string& folder);
-  Status Succeed(const JobRecord& job, Json report, const std::string& folder);
+  Status Succeed(const JobRecord& job, Json report, Json said, const std::string& folder);
   double RoomOf(const JobRecord& job);
   void Settle(const JobRecord& job, const Journal::End& end);
   void Tidy();

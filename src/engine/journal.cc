@@ -70,13 +70,16 @@ ALTER TABLE event ADD COLUMN project TEXT NOT NULL DEFAULT '';
 ALTER TABLE project ADD COLUMN job TEXT NOT NULL DEFAULT '';
 CREATE INDEX project_by_job ON project(job);
 )",
+    R"(
+ALTER TABLE job ADD COLUMN said TEXT;
+)",
 };
 
 constexpr const char* kStateNames[] = {"queued", "running", "cancelling", "succeeded", "failed", "cancelled"};
 
 constexpr char kJobColumns[] =
     "SELECT id, kind, client, project, state, priority, device_want, device, quick, paused, attempt, most_attempts, "
-    "options, error, report, created, started, ended, expires, audio_seconds FROM job WHERE id = ?";
+    "options, error, report, created, started, ended, expires, audio_seconds, said FROM job WHERE id = ?";
 
 Json ParseOr(const std::string& text, Json otherwise) {
   Json json = Json::parse(text, nullptr, false);
@@ -112,6 +115,7 @@ JobRecord JobOf(const Row& row) {
   job.ended = row.Int(17);
   job.expires = row.Int(18);
   job.audio_seconds = row.Real(19);
+  job.said = ParseOr(row.Text(20), Json::array());
   return job;
 }
 
@@ -354,11 +358,12 @@ Status Journal::FinishLocked(const std::string& id, const End& end, int64_t now)
     TIMBRE_CHECK(database_.Do("INSERT INTO output(job, name, asset) VALUES(?, ?, ?)", {id, output.name, output.asset}));
   }
   TIMBRE_TRY(const std::vector<Row> rows,
-             database_.Run("UPDATE job SET state = ?, error = ?, report = ?, ended = ?, expires = CASE WHEN expires IS "
-                           "NULL THEN ? ELSE expires END WHERE id = ? AND state IN ('queued', 'running', "
-                           "'cancelling') RETURNING id",
-                           {std::string(JobStateName(end.state)), TextOrNull(end.error), TextOrNull(end.report), now,
-                            end.expires > 0 ? Value(end.expires) : Value(nullptr), id}));
+             database_.Run(
+                 "UPDATE job SET state = ?, error = ?, report = ?, said = ?, ended = ?, expires = CASE WHEN expires IS "
+                 "NULL THEN ? ELSE expires END WHERE id = ? AND state IN ('queued', 'running', "
+                 "'cancelling') RETURNING id",
+                 {std::string(JobStateName(end.state)), TextOrNull(end.error), TextOrNull(end.report),
+                  TextOrNull(end.said), now, end.expires > 0 ? Value(end.expires) : Value(nullptr), id}));
   if (rows.empty()) return Fail(ErrorCode::kInternal, "the job " + id + " ends a second time.");
   Json told = {{"state", JobStateName(end.state)}};
   if (!end.error.is_null()) told["error"] = end.error;
@@ -406,10 +411,10 @@ Status Journal::Retry(const std::string& id, int64_t now) {
                   "only a job that failed or was cancelled can be tried again; this one is " +
                       std::string(JobStateName(job.state)) + ".");
     }
-    TIMBRE_CHECK(
-        database_.Do("UPDATE job SET state = 'queued', attempt = 0, error = NULL, report = NULL, device = '', "
-                     "started = NULL, ended = NULL, expires = NULL WHERE id = ?",
-                     {id}));
+    TIMBRE_CHECK(database_.Do(
+        "UPDATE job SET state = 'queued', attempt = 0, error = NULL, report = NULL, said = NULL, device = '', "
+        "started = NULL, ended = NULL, expires = NULL WHERE id = ?",
+        {id}));
     return AddEvent(id, "job.queued", {{"state", "queued"}, {"reason", "tried again"}}, now);
   });
 }

@@ -58,6 +58,7 @@ struct JobRecord {
   Json options = Json::object();
   Json error;                                                // a problem, where it failed
   Json report;                                               // where it ended
+  Json said;                                                 // [{"kind", "text"}]: what it told people meanwhile
   int64_t created = 0, started = 0, ended = 0, expires = 0;  // Now(); 0: not yet
   double audio_seconds = 0;                                  // of its inputs together; 0: not known
   std::vector<JobInput> inputs;
@@ -143,7 +144,7 @@ class Journal {
   Result<std::optional<JobRecord>> Claim(const std::string& device, bool quick, int64_t now, bool named = false);
   struct End {
     JobState state = JobState::kFailed;
-    Json error, report;
+    Json error, report, said;
     std::vector<JobOutput> outputs;
     std::vector<AssetRecord> assets;  // rows for what the outputs name
     int64_t expires = 0;

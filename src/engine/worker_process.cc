@@ -45,6 +45,10 @@ WorkerWord Understand(const Json& message) {
     word.stage = TextIn(*progress, "stage");
     word.done = NumberIn(*progress, "done");
     word.total = NumberIn(*progress, "total");
+  } else if (const Json* event = Member(message, "event"); event != nullptr) {
+    word.kind = WorkerWord::Kind::kEvent;
+    word.event = TextIn(*event, "kind");
+    word.text = TextIn(*event, "text");
   } else if (const Json* end = Member(message, "end"); end != nullptr) {
     word.kind = WorkerWord::Kind::kEnd;
     word.state = TextIn(*end, "state");

@@ -36,8 +36,9 @@ class LineBuffer {
 
 // What a worker's line means. Members of other types than these are as if they were missing.
 struct WorkerWord {
-  enum class Kind : uint8_t { kOther, kProgress, kEnd };
+  enum class Kind : uint8_t { kOther, kProgress, kEvent, kEnd };
   Kind kind = Kind::kOther;
+  std::string event, text;      // of kEvent: its kind (base/event.h), and its words
   std::string stage;            // of kProgress
   double done = 0, total = 0;   // total is 0 where it isn't known
   std::string state;            // of kEnd: "succeeded", "failed" or "cancelled"

@@ -87,6 +87,30 @@ TEST_F(ServeCommandsTest, AnswerTheSame) {
               "OUT/words.txt"});
 }
 
+// Tables, of what is measured and makes no file: their heads once, however many jobs there were.
+TEST_F(ServeCommandsTest, AnswerTheSameTables) {
+  for (const char* name : {"a.wav", "b.wav", "c.wav"}) WriteAll(folder_ / name, Wav(0.5 + 0.1 * (name[0] - 'a')));
+  const std::vector<std::vector<std::string>> commands = {{"score", "a.wav", "a.wav"},
+                                                          {"score", "b.wav", "a.wav", "--shorter"},
+                                                          {"loudness", "a.wav"},
+                                                          {"loudness", "a.wav", "b.wav", "c.wav"},
+                                                          {"style", "a.wav", "b.wav", "c.wav"}};
+  for (const std::vector<std::string>& words : commands) {
+    ExpectSame(words);
+    EXPECT_FALSE(here_.out.empty());
+    EXPECT_EQ(there_.out, here_.out) << words[0];
+  }
+}
+
+// Nothing that is amiss stays over there.
+TEST_F(ServeCommandsTest, WarnTheSame) {
+  WriteAll(folder_ / "quiet.wav", Wav(0.5));
+  const std::vector<std::string> words = {"loudness", "quiet.wav", "--normalise", "-1", "-o", "OUT"};
+  ExpectSame(words);
+  EXPECT_TRUE(here_.err.starts_with("warning: ")) << here_.err;
+  EXPECT_TRUE(there_.err.ends_with(here_.err)) << there_.err;
+}
+
 TEST_F(ServeCommandsTest, RefuseInOneSentenceWhatMakesNoSenseThere) {
   WriteAll(folder_ / "a.wav", Wav(0.1));
   WriteAll(folder_ / "beat.mid", "MThd");
@@ -95,6 +119,8 @@ TEST_F(ServeCommandsTest, RefuseInOneSentenceWhatMakesNoSenseThere) {
       {{"song", "--lyrics", "-", "--style-text", "slow"}, "standard input"},
       {{"denoise", "-"}, "standard input"},
       {{"master"}, "name at least one file"},
+      {{"score", "a.wav", "-"}, "standard input"},
+      {{"score", "a.wav", "none.wav"}, "'none.wav' can't be read"},
       {{"master", "--stdout", "a.wav"}, "--stdout"},
       {{"master", "--list", "a.txt"}, "--list"},
       {{"denoise", "--live"}, "--live"},
