@@ -55,7 +55,7 @@ const presets = {
 async function bundled() {
   const result = await build({
     absWorkingDir: here,
-    entryPoints: ["src/main.tsx", "src/style.css", { in: "src/audio/pitch_worklet.ts", out: "pitch" }],
+    entryPoints: ["src/main.tsx", "src/style.css", { in: "src/audio/pitch_worklet.ts", out: "pitch" }, { in: "src/audio/mastering_worklet.ts", out: "mastering" }],
     entryNames: "assets/[name]-[hash]",
     outdir: "dist",
     bundle: true,
@@ -75,6 +75,7 @@ async function bundled() {
   const html = (await readFile(join(here, "src/index.html"), "utf8"))
     .replace("SCRIPT", "/" + named(/main-\w+\.js$/))
     .replace("PITCH", "/" + named(/pitch-\w+\.js$/))
+    .replace("MASTERING", "/" + named(/mastering-\w+\.js$/))
     .replace("STYLE", "/" + named(/\.css$/));
   files.set("index.html", Buffer.from(html));
   files.set("icon.svg", await readFile(join(here, "src/icon.svg")));

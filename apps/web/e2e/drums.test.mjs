@@ -72,6 +72,15 @@ test("hits are found by the form and shown over the wave", { skip }, async () =>
   assert.ok((await total()) > 3);
 });
 
+test("hits that nobody has changed are saved as MIDI too, and leave neither a project nor a job", { skip }, async () => {
+  const jobs = (await server.json("/v1/jobs")).jobs.length;
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "MIDI", exact: true }).click()]);
+  assert.equal(notesOf(readFileSync(await download.path())).length, await total());
+  await page.waitForFunction(() => document.querySelectorAll('[aria-label="Hit"] button.primary:not(:disabled)').length === 1);
+  assert.equal((await server.json("/v1/jobs")).jobs.length, jobs);
+  assert.deepEqual((await server.json("/v1/projects?kind=drums")).projects, []);
+});
+
 test("by keyboard: choose, change, add, delete, undo and redo", { skip }, async () => {
   const before = await total();
   await page.locator("main").focus();
@@ -146,7 +155,7 @@ test("on a swung grid the MIDI file is what timbre drums --hits --quantise makes
   await page.getByLabel("In the MIDI file").selectOption("1/8");
   await page.getByLabel("Swing").selectOption("0.6");
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "MIDI", exact: true }).click()]);
-  const made = notesOf(readFileSync(await download.path()));
+  const made = readFileSync(await download.path());
   const { jobs } = await server.json("/v1/jobs?kind=drums");
   const { drums } = (await server.json(`/v1/jobs/${jobs.at(-1).id}/result`)).report.tracks[0];
   const hits = await keptHits();
@@ -154,12 +163,8 @@ test("on a swung grid the MIDI file is what timbre drums --hits --quantise makes
   const stems = [{ name: first.name, hits: hits.map(({ seconds, note, velocity }) => ({ seconds, note, velocity })) }, ...others.map(({ name }) => ({ name, hits: [] }))];
   writeFileSync(join(server.folder, "beat.hits.json"), JSON.stringify({ ...drums, stems }));
   execFileSync(program, ["drums", "--hits", join(server.folder, "beat.hits.json"), "--quantise", "1/8", "--swing", "0.6", "--quiet", "-o", server.folder]);
-  const wanted = notesOf(readFileSync(join(server.folder, "beat.mid")));
-  const order = (a, b) => a.note - b.note || a.seconds - b.seconds;
-  made.sort(order);
-  wanted.sort(order);
-  assert.deepEqual(made.map(({ note, velocity }) => [note, velocity]), wanted.map(({ note, velocity }) => [note, velocity]));
-  made.forEach(({ seconds }, i) => assert.ok(Math.abs(seconds - wanted[i].seconds) < 2e-3, `${seconds} and ${wanted[i].seconds}`));
+  assert.ok(made.length > 100);
+  assert.ok(made.equals(readFileSync(join(server.folder, "beat.mid"))));
 });
 
 test("the server draws them as a video and learns from them", { skip }, async () => {

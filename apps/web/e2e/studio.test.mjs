@@ -1,7 +1,7 @@
 // The studio: a track is mastered by mouse and by keyboard, and heard beside what it was at one loudness.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { begin, bundled, end, findings, missing, overflows, plays, song, suits } from "./support.mjs";
+import { assertAlike, begin, bundled, end, findings, missing, overflows, plays, song, suits } from "./support.mjs";
 
 const skip = missing() || false;
 let server, page, complaints;
@@ -129,6 +129,81 @@ test("the curve is what the chain does to an impulse, and a band is dragged on i
   const band = page.getByRole("group", { name: "Band 3", exact: true });
   assert.ok(Math.abs(Number(await band.getByLabel("Hz").inputValue()) - 3000) < 60);
   assert.ok(Math.abs(Number(await band.getByLabel("dB").inputValue()) - 6) < 0.3);
+});
+
+test("a chain is heard while it is being changed, beside the sound at the same level, by keyboard", { skip }, async () => {
+  const press = async (name) => {
+    await page.getByRole("button", { name, exact: true }).focus();
+    await page.keyboard.press("Enter");
+  };
+  await page.getByLabel("File to master").selectOption({ label: "demo.wav" });
+  await press("Hear demo.wav with it");
+  const preview = page.getByRole("group", { name: "Preview of demo.wav" });
+  await preview.waitFor();
+  await page.waitForFunction(() => document.querySelector('[aria-label="Position of the preview"]').value > 0.3);
+  // Everything below 2 kHz, where the tones are, 9 dB up.
+  const shelf = page.getByRole("group", { name: "Band 1", exact: true });
+  const set = async (label, text) => {
+    await shelf.getByLabel(label, { exact: true }).focus();
+    await page.keyboard.press("Control+a");
+    await page.keyboard.type(text);
+    await page.keyboard.press("Tab");
+  };
+  await set("Hz", "2000");
+  await set("dB", "9");
+  await page.getByRole("group", { name: "Limiter of its own" }).getByRole("checkbox").uncheck();
+  await page.waitForFunction(() => /\+[5-9]\.\d dB$/.test(document.querySelector('[aria-label="Preview of demo.wav"]').innerText));
+  await press("Without the chain");
+  assert.equal(await preview.getByRole("button", { name: "Without the chain" }).getAttribute("aria-pressed"), "true");
+  await set("dB", "0");
+  await page.waitForFunction(() => !/\+[2-9]\.\d dB$/.test(document.querySelector('[aria-label="Preview of demo.wav"]').innerText));
+  await press("Pause the preview");
+  assert.equal(await page.getByText("can't be heard").count(), 0);
+  assert.equal((await server.json("/v1/jobs?kind=master&state=queued")).jobs.length, 0, "nothing is computed by the server for it");
+});
+
+// The page's own chain against the server's; blocks come as the browser makes them.
+test("what is heard of a chain is what the server makes of it", { skip }, async () => {
+  const [asset] = (await server.json("/v1/assets")).assets.filter((one) => one.name === "demo.wav");
+  const bands = [
+    { type: "highpass", hz: 60, db: 0, q: 0.7071 },
+    { type: "lowshelf", hz: 250, db: -4, q: 0.7 },
+    { type: "peak", hz: 330, db: 5, q: 2 },
+    { type: "highshelf", hz: 5000, db: -3, q: 0.7 },
+  ];
+  const compressor = { threshold_db: -24, ratio: 3, knee_db: 6, attack_ms: 4, release_ms: 90, makeup_db: 1 };
+  const code = await bundled('export { Player } from "../src/audio/player"; export { trackOf } from "../src/ui/console"; export { Mastering } from "../src/audio/mastering";');
+  const compare = async (chain) => {
+    const made = await server.done("master", [asset.id], { chain: { text: JSON.stringify(chain) }, sample_format: "f32" });
+    const bytes = Buffer.from(await (await server.ask(`/v1/assets/${made.outputs[0].asset}/data`)).arrayBuffer());
+    const data = bytes.indexOf("data") + 8;
+    const wanted = Array.from({ length: 2 * 4 * 44100 }, (_, i) => bytes.readFloatLE(data + 4 * i));
+    const heard = await page.evaluate(
+      async ({ code, asset, chain }) => {
+        const { Player, trackOf, Mastering } = new Function(`${code}; return tested;`)();
+        const offline = new OfflineAudioContext(2, 5 * 44100, 44100);
+        const player = new Player(offline, [trackOf({ asset, name: "demo" })], 5 * 44100);
+        await player.setChain(chain);
+        player.begin();
+        await player.schedule(5 * 44100);
+        const buffer = await offline.startRendering();
+        const { latency } = new Mastering(44100);
+        const planes = [0, 1].map((channel) => buffer.getChannelData(channel).subarray(latency, latency + 4 * 44100));
+        return Array.from({ length: 8 * 44100 }, (_, i) => planes[i % 2][i >> 1]);
+      },
+      { code, asset: asset.id, chain },
+    );
+    return { heard, wanted };
+  };
+  const { heard, wanted } = await compare({ bands, compressor });
+  assertAlike(heard, wanted);
+  // A limiter as well: the server measures what is left above the ceiling and goes lower by that, by a fraction of a decibel.
+  const limited = await compare({ bands, compressor, limiter: { ceiling_db: -12, release_ms: 60 } });
+  const [peak, peakThere] = [limited.heard, limited.wanted].map((samples) => samples.reduce((most, value) => Math.max(most, Math.abs(value)), 0));
+  assert.ok(peak <= 10 ** (-12 / 20) && peak > 10 ** (-12.2 / 20), String(peak));
+  assert.ok(Math.abs(20 * Math.log10(peak / peakThere)) < 0.5, `${peak} and ${peakThere}`);
+  const powers = [limited.heard, limited.wanted].map((samples) => samples.reduce((sum, value) => sum + value * value, 0));
+  assert.ok(Math.abs(10 * Math.log10(powers[0] / powers[1])) < 0.3, String(powers));
 });
 
 test("nothing serious is found, and 320 pixels are enough", { skip }, async () => {

@@ -1,6 +1,7 @@
 // Several sounds played together to the sample: slices of all of them are scheduled at the same frames of one clock, a few
 // seconds ahead. Nothing of a slice is started before every track has it, so that what is late is late for all of them.
 import { type Signal, effect, signal } from "@preact/signals";
+import type { Chain } from "../model/chain";
 import { kPitchLatency } from "./pitch";
 import { type SliceSource, kSliceSeconds, sliceOf } from "./sound";
 
@@ -36,9 +37,9 @@ export function amplitude(db: number): number {
   return db <= kSilent ? 0 : 10 ** (db / 20);
 }
 
-// The file of the shifter of pitches, whose name the page knows.
-function pitchModule(): string {
-  return document.querySelector<HTMLScriptElement>("script[data-pitch]")?.dataset.pitch ?? "/assets/pitch.js";
+// The file of what runs on the thread of the sound, whose name the page knows.
+function moduleOf(name: "pitch" | "mastering"): string {
+  return document.querySelector<HTMLScriptElement>(`script[data-${name}]`)?.dataset[name] ?? `/assets/${name}.js`;
 }
 
 // What a track's fader, its mute and everybody's solos come to.
@@ -84,8 +85,10 @@ export class Player {
   matching = true; // by what is heard; else `matched` stays as it was set
 
   private readonly out: GainNode;
+  private readonly sum: GainNode; // of all tracks
   private readonly mix: GainNode;
   private readonly mixMeter: AnalyserNode;
+  private mastering: AudioWorkletNode | null = null;
   private readonly pitched: GainNode; // tracks that are transposed
   private readonly drums: GainNode; // and those that are not
   private shifters: AudioWorkletNode[] = [];
@@ -103,13 +106,16 @@ export class Player {
   private filling = false;
   private timer: ReturnType<typeof setInterval> | undefined;
   private power = { mix: 0, original: 0 };
+  private chain: Chain | null = null;
+  private gone = false;
+  private static sounding: Player | null = null; // one at a time
 
   // `frames` is counted at the context's rate, at which the server is asked for samples.
   constructor(
     readonly context: BaseAudioContext,
     readonly tracks: readonly Track[],
     readonly frames: number,
-    original: string | null = null,
+    original: string | SliceSource | null = null,
   ) {
     this.rate = context.sampleRate;
     this.out = context.createGain();
@@ -118,6 +124,9 @@ export class Player {
     this.mix = context.createGain();
     this.mixMeter = context.createAnalyser();
     this.mix.connect(this.out);
+    this.sum = context.createGain();
+    this.sum.connect(this.mix);
+    this.sum.connect(this.mixMeter);
     this.pitched = context.createGain();
     this.drums = context.createGain();
     this.strips = tracks.map((track) => {
@@ -135,7 +144,7 @@ export class Player {
     if (original !== null) {
       const meter = context.createAnalyser();
       meter.connect(this.referenceGain);
-      this.reference = { slices: slicesOf({ asset: original }), input: meter, meter };
+      this.reference = { slices: typeof original === "string" ? slicesOf({ asset: original }) : original, input: meter, meter };
     }
     this.wire([1, 1, 1]);
     this.watch(() => this.turn(this.out.gain, amplitude(this.master.value)));
@@ -161,6 +170,10 @@ export class Player {
 
   async play(): Promise<void> {
     if (this.playing.value) return;
+    if (this.context instanceof AudioContext) {
+      Player.sounding?.pause();
+      Player.sounding = this;
+    }
     const loop = this.loop.value;
     if (this.rest >= this.frames || (loop && this.rest >= loop.to)) this.rest = loop?.from ?? 0;
     this.playing.value = true;
@@ -219,13 +232,31 @@ export class Player {
     return this.shift();
   }
 
+  // The sum of the tracks, not the original, goes through it: at once, also while it sounds.
+  async setChain(chain: Chain): Promise<void> {
+    this.chain = chain;
+    if (this.mastering) return this.mastering.port.postMessage(chain);
+    try {
+      await this.context.audioWorklet.addModule(moduleOf("mastering"));
+    } catch (error) {
+      this.failure.value = `The chain can't be heard: ${error instanceof Error ? error.message : String(error)}`;
+      return;
+    }
+    if (this.mastering || this.gone) return;
+    this.mastering = new AudioWorkletNode(this.context, "mastering", { outputChannelCount: [2], channelCount: 2, channelCountMode: "explicit", processorOptions: { chain: this.chain } });
+    this.sum.disconnect();
+    this.sum.connect(this.mastering);
+    this.mastering.connect(this.mix);
+    this.mastering.connect(this.mixMeter);
+  }
+
   // Puts shifters in the way of the tracks where a pitch is to be another, and takes them out of it where none is.
   private async shift(): Promise<void> {
     const kept = this.keepsPitch.value ? 1 / this.speed.value : 1;
     const ratios = [kept * 2 ** (this.semitones.value / 12), kept, kept];
     if (ratios.join() === this.ratios) return;
     try {
-      if (ratios.some((ratio) => ratio !== 1)) await this.context.audioWorklet.addModule(pitchModule());
+      if (ratios.some((ratio) => ratio !== 1)) await this.context.audioWorklet.addModule(moduleOf("pitch"));
     } catch (error) {
       this.failure.value = `The pitch can't be changed: ${error instanceof Error ? error.message : String(error)}`;
       return;
@@ -254,11 +285,7 @@ export class Player {
         this.shifters.push(node);
         end = node;
       }
-      if (group === this.referenceGain) end.connect(this.out);
-      else {
-        end.connect(this.mix);
-        end.connect(this.mixMeter);
-      }
+      end.connect(group === this.referenceGain ? this.out : this.sum);
     });
   }
 
@@ -269,6 +296,9 @@ export class Player {
 
   dispose(): void {
     this.pause();
+    this.gone = true;
+    if (Player.sounding === this) Player.sounding = null;
+    this.mastering?.port.postMessage(null);
     for (const shifter of this.shifters) shifter.port.postMessage("end");
     for (const stop of this.stops) stop();
     if (this.context instanceof AudioContext) void this.context.close();

@@ -1,6 +1,7 @@
 // What does not change while the server runs: kinds of jobs, their options, models, presets; and the files it has.
 import { signal } from "@preact/signals";
 import { getJson, request } from "./api";
+import type { Chain } from "./chain";
 import type { Asset, Kind, Model, OptionsSchema } from "./types";
 
 export const kinds = signal<readonly Kind[]>([]);
@@ -19,6 +20,15 @@ export function schemaOf(kind: string): Promise<OptionsSchema> {
     schemas.set(kind, schema);
   }
   return schema;
+}
+
+let chains: Promise<Map<string, Chain>> | null = null;
+
+// The mastering presets' chains, by their names.
+export function presetChains(): Promise<Map<string, Chain>> {
+  chains ??= getJson<{ presets: { name: string; chain: Chain }[] }>("/v1/presets").then(({ presets }) => new Map(presets.map(({ name, chain }) => [name, chain])));
+  chains.catch(() => (chains = null));
+  return chains;
 }
 
 export async function loadCatalog(): Promise<void> {
@@ -58,10 +68,4 @@ export function assetOf(id: string): Promise<Asset> {
     known.set(id, asset);
   }
   return asset;
-}
-
-// A small file that was made here, in one request.
-export async function bring(name: string, bytes: Uint8Array, mediaType: string): Promise<Asset> {
-  const response = await request(`/v1/assets?name=${encodeURIComponent(name)}`, { method: "POST", headers: { "Content-Type": mediaType }, body: bytes as Uint8Array<ArrayBuffer> });
-  return (await response.json()) as Asset;
 }

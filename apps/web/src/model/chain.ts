@@ -1,6 +1,4 @@
 // Mastering chains of docs/presets.yaml's form, and what their filters do to the level of a tone.
-import { getJson } from "./api";
-
 export const kBandTypes = ["highpass", "lowpass", "lowshelf", "highshelf", "peak"] as const;
 
 export interface Band {
@@ -48,15 +46,6 @@ export const kFlat: Chain = {
   limiter: kLimiter,
 };
 
-let known: Promise<Map<string, Chain>> | null = null;
-
-// The presets' chains, by their names.
-export function presetChains(): Promise<Map<string, Chain>> {
-  known ??= getJson<{ presets: { name: string; chain: Chain }[] }>("/v1/presets").then(({ presets }) => new Map(presets.map(({ name, chain }) => [name, chain])));
-  known.catch(() => (known = null));
-  return known;
-}
-
 const kChanged = ", changed";
 
 // Of a chain that was a preset's.
@@ -70,7 +59,7 @@ export function hasGain({ type }: Band): boolean {
 }
 
 // b0, b1, b2, a0, a1, a2 of a band at a rate: R. Bristow-Johnson's cookbook, shelves by Q.
-function coefficientsOf({ type, hz, db, q }: Band, rate: number): readonly [number, number, number, number, number, number] {
+export function coefficientsOf({ type, hz, db, q }: Band, rate: number): readonly [number, number, number, number, number, number] {
   const w = (2 * Math.PI * Math.min(Math.max(hz, 0.01), rate / 2 - 100)) / rate;
   const c = Math.cos(w);
   const alpha = Math.sin(w) / (2 * q);

@@ -84,6 +84,16 @@ export async function submit(job: JobRequest): Promise<Job> {
   return made;
 }
 
+// What came of a job, when that is known; where it has not succeeded, why is thrown.
+export async function ended(id: string): Promise<Job> {
+  for (;;) {
+    const job = await getJson<Job>(`/v1/jobs/${id}?wait=30`);
+    merge([job]);
+    if (job.state === "succeeded") return job;
+    if (isOver(job.state)) throw new Error(job.error?.detail ?? `The job is ${job.state}.`);
+  }
+}
+
 export async function cancel(id: string): Promise<void> {
   await send("POST", `/v1/jobs/${id}/cancel`);
   await loadJob(id);

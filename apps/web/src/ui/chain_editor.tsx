@@ -4,6 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { ResponseAxes, frequencies, hzText, paintResponse } from "../draw/response";
 import { dbText } from "../model/format";
 import { type Band, type Chain, changedTitle, kBandTypes, kCompressor, kFlat, kLimiter, kMostBands, hasGain, responseAt } from "../model/chain";
+import { ChainPreview, type Heard } from "./chain_preview";
 import { Dialog } from "./dialog";
 import { Symbol } from "./symbols";
 import { useRedraw } from "./wave";
@@ -99,7 +100,7 @@ function Response({ bands, chosen, onChoose, onBand }: { bands: readonly Band[];
   );
 }
 
-export function ChainEditor({ chain, onChange }: { chain: Chain; onChange: (chain: Chain) => void }) {
+export function ChainEditor({ chain, heard, onChange }: { chain: Chain; heard?: Heard | null; onChange: (chain: Chain) => void }) {
   const chosen = useSignal(-1);
   const { bands, compressor, limiter } = chain;
   const setBand = (index: number, part: Partial<Band>) => onChange({ ...chain, bands: bands.map((band, i) => (i === index ? { ...band, ...part } : band)) });
@@ -107,6 +108,7 @@ export function ChainEditor({ chain, onChange }: { chain: Chain; onChange: (chai
   const setLimiter = (part: Partial<NonNullable<Chain["limiter"]>>) => limiter && onChange({ ...chain, limiter: { ...limiter, ...part } });
   return (
     <div class="stack">
+      {heard && <ChainPreview heard={heard} chain={chain} />}
       <Response bands={bands} chosen={chosen.value} onChoose={(index) => (chosen.value = index)} onBand={setBand} />
       <div class="bands">
         {bands.map((band, i) => (
@@ -170,7 +172,7 @@ export function ChainEditor({ chain, onChange }: { chain: Chain; onChange: (chai
             <NumberField label="Release, ms" value={limiter.release_ms} min={1} max={10000} step={1} onValue={(release_ms) => setLimiter({ release_ms })} />
           </div>
         ) : (
-          <p class="quiet">The true peak is held at −1 dBTP.</p>
+          <p class="quiet">Without one nothing holds the peaks, unless a loudness is asked for: then the true peak stays below −1 dBTP.</p>
         )}
       </fieldset>
     </div>
@@ -178,12 +180,12 @@ export function ChainEditor({ chain, onChange }: { chain: Chain; onChange: (chai
 }
 
 // The same in a dialog, for where there is a chain already.
-export function ChainDialog({ title, chain, text, onUse, onClose }: { title: string; chain: Chain; text: string; onUse: (chain: Chain) => void; onClose: () => void }) {
+export function ChainDialog({ title, chain, heard, text, onUse, onClose }: { title: string; chain: Chain; heard?: Heard | null; text: string; onUse: (chain: Chain) => void; onClose: () => void }) {
   const own = useSignal(chain);
   return (
     <Dialog title={title} onClose={onClose}>
       <div class="pad">
-        <ChainEditor chain={own.value} onChange={(changed) => (own.value = changed)} />
+        <ChainEditor chain={own.value} heard={heard} onChange={(changed) => (own.value = changed)} />
       </div>
       <footer>
         <button type="button" onClick={onClose}>

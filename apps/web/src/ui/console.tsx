@@ -24,7 +24,7 @@ export function trackOf({ asset, name }: Sound): Track {
   return { asset, name, gain: signal(0), pan: signal(0), mute: signal(false), solo: signal(false), factor: signal(1) };
 }
 
-function contextAt(rate: number): AudioContext {
+export function contextAt(rate: number): AudioContext {
   try {
     return new AudioContext({ sampleRate: rate, latencyHint: "interactive" });
   } catch {

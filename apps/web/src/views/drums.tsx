@@ -4,18 +4,18 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { download } from "../audio/mixdown";
 import { colourOf, fit } from "../draw/wave";
 import { paintNotes } from "../draw/notes";
-import { getJson, sentence } from "../model/api";
+import { getJson, request, sentence } from "../model/api";
 import { whenText, withoutEnding } from "../model/format";
-import { bring } from "../model/catalog";
-import { type FoundDrums, type Grid, HitList, allNotes, kGrids, midiOf, noteText, notesOf, soundingOf } from "../model/drums";
-import { findJob, jobs, submit } from "../model/jobs";
-import { type DrumProject, OpenProject, corrected, correctionOf, exportProject, loadCorrected, removeProject } from "../model/project";
+import { type FoundDrums, type GridStep, HitList, allNotes, kGrids, noteText, notesOf, soundingOf } from "../model/drums";
+import { ended, findJob, jobs, remove, submit } from "../model/jobs";
+import { type DrumProject, OpenProject, corrected, correctionOf, loadCorrected } from "../model/project";
 import { hrefOf, route } from "../model/route";
 import type { TimeView } from "../model/timeline";
 import type { Job } from "../model/types";
 import { type Console, type Sound, useConsole } from "../ui/console";
 import { JobsOfKind, OpenJob, useReport } from "../ui/job_views";
 import { JobRow, fileName, isSound, jobName } from "../ui/jobs_list";
+import { ProjectRows } from "../ui/project_rows";
 import { Strip } from "../ui/strip";
 import { Symbol } from "../ui/symbols";
 import { Title } from "../ui/title";
@@ -132,11 +132,21 @@ function Falling({ desk, list }: { desk: Console; list: HitList }) {
   return <canvas ref={canvas} class="falling" role="img" aria-label="Falling notes: each hit reaches the white line when it sounds" />;
 }
 
+// The job that made a MIDI file of the hits as they are now, and the file's asset.
+async function midiOf(list: HitList, options: Record<string, unknown>): Promise<{ id: string; midi: string }> {
+  const { id, outputs } = await ended((await list.export(options)).id);
+  const midi = outputs.find((output) => output.name.endsWith(".mid"));
+  if (!midi) throw new Error("The job has made no MIDI file.");
+  return { id, midi: midi.asset };
+}
+
 function Editor({ desk, list, title }: { desk: Console; list: HitList; title: string }) {
   const { player } = desk;
   const note = useSignal(notesOf(list.hits.peek())[0] ?? 38);
-  const step = useSignal<"" | Grid["step"]>("");
+  const step = useSignal<"" | GridStep>("");
   const swing = useSignal("0.5");
+  const saving = useSignal(false);
+  const problem = useSignal("");
   const hit = list.current.value;
   const count = list.hits.value.length;
   const choose = (direction: 1 | -1) => {
@@ -145,9 +155,19 @@ function Editor({ desk, list, title }: { desk: Console; list: HitList; title: st
     player.seek(chosen.seconds * player.rate);
     desk.view.follow(chosen.seconds * player.rate);
   };
-  const save = () => {
-    const bytes = midiOf(list.found, list.hits.value, step.value === "" ? null : { step: step.value, swing: Number(swing.value) });
-    download(new Blob([bytes as Uint8Array<ArrayBuffer>], { type: "audio/midi" }), `${title}.mid`);
+  const save = async () => {
+    saving.value = true;
+    problem.value = "";
+    const swung = step.value !== "" && !step.value.endsWith("t") ? { swing: Number(swing.value) } : {};
+    try {
+      const { id, midi } = await midiOf(list, step.value === "" ? {} : { quantise: step.value, ...swung });
+      download(await (await request(`/v1/assets/${midi}/data`)).blob(), `${title}.mid`);
+      await remove(id);
+    } catch (error) {
+      problem.value = sentence(error);
+    } finally {
+      saving.value = false;
+    }
   };
   const add = () => list.add(player.position() / player.rate, hit?.note ?? note.value);
   useEffect(() => {
@@ -194,14 +214,14 @@ function Editor({ desk, list, title }: { desk: Console; list: HitList; title: st
         <button type="button" class="icon" aria-label="Redo" title="Ctrl+Shift+Z" disabled={!list.canRedo.value} onClick={() => list.redo()}>
           <Symbol name="redo" />
         </button>
-        <button type="button" class="primary" onClick={save}>
+        <button type="button" class="primary" disabled={saving.value} onClick={save}>
           <Symbol name="save" />
           MIDI
         </button>
       </header>
-      {list.error.value && (
+      {(list.error.value || problem.value) && (
         <p class="error pad" role="alert">
-          {list.error.value}
+          {list.error.value || problem.value}
         </p>
       )}
       <div class="pad fields">
@@ -234,7 +254,7 @@ function Editor({ desk, list, title }: { desk: Console; list: HitList; title: st
         </div>
         <div class="field">
           <label for="grid">In the MIDI file</label>
-          <select id="grid" value={step.value} onChange={(event) => (step.value = event.currentTarget.value as Grid["step"])}>
+          <select id="grid" value={step.value} onChange={(event) => (step.value = event.currentTarget.value as GridStep)}>
             <option value="">As they were played</option>
             {kGrids.map((one) => (
               <option key={one} value={one}>
@@ -269,17 +289,15 @@ function Further({ list, job, title }: { list: HitList; job: Job | null; title: 
       (problem) => (error.value = sentence(problem)),
     );
   };
-  const video = async () => {
-    const project = await list.project();
-    if (!project) throw new Error(list.error.peek());
-    return exportProject(project.id, { video: `${title}.mp4` });
-  };
+  const video = () => list.export({ video: `${title}.mp4` });
   const learn = async (from: Job) => {
     const model = typeof from.options.model === "string" ? { model: from.options.model } : {};
-    const midi = await bring(`${title}.mid`, midiOf(list.found, list.hits.peek()), "audio/midi");
-    return submit({ kind: "drums", inputs: from.inputs.slice(0, 1), options: { ...model, learn: { asset: midi.id }, learned: `${title} - thresholds.yaml` } });
+    const { id, midi } = await midiOf(list, {});
+    const learning = await submit({ kind: "drums", inputs: from.inputs.slice(0, 1), options: { ...model, learn: { asset: midi }, learned: `${title} - thresholds.yaml` } });
+    await remove(id);
+    return learning;
   };
-  const list2 = jobs.value.filter((one) => made.value.includes(one.id));
+  const rows = jobs.value.filter((one) => made.value.includes(one.id));
   return (
     <section class="sheet" aria-label="Further">
       <header>
@@ -302,9 +320,9 @@ function Further({ list, job, title }: { list: HitList; job: Job | null; title: 
           </p>
         )}
       </div>
-      {list2.length > 0 && (
+      {rows.length > 0 && (
         <ul class="rows" aria-label="Made of these hits">
-          {list2.map((one) => (
+          {rows.map((one) => (
             <JobRow key={one.id} job={one} name={title} />
           ))}
         </ul>
@@ -489,24 +507,16 @@ function Corrected() {
           {error.value}
         </p>
       )}
-      <ul class="rows">
-        {corrected.value.map((project) => (
-          <li key={project.id}>
-            <div class="what">
-              <p class="name">{project.name}</p>
-              <p class="quiet">
-                {project.undo} {project.undo === 1 ? "step" : "steps"} · changed {whenText(project.changed)}
-              </p>
-            </div>
-            <a class="button" href={hrefOf("drums", "hits", project.id)} aria-label={`Open the hits of ${project.name}`}>
-              Open
-            </a>
-            <button type="button" class="icon plain" title="Remove the corrections" aria-label={`Remove the corrections to ${project.name}`} onClick={() => removeProject(project).then(loadCorrected).catch(failed)}>
-              <Symbol name="close" />
-            </button>
-          </li>
-        ))}
-      </ul>
+      <ProjectRows
+        projects={corrected.value}
+        about={({ undo, changed }) => `${undo} ${undo === 1 ? "step" : "steps"} · changed ${whenText(changed)}`}
+        href={({ id }) => hrefOf("drums", "hits", id)}
+        open="Open the hits of"
+        remove="Remove the corrections to"
+        title="Remove the corrections"
+        onRemoved={loadCorrected}
+        onError={(text) => (error.value = text)}
+      />
     </section>
   );
 }

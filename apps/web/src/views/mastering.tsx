@@ -3,12 +3,14 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import presets from "timbre:presets";
 import { sentence } from "../model/api";
-import { type Chain, chainFile, changedTitle, presetChains } from "../model/chain";
+import { presetChains } from "../model/catalog";
+import { type Chain, chainFile, changedTitle } from "../model/chain";
 import { whenText, withoutEnding } from "../model/format";
 import { submit } from "../model/jobs";
 import { hrefOf } from "../model/route";
 import type { Asset, Job } from "../model/types";
 import { ChainDialog, ChainEditor } from "../ui/chain_editor";
+import { ChainPreview, type Heard } from "../ui/chain_preview";
 import { type Console, useConsole } from "../ui/console";
 import { OpenJob, useOpenWhenDone, useReport } from "../ui/job_views";
 import { fileName, isSound, jobName } from "../ui/jobs_list";
@@ -101,9 +103,10 @@ function Desk({ desk, report }: { desk: Console; report: Report | null }) {
 }
 
 // The same track, from its original, with another chain.
-function Again({ job, chain, onError }: { job: Job; chain: Chain; onError: (sentence: string) => void }) {
+function Again({ job, chain, at, onError }: { job: Job; chain: Chain; at: () => number; onError: (sentence: string) => void }) {
   const changing = useSignal(false);
   const open = useOpenWhenDone("studio", "master");
+  const original = job.inputs[0];
   const use = (own: Chain) => {
     changing.value = false;
     const { preset, chain: before, ...options } = job.options;
@@ -114,7 +117,7 @@ function Again({ job, chain, onError }: { job: Job; chain: Chain; onError: (sent
       <button type="button" onClick={() => (changing.value = true)}>
         Change the chain…
       </button>
-      {changing.value && <ChainDialog title="Chain" chain={chain} text="Master again" onUse={use} onClose={() => (changing.value = false)} />}
+      {changing.value && <ChainDialog title="Chain" chain={chain} heard={original && { key: original.asset, ...original, from: at() }} text="Master again" onUse={use} onClose={() => (changing.value = false)} />}
     </>
   );
 }
@@ -137,7 +140,7 @@ function OpenMaster({ job }: { job: Job }) {
         }
       >
         <div class="line">
-          {report?.chain && <Again job={job} chain={report.chain} onError={(text) => (failed.value = text)} />}
+          {report?.chain && <Again job={job} chain={report.chain} at={() => (desk ? desk.player.position() / desk.player.rate : 0)} onError={(text) => (failed.value = text)} />}
           {output && (
             <a class="button" href={`/v1/jobs/${job.id}/files/${encodeURIComponent(output.name)}?download=${encodeURIComponent(fileName(output.name))}`}>
               Download
@@ -183,6 +186,10 @@ export function Mastering({ onMade }: { onMade: (job: Job) => void }) {
   const target = useSignal("");
   const format = useSignal("wav");
   const error = useSignal("");
+  const chosen = useSignal<Asset | null>(null);
+  const chain = useSignal<Chain | null>(null); // the preset's
+  useEffect(() => void presetChains().then((chains) => (chain.value = chains.get(preset.value) ?? null), () => undefined), [preset.value]);
+  const heard: Heard | null = chosen.value && { key: chosen.value.id, asset: chosen.value.id, name: chosen.value.name };
   const start = (asset: Asset) => {
     error.value = "";
     const options: Record<string, unknown> = { format: format.value };
@@ -215,7 +222,7 @@ export function Mastering({ onMade }: { onMade: (job: Job) => void }) {
                 Back to the presets
               </button>
             </div>
-            <ChainEditor chain={own.value} onChange={(chain) => (own.value = chain)} />
+            <ChainEditor chain={own.value} heard={heard} onChange={(changed) => (own.value = changed)} />
           </>
         ) : (
           <>
@@ -234,6 +241,7 @@ export function Mastering({ onMade }: { onMade: (job: Job) => void }) {
             <button type="button" onClick={change}>
               Change this chain
             </button>
+            {heard && chain.value && <ChainPreview heard={heard} chain={chain.value} />}
           </>
         )}
         <div class="fields">
@@ -258,7 +266,7 @@ export function Mastering({ onMade }: { onMade: (job: Job) => void }) {
             </select>
           </div>
         </div>
-        <Pick label="File to master" text="Master" made onPick={start} />
+        <Pick label="File to master" text="Master" made onChoose={(asset) => (chosen.value = asset)} onPick={start} />
         {error.value && (
           <p class="error" role="alert">
             {error.value}

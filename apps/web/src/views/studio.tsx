@@ -4,10 +4,11 @@ import { useEffect } from "preact/hooks";
 import { sentence } from "../model/api";
 import { whenText } from "../model/format";
 import { jobs, running } from "../model/jobs";
-import { createProject, loadProjects, projects, removeProject } from "../model/project";
+import { createProject, loadProjects, projects } from "../model/project";
 import { go, hrefOf, route } from "../model/route";
 import { useOpenWhenDone } from "../ui/job_views";
 import { JobRow } from "../ui/jobs_list";
+import { ProjectRows } from "../ui/project_rows";
 import { Symbol } from "../ui/symbols";
 import { Title } from "../ui/title";
 import { Mastering, OpenMasterById } from "./mastering";
@@ -66,22 +67,16 @@ function Songs() {
           {error.value}
         </p>
       )}
-      <ul class="rows">
-        {projects.value.map((project) => (
-          <li key={project.id}>
-            <div class="what">
-              <p class="name">{project.name || "Song"}</p>
-              <p class="quiet">changed {whenText(project.changed)}</p>
-            </div>
-            <a class="button" href={hrefOf("studio", "song", project.id)} aria-label={`Open ${project.name}`}>
-              Open
-            </a>
-            <button type="button" class="icon plain" title="Remove the song; its files stay" aria-label={`Remove ${project.name}`} onClick={() => removeProject(project).then(loadProjects).catch(failed)}>
-              <Symbol name="close" />
-            </button>
-          </li>
-        ))}
-      </ul>
+      <ProjectRows
+        projects={projects.value}
+        about={({ changed }) => `changed ${whenText(changed)}`}
+        href={({ id }) => hrefOf("studio", "song", id)}
+        open="Open"
+        remove="Remove"
+        title="Remove the song; its files stay"
+        onRemoved={loadProjects}
+        onError={(text) => (error.value = text)}
+      />
     </section>
   );
 }

@@ -16,6 +16,7 @@ import { hrefOf } from "../model/route";
 import { TimeView } from "../model/timeline";
 import { addFiles } from "../model/uploads";
 import { ChainDialog } from "../ui/chain_editor";
+import type { Heard } from "../ui/chain_preview";
 import { trackOf } from "../ui/console";
 import { JobRow } from "../ui/jobs_list";
 import { Fader } from "../ui/strip";
@@ -230,14 +231,14 @@ function ClipEditor({ project, clip, operate, position }: { project: Project; cl
         </div>
         <div class="field">
           <label for="clip-chain">Preset</label>
-          <ChainSelect id="clip-chain" value={clip.chain ?? null} onChange={(chain) => operate({ op: "chain", clip: clip.id, chain })} />
+          <ChainSelect id="clip-chain" value={clip.chain ?? null} heard={() => ({ key: clip.id, name: clip.name, asset: clip.asset, from: clip.from / rate })} onChange={(chain) => operate({ op: "chain", clip: clip.id, chain })} />
         </div>
       </div>
     </section>
   );
 }
 
-function ChainSelect({ id, value, onChange }: { id: string; value: Chain | null; onChange: (chain: string | Chain | null) => void }) {
+function ChainSelect({ id, value, heard, onChange }: { id: string; value: Chain | null; heard: () => Heard; onChange: (chain: string | Chain | null) => void }) {
   const changing = useSignal(false);
   const use = (chain: Chain) => {
     changing.value = false;
@@ -258,7 +259,7 @@ function ChainSelect({ id, value, onChange }: { id: string; value: Chain | null;
       <button type="button" aria-label="Change the chain" onClick={() => (changing.value = true)}>
         Change…
       </button>
-      {changing.value && <ChainDialog title="Chain" chain={value ?? kFlat} text="Use it" onUse={use} onClose={() => (changing.value = false)} />}
+      {changing.value && <ChainDialog title="Chain" chain={value ?? kFlat} heard={heard()} text="Use it" onUse={use} onClose={() => (changing.value = false)} />}
     </div>
   );
 }
@@ -329,6 +330,8 @@ function Desk({ open, project }: { open: OpenProject; project: Project }) {
     );
   };
   const exported = jobs.value.filter((job) => job.project === project.id);
+  // Of the clips as they are heard above, without chains of their own.
+  const whole = (): Heard => ({ key: project.id, name: project.name || "the song", asset: "", slices: { source: assembled(() => open.project.peek()!.timeline), frames: Math.max(1, timeline.total), rate }, from: player.position() / rate });
   const clip = timeline.clips.find((one) => one.id === selected.value);
   const chained = Boolean(timeline.master) || timeline.clips.some((one) => one.chain);
   return (
@@ -398,10 +401,10 @@ function Desk({ open, project }: { open: OpenProject; project: Project }) {
             </div>
             <div class="field">
               <label for="master-chain">Preset</label>
-              <ChainSelect id="master-chain" value={timeline.master ?? null} onChange={(chain) => operate({ op: "master", chain })} />
+              <ChainSelect id="master-chain" value={timeline.master ?? null} heard={whole} onChange={(chain) => operate({ op: "master", chain })} />
             </div>
           </div>
-          {chained && <p class="notice">Presets are the server's work: they are in what it exports, and not heard here.</p>}
+          {chained && <p class="notice">Presets are the server's work: they are in what it exports, and not heard above. Where they are changed, each is heard by itself.</p>}
           <div class="fields">
             <div class="field">
               <label for="export-format">Format</label>
