@@ -15,6 +15,7 @@
 #include "kernels/cpu/simd.h"
 #include "runtime/check/verdicts.h"
 #include "runtime/check/verify.h"
+#include "tests/support/verdict.h"
 
 namespace timbre {
 namespace {
@@ -268,7 +269,7 @@ TEST(Session, VerifyReplacesAKernelThatIsWrong) {
 
 // What doctor found wrong on this processor is left out, visibly; of the last kernel there is, that is said too.
 TEST(Session, KernelsThatDoctorFoundWrongAreLeftOut) {
-  const std::string folder = testing::TempDir() + "/timbre_cpu_verdict" + std::to_string(getpid());
+  const std::string folder = ::testing::TempDir() + "/timbre_cpu_verdict" + std::to_string(getpid());
   std::filesystem::remove_all(folder);
   const char* before = std::getenv("TIMBRE_CACHE");
   const std::string kept = before == nullptr ? "" : before;
@@ -279,7 +280,7 @@ TEST(Session, KernelsThatDoctorFoundWrongAreLeftOut) {
     for (const KernelRow* row : KernelsFor(Op::kConv, DeviceKind::kCpu)) {
       if (all || row->tier == Tier::kFast) verdict.wrong.insert(DeviceVerdict::IdOf(*row));
     }
-    ASSERT_TRUE(WriteVerdict(CpuVerdictKey(), verdict));
+    ASSERT_TRUE(testing::SetVerdict(CpuVerdictKey(), verdict));
     Stats stats;
     const auto out = RunOnce({}, 1, &stats);
     ASSERT_TRUE(out) << out.error().message;
@@ -331,7 +332,7 @@ Graph TwoWays() {
 }
 
 TEST(Session, TuningPicksAKernelRemembersItAndAgrees) {
-  const std::string folder = testing::TempDir() + "/timbre_tuning" + std::to_string(getpid());
+  const std::string folder = ::testing::TempDir() + "/timbre_tuning" + std::to_string(getpid());
   std::filesystem::remove_all(folder);
   ASSERT_EQ(setenv("TIMBRE_CACHE", folder.c_str(), 1), 0);
   ThreadPool pool(1);
@@ -366,7 +367,7 @@ TEST(Tuner, WhatIsRememberedIsNotMeasuredAgain) {
                                      KernelsFor(Op::kConv, DeviceKind::kCpu).end());
   ASSERT_GE(rows.size(), 2u);
   rows.resize(2);
-  const std::string path = testing::TempDir() + "/timbre_tuner" + std::to_string(getpid()) + ".json";
+  const std::string path = ::testing::TempDir() + "/timbre_tuner" + std::to_string(getpid()) + ".json";
   std::filesystem::remove(path);
   int timed = 0;
   auto second_is_faster = [&](size_t i) -> Result<double> {

@@ -15,6 +15,7 @@
 #include "runtime/session/cpu_ladder.h"
 #include "tests/support/job_pair.h"
 #include "tests/support/json_schema.h"
+#include "tests/support/verdict.h"
 #include "tests/vulkan/tiny_song.h"
 #include "tests/vulkan/usable_device.h"
 
@@ -128,10 +129,10 @@ TEST_F(Doctor, TheProcessorsKernelsAreLeftOutToo) {
   const auto all = AllKernels();
   const auto row = std::find_if(all.begin(), all.end(), [](const auto* r) { return r->name == "linear_product"; });
   ASSERT_NE(row, all.end());
-  ASSERT_TRUE(WriteVerdict(CpuVerdictKey("another"), {.wrong = {DeviceVerdict::IdOf(**row)}}));
+  ASSERT_TRUE(testing::SetVerdict(CpuVerdictKey("another"), {.wrong = {DeviceVerdict::IdOf(**row)}}));
   Stats other;
   EXPECT_TRUE(kernels(other).contains("linear_product"));
-  ASSERT_TRUE(WriteVerdict(CpuVerdictKey(), {.wrong = {DeviceVerdict::IdOf(**row)}}));
+  ASSERT_TRUE(testing::SetVerdict(CpuVerdictKey(), {.wrong = {DeviceVerdict::IdOf(**row)}}));
   Stats after;
   EXPECT_FALSE(kernels(after).contains("linear_product"));
   ASSERT_EQ(after.steps().size(), 1u);
@@ -150,7 +151,7 @@ TEST_F(Doctor, WhatWasFoundWrongIsLeftOutFromThenOn) {
   ASSERT_NE(report["plan"].get<std::string>().find("  vulkan.linear\n"), std::string::npos) << report["plan"];
   EXPECT_TRUE(report["steps_down"].empty());
 
-  ASSERT_TRUE(WriteVerdict(VerdictKey(d.name, d.driver, d.driver_version), {.wrong = {"vulkan.linear@2"}}));
+  ASSERT_TRUE(testing::SetVerdict(VerdictKey(d.name, d.driver, d.driver_version), {.wrong = {"vulkan.linear@2"}}));
   const testing::Ran ran = testing::RunTimbre(explain, cache_.path());
   ASSERT_EQ(ran.code, 0) << ran.err;
   report = Json::parse(testing::ReadAll(cache_ / "report.json"));
@@ -164,15 +165,15 @@ TEST_F(Doctor, WhatWasFoundWrongIsLeftOutFromThenOn) {
   EXPECT_EQ(testing::RunTimbre(strict, cache_.path()).code, 1);
 
   // A verdict on another driver, or on a kernel that has changed since, means nothing here.
-  ASSERT_TRUE(WriteVerdict(VerdictKey(d.name, d.driver, d.driver_version), {.wrong = {"vulkan.linear@1"}}));
-  ASSERT_TRUE(WriteVerdict(VerdictKey(d.name, d.driver, "0"), {.wrong = {"vulkan.linear@2"}}));
+  ASSERT_TRUE(testing::SetVerdict(VerdictKey(d.name, d.driver, d.driver_version), {.wrong = {"vulkan.linear@1"}}));
+  ASSERT_TRUE(testing::SetVerdict(VerdictKey(d.name, d.driver, "0"), {.wrong = {"vulkan.linear@2"}}));
   EXPECT_EQ(testing::RunTimbre(strict, cache_.path()).code, 0);
 }
 
 TEST_F(Doctor, AVerdictThatCannotBeReadIsNone) {
   const DeviceVerdict verdict{.wrong = {"a@1", "b@2"}, .seconds = {{"gtcrn", 0.5}}};
-  ASSERT_TRUE(WriteVerdict("one", verdict));
-  ASSERT_TRUE(WriteVerdict("two", {}));
+  ASSERT_TRUE(testing::SetVerdict("one", verdict));
+  ASSERT_TRUE(testing::SetVerdict("two", {}));
   EXPECT_EQ(ReadVerdict("one").wrong, verdict.wrong);
   EXPECT_EQ(ReadVerdict("one").seconds, verdict.seconds);
   EXPECT_TRUE(ReadVerdict("two").wrong.empty());

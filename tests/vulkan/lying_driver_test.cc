@@ -11,6 +11,7 @@
 #include "runtime/check/verdicts.h"
 #include "runtime/session/session.h"
 #include "tests/parity/speech_support.h"
+#include "tests/support/verdict.h"
 #include "tests/vulkan/tiny_song.h"
 #include "tests/vulkan/usable_device.h"
 
@@ -296,9 +297,9 @@ TEST(LyingDriver, AutoHeedsDoctorsTimings) {
   const std::string name = UsableDeviceName();
   EXPECT_EQ(choice()["auto"], name);
   for (const double seconds : {2.0, 0.5}) {
-    ASSERT_TRUE(WriteVerdict(CpuVerdictKey(), {.seconds = {{"gtcrn", 1.0}}}));
-    ASSERT_TRUE(
-        WriteVerdict(VerdictKey(device.name, device.driver, device.driver_version), {.seconds = {{"gtcrn", seconds}}}));
+    ASSERT_TRUE(testing::SetVerdict(CpuVerdictKey(), {.seconds = {{"gtcrn", 1.0}}}));
+    ASSERT_TRUE(testing::SetVerdict(VerdictKey(device.name, device.driver, device.driver_version),
+                                    {.seconds = {{"gtcrn", seconds}}}));
     const Json report = choice();
     EXPECT_EQ(report["auto"], seconds > 1 ? "cpu" : name);
     EXPECT_NE(report["reason"].get<std::string>().find(seconds > 1 ? "0.5 times" : "2 times"), std::string::npos)

@@ -55,11 +55,6 @@ void Text(cairo_t* cr, double x, double y, double size, const std::string& text,
   cairo_show_text(cr, text.c_str());
 }
 
-// A part of the picture.
-struct Part {
-  int x0, y0, x1, y1;
-};
-
 class Painter final : public NotesPainter {
  public:
   Painter(const NotesScene& scene, const NotesLook& look, double length)
@@ -86,7 +81,6 @@ class Painter final : public NotesPainter {
     DrawBase();
     cairo_surface_flush(base_.get());
     RgbToYuv(Pixels(base_.get()), look_.width, look_.width, look_.height, PlanesOf(base_yuv_));
-    yuv_ = base_yuv_;
     std::memcpy(Pixels(image_.get()), Pixels(base_.get()), Bytes());
     cairo_surface_mark_dirty(image_.get());
     return {};
@@ -96,7 +90,7 @@ class Painter final : public NotesPainter {
   std::span<const uint32_t> pixels() const override {
     return {Pixels(image_.get()), static_cast<size_t>(look_.width * look_.height)};
   }
-  void ToYuv(const YuvPlanes& planes) override;
+  void ToYuv(const YuvPlanes& planes, PaintedYuv& painted) override;
   Status WritePng(const std::string& path) const override {
     if (cairo_surface_write_to_png(image_.get(), path.c_str()) == CAIRO_STATUS_SUCCESS) return {};
     return Fail(ErrorCode::kIo, "'" + path + "' could not be written; check the folder and the space left.");
@@ -145,8 +139,8 @@ class Painter final : public NotesPainter {
   void Damage(double x, double y, double w, double h) {
     const auto clip = [](double v, int most) { return std::clamp(static_cast<int>(v), 0, most); };
     // Of whole pairs of pixels, as colours are stored.
-    const Part part{clip(std::floor(x), look_.width) & ~1, clip(std::floor(y), look_.height) & ~1,
-                    clip(std::ceil(x + w) + 1, look_.width) & ~1, clip(std::ceil(y + h) + 1, look_.height) & ~1};
+    const PaintedPart part{clip(std::floor(x), look_.width) & ~1, clip(std::floor(y), look_.height) & ~1,
+                           clip(std::ceil(x + w) + 1, look_.width) & ~1, clip(std::ceil(y + h) + 1, look_.height) & ~1};
     if (part.x0 < part.x1 && part.y0 < part.y1) damage_.push_back(part);
   }
 
@@ -175,8 +169,8 @@ class Painter final : public NotesPainter {
   std::vector<int> columns_;  // of each lane, -1 of bars
   double legend_top_ = look_.height;
   Surface base_, image_;
-  std::vector<uint8_t> base_yuv_, yuv_;
-  std::vector<Part> damage_, yuv_damage_;  // where the picture, and yuv_, differ from the base
+  std::vector<uint8_t> base_yuv_;
+  std::vector<PaintedPart> damage_;  // where the picture differs from the base
   std::map<std::tuple<int, int, int>, Sprite> sprites_;
 };
 
@@ -435,7 +429,7 @@ Status Painter::Paint(double seconds) {
   uint32_t* const to = Pixels(image_.get());
   const uint32_t* const from = Pixels(base_.get());
   cairo_surface_flush(image_.get());
-  for (const Part& part : damage_) {
+  for (const PaintedPart& part : damage_) {
     for (int y = part.y0; y < part.y1; ++y) {
       const size_t at = static_cast<size_t>(y) * static_cast<size_t>(look_.width) + static_cast<size_t>(part.x0);
       std::memcpy(to + at, from + at, static_cast<size_t>(part.x1 - part.x0) * 4);
@@ -466,7 +460,7 @@ Status Painter::Paint(double seconds) {
   return {};
 }
 
-void CopyPart(const YuvPlanes& from, const YuvPlanes& to, const Part& part) {
+void CopyPart(const YuvPlanes& from, const YuvPlanes& to, const PaintedPart& part) {
   for (int p = 0; p < 3; ++p) {
     const int half = p == 0 ? 1 : 2;
     for (int y = part.y0 / half; y < part.y1 / half; ++y) {
@@ -478,20 +472,20 @@ void CopyPart(const YuvPlanes& from, const YuvPlanes& to, const Part& part) {
 }
 
 // As the picture itself: back to the base, and what is new.
-void Painter::ToYuv(const YuvPlanes& planes) {
-  const YuvPlanes own = PlanesOf(yuv_);
-  for (const Part& part : yuv_damage_) CopyPart(PlanesOf(base_yuv_), own, part);
-  for (const Part& part : damage_) {
+void Painter::ToYuv(const YuvPlanes& planes, PaintedYuv& painted) {
+  const YuvPlanes base = PlanesOf(base_yuv_);
+  if (!painted.complete) painted = {true, {{0, 0, look_.width, look_.height}}};
+  for (const PaintedPart& part : painted.parts) CopyPart(base, planes, part);
+  for (const PaintedPart& part : damage_) {
     const auto at = [&](int plane, int x, int y) {
-      return own.data[plane] + static_cast<ptrdiff_t>(y) * own.stride[plane] + x;
+      return planes.data[plane] + static_cast<ptrdiff_t>(y) * planes.stride[plane] + x;
     };
     RgbToYuv(Pixels(image_.get()) + static_cast<ptrdiff_t>(part.y0) * look_.width + part.x0, look_.width,
              part.x1 - part.x0, part.y1 - part.y0,
              {{at(0, part.x0, part.y0), at(1, part.x0 / 2, part.y0 / 2), at(2, part.x0 / 2, part.y0 / 2)},
-              {own.stride[0], own.stride[1], own.stride[2]}});
+              {planes.stride[0], planes.stride[1], planes.stride[2]}});
   }
-  yuv_damage_ = damage_;
-  CopyPart(own, planes, {0, 0, look_.width, look_.height});
+  painted.parts = damage_;
 }
 
 }  // namespace

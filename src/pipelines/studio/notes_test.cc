@@ -201,7 +201,9 @@ TEST(Notes, PicturesAreFunctionsOfTheirTime) {
   const NotesLook look{.width = 320, .height = 180, .labels = false};
   auto forth = *NotesPainter::Create(scene, look, 6), back = *NotesPainter::Create(scene, look, 6);
   std::vector<uint64_t> hashes, again;
-  std::vector<uint8_t> yuv(320 * 180 * 3 / 2), whole(yuv.size());
+  std::vector<uint8_t> sheets[2], whole(320 * 180 * 3 / 2);
+  for (auto& sheet : sheets) sheet.resize(whole.size());
+  PaintedYuv painted[2];
   const auto planes = [](std::vector<uint8_t>& data) {
     return YuvPlanes{{data.data(), data.data() + 320 * 180, data.data() + 320 * 180 * 5 / 4}, {320, 160, 160}};
   };
@@ -209,7 +211,8 @@ TEST(Notes, PicturesAreFunctionsOfTheirTime) {
     ASSERT_TRUE(forth->Paint(i * 0.31 - 1));
     hashes.push_back(HashOf(forth->pixels()));
     // What is converted in parts is what is converted as a whole.
-    forth->ToYuv(planes(yuv));
+    std::vector<uint8_t>& yuv = sheets[i % 3 == 0];
+    forth->ToYuv(planes(yuv), painted[i % 3 == 0]);
     RgbToYuv(forth->pixels().data(), 320, 320, 180, planes(whole));
     ASSERT_EQ(yuv, whole) << i;
   }

@@ -72,7 +72,11 @@ Result<std::vector<NoteLane>> LanesOf(const NotesOptions& options) {
   return ParseNoteLanes(text, options.lanes);
 }
 
-using Pictures = BoundedQueue<std::unique_ptr<VideoPicture>>;
+struct Sheet {
+  std::unique_ptr<VideoPicture> picture;
+  PaintedYuv painted;
+};
+using Sheets = BoundedQueue<Sheet>;
 
 class NotesVideo {
  public:
@@ -96,7 +100,7 @@ class NotesVideo {
             .part = options_.part};
   }
   Status Encode(NotesPainter& painter, OutputSet& outputs);
-  Status EncodePictures(VideoWriter& writer, Pictures& drawn, Pictures& empty);
+  Status EncodePictures(VideoWriter& writer, Sheets& drawn, Sheets& empty);
   Status WriteSound(VideoWriter& writer, double until);
   Status WritePictures(NotesPainter& painter);
 
@@ -162,12 +166,12 @@ Status NotesVideo::WriteSound(VideoWriter& writer, double until) {
   return {};
 }
 
-Status NotesVideo::EncodePictures(VideoWriter& writer, Pictures& drawn, Pictures& empty) {
+Status NotesVideo::EncodePictures(VideoWriter& writer, Sheets& drawn, Sheets& empty) {
   for (int64_t frame = 0; frame < report_.frames; ++frame) {
-    std::optional<std::unique_ptr<VideoPicture>> picture = drawn.Pop();
-    if (!picture) return {};  // who draws says why
-    TIMBRE_CHECK(writer.WritePicture(**picture));
-    empty.Push(*std::move(picture));
+    std::optional<Sheet> sheet = drawn.Pop();
+    if (!sheet) return {};  // who draws says why
+    TIMBRE_CHECK(writer.WritePicture(*sheet->picture));
+    empty.Push(*std::move(sheet));
     TIMBRE_CHECK(WriteSound(writer, static_cast<double>(frame + 1) / options_.fps));
     TIMBRE_CHECK(Told(frame + 1));
   }
@@ -184,24 +188,24 @@ Status NotesVideo::Encode(NotesPainter& painter, OutputSet& outputs) {
                      .sound = !options_.audio.empty(),
                      .threads = options_.threads};
   TIMBRE_TRY(const std::unique_ptr<VideoWriter> writer, VideoWriter::Create(options_.output, video, &outputs));
-  Pictures drawn(kWaiting), empty(kWaiting + 2);
+  Sheets drawn(kWaiting), empty(kWaiting + 2);
   for (size_t i = 0; i < kWaiting + 2; ++i) {
     TIMBRE_TRY(std::unique_ptr<VideoPicture> picture, writer->NewPicture());
-    empty.Push(std::move(picture));
+    empty.Push({std::move(picture), {}});
   }
   Status painted;
-  const auto paint = [&](VideoPicture& picture, int64_t frame) -> Status {
+  const auto paint = [&](Sheet& sheet, int64_t frame) -> Status {
     TIMBRE_CHECK(painter.Paint(TimeOf(frame)));
-    TIMBRE_TRY(const YuvPlanes planes, picture.Planes());
-    painter.ToYuv(planes);
+    TIMBRE_TRY(const YuvPlanes planes, sheet.picture->Planes());
+    painter.ToYuv(planes, sheet.painted);
     return {};
   };
   TIMBRE_TRY(std::thread thread, StartThread([&] {
                for (int64_t frame = 0; frame < report_.frames; ++frame) {
-                 std::optional<std::unique_ptr<VideoPicture>> picture = empty.Pop();
-                 if (!picture) break;
-                 painted = paint(**picture, frame);
-                 if (!painted || !drawn.Push(*std::move(picture))) break;
+                 std::optional<Sheet> sheet = empty.Pop();
+                 if (!sheet) break;
+                 painted = paint(*sheet, frame);
+                 if (!painted || !drawn.Push(*std::move(sheet))) break;
                }
                drawn.Close();
              }));

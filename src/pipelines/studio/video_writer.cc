@@ -127,9 +127,11 @@ Status Writer::OpenPictures() {
   e->thread_count = options_.threads;
   AVDictionary* settings = nullptr;
   if (mp4()) {
-    e->max_b_frames = options_.effort == "superfast" || options_.effort == "ultrafast" ? 0 : 2;
+    const bool fast = options_.effort == "superfast" || options_.effort == "ultrafast";
+    e->max_b_frames = fast ? 0 : 2;
     av_dict_set(&settings, "preset", options_.effort.c_str(), 0);
-    av_dict_set_int(&settings, "crf", options_.quality, 0);
+    // One quantiser for all, in place of one that is chosen by looking at every picture at half its size first.
+    av_dict_set_int(&settings, fast ? "qp" : "crf", options_.quality, 0);
   } else {
     e->bit_rate = 0;
     av_dict_set_int(&settings, "crf", std::min(63, options_.quality + 12), 0);

@@ -16,7 +16,7 @@ class OutputSet;
 class VideoPicture {
  public:
   virtual ~VideoPicture() = default;
-  // To be filled anew.
+  // To be filled anew; what they were filled with last is still there.
   virtual Result<YuvPlanes> Planes() = 0;
 };
 
