@@ -10,6 +10,7 @@
 #include "base/suggest.h"
 #include "base/text.h"
 #include "runtime/check/verdicts.h"
+#include "runtime/device/gpu_presence.h"
 #include "runtime/session/cpu_session.h"
 #include "runtime/session/steps.h"
 #include "runtime/session/vulkan_session.h"
@@ -59,6 +60,8 @@ std::string OtherGpus(std::span<const VulkanDeviceInfo> devices, int but) {
 
 Result<DeviceChoice> ChooseOne(const std::string& wish) {
   if (wish == "cpu") return DeviceChoice{-1, "asked for"};
+  const char* const none = "there is no GPU with a Vulkan driver";
+  if (wish == "auto" && !MayHaveGpu()) return DeviceChoice{-1, none};
   auto listed = ListVulkanDevices();
   const std::vector<VulkanDeviceInfo> devices = listed ? *listed : std::vector<VulkanDeviceInfo>();
   if (wish == "auto") {
@@ -76,7 +79,7 @@ Result<DeviceChoice> ChooseOne(const std::string& wish) {
           "timbre doctor measured " + d.name + " at " + Rounded(speed) + " times the CPU's speed";
       return DeviceChoice{speed >= 1 ? index : -1, measured, OtherGpus(devices, index)};
     }
-    return DeviceChoice{-1, listed ? "there is no GPU with a Vulkan driver" : listed.error().message};
+    return DeviceChoice{-1, listed ? none : listed.error().message};
   }
   std::vector<std::string> names{"auto", "cpu", "vulkan"};
   for (const VulkanDeviceInfo& d : devices) {
