@@ -65,6 +65,15 @@ def needed(program):
     return dict(re.findall(r"^\s*(\S+) => (\S+)", "\n".join(lines), re.M))
 
 
+def opened(program):
+    """The shared libraries that a program opens itself, which its own text names: soname -> path, or None where there is none."""
+    names = sorted(set(re.findall(rb"(?<![\w/.+-])(lib[a-z]+\.so\.[0-9]+)\0", pathlib.Path(program).read_bytes())))
+    linked = needed(program)
+    known = subprocess.run(["/sbin/ldconfig", "-p"], check=True, capture_output=True, text=True).stdout
+    paths = dict(reversed(re.findall(r"^\s*(\S+) \(libc6,x86-64.*\) => (\S+)$", known, re.M)))
+    return {name: paths.get(name) for name in map(bytes.decode, names) if name not in linked}
+
+
 def main():
     build, out = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
     version = re.search(r"project\(timbre VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text()).group(1)
@@ -82,11 +91,13 @@ def main():
         subprocess.run(["strip", target], check=True)
         # An RPATH, not a RUNPATH: it holds for the libraries' own needs too.
         subprocess.run(["patchelf", "--force-rpath", "--set-rpath", "$ORIGIN/../lib", target], check=True)
-    # Opened at run time, where the host has one; a bundle on a host without shows that there is no driver.
-    loader = subprocess.run(["sh", "-c", "/sbin/ldconfig -p | sed -n 's/^.*libvulkan.so.1 .*x86-64.*=> //p'"], check=True,
-                            capture_output=True, text=True).stdout.split()
-    if loader:
-        libraries["libvulkan.so.1"] = loader[0]
+    # Opened at run time: FFmpeg's, with all that they need in turn, and the Vulkan loader, where there is one; a bundle on a host without
+    # shows that there is no driver.
+    for soname, path in opened(build / "bin/timbre").items():
+        if path:
+            libraries.update({soname: path, **needed(path)})
+        elif soname != "libvulkan.so.1":
+            sys.exit(f"make_bundle: timbre opens {soname}, which is not here")
     for soname, path in sorted(libraries.items()):
         if HOSTS.match(soname):
             continue

@@ -1,6 +1,5 @@
 #include "apps/cli/remote.h"
 
-#include <curl/curl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -20,6 +19,7 @@
 #include "base/text.h"
 #include "http/event_reader.h"
 #include "http/message.h"
+#include "store/curl.h"
 
 namespace timbre::cli {
 namespace {
@@ -194,7 +194,7 @@ Remote::Remote(Remote&&) noexcept = default;
 Remote::~Remote() = default;
 
 Result<Remote> Remote::Open(const RemoteOptions& options, Terminal& terminal) {
-  static const bool started = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+  TIMBRE_CHECK(StartCurl());
   auto connection = std::make_unique<Connection>();
   connection->terminal = &terminal;
   connection->url = options.server;
@@ -210,7 +210,7 @@ Result<Remote> Remote::Open(const RemoteOptions& options, Terminal& terminal) {
   if (!options.token_file.empty() || connection->token.empty()) {
     TIMBRE_TRY(connection->token, TokenOf(options.token_file.empty() ? UsualTokenFile() : options.token_file));
   }
-  connection->curl = started ? curl_easy_init() : nullptr;
+  connection->curl = curl_easy_init();
   if (connection->curl == nullptr) return Fail(ErrorCode::kInternal, "libcurl can't be started.");
   return Remote(std::move(connection));
 }

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
-extern "C" {
-#include <libavcodec/avcodec.h>
-}
+#include "audio/ffmpeg.h"
 
 namespace timbre {
 namespace {

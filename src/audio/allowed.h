@@ -16,7 +16,7 @@ namespace timbre {
 bool IsAllowedContainer(const std::string& demuxer);
 bool IsAllowedCodec(AVCodecID codec);
 
-// The same as FFmpeg's lists of names, separated by commas.
+// The same as FFmpeg's lists of names, separated by commas; that of the decoders once FFmpeg is loaded (ffmpeg.h).
 const std::string& AllowedContainers();
 const std::string& AllowedDecoders();
 

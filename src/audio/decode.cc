@@ -9,15 +9,9 @@
 
 #include "audio/allowed.h"
 #include "audio/convert.h"
+#include "audio/ffmpeg.h"
 #include "audio/pcm_file.h"
 #include "base/log.h"
-
-extern "C" {
-#include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
-#include <libavutil/channel_layout.h>
-#include <libavutil/mem.h>
-}
 
 namespace timbre {
 namespace {
@@ -285,6 +279,7 @@ Result<std::unique_ptr<AudioReader>> AudioReader::OpenSource(std::unique_ptr<Byt
     return Fail(ErrorCode::kCorrupt, source->piped() ? "the pipe " + quoted + " ended without audio; pipe some into it."
                                                      : quoted + " is empty; give an audio file.");
   }
+  TIMBRE_CHECK(LoadFfmpeg());
   std::unique_ptr<AudioReader> reader(new AudioReader);
   reader->source_ = std::move(source);
   reader->part_ = part;

@@ -16,16 +16,11 @@
 
 #include "audio/allowed.h"
 #include "audio/encode.h"
+#include "audio/ffmpeg.h"
 #include "audio/ffmpeg_process.h"
 #include "audio/test_files.h"
 #include "tests/support/golden.h"
 #include "tests/support/places.h"
-
-extern "C" {
-#include <libavformat/avformat.h>
-#include <libavutil/log.h>
-#include <libavutil/mem.h>
-}
 
 namespace timbre {
 namespace {
@@ -554,6 +549,7 @@ TEST(Decode, OtherStreamsAndGapsAreTold) {
 // A host's: the words that FFmpeg has for it still reach it, at its level, and it may allocate what it likes.
 TEST(Decode, FfmpegsSettingsOfTheProcessStayAsTheyAre) {
   static std::atomic<int> heard{0};
+  ASSERT_TRUE(LoadFfmpeg());  // where it is set up for this program; from here on it is the host's
   const int level = av_log_get_level();
   av_log_set_callback([](void*, int, const char*, va_list) { ++heard; });
   av_log_set_level(AV_LOG_VERBOSE);

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "audio/byte_source.h"
+#include "audio/ffmpeg.h"
 #include "audio/file_size.h"
 #include "audio/resample.h"
 #include "base/atomic_file.h"
@@ -27,16 +28,6 @@
 #include "base/paths.h"
 #include "base/suggest.h"
 #include "base/temporary_file.h"
-
-extern "C" {
-#include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
-#include <libavutil/base64.h>
-#include <libavutil/channel_layout.h>
-#include <libavutil/dict.h>
-#include <libavutil/mem.h>
-#include <libavutil/samplefmt.h>
-}
 
 namespace timbre {
 namespace {
@@ -333,6 +324,7 @@ class AvEncoder : public Encoder {
                   "A bit rate of " + std::to_string(options.bitrate) + " kbit/s was asked for; " + name + " takes " +
                       std::to_string(row->least) + " to " + std::to_string(row->most) + ".");
     }
+    TIMBRE_CHECK(LoadFfmpeg());
     const char* const wav = floats ? "pcm_f32le" : wide ? "pcm_s24le" : row->encoder;
     const AVCodec* codec = avcodec_find_encoder_by_name(options.format == FileFormat::kWav ? wav : row->encoder);
     if (codec == nullptr) {

@@ -2,15 +2,12 @@
 
 #include <cstdarg>
 #include <cstring>
+#include <mutex>
 #include <string_view>
 
+#include "audio/ffmpeg.h"
 #include "base/log.h"
 #include "base/text.h"
-
-extern "C" {
-#include <libavutil/log.h>
-#include <libavutil/mem.h>
-}
 
 namespace timbre {
 namespace {
@@ -25,11 +22,27 @@ void LogFromFfmpeg(void* object, int level, const char* format, va_list argument
   Log(LogLevel::kDebug, Printable(std::string_view(line, std::strcspn(line, "\n")), sizeof(line)));
 }
 
+std::mutex mutex;
+bool asked = false, loaded = false;  // under the mutex
+
+void SetUpIfBoth() {
+  if (!asked || !loaded) return;
+  av_log_set_callback(LogFromFfmpeg);
+  av_max_alloc(kMaxAllocation);
+}
+
 }  // namespace
 
 void SetUpFfmpegForProgram() {
-  av_log_set_callback(LogFromFfmpeg);
-  av_max_alloc(kMaxAllocation);
+  const std::scoped_lock lock(mutex);
+  asked = true;
+  SetUpIfBoth();
+}
+
+void FfmpegIsLoaded() {
+  const std::scoped_lock lock(mutex);
+  loaded = true;
+  SetUpIfBoth();
 }
 
 }  // namespace timbre

@@ -5,12 +5,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "audio/ffmpeg.h"
 #include "base/text.h"
-
-extern "C" {
-#include <libavformat/avformat.h>
-#include <libavutil/dict.h>
-}
 
 namespace timbre {
 namespace {

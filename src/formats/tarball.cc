@@ -11,10 +11,33 @@
 
 #include "base/aligned.h"
 #include "base/files.h"
+#include "base/shared_library.h"
 #include "base/text.h"
 
 namespace timbre {
 namespace {
+
+// libarchive, opened for the first archive.
+#define TIMBRE_ARCHIVE(X)             \
+  X(archive_entry_filetype)           \
+  X(archive_entry_pathname)           \
+  X(archive_entry_size)               \
+  X(archive_error_string)             \
+  X(archive_read_data)                \
+  X(archive_read_free)                \
+  X(archive_read_new)                 \
+  X(archive_read_next_header)         \
+  X(archive_read_open_filename)       \
+  X(archive_read_support_filter_gzip) \
+  X(archive_read_support_format_tar)
+
+TIMBRE_ARCHIVE(TIMBRE_DEFINE_FUNCTION)
+
+Status LoadArchive() {
+  static constexpr LibraryFunction kFunctions[] = {TIMBRE_ARCHIVE(TIMBRE_FIND_FUNCTION)};
+  static const Status loaded = OpenLibrary({"libarchive.so.13", "libarchive13", "archives are read by"}, kFunctions);
+  return loaded;
+}
 
 constexpr size_t kMostFiles = 1000, kMostHeaders = 10'000, kMostName = 1000;
 
@@ -54,6 +77,7 @@ bool LooksLikeTarball(const std::string& path) {
 }
 
 Result<std::map<std::string, SharedBytes>> ReadTarball(const std::string& path) {
+  TIMBRE_CHECK(LoadArchive());
   const std::unique_ptr<archive, Freed> reader(archive_read_new());
   archive* a = reader.get();
   if (a == nullptr) return Fail(ErrorCode::kOutOfMemory, "there is no memory for reading an archive.");

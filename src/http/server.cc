@@ -1,7 +1,6 @@
 #include "http/server.h"
 
 #include <arpa/inet.h>
-#include <microhttpd.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -22,6 +21,7 @@
 #include "base/text.h"
 #include "http/event_stream.h"
 #include "http/listen.h"
+#include "http/microhttpd.h"
 #include "http/problem.h"
 
 namespace timbre::http {
@@ -615,6 +615,7 @@ void Server::Impl::MindTheClock() {
 }
 
 Status Server::Impl::Begin() {
+  TIMBRE_CHECK(LoadMicrohttpd());
   TIMBRE_TRY(const ListenAddress address, ParseListenAddress(settings.listen));
   TIMBRE_TRY(Listening listening, Listen(address));
   socket = std::move(listening.socket);

@@ -1,7 +1,5 @@
 #include "store/download.h"
 
-#include <curl/curl.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
@@ -19,6 +17,7 @@
 #include "base/files.h"
 #include "base/sha256.h"
 #include "base/text.h"
+#include "store/curl.h"
 
 namespace timbre {
 namespace {
@@ -308,15 +307,10 @@ Attempt Connect(const DownloadRequest& request, const fs::path& part, const fs::
   return {transfer.ending, transfer.error.value_or(Error{}), transfer.resumed_at > 0};
 }
 
-bool StartCurl() {
-  static const bool started = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
-  return started;
-}
-
 }  // namespace
 
 Status Download(const DownloadRequest& request, Observer* observer) {
-  if (!StartCurl()) return Fail(ErrorCode::kInternal, "libcurl can't be started.");
+  TIMBRE_CHECK(StartCurl());
   const fs::path part = WithSuffix(request.target, ".part"), tag_path = WithSuffix(request.target, ".part.tag");
   const auto discard = [&] {
     Remove(part);

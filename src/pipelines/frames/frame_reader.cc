@@ -4,16 +4,11 @@
 #include <cmath>
 #include <deque>
 
+#include "audio/ffmpeg.h"
 #include "base/files.h"
 #include "base/text.h"
 #include "formats/safetensors.h"
 #include "models/frames/hunyuan_vae.h"
-
-extern "C" {
-#include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
-#include <libswscale/swscale.h>
-}
 
 namespace timbre {
 namespace {
@@ -42,6 +37,7 @@ using Owned = std::unique_ptr<T, Free>;
 class Pictures {
  public:
   static Result<Pictures> Open(const std::string& path) {
+    TIMBRE_CHECK(LoadFfmpeg());
     Pictures pictures(Printable(path));
     TIMBRE_CHECK(pictures.OpenFile(path));
     return pictures;

@@ -5,14 +5,8 @@
 #include <optional>
 #include <vector>
 
+#include "audio/ffmpeg.h"
 #include "base/atomic_file.h"
-
-extern "C" {
-#include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
-#include <libavutil/channel_layout.h>
-#include <libavutil/opt.h>
-}
 
 namespace timbre {
 namespace {
@@ -259,6 +253,7 @@ Status Writer::Finish() {
 
 Result<std::unique_ptr<VideoWriter>> VideoWriter::Create(const std::string& path, const VideoOptions& options,
                                                          OutputSet* outputs) {
+  TIMBRE_CHECK(LoadFfmpeg());
   TIMBRE_TRY(AtomicFile file, AtomicFile::Create(path, outputs));
   auto writer = std::make_unique<Writer>(path, options, std::move(file));
   TIMBRE_CHECK(writer->Open());
