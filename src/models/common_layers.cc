@@ -7,7 +7,12 @@ namespace timbre {
 
 HostTensor SwapKernelAxes(const HostTensor& weight) {
   const Shape swapped{weight.shape[0], weight.shape[1], weight.shape[3], weight.shape[2]};
-  return HostTensor::Made(swapped, [weight](float* out) {
+  if (weight.shape[2] == 1 || weight.shape[3] == 1) {  // the same numbers in the same order
+    HostTensor same = weight;
+    same.shape = swapped;
+    return same;
+  }
+  HostTensor made = HostTensor::Made(swapped, [weight](float* out) {
     const int64_t h = weight.shape[2], w = weight.shape[3], kernels = weight.shape[0] * weight.shape[1];
     const std::vector<float> stored = weight.ToF32();
     weight.ReleasePages();
@@ -17,6 +22,9 @@ HostTensor SwapKernelAxes(const HostTensor& weight) {
       }
     }
   });
+  // Nothing is computed: what is made are numbers of the type that they are stored in, and can be kept in it.
+  if (weight.dtype == DType::kF16 || weight.dtype == DType::kBF16) made.dtype = weight.dtype;
+  return made;
 }
 
 HostTensor PartOfRows(const HostTensor& weight, int index, int parts) {

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "kernels/cpu/conv_rows.h"
-#include "kernels/cpu/float_view.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/packed_numbers.h"
 #include "kernels/kernel.h"
 
 namespace timbre {
@@ -85,7 +85,8 @@ struct ConvPlan {
              .n = positions * ref.in(1)[0] / products,
              .glu = HasGlu(ref),
              .row_bytes = lines * joined.stride[2] * geometry.c * 4,
-             .run = RunOf(joined, channels)};
+             .run = RunOf(joined, channels),
+             .type = PackedType(ref.value(1))};
   }
 };
 
@@ -103,7 +104,6 @@ Result<AlignedBytes> ConvPack(const NodeRef& ref, const DeviceCaps&) {
   const ConvPlan plan(ref);
   const GemmShape& shape = plan.shape;
   const PackedLayout layout = shape.layout();
-  const FloatView weight(ref.value(1));
   std::vector<float> bias = ref.has(2) ? ref.value(2).ToF32() : std::vector<float>();
   const int64_t outputs = ref.in(1)[0] / plan.products, of_group = ref.in(1)[1],
                 of_product = plan.geometry.c / plan.products;
@@ -113,21 +113,23 @@ Result<AlignedBytes> ConvPack(const NodeRef& ref, const DeviceCaps&) {
     for (int64_t j = outputs; j < shape.n; ++j) bias.push_back(bias[j - outputs]);
   }
   TIMBRE_TRY(AlignedBytes packed, AlignedBytes::Allocate(plan.products * layout.floats() * sizeof(float)));
-  for (int p = 0; p < plan.products; ++p) {
-    const auto at = [&](int64_t i, int64_t j) {
-      const int64_t output = p * outputs + j % outputs, channel = p * of_product + i % of_product;
-      if (channel / of_group != output / outputs_of_group) return 0.0f;
-      int64_t tap = i / of_product;
-      if (plan.positions > 1) {
-        const int64_t along = tap % span - j / outputs * plan.geometry.stride[2];
-        if (along < 0 || along % plan.geometry.dilation[2] != 0 || along / plan.geometry.dilation[2] >= width)
-          return 0.0f;
-        tap = tap / span * width + along / plan.geometry.dilation[2];
-      }
-      return weight[(output * of_group + channel % of_group) * taps + tap];
-    };
-    PackWeights(layout, at, bias.empty() ? nullptr : bias.data() + p * shape.n, packed.f32() + p * layout.floats());
-  }
+  TIMBRE_CHECK(WithNumbers(ref.value(1), shape.type, [&]<typename Number>(const Number* weight) {
+    for (int p = 0; p < plan.products; ++p) {
+      const auto at = [&](int64_t i, int64_t j) {
+        const int64_t output = p * outputs + j % outputs, channel = p * of_product + i % of_product;
+        if (channel / of_group != output / outputs_of_group) return Number{};
+        int64_t tap = i / of_product;
+        if (plan.positions > 1) {
+          const int64_t along = tap % span - j / outputs * plan.geometry.stride[2];
+          if (along < 0 || along % plan.geometry.dilation[2] != 0 || along / plan.geometry.dilation[2] >= width)
+            return Number{};
+          tap = tap / span * width + along / plan.geometry.dilation[2];
+        }
+        return weight[(output * of_group + channel % of_group) * taps + tap];
+      };
+      PackWeights(layout, at, bias.empty() ? nullptr : bias.data() + p * shape.n, packed.f32() + p * layout.floats());
+    }
+  }));
   return packed;
 }
 
@@ -155,7 +157,13 @@ Status ConvRun(const CpuCall& call) {
 GemmShape LinearShape(const NodeRef& ref) {
   const Shape& weight = ref.in(1);
   const int64_t in = weight.back(), rows = ref.in(0).elements() / ref.in(0).back();
-  return {.m = rows, .k = in, .n = weight[-2], .glu = HasGlu(ref), .row_bytes = ref.in(0).back() * 4, .run = in};
+  return {.m = rows,
+          .k = in,
+          .n = weight[-2],
+          .glu = HasGlu(ref),
+          .row_bytes = ref.in(0).back() * 4,
+          .run = in,
+          .type = PackedType(ref.value(1))};
 }
 
 bool LinearSupports(const NodeRef& ref, const DeviceCaps&) {
@@ -172,15 +180,16 @@ Result<AlignedBytes> LinearPack(const NodeRef& ref, const DeviceCaps&) {
   const GemmShape shape = LinearShape(ref);
   const PackedLayout layout = shape.layout();
   const int groups = ref.attrs<LinearAttrs>().groups;
-  const FloatView weight(ref.value(1));
   const std::vector<float> bias = ref.has(2) ? ref.value(2).ToF32() : std::vector<float>();
   TIMBRE_TRY(AlignedBytes packed, AlignedBytes::Allocate(groups * layout.floats() * sizeof(float)));
-  for (int g = 0; g < groups; ++g) {
-    const float* w = weight.data() + g * shape.n * shape.k;
-    PackWeights(
-        layout, [&](int64_t i, int64_t j) { return w[j * shape.k + i]; },
-        bias.empty() ? nullptr : bias.data() + g * shape.n, packed.f32() + g * layout.floats());
-  }
+  TIMBRE_CHECK(WithNumbers(ref.value(1), shape.type, [&](const auto* weight) {
+    for (int g = 0; g < groups; ++g) {
+      const auto* w = weight + g * shape.n * shape.k;
+      PackWeights(
+          layout, [&](int64_t i, int64_t j) { return w[j * shape.k + i]; },
+          bias.empty() ? nullptr : bias.data() + g * shape.n, packed.f32() + g * layout.floats());
+    }
+  }));
   return packed;
 }
 
@@ -199,9 +208,9 @@ Status LinearRun(const CpuCall& call) {
 constexpr uint32_t kWeightAndBias = 0b110;
 
 const KernelRow kRows[] = {
-    {Op::kConv, DeviceKind::kCpu, Tier::kFast, "conv_product", 3, ConvSupports, ConvRun, ConvScratch, ConvPack,
+    {Op::kConv, DeviceKind::kCpu, Tier::kFast, "conv_product", 4, ConvSupports, ConvRun, ConvScratch, ConvPack,
      kWeightAndBias},
-    {Op::kLinear, DeviceKind::kCpu, Tier::kFast, "linear_product", 3, LinearSupports, LinearRun, LinearScratch,
+    {Op::kLinear, DeviceKind::kCpu, Tier::kFast, "linear_product", 4, LinearSupports, LinearRun, LinearScratch,
      LinearPack, kWeightAndBias},
 };
 

@@ -3,10 +3,11 @@
 // taps k = r, r + stride, ... and along the width, the phases of one input position lie side by side: they are columns
 // of one product.
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/cpu/conv_rows.h"
-#include "kernels/cpu/float_view.h"
+#include "kernels/cpu/packed_numbers.h"
 #include "kernels/cpu/products.h"
 #include "kernels/kernel.h"
 
@@ -17,7 +18,8 @@ struct TransposeGeometry {
   int64_t batch = 1, in_channels = 1, out_channels = 1;
   std::array<int64_t, 3> in{1, 1, 1}, out{1, 1, 1};
   Dims3 kernel{1, 1, 1}, stride{1, 1, 1}, crop{0, 0, 0};
-  int64_t groups = 1;  // in_channels and out_channels are those of one group
+  int64_t groups = 1;        // in_channels and out_channels are those of one group
+  DType type = DType::kF32;  // that FloatProducts packs the weights in
 
   // Phases along the width in one product: all, where they have equally many taps or would not fill a vector each.
   int64_t joined() const { return groups == 1 && (kernel[2] % stride[2] == 0 || out_channels < 16) ? stride[2] : 1; }
@@ -36,6 +38,7 @@ TransposeGeometry GeometryOf(const NodeRef& ref) {
   g.kernel = attrs.kernel;
   g.stride = attrs.stride;
   g.crop = attrs.crop_lo;
+  g.type = PackedType(ref.value(1));
   for (int i = 0; i < attrs.dims; ++i) {
     g.in[3 - attrs.dims + i] = x[1 + i];
     g.out[3 - attrs.dims + i] = y[1 + i];
@@ -110,7 +113,8 @@ GemmShape ShapeOf(const TransposeGeometry& g, const Phase& phase) {
           .k = phase.taps[0] * phase.taps[1] * phase.taps[2] * g.in_channels,
           .n = g.n(),
           .row_bytes = phase.taps[0] * phase.taps[1] * g.in_channels * 4,
-          .run = g.in_channels};
+          .run = g.in_channels,
+          .type = g.type};
 }
 
 template <typename Products>
@@ -142,7 +146,6 @@ size_t Scratch(const NodeRef& ref, const DeviceCaps& caps) {
 template <typename Products>
 Result<AlignedBytes> Pack(const NodeRef& ref, const DeviceCaps&) {
   const TransposeGeometry g = GeometryOf(ref);
-  const FloatView weight(ref.value(1));
   std::vector<float> bias;
   if (ref.has(2)) {
     const FloatView one(ref.value(2));
@@ -157,26 +160,33 @@ Result<AlignedBytes> Pack(const NodeRef& ref, const DeviceCaps&) {
   for (int64_t p = 0; p < g.phases(); ++p) bytes += g.groups * Products::Bytes(ShapeOf(g, PhaseOf(g, p)));
   TIMBRE_TRY(AlignedBytes packed, AlignedBytes::Allocate(bytes));
   std::byte* to = packed.data();
-  for (int64_t block = 0; block < g.phases() * g.groups; ++block) {
-    const Phase phase = PhaseOf(g, block / g.groups);
-    const GemmShape shape = ShapeOf(g, phase);
-    const int64_t group = block % g.groups;
-    const auto at = [&](int64_t i, int64_t j) {
-      const int64_t channel = group * g.in_channels + i % g.in_channels;
-      int64_t rest = i / g.in_channels, tap = 0, scale = 1;
-      for (int axis = 2; axis >= 0; --axis) {
-        const int64_t back = phase.taps[axis] - 1 - rest % phase.taps[axis];  // inputs before the position itself
-        rest /= phase.taps[axis];
-        const int64_t r = axis == 2 && g.joined() > 1 ? j / g.out_channels : phase.r[axis];
-        const int64_t k = r + back * g.stride[axis];
-        if (k >= g.kernel[axis]) return 0.0f;
-        tap += k * scale;
-        scale *= g.kernel[axis];
-      }
-      return weight[(channel * g.out_channels + j % g.out_channels) * taps + tap];
-    };
-    Products::Pack(shape, at, bias.empty() ? nullptr : bias.data() + group * g.n(), to);
-    to += Products::Bytes(shape);
+  const auto pack = [&]<typename Number>(const Number* weight) {
+    for (int64_t block = 0; block < g.phases() * g.groups; ++block) {
+      const Phase phase = PhaseOf(g, block / g.groups);
+      const GemmShape shape = ShapeOf(g, phase);
+      const int64_t group = block % g.groups;
+      const auto at = [&](int64_t i, int64_t j) {
+        const int64_t channel = group * g.in_channels + i % g.in_channels;
+        int64_t rest = i / g.in_channels, tap = 0, scale = 1;
+        for (int axis = 2; axis >= 0; --axis) {
+          const int64_t back = phase.taps[axis] - 1 - rest % phase.taps[axis];  // inputs before the position itself
+          rest /= phase.taps[axis];
+          const int64_t r = axis == 2 && g.joined() > 1 ? j / g.out_channels : phase.r[axis];
+          const int64_t k = r + back * g.stride[axis];
+          if (k >= g.kernel[axis]) return Number{};
+          tap += k * scale;
+          scale *= g.kernel[axis];
+        }
+        return weight[(channel * g.out_channels + j % g.out_channels) * taps + tap];
+      };
+      Products::Pack(shape, at, bias.empty() ? nullptr : bias.data() + group * g.n(), to);
+      to += Products::Bytes(shape);
+    }
+  };
+  if constexpr (std::is_same_v<Products, FloatProducts>) {
+    TIMBRE_CHECK(WithNumbers(ref.value(1), g.type, pack));
+  } else {
+    pack(FloatView(ref.value(1)).data());
   }
   return packed;
 }
@@ -231,7 +241,7 @@ const KernelRow kRows[] = {
     Row<MatrixProducts<Precision::kBf16>>("conv_transpose_matrix_bf16", 1),
     Row<MatrixProducts<Precision::kBf16x3>>("conv_transpose_matrix_bf16x3", 1),
     Row<HalfProducts<kConvHalfRun>>("conv_transpose_product_f16", 1),
-    Row<FloatProducts>("conv_transpose_product", 3),
+    Row<FloatProducts>("conv_transpose_product", 4),
 };
 
 }  // namespace

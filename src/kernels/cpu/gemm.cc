@@ -6,6 +6,7 @@
 
 #include "base/cpu_cache.h"
 #include "kernels/cpu/fetch.h"
+#include "kernels/cpu/stored.h"
 
 namespace timbre {
 namespace {
@@ -17,6 +18,9 @@ constexpr int64_t kCacheBytes = 512 << 10;
 constexpr int64_t kFloatsAhead = (16 << 10) / sizeof(float);
 
 constexpr int64_t kPiecesAThread = 8;
+
+// What is widened for one block of rows alone should still be in the first-level cache when they meet it.
+constexpr int64_t kFewRowsCacheBytes = 32 << 10;
 
 // Also breaks powers of two.
 int64_t GatherLd(int64_t k) { return (k + 15) / 16 * 16 + 16; }
@@ -67,15 +71,33 @@ Pieces PiecesOf(const GemmShape& shape, const PackedLayout& layout, const MicroK
     pieces.splits = std::min<int64_t>(panels, (kPiecesAThread * threads / 2 + pieces.count - 1) / pieces.count);
   }
   const int64_t panel_bytes = std::max<int64_t>(shape.k, 1) * micro.panel * sizeof(float);
-  const int64_t groups = (panels * panel_bytes + kCacheBytes - 1) / kCacheBytes;
+  const bool few = layout.type != DType::kF32 && pieces.rows <= micro.block_rows;
+  const int64_t cache_bytes = few ? kFewRowsCacheBytes : kCacheBytes;
+  const int64_t groups = (panels * panel_bytes + cache_bytes - 1) / cache_bytes;
   pieces.group = std::max<int64_t>(1, (panels + groups - 1) / groups);
   return pieces;
 }
 
+// What a worker's scratch holds: the rows that it gathers, then the panels that it widened, and which those are.
+struct WorkerScratch {
+  int64_t row_floats = 0, panel_floats = 0, floats = 0;
+
+  WorkerScratch(const GemmShape& shape, const PackedLayout& layout, const MicroKernels& micro, const Pieces& pieces)
+      : row_floats(pieces.rows * GatherLd(shape.k)) {
+    if (layout.type != DType::kF32) {
+      panel_floats = std::min(pieces.group * micro.panel * shape.k, layout.numbers());
+      panel_floats = (panel_floats + kLineFloats - 1) / kLineFloats * kLineFloats + kLineFloats;
+    }
+    floats = row_floats + panel_floats;
+  }
+  // The first of the panels that lie widened; none: -1.
+  int64_t* held(float* worker) const { return reinterpret_cast<int64_t*>(worker + floats - kLineFloats); }
+};
+
 }  // namespace
 
-PackedLayout::PackedLayout(int64_t depth, int64_t columns, bool gated, int64_t run)
-    : k(depth), n(columns), glu(gated), lanes(CurrentMicro().lanes) {
+PackedLayout::PackedLayout(int64_t depth, int64_t columns, bool gated, int64_t run, DType stored)
+    : k(depth), n(columns), glu(gated), lanes(CurrentMicro().lanes), type(stored) {
   // A whole panel reads half as many of the rows' floats for its sums as half a panel.
   if (glu || lanes < 4 || run % 2 != 0 || columns > lanes) return;
   fold = run % 4 == 0 && columns * 4 <= lanes ? 4 : 2;
@@ -113,7 +135,7 @@ size_t GemmScratchBytes(const GemmShape& shape, int threads) {
   const MicroKernels micro = CurrentMicro();
   const PackedLayout layout = shape.layout();
   const Pieces pieces = PiecesOf(shape, layout, micro, threads);
-  return static_cast<size_t>(threads) * pieces.rows * GatherLd(shape.k) * sizeof(float);
+  return static_cast<size_t>(threads) * WorkerScratch(shape, layout, micro, pieces).floats * sizeof(float);
 }
 
 void Gemm(const GemmRows& rows, const GemmShape& shape, const float* packed, const Epilogue& epilogue, float* c,
@@ -125,6 +147,9 @@ void Gemm(const GemmRows& rows, const GemmShape& shape, const float* packed, con
   const int64_t gather_ld = GatherLd(shape.k);
   const int64_t max_taps = rows.max_taps();
   const float* weights = packed + layout.bias_floats();
+  const bool stored = layout.type != DType::kF32;
+  const WorkerScratch room(shape, layout, micro, pieces);
+  for (int worker = 0; stored && worker < pool.threads(); ++worker) *room.held(scratch + worker * room.floats) = -1;
   // Rows read in place cost nothing to visit again: every group of panels passes over all of them, and is fetched once.
   // Rows that are gathered stay with their task instead, and the panels come to them.
   const bool in_place = rows.in_place(micro.block_rows);
@@ -147,7 +172,8 @@ void Gemm(const GemmRows& rows, const GemmShape& shape, const float* packed, con
     std::vector<GemmTap> many_taps(blocks * max_taps > kFewTaps ? blocks * max_taps : 0);
     Block* const at = many_blocks.empty() ? few_blocks : many_blocks.data();
     GemmTap* const taps = many_taps.empty() ? few_taps : many_taps.data();
-    float* gathered = scratch + worker * pieces.rows * gather_ld;
+    float* const own = scratch + worker * room.floats;
+    float* gathered = own;
     for (int64_t i = 0; i < blocks; ++i) {
       const int64_t row = begin + i * micro.block_rows;
       at[i].count = std::min<int64_t>(micro.block_rows, end - row);
@@ -174,13 +200,22 @@ void Gemm(const GemmRows& rows, const GemmShape& shape, const float* packed, con
     alignas(kAlignment) float tile[(kMaxBlockRows + 1) * kMaxPanel];
     for (int64_t group = first_panel; group < last_panel; group += pieces.group) {
       const int64_t in_group = std::min(pieces.group, last_panel - group);
+      const int64_t group_at = group * micro.panel * shape.k;
+      const float* const group_weights = stored ? own + room.row_floats : weights + group_at;
+      // The worker's last task may have widened the same ones.
+      if (stored && *room.held(own) != group) {
+        const int64_t until = std::min((group + in_group) * micro.panel * shape.k, layout.numbers());
+        WidenStored(reinterpret_cast<const std::byte*>(weights) + BytesOf(layout.type, group_at), layout.type,
+                    until - group_at, own + room.row_floats);
+        *room.held(own) = group;
+      }
       for (int64_t visit = 0; visit < blocks * in_group; ++visit) {
         const int64_t i = visit / in_group, p = group + visit % in_group;
         const bool half = layout.half(p);
         const int64_t panel = (half ? micro.lanes : micro.panel) / layout.fold;
         const int64_t first = p * layout.panel_outputs();
         const int64_t width = std::min(layout.panel_outputs(), layout.outputs() - first);
-        const float* b = weights + p * micro.panel * shape.k;
+        const float* b = group_weights + (p - group) * micro.panel * shape.k;
         const float* bias = packed + p * micro.panel;
         const MicroFn product = layout.fold == 1   ? (half ? micro.half : micro.full)
                                 : layout.fold == 4 ? micro.folded.half_by4

@@ -1,41 +1,52 @@
 // Matrix products whose left side is read where it lies and whose right side, the weights, was packed once.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include "base/aligned.h"
 #include "base/thread_pool.h"
+#include "graph/tensor.h"
 #include "kernels/cpu/epilogue.h"
 #include "kernels/cpu/micro.h"
 
 namespace timbre {
 
-// The right side of a product: bias in panel order, then panels of [k][panel] floats, the last half as wide where that
+// The right side of a product: bias in panel order, then panels of [k][panel] numbers, the last half as wide where that
 // is enough. With `glu`, the first vector of a panel holds values and the second their gates, so that one register
 // block has both. Few columns whose terms come in runs of an even length are folded instead: see FoldedKernels.
 struct PackedLayout {
   int64_t k = 0, n = 0;  // n: columns; with glu values and gates together
   bool glu = false;
   int lanes = 0;
-  int fold = 1;  // lanes that share a column
+  int fold = 1;              // lanes that share a column
+  DType type = DType::kF32;  // of the panels' numbers: float32, or float16 or bfloat16 as a checkpoint stores them
 
   // `run`: every run of terms that is read together is a multiple of so many.
-  PackedLayout(int64_t depth, int64_t columns, bool gated, int64_t run = 1);
+  PackedLayout(int64_t depth, int64_t columns, bool gated, int64_t run = 1, DType stored = DType::kF32);
   int64_t outputs() const { return glu ? n / 2 : n; }
   int64_t panel_outputs() const { return glu ? lanes : 2 * lanes; }
   int64_t panels() const { return (outputs() + panel_outputs() - 1) / panel_outputs(); }
   bool half(int64_t panel) const { return !glu && (outputs() - panel * 2 * lanes) * fold <= lanes; }
   int64_t bias_floats() const { return panels() * 2 * lanes; }
+  int64_t numbers() const { return (panels() * 2 - (half(panels() - 1) ? 1 : 0)) * lanes * ((k + fold - 1) / fold); }
+  // What all of it takes. With numbers of two bytes, whole cache lines, as floats are read behind it.
   int64_t floats() const {
-    return bias_floats() + (panels() * 2 - (half(panels() - 1) ? 1 : 0)) * lanes * ((k + fold - 1) / fold);
+    if (type == DType::kF32) return bias_floats() + numbers();
+    constexpr int64_t kLine = kAlignment / sizeof(float);
+    return (bias_floats() + (numbers() + 1) / 2 + kLine - 1) / kLine * kLine;
   }
 };
 
-// Fills `packed` (layout.floats() of them) from weight(i, j), i in [0, k), j in [0, n), and bias (n values, or null).
+// Fills `packed` (layout.floats() of them) from weight(i, j), i in [0, k), j in [0, n), which is a float or the bits of
+// what layout.type stores, and bias (n values, or null).
 template <typename Weight>
 void PackWeights(const PackedLayout& layout, const Weight& weight, const float* bias, float* packed) {
+  using Number = std::decay_t<decltype(weight(int64_t{0}, int64_t{0}))>;
   const int lanes = layout.lanes, fold = layout.fold;
-  float* panel = packed + layout.bias_floats();
+  auto* panel = reinterpret_cast<Number*>(packed + layout.bias_floats());
+  std::fill(panel + layout.numbers(), reinterpret_cast<Number*>(packed + layout.floats()), Number{});
   for (int64_t p = 0; p < layout.panels(); ++p) {
     const int width = layout.half(p) ? lanes : 2 * lanes;
     for (int j = 0; j < width; ++j) {
@@ -44,7 +55,7 @@ void PackWeights(const PackedLayout& layout, const Weight& weight, const float* 
       const int64_t column = layout.glu && j >= lanes ? output + layout.outputs() : output;
       packed[p * 2 * lanes + j] = padding || bias == nullptr || j % fold != 0 ? 0.0f : bias[column];
       for (int64_t i = j % fold; i < layout.k; i += fold) {
-        panel[i / fold * width + j] = padding ? 0.0f : weight(i, column);
+        panel[i / fold * width + j] = padding ? Number{} : weight(i, column);
       }
     }
     for (int j = width; j < 2 * lanes; ++j) packed[p * 2 * lanes + j] = 0.0f;
@@ -102,10 +113,11 @@ class GemmTarget {
 struct GemmShape {
   int64_t m = 0, k = 0, n = 0;
   bool glu = false;
-  int64_t row_bytes = 0;  // of memory that a row adds to those before it: sizes the pieces that stay in the cache
-  int64_t run = 1;        // see PackedLayout
+  int64_t row_bytes = 0;     // of memory that a row adds to those before it: sizes the pieces that stay in the cache
+  int64_t run = 1;           // see PackedLayout
+  DType type = DType::kF32;  // likewise
 
-  PackedLayout layout() const { return PackedLayout(k, n, glu, run); }
+  PackedLayout layout() const { return PackedLayout(k, n, glu, run, type); }
 };
 
 // A block of results as a register block left them: `rows` rows from row `row` on, `width` of them each from column
@@ -124,8 +136,9 @@ void StoreByRow(const Epilogue& epilogue, const GemmTarget& target, const GemmBl
 size_t GemmScratchBytes(const GemmShape& shape, int threads);
 
 // c[r * ldc + column + j] = epilogue(bias[j] + sum_i rows[r][i] w[i][j]). Results do not depend on the number of
-// threads. c may be one of the epilogue's residuals, but not overlap the rows. With a target, it says where a row's
-// results go instead of r * ldc + column.
+// threads, nor on the type that w is packed in: panels of two bytes are widened, as many as the cache holds at a time.
+// c may be one of the epilogue's residuals, but not overlap the rows. With a target, it says where a row's results go
+// instead of r * ldc + column.
 void Gemm(const GemmRows& rows, const GemmShape& shape, const float* packed, const Epilogue& epilogue, float* c,
           int64_t ldc, int64_t column, float* scratch, ThreadPool& pool, const GemmTarget* target = nullptr);
 

@@ -4,9 +4,10 @@
 #include <cstring>
 #include <vector>
 
-#include "kernels/cpu/float_view.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/packed_numbers.h"
 #include "kernels/cpu/simd.h"
+#include "kernels/cpu/stored.h"
 #include "kernels/kernel.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -164,6 +165,7 @@ constexpr int64_t kVectorRoom = 16;  // floats in the widest vector
 struct RnnShape {
   int64_t rows, steps, in, hidden, gates;
   int64_t rows_a_task;
+  DType input_type, state_type;  // that the weights of the inputs and of the state are packed in
 
   explicit RnnShape(const NodeRef& ref)
       : rows(ref.in(0)[0]),
@@ -171,13 +173,42 @@ struct RnnShape {
         in(ref.in(0)[2]),
         hidden(ref.in(2)[1]),
         gates(ref.node.op == Op::kGru ? 3 : 4),
-        rows_a_task(CurrentMicro().block_rows) {}
+        rows_a_task(CurrentMicro().block_rows),
+        input_type(PackedType(ref.value(1))),
+        state_type(KeepsStateWeights(ref) ? PackedType(ref.value(2)) : DType::kF32) {}
   int64_t width() const { return gates * hidden; }
   int64_t padded() const { return (hidden + kVectorRoom - 1) / kVectorRoom * kVectorRoom; }
-  GemmShape inputs() const { return {.m = rows * steps, .k = in, .n = width(), .row_bytes = in * 4}; }
+  GemmShape inputs() const {
+    return {.m = rows * steps, .k = in, .n = width(), .row_bytes = in * 4, .type = input_type};
+  }
+  PackedLayout state() const { return {hidden, width(), false, 1, state_type}; }
   int64_t input_floats() const { return rows * steps * width() + kVectorRoom; }
   int64_t worker_floats() const { return rows_a_task * (width() + 2 * padded()) + kVectorRoom; }
 };
+
+// A block that begins with `floats` floats, behind which lie `count` numbers: those, and as float32.
+struct Block {
+  DType type;
+  int64_t floats, count;
+
+  int64_t packed_floats() const { return floats + (type == DType::kF32 ? count : (count + 1) / 2); }
+  int64_t widened_floats() const { return type == DType::kF32 ? 0 : (floats + count + 15) / 16 * 16; }
+  // Itself where all of it is floats already.
+  const float* Widened(const float* packed, float* to, ThreadPool& pool) const {
+    if (type == DType::kF32) return packed;
+    std::copy_n(packed, floats, to);
+    const auto* from = reinterpret_cast<const std::byte*>(packed + floats);
+    pool.ForRange(count, 1 << 14, [&](int64_t begin, int64_t end, int) {
+      WidenStored(from + BytesOf(type, begin), type, end - begin, to + floats + begin);
+    });
+    return to;
+  }
+};
+
+Block StateBlock(const RnnShape& s) {
+  const PackedLayout layout = s.state();
+  return {layout.type, layout.bias_floats(), layout.numbers()};
+}
 
 bool RnnSupports(const NodeRef& ref, const DeviceCaps&) {
   return ref.node.epilogue.empty() && ref.constant(1) && ref.constant(2) && (!ref.has(3) || ref.constant(3)) &&
@@ -187,38 +218,40 @@ bool RnnSupports(const NodeRef& ref, const DeviceCaps&) {
 size_t RnnScratch(const NodeRef& ref, const DeviceCaps& caps) {
   const RnnShape s(ref);
   return GemmScratchBytes(s.inputs(), caps.threads) +
-         (s.input_floats() + caps.threads * s.worker_floats()) * sizeof(float);
+         (StateBlock(s).widened_floats() + s.input_floats() + caps.threads * s.worker_floats()) * sizeof(float);
 }
 
 // The inputs' weights with their biases, then the state's.
 Result<AlignedBytes> RnnPack(const NodeRef& ref, const DeviceCaps&) {
   const RnnShape s(ref);
-  const PackedLayout inputs(s.in, s.width(), false), state(s.hidden, s.width(), false);
+  const PackedLayout inputs = s.inputs().layout(), state = s.state();
   TIMBRE_TRY(AlignedBytes packed, AlignedBytes::Allocate((inputs.floats() + state.floats()) * sizeof(float)));
-  const auto pack = [&](const PackedLayout& layout, int weight_input, float* to) {
-    const FloatView w(ref.value(weight_input));
+  const auto pack = [&](const PackedLayout& layout, int weight_input, float* to, const auto* w) {
     const std::vector<float> bias =
         ref.has(weight_input + 2) ? ref.value(weight_input + 2).ToF32() : std::vector<float>();
     PackWeights(
         layout, [&](int64_t i, int64_t j) { return w[j * layout.k + i]; }, bias.empty() ? nullptr : bias.data(), to);
   };
-  pack(inputs, 1, packed.f32());
-  pack(state, 2, packed.f32() + inputs.floats());
+  TIMBRE_CHECK(WithNumbers(ref.value(1), s.input_type, [&](const auto* w) { pack(inputs, 1, packed.f32(), w); }));
+  TIMBRE_CHECK(WithNumbers(ref.value(2), s.state_type,
+                           [&](const auto* w) { pack(state, 2, packed.f32() + inputs.floats(), w); }));
   return packed;
 }
 
 Status RnnRun(const CpuCall& call) {
   const RnnShape s(call.ref);
   const MicroKernels micro = CurrentMicro();
-  const PackedLayout inputs(s.in, s.width(), false), state(s.hidden, s.width(), false);
+  const PackedLayout state = s.state();
   const bool gru = call.ref.node.op == Op::kGru, reverse = call.ref.attrs<RnnAttrs>().reverse;
   const auto step = gru ? HWY_DYNAMIC_DISPATCH(GruStepT) : HWY_DYNAMIC_DISPATCH(LstmStepT);
-  float* from_inputs = call.scratch + GemmScratchBytes(s.inputs(), call.pool.threads()) / sizeof(float);
+  float* const widened = call.scratch + GemmScratchBytes(s.inputs(), call.pool.threads()) / sizeof(float);
+  float* from_inputs = widened + StateBlock(s).widened_floats();
   float* workers = from_inputs + s.input_floats();
   Gemm(PlainRows(call.in[0], s.in, s.in), s.inputs(), call.packed->f32(), Epilogue{}, from_inputs, s.width(), 0,
        call.scratch, call.pool);
 
-  const float* weights = call.packed->f32() + inputs.floats();
+  const float* const weights =
+      StateBlock(s).Widened(call.packed->f32() + s.inputs().layout().floats(), widened, call.pool);
   const int64_t tasks = (s.rows + s.rows_a_task - 1) / s.rows_a_task;
   call.pool.ForEach(tasks, [&](int64_t task, int worker) {
     const int64_t first = task * s.rows_a_task, rows = std::min(s.rows_a_task, s.rows - first);
@@ -274,19 +307,25 @@ bool GruFewSupports(const NodeRef& ref, const DeviceCaps& caps) {
   return RnnSupports(ref, caps) && ref.in(0)[0] <= kFewRows;
 }
 
-// The inputs' part of all gates, and a row for the state that a step may not overwrite.
+// The bias of the last gate, padded to vectors, and all gates' weights.
+Block FewBlock(const RnnShape& s) {
+  const int64_t lanes = CurrentMicro().lanes, padded = (s.hidden + lanes - 1) / lanes * lanes;
+  return {s.state_type, padded, padded * 3 * s.hidden};
+}
+
+// The state's weights where they are widened, and the inputs' part of all gates.
 size_t GruFewScratch(const NodeRef& ref, const DeviceCaps& caps) {
   const RnnShape s(ref);
-  return GemmScratchBytes(s.inputs(), caps.threads) + s.input_floats() * sizeof(float);
+  return GemmScratchBytes(s.inputs(), caps.threads) + (FewBlock(s).widened_floats() + s.input_floats()) * sizeof(float);
 }
 
 // The inputs' weights; then, for the state's, the bias of the last gate, padded to vectors, and the groups.
 Result<AlignedBytes> GruFewPack(const NodeRef& ref, const DeviceCaps&) {
   const RnnShape s(ref);
   const int64_t lanes = CurrentMicro().lanes, size = s.hidden, vectors = (size + lanes - 1) / lanes;
-  const PackedLayout inputs(s.in, s.width(), false);
+  const PackedLayout inputs = s.inputs().layout();
   TIMBRE_TRY(AlignedBytes packed,
-             AlignedBytes::Allocate((inputs.floats() + vectors * lanes * (1 + 3 * size)) * sizeof(float), true));
+             AlignedBytes::Allocate((inputs.floats() + FewBlock(s).packed_floats()) * sizeof(float), true));
   std::vector<float> bias(s.width());
   if (ref.has(3)) ref.value(3).ReadF32(bias.data());
   if (ref.has(4)) {
@@ -294,21 +333,24 @@ Result<AlignedBytes> GruFewPack(const NodeRef& ref, const DeviceCaps&) {
     for (int64_t i = 0; i < 2 * size; ++i) bias[i] += of_state[i];
     std::copy_n(of_state.data() + 2 * size, size, packed.f32() + inputs.floats());
   }
-  const FloatView from_input(ref.value(1)), from_state(ref.value(2));
-  PackWeights(
-      inputs, [&](int64_t i, int64_t j) { return from_input[j * s.in + i]; }, bias.data(), packed.f32());
-  float* to = packed.f32() + inputs.floats() + vectors * lanes;
+  TIMBRE_CHECK(WithNumbers(ref.value(1), s.input_type, [&](const auto* w) {
+    PackWeights(
+        inputs, [&](int64_t i, int64_t j) { return w[j * s.in + i]; }, bias.data(), packed.f32());
+  }));
   const int64_t units = HWY_DYNAMIC_DISPATCH(UnitVectorsT)(static_cast<int>(s.rows));
-  for (int64_t first = 0, count = units; first < vectors; first += count) {
-    while (count > vectors - first) count /= 2;
-    for (int64_t k = 0; k < size; ++k) {
-      for (int64_t gate = 0; gate < 3; ++gate) {
-        for (int64_t i = first * lanes; i < (first + count) * lanes; ++i) {
-          *to++ = i < size ? from_state[(gate * size + i) * size + k] : 0.0f;
+  TIMBRE_CHECK(WithNumbers(ref.value(2), s.state_type, [&]<typename Number>(const Number* w) {
+    auto* to = reinterpret_cast<Number*>(packed.f32() + inputs.floats() + FewBlock(s).floats);
+    for (int64_t first = 0, count = units; first < vectors; first += count) {
+      while (count > vectors - first) count /= 2;
+      for (int64_t k = 0; k < size; ++k) {
+        for (int64_t gate = 0; gate < 3; ++gate) {
+          for (int64_t i = first * lanes; i < (first + count) * lanes; ++i) {
+            *to++ = i < size ? w[(gate * size + i) * size + k] : Number{};
+          }
         }
       }
     }
-  }
+  }));
   return packed;
 }
 
@@ -316,10 +358,12 @@ Status GruFewRun(const CpuCall& call) {
   const RnnShape s(call.ref);
   const bool reverse = call.ref.attrs<RnnAttrs>().reverse;
   const auto step = HWY_DYNAMIC_DISPATCH(GruFewStepT);
-  const PackedLayout inputs(s.in, s.width(), false);
-  float* from_inputs = call.scratch + GemmScratchBytes(s.inputs(), call.pool.threads()) / sizeof(float);
+  float* const widened = call.scratch + GemmScratchBytes(s.inputs(), call.pool.threads()) / sizeof(float);
+  float* from_inputs = widened + FewBlock(s).widened_floats();
   Gemm(PlainRows(call.in[0], s.in, s.in), s.inputs(), call.packed->f32(), Epilogue{}, from_inputs, s.width(), 0,
        call.scratch, call.pool);
+  const float* const weights =
+      FewBlock(s).Widened(call.packed->f32() + s.inputs().layout().floats(), widened, call.pool);
   // Threads take a row each; one thread takes both, so that the weights pass by once.
   const int64_t rows_a_task = call.pool.threads() > 1 ? 1 : s.rows;
   call.pool.ForEach((s.rows + rows_a_task - 1) / rows_a_task, [&](int64_t task, int) {
@@ -333,7 +377,7 @@ Status GruFewRun(const CpuCall& call) {
         x[r] = from_inputs + at * s.width();
         out[r] = call.out[0] + at * s.hidden;
       }
-      step(static_cast<int>(rows), static_cast<int>(s.rows), x, h, out, s.hidden, call.packed->f32() + inputs.floats());
+      step(static_cast<int>(rows), static_cast<int>(s.rows), x, h, out, s.hidden, weights);
       for (int64_t r = 0; r < rows; ++r) h[r] = out[r];
     }
     for (int64_t r = 0; r < rows; ++r) {
@@ -362,10 +406,10 @@ Status CumulativeMeanRun(const CpuCall& call) {
 }
 
 const KernelRow kRows[] = {
-    {Op::kGru, DeviceKind::kCpu, Tier::kFast, "gru_few", 1, GruFewSupports, GruFewRun, GruFewScratch, GruFewPack,
+    {Op::kGru, DeviceKind::kCpu, Tier::kFast, "gru_few", 2, GruFewSupports, GruFewRun, GruFewScratch, GruFewPack,
      0b11110},
-    {Op::kGru, DeviceKind::kCpu, Tier::kFast, "gru_product", 2, RnnSupports, RnnRun, RnnScratch, RnnPack, 0b11110},
-    {Op::kLstm, DeviceKind::kCpu, Tier::kFast, "lstm_product", 2, RnnSupports, RnnRun, RnnScratch, RnnPack, 0b11110},
+    {Op::kGru, DeviceKind::kCpu, Tier::kFast, "gru_product", 3, RnnSupports, RnnRun, RnnScratch, RnnPack, 0b11110},
+    {Op::kLstm, DeviceKind::kCpu, Tier::kFast, "lstm_product", 3, RnnSupports, RnnRun, RnnScratch, RnnPack, 0b11110},
     {Op::kCumulativeMean, DeviceKind::kCpu, Tier::kFast, "cumulative_mean_rows", 1, nullptr, CumulativeMeanRun},
 };
 

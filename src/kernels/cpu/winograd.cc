@@ -5,9 +5,10 @@
 #include <algorithm>
 #include <vector>
 
-#include "kernels/cpu/float_view.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/packed_numbers.h"
 #include "kernels/cpu/simd.h"
+#include "kernels/cpu/stored.h"
 #include "kernels/kernel.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -25,6 +26,7 @@ namespace winograd {
 inline constexpr float kA = 0.75f, kB = 1.5f;  // the points
 inline constexpr float kA2 = kA * kA, kB2 = kB * kB;
 inline constexpr int kIn = 6, kOut = 4, kPoints = kIn * kIn;  // a tile's sides
+inline constexpr int kTaps = 9;
 }  // namespace winograd
 }  // namespace timbre
 #endif
@@ -56,7 +58,54 @@ HWY_INLINE void OutputLine(const Vec* m, Vec* out) {
   out[3] = hn::MulAdd(Const(kA2 * kA), da, hn::MulAdd(Const(kB2 * kB), db, m[5]));
 }
 
+using WideTag = hn::ScalableTag<double>;
+using WideVec = hn::Vec<WideTag>;
+
+// G w for one line of three.
+HWY_INLINE void TapLine(WideVec w0, WideVec w1, WideVec w2, WideVec* out) {
+  const WideTag d;
+  constexpr double a2 = double{kA} * kA, b2 = double{kB} * kB;
+  constexpr double scale_a = 1 / (2 * a2 * (a2 - b2)), scale_b = 1 / (2 * b2 * (b2 - a2));
+  const auto even = [&](double scale, double square)
+                        HWY_ATTR { return hn::MulAdd(hn::Set(d, scale * square), w2, hn::Mul(hn::Set(d, scale), w0)); };
+  const WideVec even_a = even(scale_a, a2), odd_a = hn::Mul(hn::Set(d, scale_a * kA), w1);
+  const WideVec even_b = even(scale_b, b2), odd_b = hn::Mul(hn::Set(d, scale_b * kB), w1);
+  out[0] = hn::Mul(hn::Set(d, 1 / (a2 * b2)), w0);
+  out[1] = hn::Add(even_a, odd_a);
+  out[2] = hn::Sub(even_a, odd_a);
+  out[3] = hn::Add(even_b, odd_b);
+  out[4] = hn::Sub(even_b, odd_b);
+  out[5] = w2;
+}
+
 }  // namespace
+
+// G w G^T, in float64, of `count` channels of the input: taps [count][9][width], value `point` of channel c and column
+// n goes to v[point * step + c * width + n].
+void TransformTapsT(const float* taps, int64_t count, int64_t width, float* v, int64_t step) {
+  const WideTag d;
+  const hn::Rebind<float, WideTag> narrow;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t c = 0; c < count; ++c, taps += kTaps * width, v += width) {
+    for (int64_t n = 0; n < width; n += lanes) {
+      WideVec rows[3][kIn];
+#pragma GCC unroll 3
+      for (int b = 0; b < 3; ++b) {
+        WideVec w[3];
+#pragma GCC unroll 3
+        for (int a = 0; a < 3; ++a) w[a] = hn::PromoteTo(d, hn::LoadU(narrow, taps + (3 * a + b) * width + n));
+        TapLine(w[0], w[1], w[2], rows[b]);
+      }
+#pragma GCC unroll 6
+      for (int i = 0; i < kIn; ++i) {
+        WideVec out[kIn];
+        TapLine(rows[0][i], rows[1][i], rows[2][i], out);
+#pragma GCC unroll 6
+        for (int j = 0; j < kIn; ++j) hn::StoreU(hn::DemoteTo(narrow, out[j]), narrow, v + (i * kIn + j) * step + n);
+      }
+    }
+  }
+}
 
 // One tile of 6x6 positions, whose channels begin at x[0..36): value `point` of channel c goes to v[point * step + c].
 // Meanwhile the positions at next[0..36) are fetched, but for the two columns of them that this tile has.
@@ -124,6 +173,7 @@ HWY_AFTER_NAMESPACE();
 namespace timbre {
 HWY_EXPORT(InputTileT);
 HWY_EXPORT(OutputTileT);
+HWY_EXPORT(TransformTapsT);
 
 namespace {
 using namespace winograd;
@@ -134,14 +184,16 @@ constexpr int64_t kLeastChannels = 32;
 constexpr int64_t kMostWeights = 6;
 // Channels of the output transformed back together.
 constexpr int64_t kOutBlock = 256;
+// Channels of the input whose taps are transformed in a task, and widened together before.
+constexpr int64_t kTaskChannels = 64, kWidenedChannels = 8;
 
 struct WinogradShape {
   int64_t batch, height, width, in, out_height, out_width, out, pad_h, pad_w;
   int64_t tiles_h, tiles_w;
-  bool glu = false;
+  bool glu = false, keeps_taps;
   MicroKernels micro = CurrentMicro();
 
-  explicit WinogradShape(const NodeRef& ref) {
+  explicit WinogradShape(const NodeRef& ref) : keeps_taps(KeepsTaps(ref)) {
     const Shape &x = ref.in(0), &y = ref.out();
     const auto& attrs = ref.attrs<ConvAttrs>();
     batch = x[0], height = x[1], width = x[2], in = x[3];
@@ -166,6 +218,7 @@ struct WinogradShape {
     return kPoints * (in_step(count) + out_step(count)) + kOut * kOut * kOutBlock;
   }
   int64_t point_floats() const { return in * out; }
+  int64_t points_floats() const { return kPoints * point_floats(); }
   // The products' columns are the outputs in order, but with a gate each block has its values first, then their gates.
   int64_t OutputOf(int64_t column) const {
     if (!glu) return column;
@@ -187,46 +240,74 @@ bool Supports(const NodeRef& ref, const DeviceCaps&) {
 
 size_t Scratch(const NodeRef& ref, const DeviceCaps& caps) {
   const WinogradShape s(ref);
-  return (caps.threads * s.worker_floats(caps.threads) + s.in) * sizeof(float);
+  const int64_t points = s.keeps_taps ? s.points_floats() : 0;
+  return (points + caps.threads * s.worker_floats(caps.threads) + s.in) * sizeof(float);
 }
 
-// G w G^T of each pair of channels: for each point panels of [in][panel]; then the bias. Both in the columns' order.
+// Calls visit(first column of a panel, its width, channel of the input) for all of them in turn.
+template <typename Visit>
+void ForPanels(const WinogradShape& s, const Visit& visit) {
+  for (int64_t first = 0; first < s.out; first += s.micro.panel) {
+    for (int64_t k = 0; k < s.in; ++k) visit(first, std::min<int64_t>(s.micro.panel, s.out - first), k);
+  }
+}
+
+// The taps of channel k for `width` columns, [9][width].
+template <typename Number>
+void CopyTaps(const WinogradShape& s, const Number* weight, int64_t first, int64_t width, int64_t k, Number* to) {
+  for (int64_t n = 0; n < width; ++n) {
+    const Number* from = weight + (s.OutputOf(first + n) * s.in + k) * kTaps;
+    for (int64_t t = 0; t < kTaps; ++t) to[t * width + n] = from[t];
+  }
+}
+
+// The bias, then the weights, both in the columns' order: for each point panels of [in][panel], or panels of
+// [in][9 taps][panel] as they are stored.
 Result<AlignedBytes> Pack(const NodeRef& ref, const DeviceCaps&) {
   const WinogradShape s(ref);
-  const int64_t panel = s.micro.panel;
-  TIMBRE_TRY(AlignedBytes packed, AlignedBytes::Allocate((kPoints * s.point_floats() + s.out) * sizeof(float), true));
-  const FloatView weight(ref.value(1));
-  double g[kIn][3];
-  constexpr double points[5] = {0, kA, -kA, kB, -kB};
-  for (int i = 0; i < 5; ++i) {
-    double scale = 1;
-    for (int j = 0; j < 5; ++j) scale *= i == j ? 1 : points[i] - points[j];
-    for (int k = 0; k < 3; ++k) g[i][k] = (k == 0 ? 1 : k == 1 ? points[i] : points[i] * points[i]) / scale;
-  }
-  g[5][0] = g[5][1] = 0;
-  g[5][2] = 1;
-  for (int64_t n = 0; n < s.out; ++n) {
-    const int64_t first = n / panel * panel, width = std::min(panel, s.out - first);
-    for (int64_t k = 0; k < s.in; ++k) {
-      const float* w = weight.data() + (s.OutputOf(n) * s.in + k) * 9;
-      double rows[kIn][3];
-      for (int i = 0; i < kIn; ++i) {
-        for (int b = 0; b < 3; ++b) rows[i][b] = g[i][0] * w[b] + g[i][1] * w[3 + b] + g[i][2] * w[6 + b];
-      }
-      float* to = packed.f32() + first * s.in + k * width + n - first;
-      for (int i = 0; i < kIn; ++i) {
-        for (int j = 0; j < kIn; ++j) {
-          to[(i * kIn + j) * s.point_floats()] =
-              static_cast<float>(rows[i][0] * g[j][0] + rows[i][1] * g[j][1] + rows[i][2] * g[j][2]);
-        }
-      }
-    }
-  }
+  const DType type = PackedType(ref.value(1));
+  const size_t bytes = s.keeps_taps ? BytesOf(type, kTaps * s.point_floats()) : s.points_floats() * sizeof(float);
+  TIMBRE_TRY(AlignedBytes packed, AlignedBytes::Allocate(s.out * sizeof(float) + bytes, true));
   if (ref.has(2)) {
     const FloatView bias(ref.value(2));
-    for (int64_t n = 0; n < s.out; ++n) packed.f32()[kPoints * s.point_floats() + n] = bias[s.OutputOf(n)];
+    for (int64_t n = 0; n < s.out; ++n) packed.f32()[n] = bias[s.OutputOf(n)];
   }
+  float* const weights = packed.f32() + s.out;
+  if (s.keeps_taps) {
+    TIMBRE_CHECK(WithNumbers(ref.value(1), type, [&]<typename Number>(const Number* weight) {
+      ForPanels(s, [&](int64_t first, int64_t width, int64_t k) {
+        CopyTaps(s, weight, first, width, k, reinterpret_cast<Number*>(weights) + (first * s.in + k * width) * kTaps);
+      });
+    }));
+    return packed;
+  }
+  const FloatView weight(ref.value(1));
+  const auto transform = HWY_DYNAMIC_DISPATCH(TransformTapsT);
+  ForPanels(s, [&](int64_t first, int64_t width, int64_t k) {
+    float taps[kTaps * kMaxPanel];
+    CopyTaps(s, weight.data(), first, width, k, taps);
+    transform(taps, 1, width, weights + first * s.in + k * width, s.point_floats());
+  });
   return packed;
+}
+
+// Transforms the taps that were packed of weights stored as `type`.
+void TransformAll(const WinogradShape& s, DType type, const std::byte* taps, float* points, ThreadPool& pool) {
+  const auto transform = HWY_DYNAMIC_DISPATCH(TransformTapsT);
+  const int64_t panel = s.micro.panel, panels = (s.out + panel - 1) / panel;
+  const int64_t chunks = (s.in + kTaskChannels - 1) / kTaskChannels;
+  pool.ForEach(panels * chunks, [&](int64_t task, int) {
+    const int64_t first = task / chunks * panel, width = std::min(panel, s.out - first);
+    const int64_t begin = task % chunks * kTaskChannels, end = std::min(begin + kTaskChannels, s.in);
+    alignas(kAlignment) float widened[kWidenedChannels * kTaps * kMaxPanel];
+    for (int64_t k = begin; k < end; k += kWidenedChannels) {
+      const int64_t count = std::min(kWidenedChannels, end - k);
+      const std::byte* const from = taps + BytesOf(type, (first * s.in + k * width) * kTaps);
+      if (type != DType::kF32) WidenStored(from, type, count * kTaps * width, widened);
+      transform(type == DType::kF32 ? reinterpret_cast<const float*>(from) : widened, count, width,
+                points + first * s.in + k * width, s.point_floats());
+    }
+  });
 }
 
 Status Run(const CpuCall& call) {
@@ -235,16 +316,21 @@ Status Run(const CpuCall& call) {
   const auto input_tile = HWY_DYNAMIC_DISPATCH(InputTileT);
   const auto output_tile = HWY_DYNAMIC_DISPATCH(OutputTileT);
   const int threads = call.pool.threads();
-  const float* weights = call.packed->f32();
-  const float* bias = weights + kPoints * s.point_floats();
-  float* zeros = call.scratch + threads * s.worker_floats(threads);
+  const float *const bias = call.packed->f32(), *weights = bias + s.out;
+  float* scratch = call.scratch;
+  if (s.keeps_taps) {
+    TransformAll(s, PackedType(call.ref.value(1)), reinterpret_cast<const std::byte*>(weights), scratch, call.pool);
+    weights = scratch;
+    scratch += s.points_floats();
+  }
+  float* zeros = scratch + threads * s.worker_floats(threads);
   std::fill_n(zeros, s.in, 0.0f);
 
   const int64_t task_tiles = s.task_tiles(threads), halves = s.glu ? 2 : 1, features = s.out / halves;
   call.pool.ForEach((s.tiles() + task_tiles - 1) / task_tiles, [&](int64_t task, int worker) {
     const int64_t first = task * task_tiles, count = std::min(task_tiles, s.tiles() - first);
     const int64_t in_step = s.in_step(task_tiles), out_step = s.out_step(task_tiles);
-    float* v = call.scratch + worker * s.worker_floats(threads);
+    float* v = scratch + worker * s.worker_floats(threads);
     float* m = v + kPoints * in_step;
     float* y = m + kPoints * out_step;
     const auto corner = [&](int64_t tile, int64_t* n, int64_t* h, int64_t* w) {
@@ -321,7 +407,7 @@ Status Run(const CpuCall& call) {
 }
 
 const KernelRow kRows[] = {
-    {Op::kConv, DeviceKind::kCpu, Tier::kFast, "conv_winograd", 2, Supports, Run, Scratch, Pack, 0b110},
+    {Op::kConv, DeviceKind::kCpu, Tier::kFast, "conv_winograd", 3, Supports, Run, Scratch, Pack, 0b110},
 };
 
 }  // namespace

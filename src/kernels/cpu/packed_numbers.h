@@ -1,0 +1,64 @@
+// What packing reads of a constant: its numbers in the two bytes that a checkpoint stores them in, or as float32.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+#include "base/aligned.h"
+#include "graph/tensor.h"
+#include "kernels/cpu/float_view.h"
+#include "kernels/kernel.h"
+
+namespace timbre {
+
+// The type that kernels which keep weights as they are stored pack a constant in: float16 and bfloat16 as they are, be
+// it that the values are stored so or made as numbers of that type whenever they are wanted; float32 for all others.
+inline DType PackedType(const HostTensor& tensor) {
+  return tensor.dtype == DType::kF16 || tensor.dtype == DType::kBF16 ? tensor.dtype : DType::kF32;
+}
+
+// Whether conv_winograd keeps the taps of a node's filter as they are stored and transforms them in every run, instead
+// of the transformed ones, which are four times as many: where enough tiles share that work.
+inline bool KeepsTaps(const NodeRef& ref) {
+  constexpr int64_t kManyTiles = 256, kTile = 4;
+  const Shape& y = ref.out();
+  return y[0] * ((y[1] + kTile - 1) / kTile) * ((y[2] + kTile - 1) / kTile) >= kManyTiles;
+}
+
+// Whether a recurrent layer's weights of the state stay as they are stored: they are then widened once a run, which
+// takes enough steps, of all rows together.
+inline bool KeepsStateWeights(const NodeRef& ref) {
+  constexpr int64_t kManySteps = 64;
+  return ref.in(0)[0] * ref.in(0)[1] >= kManySteps;
+}
+
+// Calls use(numbers) with all of the tensor's in their order: where `type`, which is PackedType() or float32, is of two
+// bytes, the bits of each as uint16_t; floats otherwise. Fails where they lie in a file that was cut short.
+template <typename Use>
+Status WithNumbers(const HostTensor& tensor, DType type, const Use& use) {
+  if (type == DType::kF32) {
+    use(FloatView(tensor).data());
+    return {};
+  }
+  const bool here = tensor.data != nullptr && !tensor.mapped &&
+                    reinterpret_cast<uintptr_t>(tensor.data.get()) % sizeof(uint16_t) == 0;
+  AlignedBytes copy;
+  if (!here) {
+    TIMBRE_TRY(copy, AlignedBytes::Allocate(tensor.bytes()));
+    if (tensor.data != nullptr) {
+      // Bytes in a file are read once: where somebody cuts it short later, nothing happens.
+      TIMBRE_CHECK(tensor.ReadStored(0, tensor.bytes(), copy.data()));
+    } else {
+      const FloatView made(tensor);
+      auto* const bits = reinterpret_cast<uint16_t*>(copy.data());
+      for (int64_t i = 0; i < tensor.shape.elements(); ++i) {
+        bits[i] =
+            type == DType::kF16 ? FloatToHalf(made[i]) : static_cast<uint16_t>(std::bit_cast<uint32_t>(made[i]) >> 16);
+      }
+    }
+  }
+  use(reinterpret_cast<const uint16_t*>(here ? tensor.data.get() : copy.data()));
+  return {};
+}
+
+}  // namespace timbre
