@@ -27,7 +27,7 @@ struct NotesOptions {
   int count_in = 0;  // bars
   bool labels = true;
   int quality = 20;
-  std::string effort = "superfast";
+  std::string effort = "ultrafast";
   int threads = 0;  // of the encoder; 0: as many as the process may use
 };
 
