@@ -121,7 +121,9 @@ struct Sizes {
   int64_t sets() const { return batch * kept; }
   int64_t padded() const { return (k + lanes - 1) / lanes * lanes; }
   int64_t panel_floats() const { return layout.bias_floats(); }
-  int64_t chunk_rows() const { return std::clamp<int64_t>(kSumFloats / padded(), kShortRun, reduced); }
+  int64_t chunk_rows() const {
+    return std::clamp<int64_t>(kSumFloats / padded(), std::min<int64_t>(kShortRun, reduced), reduced);
+  }
   int64_t chunks() const { return (reduced + chunk_rows() - 1) / chunk_rows(); }
   int64_t sum_doubles() const { return padded() * (k + 1); }
   // Rows that pass all panels together, rows of a task, and sets of a task.

@@ -25,7 +25,7 @@ Volume Filled(int64_t frames, int64_t height, int64_t width, float value) {
 TEST(FrameVolumes, AShareGrowsFromNothingAndNeverReachesOne) {
   for (const VolumeAxis axis : {VolumeAxis::kTime, VolumeAxis::kHeight, VolumeAxis::kWidth}) {
     Volume b = Filled(6, 6, 6, 1);
-    BlendInto(Filled(5, 6, 6, 0), b, axis, 4);
+    BlendInto(Filled(axis == VolumeAxis::kTime ? 5 : 6, 6, 6, 0), b, axis, 4);
     for (int64_t i = 0; i < 6; ++i) {
       const float value = axis == VolumeAxis::kTime     ? *b.at(i, 2, 3)
                           : axis == VolumeAxis::kHeight ? *b.at(2, i, 3)

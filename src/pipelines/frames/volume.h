@@ -37,7 +37,8 @@ struct Volume {
 };
 
 // The first `extent` places of b along the axis (as many as both have) become a mixture of the last ones of a and
-// themselves: b's share is 0 at first and grows by 1 / extent a place, so that it is never 1.
+// themselves: b's share is 0 at first and grows by 1 / extent a place, so that it is never 1. Along the other axes both
+// are of one size.
 void BlendInto(const Volume& a, Volume& b, VolumeAxis axis, int64_t extent);
 
 }  // namespace timbre
