@@ -176,6 +176,7 @@ http::Router App::Routes() {
   AddJobRoutes(router);
   AddEventRoutes(router);
   AddProjectRoutes(router);
+  AddDrumRoutes(router);
   AddWebRoutes(router);
   return router;
 }

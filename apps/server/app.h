@@ -18,11 +18,14 @@
 #include "engine/previews.h"
 #include "http/problem.h"
 #include "http/server.h"
+#include "pipelines/drums/drums_config.h"
 #include "pipelines/studio/timeline.h"
 
 namespace timbre::server {
 
 using Json = nlohmann::ordered_json;
+
+struct DrumProject;
 
 // The slot of jobs that fetch models: they compute nothing, and nothing that computes waits behind them.
 inline constexpr const char* kNetwork = "network";
@@ -72,6 +75,7 @@ class App {
   void AddUploadRoutes(http::Router& router);
   void AddEventRoutes(http::Router& router);
   void AddProjectRoutes(http::Router& router);
+  void AddDrumRoutes(http::Router& router);
   void AddWebRoutes(http::Router& router);
 
   http::Response CreateJob(http::Request& request);
@@ -97,6 +101,19 @@ class App {
   http::Response RenameProject(http::Request& request);
   http::Response ExportProject(http::Request& request);
   http::Response ExportDrums(const http::Request& request, const engine::ProjectRecord& project, Json options);
+  std::optional<http::Response> FindSound(const Json& body, engine::AssetRecord& sound);
+  std::optional<http::Response> TakeHeard(const Json& body, DrumProject& drums);
+  std::optional<http::Response> FindDrums(const http::Request& request, engine::ProjectRecord& project,
+                                          DrumProject& drums);
+  http::Response ChangeDrums(const http::Request& request,
+                             const std::function<std::optional<http::Response>(DrumProject&)>& change);
+  http::Response GetDrumsConfig(http::Request& request);
+  http::Response PutDrumsConfig(http::Request& request);
+  http::Response ResetDrumsConfig(http::Request& request);
+  http::Response AddMix(http::Request& request);
+  http::Response ListenToDrums(http::Request& request);
+  http::Response GetStages(http::Request& request);
+  Result<DrumsConfig> ConfigOf(const DrumProject& drums);
   Result<Json> ReadHeard(const std::string& asset);
   Json JoinTimeline(const Timeline& timeline, std::vector<engine::JobInput>& inputs);
   http::Response OperateOnProject(http::Request& request);
@@ -153,5 +170,6 @@ http::Response Refused(const Error& error);
 
 // {"error", …} members of what clients are told.
 Json AssetJson(const engine::AssetRecord& asset);
+Json OutputJson(const engine::JobOutput& output);
 
 }  // namespace timbre::server

@@ -1,5 +1,6 @@
 #include "apps/server/drum_project.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -57,6 +58,18 @@ constexpr std::array<std::pair<const char*, Function>, 3> kOperations = {{
     {"remove", Remove},
 }};
 
+std::vector<engine::JobInput> NamedAssets(const Json& list) {
+  std::vector<engine::JobInput> named;
+  for (const Json& one : list) named.push_back({one.value("asset", ""), one.value("name", "")});
+  return named;
+}
+
+Json ToJsonOf(const std::vector<engine::JobInput>& named) {
+  Json list = Json::array();
+  for (const engine::JobInput& one : named) list.push_back({{"asset", one.asset}, {"name", one.name}});
+  return list;
+}
+
 }  // namespace
 
 Result<DrumProject> DrumProject::FromJson(const Json& json) {
@@ -66,26 +79,29 @@ Result<DrumProject> DrumProject::FromJson(const Json& json) {
   project.asset = json.value("asset", "");
   project.config = json.value("config", "");
   project.set = json.value("set", Json::array());
-  for (const Json& sound : json.value("sounds", Json::array())) {
-    project.sounds.push_back({sound.value("asset", ""), sound.value("name", "")});
-  }
+  project.sounds = NamedAssets(json.value("sounds", Json::array()));
+  project.mixes = NamedAssets(json.value("mixes", Json::array()));
   return project;
 }
 
 Json DrumProject::ToJson() const {
-  Json json = {{"asset", asset}, {"heard", heard}, {"config", config}, {"set", set}, {"sounds", Json::array()}};
-  for (const engine::JobInput& sound : sounds) json["sounds"].push_back({{"asset", sound.asset}, {"name", sound.name}});
-  json["list"] = hits.ToJson();
-  return json;
+  return {{"asset", asset},
+          {"heard", heard},
+          {"config", config},
+          {"set", set},
+          {"sounds", ToJsonOf(sounds)},
+          {"mixes", ToJsonOf(mixes)},
+          {"list", hits.ToJson()}};
 }
 
 Json DrumProject::Shown() const {
   Json json = {{"asset", asset.empty() ? Json() : Json(asset)},
-               {"heard", "/v1/assets/" + heard + "/data"},
-               {"sounds", Json::array()},
+               {"heard", heard.empty() ? Json() : Json("/v1/assets/" + heard + "/data")},
+               {"sounds", ToJsonOf(sounds)},
+               {"mixes", ToJsonOf(mixes)},
+               {"configured", !config.empty() || !set.empty()},
                {"next", hits.next_id()},
                {"hits", Json::array()}};
-  for (const engine::JobInput& sound : sounds) json["sounds"].push_back({{"asset", sound.asset}, {"name", sound.name}});
   for (const ListedHit& hit : hits.hits()) {
     json["hits"].push_back({{"id", hit.id},
                             {"seconds", hit.seconds},
@@ -97,11 +113,36 @@ Json DrumProject::Shown() const {
 }
 
 std::vector<std::string> DrumProject::Assets() const {
-  std::vector<std::string> assets = {heard};
-  if (!asset.empty()) assets.push_back(asset);
-  if (!config.empty()) assets.push_back(config);
+  std::vector<std::string> assets;
+  for (const std::string& one : {heard, asset, config}) {
+    if (!one.empty()) assets.push_back(one);
+  }
   for (const engine::JobInput& sound : sounds) assets.push_back(sound.asset);
+  for (const engine::JobInput& mix : mixes) assets.push_back(mix.asset);
   return assets;
+}
+
+Status DrumProject::AddMix(const engine::JobInput& mix) {
+  const auto same =
+      std::find_if(mixes.begin(), mixes.end(), [&](const engine::JobInput& other) { return other.asset == mix.asset; });
+  if (same != mixes.end()) {
+    same->name = mix.name;
+    return {};
+  }
+  if (mixes.size() >= kMostMixes) {
+    return Fail(ErrorCode::kInvalidArgument, "there are as many mixes as a project may have; remove one first.");
+  }
+  mixes.push_back(mix);
+  return {};
+}
+
+bool DrumProject::RemoveMix(const std::string& mix) {
+  return std::erase_if(mixes, [&](const engine::JobInput& other) { return other.asset == mix; }) > 0;
+}
+
+bool DrumProject::HasSound(const std::string& sound) const {
+  return (!sound.empty() && sound == asset) ||
+         std::any_of(mixes.begin(), mixes.end(), [&](const engine::JobInput& mix) { return mix.asset == sound; });
 }
 
 Result<Json> HeardBy(const engine::JobRecord& job) {
@@ -133,8 +174,9 @@ Result<std::optional<int>> OperateOnHits(DrumHitList& hits, const Json& operatio
 
 std::vector<std::string> HitOperations() {
   std::vector<std::string> names;
-  names.reserve(kOperations.size());
+  names.reserve(kOperations.size() + 1);
   for (const auto& [name, function] : kOperations) names.emplace_back(name);
+  names.emplace_back("take");
   return names;
 }
 

@@ -1,4 +1,5 @@
-// What a project of drums holds: the hits that a job heard, as they are being corrected, and what they were heard in.
+// What a project of drums holds: a song, the hits that a job heard in it as they are being corrected, how they are
+// listened for, and other mixes of the song.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -14,10 +15,11 @@ namespace timbre::server {
 
 struct DrumProject {
   DrumHitList hits;
-  std::string heard;                     // the asset of what was heard, as JSON, of the form that DrumHitsToJson gives
-  std::string asset;                     // the sound; empty: none
+  std::string heard;  // the asset of what was heard, as JSON, of DrumsToJson's form; empty: nothing yet
+  std::string asset;  // the sound; empty: none
   std::vector<engine::JobInput> sounds;  // its stems, where the job kept them
-  std::string config;                    // the asset of the configuration that the job had; empty: none
+  std::vector<engine::JobInput> mixes;   // that a video may have in place of the song
+  std::string config;                    // the asset of the configuration (docs/drums.yaml); empty: the default
   nlohmann::ordered_json set = nlohmann::ordered_json::array();  // and its settings
 
   // What ToJson gave, of the journal's.
@@ -27,6 +29,14 @@ struct DrumProject {
   nlohmann::ordered_json Shown() const;
   // All that it names.
   std::vector<std::string> Assets() const;
+
+  static constexpr size_t kMostMixes = 32;
+  // Another mix, or another name for one that is there. kInvalidArgument where there are too many.
+  Status AddMix(const engine::JobInput& mix);
+  // Whether it was there.
+  bool RemoveMix(const std::string& mix);
+  // The song, or a mix.
+  bool HasSound(const std::string& sound) const;
 };
 
 // What a job of the kind "drums" heard in its one track, without the features of each hit: kInvalidArgument where it
@@ -37,7 +47,7 @@ Result<nlohmann::ordered_json> HeardBy(const engine::JobRecord& job);
 // to be, or nothing; where it fails (kInvalidArgument) nothing has changed.
 Result<std::optional<int>> OperateOnHits(DrumHitList& hits, const nlohmann::ordered_json& operation);
 
-// The names of all operations.
+// The names of all operations: those, and "take", of what another job has heard.
 std::vector<std::string> HitOperations();
 
 }  // namespace timbre::server

@@ -57,17 +57,19 @@ int WaitOf(const http::Request& request) {
 
 Json OutputsJson(const engine::JobRecord& job) {
   Json outputs = Json::array();
-  for (const engine::JobOutput& output : job.outputs) {
-    outputs.push_back({{"name", output.name},
-                       {"asset", output.asset},
-                       {"bytes", output.bytes},
-                       {"media_type", output.media_type},
-                       {"link", "/v1/assets/" + output.asset + "/data"}});
-  }
+  for (const engine::JobOutput& output : job.outputs) outputs.push_back(OutputJson(output));
   return outputs;
 }
 
 }  // namespace
+
+Json OutputJson(const engine::JobOutput& output) {
+  return {{"name", output.name},
+          {"asset", output.asset},
+          {"bytes", output.bytes},
+          {"media_type", output.media_type},
+          {"link", "/v1/assets/" + output.asset + "/data"}};
+}
 
 Json App::JobJson(const engine::JobRecord& job) {
   const std::string self = "/v1/jobs/" + job.id;

@@ -1,95 +1,30 @@
 // Projects: timelines, and hits of drums that are being corrected, with a history. What changes one names the revision
 // that it was made from (If-Match), so that nobody overwrites what he has not seen (RFC 9110, 13.1.1; RFC 6585, 3).
-#include <fstream>
+// What only those of drums have is in drum_routes.cc.
 #include <map>
 #include <set>
 
 #include "apps/server/app.h"
 #include "apps/server/drum_project.h"
 #include "apps/server/kinds.h"
+#include "apps/server/project_answers.h"
 #include "apps/server/requests.h"
 #include "apps/server/timeline_operations.h"
-#include "base/text.h"
 #include "engine/ids.h"
 #include "http/names.h"
 #include "http/ranges.h"
-#include "pipelines/drums/drums_config.h"
 #include "pipelines/studio/timeline.h"
 
 namespace timbre::server {
 namespace {
 
 constexpr size_t kMostJson = size_t{1} << 20;
-constexpr size_t kLongestName = 200;
 constexpr auto kPatience = std::chrono::seconds(60);
-constexpr char kDrums[] = "drums";
-
-std::string EtagOf(const engine::ProjectRecord& project) { return "\"" + std::to_string(project.revision) + "\""; }
-
-http::Response WithRevision(http::Response response, const engine::ProjectRecord& project) {
-  response.headers.Set("ETag", EtagOf(project));
-  return response;
-}
-
-http::Response Changed() {
-  return http::Problem(412, "precondition-failed", "the project is not what it was; get it anew, then try again.");
-}
-
-// What has to be known before a project may be changed: nothing where it may.
-std::optional<http::Response> CheckPrecondition(const http::Request& request, const engine::ProjectRecord& project) {
-  if (request.headers.Find("If-Match") == nullptr) {
-    return http::Problem(
-        428, "precondition-required",
-        "name the revision that you have seen: If-Match: " + EtagOf(project) + " for the one that it is now.");
-  }
-  if (http::Evaluate(request, EtagOf(project)) == http::Condition::kFailed) return Changed();
-  return std::nullopt;
-}
-
-// A fragment of the library's as the sentence that clients get.
-std::string Sentence(std::string text) {
-  if (!text.empty() && text.back() != '.' && text.back() != '?') text += '.';
-  return text;
-}
 
 std::vector<std::string> AssetsOf(const Timeline& timeline) {
   std::vector<std::string> assets;
   for (const TimelineClip& clip : timeline.clips()) assets.push_back(clip.asset);
   return assets;
-}
-
-Json ProjectJson(const engine::ProjectRecord& project, bool whole) {
-  const std::string self = "/v1/projects/" + project.id;
-  Json json = {{"id", project.id},
-               {"kind", project.kind},
-               {"name", project.name},
-               {"job", project.job.empty() ? Json() : Json(project.job)},
-               {"revision", project.revision},
-               {"undo", project.undo},
-               {"redo", project.redo},
-               {"created", engine::TimeText(project.created)},
-               {"changed", engine::TimeText(project.changed)},
-               {"links", {{"self", self}, {"operations", self + "/operations"}, {"export", self + "/export"}}}};
-  if (!whole) return json;
-  if (project.kind == kDrums) {
-    const auto drums = DrumProject::FromJson(project.document);
-    json["drums"] = drums ? drums->Shown() : project.document;
-    return json;
-  }
-  const auto timeline = Timeline::FromJson(project.document);
-  json["timeline"] = timeline ? timeline->ToJson(true) : project.document;
-  return json;
-}
-
-// A name, from the body; the answer that refuses it otherwise.
-std::optional<http::Response> ReadName(const Json& body, std::optional<std::string>& name) {
-  const auto value = body.find("name");
-  if (value == body.end()) return std::nullopt;
-  if (!value->is_string() || value->get_ref<const std::string&>().size() > kLongestName) {
-    return Invalid("/name", "'name' is a text of at most 200 bytes.");
-  }
-  name = Printable(value->get<std::string>(), kLongestName);
-  return std::nullopt;
 }
 
 }  // namespace
@@ -127,51 +62,6 @@ http::Response App::AddProject(engine::ProjectRecord project, const std::vector<
   return response;
 }
 
-// Of what a job heard. All that is needed of the job is kept with the project, which outlives it.
-http::Response App::CreateDrums(const Json& body) {
-  if (auto refused = CheckMembers(body, {"kind", "name", "job"}); refused) return *std::move(refused);
-  std::optional<std::string> name;
-  if (auto refused = ReadName(body, name); refused) return *std::move(refused);
-  const Json id = body.value("job", Json());
-  if (!id.is_string()) return Invalid("/job", "'job' is missing, or no text: the one that heard the drums.");
-  const auto job = engine_->journal().FindJob(id.get<std::string>());
-  if (!job && job.error().code == ErrorCode::kNotFound) return Invalid("/job", job.error().message);
-  if (!job) return Refused(job.error());
-  const auto heard = HeardBy(*job);
-  if (!heard) return Invalid("/job", heard.error().message);
-
-  DrumProject drums;
-  std::vector<std::string> settings;
-  for (const Json& setting : job->options.value("set", Json::array())) settings.push_back(setting.get<std::string>());
-  drums.set = settings;
-  if (job->options.contains("config")) drums.config = job->options["config"].value("asset", "");
-  const auto config =
-      LoadDrumsConfig(drums.config.empty() ? "" : engine_->assets().PathOf(drums.config), JoinDrumSettings(settings));
-  if (!config) return Refused(config.error());
-  auto hits = DrumHitList::FromHeard(*config, *heard);
-  if (!hits) return Invalid("/job", Sentence(hits.error().message));
-  drums.hits = *std::move(hits);
-  // Behind its own inputs are the files among its options.
-  if (job->inputs.size() > OptionFiles(job->kind, job->options).size()) drums.asset = job->inputs[0].asset;
-  for (const engine::JobOutput& output : job->outputs) {
-    const bool is_sound =
-        output.media_type.starts_with("audio/") && output.media_type.find("midi") == std::string::npos;
-    if (is_sound) drums.sounds.push_back({output.asset, output.name.substr(output.name.rfind('/') + 1)});
-  }
-  const std::string title =
-      job->inputs.empty() ? "drums" : job->inputs[0].name.substr(0, job->inputs[0].name.rfind('.'));
-  const auto kept = engine_->AddText(heard->dump(), "heard.json");
-  if (!kept) return Refused(kept.error());
-  drums.heard = kept->id;
-  engine::ProjectRecord project{.id = engine::NewId(),
-                                .kind = kDrums,
-                                .name = name.value_or(title),
-                                .job = job->id,
-                                .document = drums.ToJson(),
-                                .created = engine::Now()};
-  return AddProject(std::move(project), drums.Assets());
-}
-
 http::Response App::RenameProject(http::Request& request) {
   const auto project = engine_->journal().FindProject(request.Captured("id"));
   if (!project) return Refused(project.error());
@@ -202,9 +92,14 @@ std::optional<http::Response> App::TryOperation(const http::Request& request, co
   } else if (is_drums) {
     auto drums = DrumProject::FromJson(project->document);
     if (!drums) return http::ProblemOf({ErrorCode::kInternal, drums.error().message});
-    const auto operated = OperateOnHits(drums->hits, body);
-    if (!operated) return Invalid("", Sentence(operated.error().message));
-    if (*operated) made = **operated;
+    if (name == "take") {
+      if (auto refused = CheckMembers(body, {"op", "job"}); refused) return refused;
+      if (auto refused = TakeHeard(body, *drums); refused) return refused;
+    } else {
+      const auto operated = OperateOnHits(drums->hits, body);
+      if (!operated) return Invalid("", Sentence(operated.error().message));
+      if (*operated) made = **operated;
+    }
     change.document = drums->ToJson();
     change.assets = drums->Assets();
   } else {
@@ -300,40 +195,6 @@ http::Response App::ExportProject(http::Request& request) {
   submission.options["timeline"] = {{"asset", kept->id}};
   submission.inputs.push_back({kept->id, "timeline.yaml"});
   return Submit(request, std::move(submission));
-}
-
-// The hits as they are now, as a MIDI file and, where it is asked for, a video with the song's sound.
-http::Response App::ExportDrums(const http::Request& request, const engine::ProjectRecord& project, Json options) {
-  const auto drums = DrumProject::FromJson(project.document);
-  if (!drums) return http::ProblemOf({ErrorCode::kInternal, drums.error().message});
-  for (const char* own : {"hits", "config", "set", "video_audio"}) {
-    if (options.contains(own)) {
-      return Invalid("/options/" + std::string(own), "'" + std::string(own) + "' is what the project has.");
-    }
-  }
-  const auto heard = ReadHeard(drums->heard);
-  if (!heard) return http::ProblemOf({ErrorCode::kInternal, heard.error().message});
-  const std::string name = project.name.empty() ? "drums" : project.name;
-  options["hits"] = {{"text", drums->hits.Corrected(*heard).dump()}, {"name", http::SafeFileName(name) + ".hits.json"}};
-  if (!drums->set.empty()) options["set"] = drums->set;
-  if (!drums->config.empty()) options["config"] = {{"asset", drums->config}};
-  if (options.contains("video") && !drums->asset.empty()) options["video_audio"] = {{"asset", drums->asset}};
-  if (const Status good = CheckJob("drums", 0, options); !good) return Invalid("/options", good.error().message);
-  engine::Submission submission{.kind = "drums", .client = request.client, .project = project.id};
-  submission.quick = IsQuick("drums", options);
-  submission.options = std::move(options);
-  std::set<std::string> taken;
-  if (auto refused = TakeOptionFiles(submission, taken); refused) return *std::move(refused);
-  return Submit(request, std::move(submission));
-}
-
-// A text that was put away when the project began.
-Result<Json> App::ReadHeard(const std::string& asset) {
-  std::ifstream in(engine_->assets().PathOf(asset), std::ios::binary);
-  Json json = Json::parse(in, nullptr, false);
-  if (!in.is_open() || json.is_discarded())
-    return Fail(ErrorCode::kCorrupt, "the file of asset " + asset + " is damaged");
-  return json;
 }
 
 void App::AddProjectRoutes(http::Router& router) {

@@ -139,6 +139,7 @@ Json Schemas() {
                                 {{"kind", {{"type", "string"}, {"enum", {"timeline", "drums"}}}},
                                  {"name", text},
                                  {"job", text},
+                                 {"asset", text},
                                  {"sample_rate", integer},
                                  {"channels", integer},
                                  {"crossfade", number}}},
@@ -173,6 +174,7 @@ Json Schemas() {
         {"note", integer},
         {"velocity", integer},
         {"stem", text},
+        {"job", text},
         {"chain", chain}}},
       {"required", {"op"}},
       {"additionalProperties", false}};
@@ -180,6 +182,17 @@ Json Schemas() {
       {"type", "object"},
       {"properties", {{"options", {{"anyOf", {Reference("OptionsOf_join"), Reference("OptionsOf_drums")}}}}}},
       {"additionalProperties", false}};
+  schemas["ListenRequest"] = {
+      {"type", "object"}, {"properties", {{"options", Reference("OptionsOf_drums")}}}, {"additionalProperties", false}};
+  schemas["MixRequest"] = {{"type", "object"},
+                           {"properties", {{"asset", text}, {"name", text}}},
+                           {"required", {"asset"}},
+                           {"additionalProperties", false}};
+  const Json named = ListSchema(ObjectSchema({{"asset", "string"}, {"name", "string"}}));
+  schemas["Mixes"] = ObjectSchema({{"mixes", named}});
+  const Json stage =
+      OrNull(ObjectSchema({{"state", "string"}, {"job", "string"}, {"files", ListSchema(Reference("Output"))}}));
+  schemas["Stages"] = ObjectSchema({{"separated", stage}, {"midi", stage}, {"video", stage}});
   Json project = ObjectSchema({{"id", "string"},
                                {"kind", "string"},
                                {"name", "string"},
@@ -195,16 +208,17 @@ Json Schemas() {
   // One of the two, by the kind.
   project["properties"]["timeline"] = AnyObject();
   project["properties"]["clip"] = OrNull(text);
-  project["properties"]["drums"] =
-      ObjectSchema({{"asset", "string|null"},
-                    {"heard", "string"},
-                    {"sounds", ListSchema(ObjectSchema({{"asset", "string"}, {"name", "string"}}))},
-                    {"next", "integer"},
-                    {"hits", ListSchema(ObjectSchema({{"id", "integer"},
-                                                      {"seconds", "number"},
-                                                      {"note", "integer"},
-                                                      {"velocity", "integer"},
-                                                      {"stem", "string"}}))}});
+  project["properties"]["drums"] = ObjectSchema({{"asset", "string|null"},
+                                                 {"heard", "string|null"},
+                                                 {"sounds", named},
+                                                 {"mixes", named},
+                                                 {"configured", "boolean"},
+                                                 {"next", "integer"},
+                                                 {"hits", ListSchema(ObjectSchema({{"id", "integer"},
+                                                                                   {"seconds", "number"},
+                                                                                   {"note", "integer"},
+                                                                                   {"velocity", "integer"},
+                                                                                   {"stem", "string"}}))}});
   project["properties"]["hit"] = OrNull(integer);
   schemas["Project"] = project;
   schemas["Presets"] = ObjectSchema(

@@ -62,7 +62,7 @@ Json Operation(const Route& route) {
   if (!parameters.empty()) operation["parameters"] = parameters;
   if (route.body == BodyKind::kJson) {
     operation["requestBody"] = {{"required", true}, {"content", Content(route.takes)}};
-  } else if (route.body == BodyKind::kStream) {
+  } else if (route.body == BodyKind::kStream || route.body == BodyKind::kText) {
     operation["requestBody"] = {{"required", true}, {"content", Content(route.takes.empty() ? "*/*" : route.takes)}};
   }
   Json responses = Json::object();

@@ -20,6 +20,7 @@ struct OpenedBody {
 enum class BodyKind : uint8_t {
   kNone,    // one that comes all the same is read and forgotten
   kJson,    // whole, in Request::body; the Content-Type has to say so
+  kText,    // whole, in Request::body, whatever it says it is
   kStream,  // into a sink
 };
 

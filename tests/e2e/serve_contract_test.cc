@@ -23,12 +23,15 @@ class ServeContractTest : public ServeTest {
             {"uploads", upload.Header("Location").substr(std::string("/v1/uploads/").size())},
             {"kinds", "separate"},
             {"models", "hpss"},
+            {"mixes", asset},
             {"files", "hpss%2Fsong%2Fharmonic.wav"}};
     bodies_ = {{"JobRequest", {{"kind", "separate"}, {"inputs", {asset}}, {"options", {{"model", "hpss"}}}}},
                {"JobChange", {{"priority", "high"}}},
                {"ProjectRequest", {{"name", "b"}}},
                {"ProjectName", {{"name", "c"}}},
                {"ProjectOperation", {{"op", "clear"}}},
+               {"ListenRequest", {{"options", {{"keep_stems", true}}}}},
+               {"MixRequest", {{"asset", asset}, {"name", "d"}}},
                {"ExportRequest", Json::object()}};
   }
   // The path with ids in the places of its names.

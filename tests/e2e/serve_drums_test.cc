@@ -107,6 +107,156 @@ TEST_F(ServeDrumsTest, KeepsWhatIsCorrectedAndMakesTheMidiAnew) {
   EXPECT_FALSE(midi->notes.empty());
 }
 
+// A project that begins with a song: it is configured, listened to, and what was heard is taken.
+TEST_F(ServeDrumsTest, ListensToASongByItsConfiguration) {
+  Start();
+  const std::string song = Asset(Wav(1.5), "beat.wav");
+  Create({{"kind", "drums"}, {"asset", song}});
+  const Json begun = Parse(Ask("GET", self_));
+  EXPECT_EQ(begun["name"], "beat");
+  EXPECT_EQ(begun["drums"]["heard"], nullptr);
+  EXPECT_EQ(begun["drums"]["hits"], Json::array());
+  EXPECT_EQ(Operate({{"op", "add"}, {"seconds", 1}, {"note", 38}, {"velocity", 9}}).status, 422);
+  EXPECT_EQ(Post(self_ + "/export", Json::object()).status, 409);
+  const Json none = Parse(Ask("GET", self_ + "/stages"));
+  EXPECT_EQ(none["midi"], nullptr);
+
+  // The default, until there is another; what is none changes nothing and says where it is wrong.
+  EXPECT_NE(Ask("GET", self_ + "/config/drums").body.find("  kick:"), std::string::npos);
+  const std::string yaml = "stems:\n  kick:\n    offset_ms: 40\n  snare: {voices: {snare: {note: 40}}}\n";
+  const std::string match = "If-Match: " + etag_ + "\r\nContent-Type: application/yaml\r\n";
+  for (const auto& [wrong, said] :
+       std::vector<std::pair<std::string, std::string>>{{"stems:\n  kick: [", "line 2"},
+                                                        {"stems: {kik: {offset_ms: 1}}", "kick"},
+                                                        {"stems: {kick: {gap_ms: 1}}", "stems.kick.gap_ms is 1"},
+                                                        {"5", "must be a map"},
+                                                        {"stems: \"\xff\"", "stems"}}) {
+    const HttpAnswer refused = Ask("PUT", self_ + "/config/drums", match, wrong);
+    EXPECT_EQ(refused.status, 422) << wrong;
+    EXPECT_NE(Parse(refused)["detail"].get<std::string>().find(said), std::string::npos) << refused.body;
+    EXPECT_EQ(Ask("PUT", self_ + "/config/drums?validate=1", "", wrong).status, 422) << wrong;
+  }
+  EXPECT_EQ(Ask("PUT", self_ + "/config/drums?validate=1", "", yaml).status, 204);
+  EXPECT_EQ(Ask("PUT", self_ + "/config/drums?validate=2", "", yaml).status, 422);
+  EXPECT_EQ(Ask("PUT", self_ + "/config/drums", "", yaml).status, 428);
+  EXPECT_EQ(Parse(Ask("GET", self_)), begun);
+  const HttpAnswer put = Ask("PUT", self_ + "/config/drums", match, yaml);
+  ASSERT_EQ(put.status, 200) << put.body;
+  EXPECT_EQ(Parse(put)["drums"]["configured"], true);
+  EXPECT_EQ(Ask("PUT", self_ + "/config/drums", match, yaml).status, 412);
+  EXPECT_EQ(Ask("GET", self_ + "/config/drums").body, yaml);
+  etag_ = put.Header("ETag");
+
+  // What the command hears by the same configuration.
+  EXPECT_EQ(Post(self_ + "/listen", {{"options", {{"set", {"x=1"}}}}}).status, 422);
+  const Json job = End(Parse(Post(self_ + "/listen", {{"options", {{"keep_stems", true}}}}))["id"]);
+  ASSERT_EQ(job["state"], "succeeded") << job;
+  const Json taken = Do({{"op", "take"}, {"job", job["id"]}});
+  WriteAll(folder_ / "beat.wav", Wav(1.5));
+  WriteAll(folder_ / "drums.yaml", yaml);
+  const Ran ran =
+      RunTimbre({"drums", "--config", "drums.yaml", "beat.wav", "-o", "here", "--json", "here.json"}, folder_.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  size_t kept = 0;
+  const Json here = Json::parse(ReadAll(folder_ / "here.json"));
+  for (const Json& stem : here["tracks"][0]["drums"]["stems"]) {
+    kept += stem["kept"].get<size_t>();
+  }
+  EXPECT_GT(kept, 0u);
+  EXPECT_EQ(taken["drums"]["hits"].size(), kept);
+  EXPECT_EQ(taken["drums"]["sounds"].size(), 5u);
+  const Json stages = Parse(Ask("GET", self_ + "/stages"));
+  EXPECT_EQ(stages["separated"]["files"].size(), 5u) << stages;
+  EXPECT_EQ(stages["midi"]["state"], "succeeded");
+  EXPECT_EQ(stages["video"], nullptr);
+  EXPECT_EQ(Ask("GET", stages["midi"]["files"][0]["link"]).body, ReadAll(folder_ / "here" / "beat.mid"));
+
+  // Each of it is a step that can be undone; the default brings its notes back.
+  const HttpAnswer reset = Ask("DELETE", self_ + "/config/drums", "If-Match: " + etag_ + "\r\n");
+  ASSERT_EQ(reset.status, 200) << reset.body;
+  etag_ = reset.Header("ETag");
+  EXPECT_EQ(Parse(reset)["drums"]["configured"], false);
+  EXPECT_EQ(Do({{"op", "add"}, {"seconds", 1}, {"note", 38}, {"velocity", 9}})["drums"]["hits"].size(), kept + 1);
+  for (int i = 0; i < 3; ++i) Do({{"op", "undo"}});
+  EXPECT_EQ(Parse(Ask("GET", self_))["drums"]["hits"], Json::array());
+  EXPECT_EQ(Ask("GET", self_ + "/config/drums").body, yaml);
+  // A job that has listened to another sound is not this song's, nor is the configuration one without a stem of hits.
+  const std::string other = Asset(Wav(1), "other.wav");
+  const Json elsewhere = End(Parse(Post("/v1/jobs", {{"kind", "drums"}, {"inputs", {other}}}))["id"]);
+  EXPECT_EQ(Operate({{"op", "take"}, {"job", elsewhere["id"]}}).status, 422);
+  EXPECT_EQ(Operate({{"op", "take"}, {"job", "x"}}).status, 422);
+  EXPECT_EQ(Operate({{"op", "take"}, {"job", job["id"]}, {"hit", 1}}).status, 422);
+  Do({{"op", "redo"}});
+  const HttpAnswer lacking =
+      Ask("PUT", self_ + "/config/drums", "If-Match: " + etag_ + "\r\n", "stems: {kick: null}\nducking: []\n");
+  EXPECT_EQ(lacking.status, 422);
+  EXPECT_NE(lacking.body.find("there are hits of the stem 'kick'"), std::string::npos) << lacking.body;
+}
+
+TEST_F(ServeDrumsTest, KeepsOtherMixesOfTheSong) {
+  Start();
+  const std::string song = Asset(Wav(1.5), "beat.wav"), mix = Asset(Wav(1.2), "no_drums.wav");
+  const std::string midi("MThd\0\0\0\6\0\0\0\1\0\x60MTrk\0\0\0\x0c\0\x99\x24\x64\x60\x89\x24\0\0\xff\x2f\0", 34);
+  const std::string notes = Asset(midi, "hits.mid");
+  const Json heard = End(Parse(Post("/v1/jobs", {{"kind", "drums"}, {"inputs", {song}}}))["id"]);
+  ASSERT_EQ(heard["state"], "succeeded") << heard;
+  Create({{"kind", "drums"}, {"job", heard["id"]}});
+  const auto add = [&](const Json& body) {
+    HttpAnswer answer = Post(self_ + "/mixes", body, "If-Match: " + etag_ + "\r\n");
+    if (answer.status == 200) etag_ = answer.Header("ETag");
+    return answer;
+  };
+  EXPECT_EQ(Post(self_ + "/mixes", {{"asset", mix}}).status, 428);
+  for (const Json& wrong : std::vector<Json>{Json::object(),
+                                             {{"asset", song}},
+                                             {{"asset", notes}},
+                                             {{"asset", "x"}},
+                                             {{"asset", mix}, {"name", 5}},
+                                             {{"asset", mix}, {"file", "a"}}}) {
+    EXPECT_EQ(add(wrong).status, 422) << wrong;
+  }
+  ASSERT_EQ(add({{"asset", mix}}).status, 200);
+  ASSERT_EQ(add({{"asset", mix}, {"name", "to play along"}}).status, 200);
+  const Json mixes = {{"mixes", {{{"asset", mix}, {"name", "to play along"}}}}};
+  EXPECT_EQ(Parse(Ask("GET", self_ + "/mixes")), mixes);
+  EXPECT_EQ(Ask("DELETE", "/v1/assets/" + mix).status, 409) << "the project has it";
+
+  // A video with its sound, with the song's, with none; with no other.
+  const Json video = {{"video", "beat.mp4"}, {"video_size", "320x180"}, {"video_fps", 10}};
+  const auto exported = [&](const Json& audio) {
+    Json options = video;
+    options["video_audio"] = audio;
+    return Post(self_ + "/export", {{"options", options}});
+  };
+  EXPECT_EQ(exported({{"asset", notes}}).status, 422);
+  EXPECT_EQ(exported({{"text", "x"}}).status, 422);
+  EXPECT_EQ(exported("no_drums.wav").status, 422);
+  const HttpAnswer with_mix = exported({{"asset", mix}}), silent = exported(nullptr);
+  ASSERT_EQ(with_mix.status, 202) << with_mix.body;
+  ASSERT_EQ(silent.status, 202) << silent.body;
+  WriteAll(folder_ / "mix.wav", Wav(1.2));
+  const auto made = [&](const HttpAnswer& answer) {
+    const Json job = End(Parse(answer)["id"]);
+    EXPECT_EQ(job["state"], "succeeded") << job;
+    for (const Json& output : job["outputs"]) {
+      if (output["media_type"] == "video/mp4") return Ask("GET", output["link"]).body;
+    }
+    return std::string();
+  };
+  const std::string sounding = made(with_mix), mute = made(silent);
+  EXPECT_NE(sounding.find("soun"), std::string::npos) << "a track of sound";
+  EXPECT_EQ(mute.find("soun"), std::string::npos);
+  EXPECT_EQ(Parse(Ask("GET", self_ + "/stages"))["video"]["files"].size(), 1u);
+
+  const HttpAnswer removed = Ask("DELETE", self_ + "/mixes/" + mix, "If-Match: " + etag_ + "\r\n");
+  ASSERT_EQ(removed.status, 200) << removed.body;
+  etag_ = removed.Header("ETag");
+  EXPECT_EQ(Ask("DELETE", self_ + "/mixes/" + mix, "If-Match: " + etag_ + "\r\n").status, 404);
+  EXPECT_EQ(Do({{"op", "undo"}})["drums"]["mixes"], mixes["mixes"]);
+  Create({{"name", "song"}});
+  for (const char* part : {"/mixes", "/stages", "/config/drums"}) EXPECT_EQ(Ask("GET", self_ + part).status, 404);
+}
+
 TEST_F(ServeDrumsTest, TakesNothingThatIsNoCorrection) {
   Start();
   const std::string job = JobOfHits(), song = Asset(Wav(0.3));
@@ -116,6 +266,8 @@ TEST_F(ServeDrumsTest, TakesNothingThatIsNoCorrection) {
                                              {{"kind", "drums"}, {"job", End(Submit(song))["id"]}},
                                              {{"kind", "drums"}, {"job", job}, {"name", 5}},
                                              {{"kind", "drums"}, {"job", job}, {"crossfade", 1}},
+                                             {{"kind", "drums"}, {"job", job}, {"asset", song}},
+                                             {{"kind", "drums"}, {"asset", "x"}},
                                              {{"kind", "timeline"}, {"job", job}}}) {
     EXPECT_EQ(Post("/v1/projects", wrong).status, 422) << wrong;
   }

@@ -177,6 +177,21 @@ test("the server draws them as a video and learns from them", { skip }, async ()
   for (const ending of [".mid", ".mp4", ".yaml"]) assert.ok(names.some((name) => name.endsWith(ending)), names.join(", "));
 });
 
+test("a video has the sound of another mix that was added", { skip }, async () => {
+  await server.bring("without drums.wav", song(4));
+  await page.reload();
+  const further = page.getByRole("region", { name: "Further" });
+  await further.getByLabel("Another mix of the song").selectOption({ label: "without drums.wav" });
+  await further.getByRole("button", { name: "Add as a mix" }).focus();
+  await page.keyboard.press("Enter");
+  await further.getByLabel("Sound of the video").selectOption({ label: "without drums" });
+  await further.getByRole("button", { name: "Video of falling notes" }).click();
+  await page.waitForFunction(() => document.querySelectorAll('[aria-label="Made of these hits"] .badge.succeeded').length === 1, null, { timeout: 90000 });
+  const [job] = (await server.json("/v1/jobs")).jobs;
+  const [mix] = (await server.json("/v1/assets")).assets.filter((one) => one.name === "without drums.wav");
+  assert.equal(job.options.video_audio.asset, mix.id);
+});
+
 test("they are there when the job is not, by keyboard", { skip }, async () => {
   const before = await total();
   const { jobs } = await server.json("/v1/jobs?kind=drums");
@@ -214,7 +229,14 @@ test("the mixer clicks on their beats and counts in, in its export as well", { s
   const bar = Number(metre?.split("/")[0] ?? 4);
   assert.ok(beats.length > 8, `${beats.length} beats`);
   await page.evaluate((id) => (location.hash = `#/mixer/file/${id}`), asset.id);
-  await page.getByRole("button", { name: "On the beats" }).focus();
+  const beatsOn = page.getByRole("button", { name: "On the beats" });
+  await beatsOn.waitFor();
+  await page.locator("main").focus();
+  await page.keyboard.press("m");
+  assert.equal(await beatsOn.getAttribute("aria-pressed"), "true");
+  await page.keyboard.press("m");
+  assert.equal(await beatsOn.getAttribute("aria-pressed"), "false");
+  await beatsOn.focus();
   await page.keyboard.press("Enter");
   await page.getByLabel("Count-in").selectOption("1");
   await page.getByRole("button", { name: "Export…" }).click();

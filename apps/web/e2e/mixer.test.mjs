@@ -134,6 +134,32 @@ test("the export is what an OfflineAudioContext makes of stems and faders", { sk
   assert.ok(db.signal > 1 && db.db > 60, `${db.db} dB`);
 });
 
+test("a loop is dragged on the ruler, and each of its ends", { skip }, async () => {
+  const ruler = page.locator("canvas.ruler");
+  await ruler.scrollIntoViewIfNeeded();
+  await page.locator("main").focus();
+  await page.keyboard.press("0");
+  const seconds = Number(/\/ 0:([\d.]+)/.exec(await page.locator(".clock").innerText())[1]);
+  const drag = async (from, to) => {
+    const box = await ruler.boundingBox(); // lower, once there is a loop
+    await page.mouse.move(box.x + from * box.width, box.y + 10);
+    await page.mouse.down();
+    await page.mouse.move(box.x + to * box.width, box.y + 10, { steps: 4 });
+    await page.mouse.up();
+  };
+  const loop = async () => /Loop 0:([\d.]+) – 0:([\d.]+)/.exec(await page.locator(".transport").innerText()).slice(1).map((text) => Number(text) / seconds);
+  const near = (got, wanted) => got.forEach((share, i) => assert.ok(Math.abs(share - wanted[i]) < 0.02, `${got} and ${wanted}`));
+  await drag(0.2, 0.6);
+  near(await loop(), [0.2, 0.6]);
+  await drag(0.6, 0.8);
+  near(await loop(), [0.2, 0.8]);
+  await drag(0.2, 0.4);
+  near(await loop(), [0.4, 0.8]);
+  await page.locator("main").focus();
+  await page.keyboard.press("x");
+  assert.equal(await page.getByText("Loop 0:").count(), 0);
+});
+
 test("what the server exports is the same mix, all of it and a loop, by keyboard", { skip }, async () => {
   const samples = async ({ outputs }, frames) => {
     const bytes = Buffer.from(await (await server.ask(`/v1/assets/${outputs[0].asset}/pcm?from=0&frames=${frames}&format=f32`)).arrayBuffer());

@@ -129,6 +129,20 @@ test("somebody else's change is not overwritten", { skip }, async () => {
   assert.equal(await page.getByRole("button", { name: "Mute" }).getAttribute("aria-pressed"), "true");
 });
 
+test("clips are told how alike they are, and the job leaves nothing behind", { skip }, async () => {
+  await page.getByRole("button", { name: "How alike are they?" }).focus();
+  await page.keyboard.press("Enter");
+  const list = page.getByRole("list", { name: "Clips" });
+  await list.getByText(/alike, \d+\.\d/).first().waitFor({ timeout: 60000 });
+  const { timeline } = await server.json(`/v1/projects/${(await server.json("/v1/projects")).projects[0].id}`);
+  const inputs = [...new Set(timeline.clips.map(({ asset }) => asset))];
+  assert.equal(inputs.length, 2);
+  assert.equal((await server.json("/v1/jobs?kind=style")).jobs.length, 0);
+  const job = await server.done("style", inputs, {});
+  const { report } = await server.json(`/v1/jobs/${job.id}/result`);
+  for (const { distance } of report.clips) await list.getByText(`alike, ${distance.toFixed(1)}`).first().waitFor();
+});
+
 test("nothing serious is found, and 320 pixels are enough", { skip }, async () => {
   await suits(page);
   await page.getByRole("link", { name: "Another one" }).click();

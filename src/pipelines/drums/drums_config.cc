@@ -383,6 +383,8 @@ Result<DrumsConfig> ParseDrumsConfig(std::string_view yaml, std::string_view nam
   }
 }
 
+std::string_view DefaultDrumsConfig() { return kDefault; }
+
 std::vector<std::string> JoinDrumSettings(std::span<const std::string> pieces) {
   std::vector<std::string> settings;
   for (const std::string& piece : pieces) {

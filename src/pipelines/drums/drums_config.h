@@ -66,6 +66,9 @@ Result<DrumsConfig> LoadDrumsConfig(const std::string& file, std::span<const std
 Result<DrumsConfig> ParseDrumsConfig(std::string_view yaml, std::string_view name,
                                      std::span<const std::string> settings);
 
+// The text of the default.
+std::string_view DefaultDrumsConfig();
+
 // Settings whose values the command line has parted at commas, which YAML has within one, whole again.
 std::vector<std::string> JoinDrumSettings(std::span<const std::string> pieces);
 

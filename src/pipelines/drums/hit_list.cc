@@ -33,6 +33,13 @@ Status Check(const HitChange& change) {
   return {};
 }
 
+std::vector<int> NotesOf(const DrumStemRules& rules) {
+  std::vector<int> notes;
+  notes.reserve(rules.voices.size());
+  for (const DrumVoice& voice : rules.voices) notes.push_back(voice.note);
+  return notes;
+}
+
 tl::unexpected<Error> Damaged() { return Fail(ErrorCode::kInvalidArgument, "the list of hits is damaged."); }
 
 }  // namespace
@@ -42,9 +49,7 @@ Result<DrumHitList> DrumHitList::FromHeard(DrumsConfig config, const Json& heard
   DrumHitList list;
   for (const DrumStem& stem : analysis.stems) {
     const int index = static_cast<int>(list.stems_.size());
-    Stem own{.name = stem.name};
-    for (const DrumVoice& voice : stem.rules->voices) own.notes.push_back(voice.note);
-    list.stems_.push_back(std::move(own));
+    list.stems_.push_back({.name = stem.name, .notes = NotesOf(*stem.rules)});
     for (const DrumHit& hit : stem.hits) {
       if (!hit.kept) continue;
       list.hits_.push_back(
@@ -95,6 +100,19 @@ Result<DrumHitList> DrumHitList::FromJson(const Json& json) {
     list.hits_.push_back(hit);
   }
   return list;
+}
+
+Status DrumHitList::UseConfig(const DrumsConfig& config) {
+  std::vector<Stem> stems;
+  for (const Stem& stem : stems_) {
+    const DrumStemRules* rules = config.Find(stem.name);
+    if (rules == nullptr) {
+      return Fail(ErrorCode::kInvalidArgument, "there are hits of the stem '" + stem.name + "', which it lacks.");
+    }
+    stems.push_back({.name = stem.name, .notes = NotesOf(*rules)});
+  }
+  stems_ = std::move(stems);
+  return {};
 }
 
 Json DrumHitList::ToJson() const {

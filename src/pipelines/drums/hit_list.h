@@ -38,6 +38,9 @@ class DrumHitList {
   // The document: a list of five numbers a hit.
   nlohmann::ordered_json ToJson() const;
 
+  // From now on stems have the notes that `config` gives them. An error where it lacks one of them.
+  Status UseConfig(const DrumsConfig& config);
+
   const std::vector<ListedHit>& hits() const { return hits_; }
   const std::string& StemOf(const ListedHit& hit) const { return stems_[static_cast<size_t>(hit.stem)].name; }
   // The id that the next new hit gets.

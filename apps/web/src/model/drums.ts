@@ -2,9 +2,10 @@
 import { computed, signal } from "@preact/signals";
 import lanes, { type Lane, type Voice } from "timbre:lanes";
 import { sentence } from "./api";
+import { withoutEnding } from "./format";
 import { submit } from "./jobs";
 import { type DrumProject, OpenProject, createCorrection, exportProject } from "./project";
-import type { Job } from "./types";
+import type { Asset, Job } from "./types";
 
 export interface Hit {
   id: number;
@@ -40,6 +41,7 @@ export class HitList {
   readonly canUndo = computed(() => (this.open.value?.project.value?.undo ?? 0) > 0);
   readonly canRedo = computed(() => (this.open.value?.project.value?.redo ?? 0) > 0);
   readonly current = computed(() => this.hits.value.find((hit) => hit.id === this.selected.value) ?? null);
+  readonly mixes = computed(() => this.open.value?.project.value?.drums.mixes ?? []);
   readonly error = computed(() => this.problem.value || (this.open.value?.error.value ?? ""));
   private readonly heard: readonly Hit[];
   private readonly problem = signal("");
@@ -109,10 +111,16 @@ export class HitList {
     if (this.canRedo.value) void this.operate({ op: "redo" });
   }
 
-  // A job that makes MIDI of the hits as they are now, and whatever else `options` ask for.
-  export(options: Record<string, unknown>): Promise<Job> {
-    const kept = this.open.peek();
+  // Another mix of the song, for videos.
+  async addMix(mix: Asset): Promise<void> {
+    await (await this.project())?.addMix(mix.id, withoutEnding(mix.name));
+  }
+
+  // A job that makes MIDI of the hits as they are now, and whatever else `options` ask for: a video has the sound of the project's.
+  async export(options: Record<string, unknown>): Promise<Job> {
+    const kept = "video" in options ? await this.project() : this.open.peek();
     if (kept) return exportProject(kept.id, options);
+    if ("video" in options) throw new Error(this.error.peek());
     const stems = this.found.stems.map(({ name, hits }) => ({ name, hits: hits.filter((hit) => hit.kept).map(({ seconds, note, velocity }) => ({ seconds, note, velocity })) }));
     return submit({ kind: "drums", inputs: [], options: { ...options, hits: { text: JSON.stringify({ ...this.found, stems }), name: "found.hits.json" } } });
   }

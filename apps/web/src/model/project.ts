@@ -53,8 +53,9 @@ export interface Project extends ProjectSummary {
 export interface DrumProject extends ProjectSummary {
   drums: {
     asset: string | null; // the song
-    heard: string; // the address of what the job heard
+    heard: string | null; // the address of what a job heard
     sounds: { asset: string; name: string }[];
+    mixes: { asset: string; name: string }[]; // of the song, besides it
     hits: Hit[];
   };
   hit?: number | null; // that an operation made
@@ -122,6 +123,10 @@ export class OpenProject<P extends ProjectSummary = Project> {
 
   rename(name: string): Promise<P | null> {
     return this.send("PATCH", `/v1/projects/${this.id}`, { name });
+  }
+
+  addMix(asset: string, name: string): Promise<P | null> {
+    return this.send("POST", `/v1/projects/${this.id}/mixes`, { asset, name });
   }
 
   private send(method: string, path: string, body: unknown): Promise<P | null> {

@@ -15,6 +15,7 @@ export const kKeys: [string, string][] = [
   ["x", "No loop"],
   ["o", "The original, or the stems"],
   ["1 … 9", "Solo of a stem; with Shift its mute"],
+  ["m", "The click on the beats, in the mixer"],
   ["+ −", "Closer, farther"],
   ["0", "All of it"],
   ["?", "These keys"],
@@ -35,9 +36,10 @@ interface TransportProps {
   original?: string; // what the original is called here
   pitch?: boolean; // whether it can be changed
   onDigit?: (digit: number, shift: boolean) => void;
+  onClick?: () => void; // the metronome's
 }
 
-export function Transport({ player, view, original = "Original", pitch = false, onDigit }: TransportProps) {
+export function Transport({ player, view, original = "Original", pitch = false, onDigit, onClick }: TransportProps) {
   const at = useSignal(0);
   const help = useSignal(false);
   const rate = player.rate;
@@ -66,6 +68,7 @@ export function Transport({ player, view, original = "Original", pitch = false, 
       else if (event.key === "+" || event.key === "=") view.zoom(1.6, player.position());
       else if (event.key === "-") view.zoom(1 / 1.6, player.position());
       else if (event.key === "0") view.fit();
+      else if (event.key === "m" && onClick) onClick();
       else if (event.key === "?") help.value = true;
       else if (digit && onDigit) onDigit(Number(digit), event.shiftKey);
       else return;
@@ -76,7 +79,7 @@ export function Transport({ player, view, original = "Original", pitch = false, 
       clearInterval(timer);
       removeEventListener("keydown", keys);
     };
-  }, [player, view, onDigit]);
+  }, [player, view, onDigit, onClick]);
   const total = player.frames / rate;
   const loop = player.loop.value;
   return (

@@ -76,6 +76,8 @@ export function Wave({ asset, view, whole = false, faint = false }: WaveProps) {
   );
 }
 
+const kHandle = 8; // pixels about an end of the loop
+
 interface StageProps {
   view: TimeView;
   player: Player;
@@ -108,7 +110,9 @@ export function Stage({ view, player, children }: StageProps) {
     if (loop) {
       context.fillStyle = colourOf("--accent");
       const left = view.share(loop.from) * element.clientWidth;
-      context.fillRect(left, element.clientHeight - 5, (view.share(loop.to) - view.share(loop.from)) * element.clientWidth, 5);
+      const right = view.share(loop.to) * element.clientWidth;
+      context.fillRect(left, element.clientHeight - 5, right - left, 5);
+      for (const x of [left, right - 4]) context.fillRect(x, element.clientHeight - 14, 4, 14);
     }
     const step = rulerStep(to - from, element.clientWidth);
     const digits = step >= 1 ? 0 : step >= 0.1 ? 1 : step >= 0.01 ? 2 : 3;
@@ -160,10 +164,14 @@ export function Stage({ view, player, children }: StageProps) {
         ref={ruler}
         class="ruler"
         aria-hidden="true"
-        title="Drag to loop a part"
+        title="Drag to loop a part, or an end of the loop"
         onPointerDown={(event) => {
           event.currentTarget.setPointerCapture(event.pointerId);
-          drag.current = frameAt(event.clientX);
+          // An end of the loop is dragged: the other one stays.
+          const loop = player.loop.peek();
+          const box = event.currentTarget.getBoundingClientRect();
+          const near = (frame: number) => Math.abs(box.left + view.share(frame) * box.width - event.clientX) <= kHandle;
+          drag.current = loop && near(loop.to) ? loop.from : loop && near(loop.from) ? loop.to : frameAt(event.clientX);
         }}
         onPointerMove={(event) => {
           if (drag.current === null) return;

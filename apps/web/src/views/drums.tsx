@@ -15,6 +15,7 @@ import type { Job } from "../model/types";
 import { type Console, type Sound, useConsole } from "../ui/console";
 import { JobsOfKind, OpenJob, useReport } from "../ui/job_views";
 import { JobRow, fileName, isSound, jobName } from "../ui/jobs_list";
+import { Pick } from "../ui/pick";
 import { ProjectRows } from "../ui/project_rows";
 import { Strip } from "../ui/strip";
 import { Symbol } from "../ui/symbols";
@@ -22,6 +23,7 @@ import { Title } from "../ui/title";
 import { Transport } from "../ui/transport";
 import { Minimap, Stage, Wave, useRedraw } from "../ui/wave";
 
+const kSong = "song"; // what a video sounds like unless it is told
 const kNear = 8; // pixels about a hit that are taken for it
 
 function HitLane({ list, note, view, rejected }: { list: HitList; note: number; view: TimeView; rejected: boolean }) {
@@ -289,7 +291,8 @@ function Further({ list, job, title }: { list: HitList; job: Job | null; title: 
       (problem) => (error.value = sentence(problem)),
     );
   };
-  const video = () => list.export({ video: `${title}.mp4` });
+  const sound = useSignal(kSong);
+  const video = () => list.export({ video: `${title}.mp4`, ...(sound.value === kSong ? {} : { video_audio: sound.value ? { asset: sound.value } : null }) });
   const learn = async (from: Job) => {
     const model = typeof from.options.model === "string" ? { model: from.options.model } : {};
     const { id, midi } = await midiOf(list, {});
@@ -308,12 +311,25 @@ function Further({ list, job, title }: { list: HitList; job: Job | null; title: 
           <button type="button" onClick={start(video)}>
             Video of falling notes
           </button>
+          <label class="line">
+            <span class="quiet">with</span>
+            <select aria-label="Sound of the video" value={sound.value} onChange={(event) => (sound.value = event.currentTarget.value)}>
+              <option value={kSong}>the song</option>
+              {list.mixes.value.map((mix) => (
+                <option key={mix.asset} value={mix.asset}>
+                  {mix.name}
+                </option>
+              ))}
+              <option value="">no sound</option>
+            </select>
+          </label>
           {job && (
             <button type="button" onClick={start(() => learn(job))}>
               Learn from the corrections
             </button>
           )}
         </div>
+        <Pick label="Another mix of the song" text="Add as a mix" made onPick={(mix) => void list.addMix(mix)} />
         {error.value && (
           <p class="error" role="alert">
             {error.value}
@@ -479,6 +495,7 @@ function OpenCorrected({ id }: { id: string }) {
       await kept.load();
       const project = kept.project.peek();
       if (!project) throw new Error(kept.error.peek());
+      if (!project.drums.heard) throw new Error("Nothing was heard in this song yet.");
       state.value = { kept, project, found: await getJson<FoundDrums>(project.drums.heard) };
     };
     open().catch((error) => (problem.value = sentence(error)));

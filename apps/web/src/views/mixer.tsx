@@ -319,10 +319,13 @@ function Desk({ desk, piece, click }: { desk: Console; piece: Piece; click: Clic
     },
     [tracks],
   );
+  const metronome = useCallback(() => {
+    if (click.beats.peek()) click.track.mute.value = !click.track.mute.peek();
+  }, [click]);
   return (
     <>
       <div class="sheet pad">
-        <Transport player={player} view={view} pitch onDigit={digit} />
+        <Transport player={player} view={view} pitch onDigit={digit} onClick={metronome} />
       </div>
       <section class="sheet" aria-label="Tracks">
         <Minimap asset={original ?? tracks[0]!.asset} view={view} player={player} />

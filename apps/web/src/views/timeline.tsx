@@ -7,10 +7,10 @@ import { download, mixdown } from "../audio/mixdown";
 import { Player } from "../audio/player";
 import { shapeOf } from "../audio/sound";
 import { colourOf, columnsOf, fit } from "../draw/wave";
-import { sentence } from "../model/api";
+import { getJson, sentence } from "../model/api";
 import { type Chain, kFlat } from "../model/chain";
 import { clockText, dbText } from "../model/format";
-import { jobs, loadJob } from "../model/jobs";
+import { ended, jobs, loadJob, remove, submit } from "../model/jobs";
 import { type Clip, OpenProject, type Operation, type Project, exportProject } from "../model/project";
 import { hrefOf } from "../model/route";
 import { TimeView } from "../model/timeline";
@@ -238,6 +238,32 @@ function ClipEditor({ project, clip, operate, position }: { project: Project; cl
   );
 }
 
+interface Likeness {
+  distance: number | null;
+  marked: boolean;
+  terms: { feature: string; z: number }[];
+}
+
+// How far each sound lies from the others together, by a job of the server's that leaves nothing behind.
+async function likenessOf(clips: readonly Clip[]): Promise<Map<string, Likeness>> {
+  const sounds = [...new Map(clips.map((clip) => [clip.asset, clip.name])).entries()];
+  const { id } = await submit({ kind: "style", inputs: sounds.map(([asset, name]) => ({ asset, name })), options: {} });
+  try {
+    await ended(id);
+    const { report } = await getJson<{ report: { clips: Likeness[] } }>(`/v1/jobs/${id}/result`);
+    return new Map(sounds.map(([asset], i) => [asset, report.clips[i]!]));
+  } finally {
+    await remove(id);
+  }
+}
+
+function likenessText({ distance, marked, terms }: Likeness): string {
+  if (distance === null) return "silent";
+  if (!marked) return `alike, ${distance.toFixed(1)}`;
+  const most = terms.slice(0, 2).map(({ feature, z }) => `${feature} ${z > 0 ? "+" : "−"}${Math.abs(z).toFixed(1)}`);
+  return `unlike, ${distance.toFixed(1)}: ${most.join(", ")}`;
+}
+
 function ChainSelect({ id, value, heard, onChange }: { id: string; value: Chain | null; heard: () => Heard; onChange: (chain: string | Chain | null) => void }) {
   const changing = useSignal(false);
   const use = (chain: Chain) => {
@@ -271,6 +297,18 @@ function Desk({ open, project }: { open: OpenProject; project: Project }) {
   const position = useSignal<"next" | "previous" | "intro" | "outro">("next");
   const share = useSignal<number | null>(null);
   const note = useSignal("");
+  const likeness = useSignal<Map<string, Likeness> | "asked" | null>(null);
+  const compare = () => {
+    likeness.value = "asked";
+    note.value = "";
+    likenessOf(timeline.clips).then(
+      (found) => (likeness.value = found),
+      (error) => {
+        likeness.value = null;
+        note.value = sentence(error);
+      },
+    );
+  };
   const format = useSignal("wav");
   const level = useSignal("");
   // What is heard changes with the document; the player, and where it stands, only where the length does.
@@ -332,6 +370,7 @@ function Desk({ open, project }: { open: OpenProject; project: Project }) {
   const exported = jobs.value.filter((job) => job.project === project.id);
   // Of the clips as they are heard above, without chains of their own.
   const whole = (): Heard => ({ key: project.id, name: project.name || "the song", asset: "", slices: { source: assembled(() => open.project.peek()!.timeline), frames: Math.max(1, timeline.total), rate }, from: player.position() / rate });
+  const alike = likeness.value instanceof Map ? likeness.value : null;
   const clip = timeline.clips.find((one) => one.id === selected.value);
   const chained = Boolean(timeline.master) || timeline.clips.some((one) => one.chain);
   return (
@@ -370,6 +409,13 @@ function Desk({ open, project }: { open: OpenProject; project: Project }) {
                 <ClipLane project={project} view={view} selected={selected.value} onSelect={(id) => (selected.value = id)} onMove={(id, index) => operate({ op: "move", clip: id, index })} />
               </Stage>
             </div>
+            {new Set(timeline.clips.map((one) => one.asset)).size > 1 && (
+              <div class="pad line">
+                <button type="button" disabled={likeness.value === "asked"} onClick={compare}>
+                  {likeness.value === "asked" ? "Being compared…" : "How alike are they?"}
+                </button>
+              </div>
+            )}
             <ol class="pad line" aria-label="Clips">
               {timeline.clips.map((one, i) => (
                 <li key={one.id}>
@@ -378,6 +424,7 @@ function Desk({ open, project }: { open: OpenProject; project: Project }) {
                     <span class="number">
                       {clockText(one.start / rate, 1)} – {clockText(one.end / rate, 1)}
                     </span>
+                    {alike?.get(one.asset) && <span class={alike.get(one.asset)!.marked ? "badge failed" : "badge"}>{likenessText(alike.get(one.asset)!)}</span>}
                   </button>
                 </li>
               ))}
