@@ -41,7 +41,11 @@ std::shared_ptr<const AlignedBytes> WeightStore::Share(AlignedBytes bytes) {
   std::lock_guard lock(mutex_);
   if (held_.size() % 64 == 0) std::erase_if(held_, [](const auto& entry) { return entry.second.expired(); });
   std::weak_ptr<const AlignedBytes>& entry = held_[id];
-  if (auto held = entry.lock(); held && std::memcmp(held->data(), bytes.data(), bytes.size()) == 0) return held;
+  // What is empty may have no address, which memcmp must not be given.
+  const auto same = [&](const AlignedBytes& other) {
+    return bytes.size() == 0 || std::memcmp(other.data(), bytes.data(), bytes.size()) == 0;
+  };
+  if (auto held = entry.lock(); held && same(*held)) return held;
   auto kept = std::make_shared<const AlignedBytes>(std::move(bytes));
   entry = kept;
   return kept;
