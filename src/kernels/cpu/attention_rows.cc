@@ -52,7 +52,7 @@ HWY_EXPORT(WeightsOfScoresT);
 namespace {
 
 constexpr int64_t kMostRows = 48;  // queries times the heads that share keys: more are worth packing the keys for
-constexpr int64_t kPart = 512;     // keys
+constexpr int64_t kPart = 128;     // keys
 constexpr float kNothing = -1e30f;
 
 struct Shapes {
@@ -175,7 +175,7 @@ Status Run(const CpuCall& call) {
 }
 
 const KernelRow kRows[] = {
-    {Op::kAttention, DeviceKind::kCpu, Tier::kFast, "attention_rows", 1, Supports, Run, Scratch},
+    {Op::kAttention, DeviceKind::kCpu, Tier::kFast, "attention_rows", 2, Supports, Run, Scratch},
 };
 
 }  // namespace

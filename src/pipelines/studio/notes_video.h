@@ -26,7 +26,7 @@ struct NotesOptions {
   double speed = 1;
   int count_in = 0;  // bars
   bool labels = true;
-  int quality = 20;
+  int quality = 23;
   std::string effort = "ultrafast";
   int threads = 0;  // of the encoder; 0: as many as the process may use
 };
