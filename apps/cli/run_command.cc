@@ -50,11 +50,13 @@ class RunCommand final : public Command {
 
   bool TakesStdout() const override {
     // What the job says is read once it is known where the words go.
-    return Parse().has_value() && (*parsed_)->job != nullptr && (*parsed_)->job->Streams();
+    const Job* const job = ParsedJobOrNone();
+    return job != nullptr && job->Streams();
   }
 
   bool AnswersData() const override {
-    return Parse().has_value() && (*parsed_)->job != nullptr && (*parsed_)->job->AnswersData();
+    const Job* const job = ParsedJobOrNone();
+    return job != nullptr && job->AnswersData();
   }
 
   Status Run(Terminal& terminal, Report& report) override {
@@ -65,6 +67,9 @@ class RunCommand final : public Command {
   }
 
  private:
+  // None where there is nothing to parse, or it is no job.
+  const Job* ParsedJobOrNone() const { return Parse() && parsed_ ? (*parsed_)->job.get() : nullptr; }
+
   // Once: the standard input can be read no second time.
   Status Parse() const {
     if (!parsed_ && !schema_ && !job_.empty()) {
