@@ -362,7 +362,8 @@ TEST(SongProgram, TakesAStyleOfSoundAndOfWords) {
                                  style, "--style-text", "slow piano ballad", "--json", "style.json"},
                                 folder.path());
   ASSERT_EQ(leaning.code, 0) << leaning.err;
-  for (const json& clip : json::parse(testing::ReadAll(folder / "style.json"))["clips"]) {
+  const json compared = json::parse(testing::ReadAll(folder / "style.json"));
+  for (const json& clip : compared["clips"]) {
     EXPECT_LT(clip["similarity"], 1);
     EXPECT_GT(clip["similarity"], -1);
   }

@@ -48,7 +48,8 @@ TEST(StyleCli, MarksTheStrangerAndMatchesIt) {
   // What was written is as loud as all together, as far as peaks allow, and nearer to the rest in its tone.
   const Ran again = RunTimbre({"style", "matched", "--json", "-"}, folder.path());
   ASSERT_EQ(again.code, 0) << again.err;
-  for (const Json& clip : Json::parse(again.out)["clips"]) {
+  const Json after = Json::parse(again.out);
+  for (const Json& clip : after["clips"]) {
     EXPECT_NEAR(clip["integrated_lufs"], report["style"]["integrated_lufs"].get<double>(), 0.2) << clip["input"];
     for (const Json& band : clip["match_tone"]["bands"]) EXPECT_LE(std::abs(band["db"].get<double>()), 6.0);
   }
