@@ -98,6 +98,9 @@ struct KernelRow {
   Result<AlignedBytes> (*pack)(const NodeRef& ref, const DeviceCaps& caps) = nullptr;
   // Inputs that `pack` consumes and `run` does not read (bit i = input i): their float32 form need not exist.
   uint32_t packed_inputs = 0;
+  // About how many bytes `pack` will give, from what is known of the node and its constants without reading them. Null:
+  // those of the packed inputs' numbers, of four bytes each, or of two where `precision` is of two.
+  int64_t (*packed_bytes)(const NodeRef& ref) = nullptr;
   // Other than kF32: only for sessions that ask for it, and held to the tolerance of such products.
   Precision precision = Precision::kF32;
   bool cooperative = false;  // only for devices with cooperative matrices

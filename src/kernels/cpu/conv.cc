@@ -205,13 +205,15 @@ Status LinearRun(const CpuCall& call) {
   return {};
 }
 
-constexpr uint32_t kWeightAndBias = 0b110;
+constexpr uint32_t kWeight = 0b010, kWeightAndBias = 0b110;
+
+int64_t PackedBytesOf(const NodeRef& ref) { return PackedBytes(ref, kWeightAndBias, kWeight); }
 
 const KernelRow kRows[] = {
     {Op::kConv, DeviceKind::kCpu, Tier::kFast, "conv_product", 4, ConvSupports, ConvRun, ConvScratch, ConvPack,
-     kWeightAndBias},
+     kWeightAndBias, PackedBytesOf},
     {Op::kLinear, DeviceKind::kCpu, Tier::kFast, "linear_product", 4, LinearSupports, LinearRun, LinearScratch,
-     LinearPack, kWeightAndBias},
+     LinearPack, kWeightAndBias, PackedBytesOf},
 };
 
 }  // namespace

@@ -222,6 +222,8 @@ Status Run(const CpuCall& call) {
   return {};
 }
 
+int64_t PackedBytesAsStored(const NodeRef& ref) { return PackedBytes(ref, 0b110, 0b010); }
+
 template <typename Products>
 constexpr KernelRow Row(std::string_view name, int version) {
   return {.op = Op::kConvTranspose,
@@ -234,6 +236,7 @@ constexpr KernelRow Row(std::string_view name, int version) {
           .scratch_bytes = Scratch<Products>,
           .pack = Pack<Products>,
           .packed_inputs = 0b110,
+          .packed_bytes = std::is_same_v<Products, FloatProducts> ? PackedBytesAsStored : nullptr,
           .precision = Products::kPrecision};
 }
 

@@ -276,7 +276,7 @@ Status Run(const CpuCall& call) {
 
 const KernelRow kRows[] = {
     {Op::kAttention, DeviceKind::kCpu, Tier::kFast, "attention_online_f16", 1, Supports, Run, Scratch, nullptr, 0,
-     Precision::kF16},
+     nullptr, Precision::kF16},
 };
 
 }  // namespace

@@ -17,19 +17,16 @@ inline DType PackedType(const HostTensor& tensor) {
   return tensor.dtype == DType::kF16 || tensor.dtype == DType::kBF16 ? tensor.dtype : DType::kF32;
 }
 
-// Whether conv_winograd keeps the taps of a node's filter as they are stored and transforms them in every run, instead
-// of the transformed ones, which are four times as many: where enough tiles share that work.
-inline bool KeepsTaps(const NodeRef& ref) {
-  constexpr int64_t kManyTiles = 256, kTile = 4;
-  const Shape& y = ref.out();
-  return y[0] * ((y[1] + kTile - 1) / kTile) * ((y[2] + kTile - 1) / kTile) >= kManyTiles;
-}
-
-// Whether a recurrent layer's weights of the state stay as they are stored: they are then widened once a run, which
-// takes enough steps, of all rows together.
-inline bool KeepsStateWeights(const NodeRef& ref) {
-  constexpr int64_t kManySteps = 64;
-  return ref.in(0)[0] * ref.in(0)[1] >= kManySteps;
+// The bytes of those of a node's constants whose bit is set in `inputs` (bit i = input i): of what is also in `stored`
+// in its PackedType, of the others as float32.
+inline int64_t PackedBytes(const NodeRef& ref, uint32_t inputs, uint32_t stored) {
+  int64_t bytes = 0;
+  for (int i = 0; i < static_cast<int>(ref.node.inputs.size()); ++i) {
+    if ((inputs >> i & 1) == 0 || !ref.constant(i)) continue;
+    const DType type = (stored >> i & 1) != 0 ? PackedType(ref.value(i)) : DType::kF32;
+    bytes += static_cast<int64_t>(BytesOf(type, ref.in(i).elements()));
+  }
+  return bytes;
 }
 
 // Calls use(numbers) with all of the tensor's in their order: where `type`, which is PackedType() or float32, is of two

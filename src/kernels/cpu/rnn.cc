@@ -162,6 +162,13 @@ namespace {
 
 constexpr int64_t kVectorRoom = 16;  // floats in the widest vector
 
+// Whether the weights of the state stay as they are stored: they are then widened once a run, which takes enough steps,
+// of all rows together.
+bool KeepsStateWeights(const NodeRef& ref) {
+  constexpr int64_t kManySteps = 64;
+  return ref.in(0)[0] * ref.in(0)[1] >= kManySteps;
+}
+
 struct RnnShape {
   int64_t rows, steps, in, hidden, gates;
   int64_t rows_a_task;
@@ -405,11 +412,19 @@ Status CumulativeMeanRun(const CpuCall& call) {
   return {};
 }
 
+constexpr uint32_t kAllWeights = 0b11110;  // of the inputs, of the state, and the biases of both
+
+int64_t RnnPackedBytes(const NodeRef& ref) {
+  return PackedBytes(ref, kAllWeights, KeepsStateWeights(ref) ? 0b00110 : 0b00010);
+}
+
 const KernelRow kRows[] = {
     {Op::kGru, DeviceKind::kCpu, Tier::kFast, "gru_few", 2, GruFewSupports, GruFewRun, GruFewScratch, GruFewPack,
-     0b11110},
-    {Op::kGru, DeviceKind::kCpu, Tier::kFast, "gru_product", 3, RnnSupports, RnnRun, RnnScratch, RnnPack, 0b11110},
-    {Op::kLstm, DeviceKind::kCpu, Tier::kFast, "lstm_product", 3, RnnSupports, RnnRun, RnnScratch, RnnPack, 0b11110},
+     kAllWeights, RnnPackedBytes},
+    {Op::kGru, DeviceKind::kCpu, Tier::kFast, "gru_product", 3, RnnSupports, RnnRun, RnnScratch, RnnPack, kAllWeights,
+     RnnPackedBytes},
+    {Op::kLstm, DeviceKind::kCpu, Tier::kFast, "lstm_product", 3, RnnSupports, RnnRun, RnnScratch, RnnPack, kAllWeights,
+     RnnPackedBytes},
     {Op::kCumulativeMean, DeviceKind::kCpu, Tier::kFast, "cumulative_mean_rows", 1, nullptr, CumulativeMeanRun},
 };
 

@@ -45,7 +45,7 @@ Status RecordAttention(const VulkanCall& call) {
 
 const KernelRow kRows[] = {
     {Op::kAttention, DeviceKind::kVulkan, Tier::kFast, "vulkan.attention_cooperative", 1,
-     AttentionFits<kCooperativeTiles>, VulkanRecord(RecordAttention<kCooperativeTiles>), nullptr, nullptr, 0,
+     AttentionFits<kCooperativeTiles>, VulkanRecord(RecordAttention<kCooperativeTiles>), nullptr, nullptr, 0, nullptr,
      Precision::kF16, true},
     FastVulkan(Op::kAttention, "vulkan.attention", AttentionFits<kPlainTiles>, RecordAttention<kPlainTiles>, nullptr,
                nullptr, 2),

@@ -52,13 +52,13 @@ Status RecordMatMul(const VulkanCall& call) {
 
 const KernelRow kRows[] = {
     {Op::kLinear, DeviceKind::kVulkan, Tier::kFast, "vulkan.linear_axis2_cooperative", 1, MatMulFits<kCooperativeTiles>,
-     VulkanRecord(RecordMatMul<kCooperativeTiles>), nullptr, nullptr, 0, Precision::kF16, true},
+     VulkanRecord(RecordMatMul<kCooperativeTiles>), nullptr, nullptr, 0, nullptr, Precision::kF16, true},
     {Op::kLinear, DeviceKind::kVulkan, Tier::kFast, "vulkan.linear_axis2_f16", 1, MatMulFits<kHalfTiles>,
-     VulkanRecord(RecordMatMul<kHalfTiles>), nullptr, nullptr, 0, Precision::kF16},
+     VulkanRecord(RecordMatMul<kHalfTiles>), nullptr, nullptr, 0, nullptr, Precision::kF16},
     FastVulkan(Op::kLinear, "vulkan.linear_axis2_wide", MatMulFits<kWideTiles>, RecordMatMul<kWideTiles>),
     FastVulkan(Op::kLinear, "vulkan.linear_axis2", MatMulFits<kPlainTiles>, RecordMatMul<kPlainTiles>),
     {Op::kMatMul, DeviceKind::kVulkan, Tier::kFast, "vulkan.matmul_cooperative", 1, MatMulFits<kCooperativeTiles>,
-     VulkanRecord(RecordMatMul<kCooperativeTiles>), nullptr, nullptr, 0, Precision::kF16, true},
+     VulkanRecord(RecordMatMul<kCooperativeTiles>), nullptr, nullptr, 0, nullptr, Precision::kF16, true},
     FastVulkan(Op::kMatMul, "vulkan.matmul_wide", MatMulFits<kWideTiles>, RecordMatMul<kWideTiles>),
     FastVulkan(Op::kMatMul, "vulkan.matmul", MatMulFits<kPlainTiles>, RecordMatMul<kPlainTiles>),
 };

@@ -483,6 +483,7 @@ constexpr KernelRow Row(Op op, std::string_view name) {
           nullptr,
           PackProduct<kVariant>,
           0b10,
+          nullptr,
           kVariant.halves ? Precision::kF16 : Precision::kF32,
           kVariant.cooperative,
           true};

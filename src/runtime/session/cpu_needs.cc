@@ -6,22 +6,11 @@
 #include <utility>
 
 #include "graph/passes.h"
-#include "kernels/cpu/packed_numbers.h"
 #include "runtime/session/cpu_ladder.h"
 #include "runtime/session/packed_key.h"
 
 namespace timbre {
 namespace {
-
-// Which constants a kernel packs in the two bytes that a checkpoint stores them in (bit i = input i).
-uint32_t PackedAsStored(const KernelRow& row, const NodeRef& ref) {
-  if (row.precision != Precision::kF32) return 0;
-  if (row.name == "conv_product" || row.name == "conv_transpose_product" || row.name == "linear_product") return 0b10;
-  if (row.name == "conv_winograd") return KeepsTaps(ref) ? 0b10 : 0;
-  if (row.name == "gru_few" || row.name == "gru_product" || row.name == "lstm_product")
-    return KeepsStateWeights(ref) ? 0b110 : 0b10;
-  return 0;
-}
 
 const KernelRow* FirstUsable(const NodeRef& ref, const DeviceCaps& caps) {
   for (const KernelRow* row : KernelsFor(ref.node.op, DeviceKind::kCpu)) {
@@ -34,21 +23,12 @@ const KernelRow* FirstUsable(const NodeRef& ref, const DeviceCaps& caps) {
 
 int64_t PackedBytesOf(const KernelRow& row, const NodeRef& ref) {
   if (row.pack == nullptr) return 0;
-  if (row.name == "linear_stored") {
-    const HostTensor& weight = ref.value(1);
-    return weight.mapped ? static_cast<int64_t>(weight.bytes()) : 0;
-  }
-  const bool two_bytes = row.precision == Precision::kF16 || row.precision == Precision::kBf16;
-  const uint32_t as_stored = PackedAsStored(row, ref);
+  if (row.packed_bytes != nullptr) return row.packed_bytes(ref);
+  const int64_t size = row.precision == Precision::kF16 || row.precision == Precision::kBf16 ? 2 : 4;
   int64_t bytes = 0;
-  for (size_t k = 0; k < ref.node.inputs.size(); ++k) {
-    const int i = static_cast<int>(k);
-    if (!ref.constant(i) || !(row.packed_inputs >> i & 1)) continue;
-    // Of 3 x 3 taps transformed ones are 6 x 6.
-    const int64_t transformed = row.name == "conv_winograd" && i == 1 && !KeepsTaps(ref) ? 4 : 1;
-    const bool stored = (as_stored >> i & 1) != 0 && PackedType(ref.value(i)) != DType::kF32;
+  for (int i = 0; i < static_cast<int>(ref.node.inputs.size()); ++i) {
     // bf16x3 keeps two numbers of two bytes.
-    bytes += transformed * ref.in(i).elements() * (two_bytes || stored ? 2 : 4);
+    if (ref.constant(i) && (row.packed_inputs >> i & 1) != 0) bytes += size * ref.in(i).elements();
   }
   return bytes;
 }
