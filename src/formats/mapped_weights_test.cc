@@ -98,7 +98,7 @@ TEST_F(MappedWeights, OfAFileThatIsReplacedOrRemovedStay) {
   EXPECT_EQ(checkpoint->tensors->at("w").ToF32(), values_);
 }
 
-TEST(MappedWeightsRest, WhatIsNotMappedStays) {
+TEST(ReleasePages, LeavesWhatIsNotMapped) {
   const std::vector<float> values = {1, 2, 3, 4};
   const HostTensor tensor = HostTensor::FromF32({2, 2}, values);
   EXPECT_FALSE(tensor.mapped);

@@ -31,9 +31,8 @@ struct VideoOptions {
   int fps = 60;
   int quality = 23;  // 0 to 51, lower is better; of H.264, and scaled for VP9
   // Of H.264: x264's name for how long it searches. Half a minute of falling notes in 1080p60 is 5.6 MB with veryfast,
-  // 10.4 MB with superfast, 18.5 MB with ultrafast, each in half the time of the one before or little more. The two
-  // fastest take no pictures from later ones, and have one quantiser for all: a fifth less work each, for as many
-  // bytes.
+  // 10.4 MB with superfast, 18.5 MB with ultrafast, each with less work than the one before. The two fastest take no
+  // pictures from later ones, and have one quantiser for all: a fifth less work each, for as many bytes.
   std::string effort = "ultrafast";
   bool sound = false;
   int threads = 1;  // of the encoder
