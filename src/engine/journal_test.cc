@@ -179,6 +179,36 @@ TEST_F(JournalTest, RefusesWhatIsNewerOrDamaged) {
   EXPECT_EQ(Journal::Open(path).error().code, ErrorCode::kCorrupt);
 }
 
+// One of the version before had no place for what a job said.
+TEST_F(JournalTest, TakesOverAnOlderJournal) {
+  const std::string old = Submit();
+  ASSERT_EQ(Claim(), old);
+  ASSERT_TRUE(journal_->Finish(old, {.state = JobState::kSucceeded, .report = {{"a", 1}}}, ++clock_));
+  const std::string waiting = Submit();
+  journal_.reset();
+  {
+    auto database = Database::Open((folder_ / "db").string());
+    ASSERT_TRUE(database);
+    const auto version = database->Run("PRAGMA user_version");
+    ASSERT_TRUE(version);
+    ASSERT_EQ((*version)[0].Int(0), 4) << "another version has come: begin with the one before it";
+    ASSERT_TRUE(database->Execute("ALTER TABLE job DROP COLUMN said; PRAGMA user_version=3"));
+  }
+  Reopen();
+  const auto job = journal_->FindJob(old);
+  ASSERT_TRUE(job) << job.error().message;
+  EXPECT_EQ(job->state, JobState::kSucceeded);
+  EXPECT_EQ(job->report["a"], 1);
+  EXPECT_EQ(job->said, Json::array());
+  ASSERT_EQ(Claim(), waiting);
+  const Json said = {{{"kind", "answer"}, {"text", "yes"}}};
+  ASSERT_TRUE(journal_->Finish(waiting, {.state = JobState::kFailed, .said = said}, ++clock_));
+  Reopen();
+  EXPECT_EQ(journal_->FindJob(waiting)->said, said);
+  ASSERT_TRUE(journal_->Retry(waiting, ++clock_));
+  EXPECT_EQ(journal_->FindJob(waiting)->said, Json::array());
+}
+
 TEST_F(JournalTest, OldJobsAndListsByPage) {
   std::vector<std::string> ids;
   for (int i = 0; i < 5; ++i) ids.push_back(Submit());
