@@ -63,16 +63,21 @@ Json WithoutPaths(Json json, const std::vector<std::pair<std::string, std::strin
 }
 
 // What a job tells people, but for details: what its command answers, and what it warns of, is a client's to know.
-// Pieces of an answer are put together again.
+// Pieces of an answer are put together again. Of one that says too much the beginning is kept, and a warning that it is
+// no more than that.
 class Words {
  public:
   void Add(const std::string& kind, const std::string& text) {
     const bool piece = kind == kPieceEvent;
     const bool kept =
         piece || kind == kAnswerEvent || kind == kMessageEvent || kind == kWarningEvent || kind == kStepDownEvent;
-    bytes_ += kept ? text.size() : 0;
-    if (!kept || bytes_ > kMostSaid) return;
-    if (piece && !said_.empty() && said_.back()["kind"] == kPieceEvent) {
+    if (!kept || full_) return;
+    const bool goes_on = piece && !said_.empty() && said_.back()["kind"] == kPieceEvent;
+    bytes_ += text.size() + (goes_on ? 0 : kEntryBytes);
+    full_ = bytes_ > kMostSaid;
+    if (full_) {
+      said_.push_back({{"kind", kWarningEvent}, {"text", "it said more than a server keeps; the rest is left out"}});
+    } else if (goes_on) {
       said_.back()["text"].get_ref<std::string&>() += text;
     } else {
       said_.push_back({{"kind", kind}, {"text", text}});
@@ -81,8 +86,10 @@ class Words {
   const Json& said() const { return said_; }
 
  private:
+  static constexpr size_t kEntryBytes = 64;  // about what an entry takes beside its text, which may be empty
   Json said_ = Json::array();
   size_t bytes_ = 0;
+  bool full_ = false;
 };
 
 Json ProblemJson(const std::string& kind, const std::string& detail) {

@@ -110,6 +110,28 @@ TEST_F(EngineTest, FailsAsTheWorkerSays) {
   EXPECT_EQ(job.attempt, 1);
 }
 
+// What a job says is kept, and the pieces of one answer are one; who says too much, be it nothing many times over, is
+// cut short, and that is said.
+TEST_F(EngineTest, KeepsWhatAJobSaysUpToABound) {
+  Open();
+  const auto said = [&](const char* kind, const std::string& text, int times) {
+    const JobRecord job = End(Submit("talk", {{"kind", kind}, {"text", text}, {"times", times}}));
+    EXPECT_EQ(job.state, JobState::kSucceeded) << job.error;
+    return job.said;
+  };
+  const Json last = {{"kind", "answer"}, {"text", "the last word"}};
+  EXPECT_EQ(said("piece", "ab", 3), Json({{{"kind", "piece"}, {"text", "ababab"}}, last}));
+  EXPECT_EQ(said("detail", "more", 3), Json({last}));
+  EXPECT_EQ(said("piece", "", 10000).size(), 2u);
+  for (const auto& [kind, text, times] : std::vector<std::tuple<const char*, std::string, int>>{
+           {"answer", "", 10000}, {"answer", std::string(100000, 'x'), 4}, {"piece", std::string(100000, 'x'), 4}}) {
+    const Json cut = said(kind, text, times);
+    EXPECT_EQ(cut.back()["kind"], "warning");
+    EXPECT_LT(cut.size(), 5000u);
+    EXPECT_LT(cut.dump().size(), size_t{300} << 10);
+  }
+}
+
 TEST_F(EngineTest, TriesAgainWhatKillsItsWorkerButNotForEver) {
   Open();
   const JobRecord once = End(Submit("crash-once", {{"mark", (folder_ / "mark").string()}}));

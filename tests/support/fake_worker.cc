@@ -67,6 +67,11 @@ void Run(const Json& job) {
     }
   }
   const std::string out = options["output"];
+  if (what == "talk") {
+    const Json event = {{"kind", options["kind"]}, {"text", options["text"]}};
+    for (int i = 0; i < options["times"].get<int>(); ++i) Say({{"event", event}});
+    Say({{"event", {{"kind", "answer"}, {"text", "the last word"}}}});
+  }
   if (what == "fail") {
     std::ofstream(out + "/x") << options.value("tail", "");
     return Say({{"end",
