@@ -494,7 +494,7 @@ const KernelRow kRows[] = {
     Row<kWideTiles>(Op::kConv, "vulkan.conv_wide"),
     Row<kPlainTiles>(Op::kConv, "vulkan.conv"),
     {Op::kConv, DeviceKind::kVulkan, Tier::kFast, "vulkan.conv_planes", 1, PlanesFit, VulkanRecord(RecordPlanes),
-     nullptr, PackPlanes, 0b10, Precision::kF32, false, true},
+     nullptr, PackPlanes, 0b10, nullptr, Precision::kF32, false, true},
     Row<kCooperativeTiles>(Op::kConvTranspose, "vulkan.conv_transpose_cooperative"),
     Row<kHalfTiles>(Op::kConvTranspose, "vulkan.conv_transpose_f16"),
     Row<kWideTiles>(Op::kConvTranspose, "vulkan.conv_transpose_wide"),
