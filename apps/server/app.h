@@ -98,11 +98,14 @@ class App {
   http::Response CreateProject(http::Request& request);
   http::Response CreateDrums(const Json& body);
   http::Response AddProject(engine::ProjectRecord project, const std::vector<std::string>& assets);
+  http::Response ChangeProject(const engine::ProjectRecord& project, const engine::ProjectChange& change,
+                               const Json& made = Json::object());
   http::Response RenameProject(http::Request& request);
   http::Response ExportProject(http::Request& request);
   http::Response ExportDrums(const http::Request& request, const engine::ProjectRecord& project, Json options);
   std::optional<http::Response> FindSound(const Json& body, engine::AssetRecord& sound);
-  std::optional<http::Response> TakeHeard(const Json& body, DrumProject& drums);
+  std::optional<http::Response> FindListening(const Json& body, engine::JobRecord& job);
+  std::optional<http::Response> TakeHeard(const engine::JobRecord& job, DrumProject& drums);
   std::optional<http::Response> FindDrums(const http::Request& request, engine::ProjectRecord& project,
                                           DrumProject& drums);
   http::Response ChangeDrums(const http::Request& request,
@@ -114,7 +117,7 @@ class App {
   http::Response ListenToDrums(http::Request& request);
   http::Response GetStages(http::Request& request);
   Result<DrumsConfig> ConfigOf(const DrumProject& drums);
-  Result<Json> ReadHeard(const std::string& asset);
+  Result<std::string> KeptText(const std::string& asset);
   Json JoinTimeline(const Timeline& timeline, std::vector<engine::JobInput>& inputs);
   http::Response OperateOnProject(http::Request& request);
   std::optional<http::Response> TryOperation(const http::Request& request, const Json& body);

@@ -145,6 +145,10 @@ bool DrumProject::HasSound(const std::string& sound) const {
          std::any_of(mixes.begin(), mixes.end(), [&](const engine::JobInput& mix) { return mix.asset == sound; });
 }
 
+bool IsSound(const std::string& media_type) {
+  return media_type.starts_with("audio/") && media_type.find("midi") == std::string::npos;
+}
+
 Result<Json> HeardBy(const engine::JobRecord& job) {
   const Json tracks = job.report.is_object() ? job.report.value("tracks", Json::array()) : Json::array();
   const bool one = job.kind == "drums" && job.state == engine::JobState::kSucceeded && tracks.size() == 1 &&

@@ -13,6 +13,9 @@
 
 namespace timbre::server {
 
+// The options of a job of the kind "drums" that a project has, and a request for one may not have besides.
+inline constexpr const char* kOwnOptions[] = {"hits", "config", "set"};
+
 struct DrumProject {
   DrumHitList hits;
   std::string heard;  // the asset of what was heard, as JSON, of DrumsToJson's form; empty: nothing yet
@@ -38,6 +41,9 @@ struct DrumProject {
   // The song, or a mix.
   bool HasSound(const std::string& sound) const;
 };
+
+// Not of the notes that are "audio" as well: "audio/midi".
+bool IsSound(const std::string& media_type);
 
 // What a job of the kind "drums" heard in its one track, without the features of each hit: kInvalidArgument where it
 // has not.

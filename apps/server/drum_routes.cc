@@ -1,10 +1,7 @@
-// What projects of drums have besides a history: a song that is listened to, how (docs/drums.yaml), other mixes of it,
-// and what came of it so far.
-#include <fmt/format.h>
-
+// What projects of drums have besides a history: a song that is listened to, how (docs/drums.yaml), other mixes of it.
+// Their jobs are in drum_jobs.cc.
 #include <fstream>
 #include <functional>
-#include <set>
 
 #include "apps/server/app.h"
 #include "apps/server/drum_project.h"
@@ -12,7 +9,6 @@
 #include "apps/server/project_answers.h"
 #include "apps/server/requests.h"
 #include "engine/ids.h"
-#include "http/names.h"
 #include "http/ranges.h"
 #include "pipelines/drums/drums_config.h"
 
@@ -21,37 +17,12 @@ namespace {
 
 constexpr size_t kMostJson = size_t{1} << 20;
 constexpr size_t kMostConfig = size_t{256} << 10;
-constexpr int kMostListed = 100;  // jobs of a project, the newest, that its stages are told by
 constexpr char kConfigName[] = "drums.yaml";
-
-bool IsSound(const std::string& media_type) {
-  return media_type.starts_with("audio/") && media_type.find("midi") == std::string::npos;
-}
 
 std::vector<std::string> SettingsIn(const Json& list) {
   std::vector<std::string> settings;
   for (const Json& setting : list) settings.push_back(setting.get<std::string>());
   return settings;
-}
-
-// What the project decides, and so nobody else.
-std::optional<http::Response> CheckOwn(const Json& options, std::initializer_list<const char*> own) {
-  for (const char* name : own) {
-    if (options.contains(name)) {
-      return Invalid("/options/" + std::string(name), "'" + std::string(name) + "' is what the project has.");
-    }
-  }
-  return std::nullopt;
-}
-
-// The options of a request for a job; the answer that refuses it otherwise.
-std::optional<http::Response> ReadOptions(const http::Request& request, Json& options) {
-  const auto body = http::ParseJsonObject(request.body);
-  if (!body) return http::Problem(400, "json", body.error().message);
-  if (auto refused = CheckMembers(*body, {"options"}); refused) return refused;
-  options = body->value("options", Json::object());
-  if (!options.is_object()) return Invalid("/options", "'options' is an object of names and values.");
-  return std::nullopt;
 }
 
 }  // namespace
@@ -68,33 +39,39 @@ std::optional<http::Response> App::FindSound(const Json& body, engine::AssetReco
   return std::nullopt;
 }
 
-// What a job heard in place of what `drums` has. All that is needed of the job is kept with the project, which outlives
-// it.
-std::optional<http::Response> App::TakeHeard(const Json& body, DrumProject& drums) {
+// A job, as the body's one member names it.
+std::optional<http::Response> App::FindListening(const Json& body, engine::JobRecord& job) {
   const Json id = body.value("job", Json());
   if (!id.is_string()) return Invalid("/job", "'job' is missing, or no text: the one that heard the drums.");
-  const auto job = engine_->journal().FindJob(id.get<std::string>());
-  if (!job && job.error().code == ErrorCode::kNotFound) return Invalid("/job", job.error().message);
-  if (!job) return Refused(job.error());
-  const auto heard = HeardBy(*job);
+  auto found = engine_->journal().FindJob(id.get<std::string>());
+  if (!found && found.error().code == ErrorCode::kNotFound) return Invalid("/job", found.error().message);
+  if (!found) return Refused(found.error());
+  job = *std::move(found);
+  return std::nullopt;
+}
+
+// What a job heard in place of what `drums` has. All that is needed of the job is kept with the project, which outlives
+// it.
+std::optional<http::Response> App::TakeHeard(const engine::JobRecord& job, DrumProject& drums) {
+  const auto heard = HeardBy(job);
   if (!heard) return Invalid("/job", heard.error().message);
   DrumProject taken = drums;
-  taken.set = job->options.value("set", Json::array());
-  taken.config = job->options.contains("config") ? job->options["config"].value("asset", "") : "";
+  taken.set = job.options.value("set", Json::array());
+  taken.config = job.options.contains("config") ? job.options["config"].value("asset", "") : "";
   const auto config = ConfigOf(taken);
   if (!config) return Refused(config.error());
   auto hits = DrumHitList::FromHeard(*config, *heard);
   if (!hits) return Invalid("/job", Sentence(hits.error().message));
   taken.hits = *std::move(hits);
   // Behind its own inputs are the files among its options.
-  const bool has_sound = job->inputs.size() > OptionFiles(job->kind, job->options).size();
-  const std::string asset = has_sound ? job->inputs[0].asset : "";
+  const bool has_sound = job.inputs.size() > OptionFiles(job.kind, job.options).size();
+  const std::string asset = has_sound ? job.inputs[0].asset : "";
   if (!drums.asset.empty() && asset != drums.asset) {
     return Invalid("/job", "'job' has listened to another sound than the project's.");
   }
   taken.asset = asset;
   taken.sounds.clear();
-  for (const engine::JobOutput& output : job->outputs) {
+  for (const engine::JobOutput& output : job.outputs) {
     if (!IsSound(output.media_type)) continue;
     taken.sounds.push_back({output.asset, output.name.substr(output.name.rfind('/') + 1)});
   }
@@ -129,11 +106,11 @@ http::Response App::CreateDrums(const Json& body) {
     drums.asset = sound.id;
     title = sound.name;
   } else {
-    if (auto refused = TakeHeard(body, drums); refused) return *std::move(refused);
-    project.job = body["job"].get<std::string>();
-    const auto job = engine_->journal().FindJob(project.job);
-    if (!job) return Refused(job.error());
-    if (!job->inputs.empty()) title = job->inputs[0].name;
+    engine::JobRecord job;
+    if (auto refused = FindListening(body, job); refused) return *std::move(refused);
+    if (auto refused = TakeHeard(job, drums); refused) return *std::move(refused);
+    project.job = job.id;
+    if (!job.inputs.empty()) title = job.inputs[0].name;
   }
   project.name = name.value_or(title.substr(0, title.rfind('.')));
   project.document = drums.ToJson();
@@ -161,11 +138,15 @@ http::Response App::ChangeDrums(const http::Request& request,
   if (auto refused = FindDrums(request, project, drums); refused) return *std::move(refused);
   if (auto refused = CheckPrecondition(request, project); refused) return *std::move(refused);
   if (auto refused = change(drums); refused) return *std::move(refused);
-  const auto changed =
-      engine_->ChangeProject(project.id, project.revision, {.document = drums.ToJson(), .assets = drums.Assets()});
-  if (!changed) return Refused(changed.error());
-  if (!*changed) return Changed();
-  return WithRevision(http::Json(200, ProjectJson(**changed, true)), **changed);
+  return ChangeProject(project, {.document = drums.ToJson(), .assets = drums.Assets()});
+}
+
+// Of a text that was put away with a project.
+Result<std::string> App::KeptText(const std::string& asset) {
+  std::ifstream in(engine_->assets().PathOf(asset), std::ios::binary);
+  std::string text((std::istreambuf_iterator<char>(in)), {});
+  if (!in.is_open() || in.bad()) return Fail(ErrorCode::kCorrupt, "the file of asset " + asset + " can't be read");
+  return text;
 }
 
 http::Response App::GetDrumsConfig(http::Request& request) {
@@ -177,9 +158,9 @@ http::Response App::GetDrumsConfig(http::Request& request) {
   }
   std::string text(DefaultDrumsConfig());
   if (!drums.config.empty()) {
-    std::ifstream in(engine_->assets().PathOf(drums.config), std::ios::binary);
-    text.assign(std::istreambuf_iterator<char>(in), {});
-    if (!in.is_open()) return http::ProblemOf({ErrorCode::kInternal, "the file of a configuration is missing"});
+    auto kept = KeptText(drums.config);
+    if (!kept) return http::ProblemOf({ErrorCode::kInternal, kept.error().message});
+    text = *std::move(kept);
   }
   for (const std::string& setting : SettingsIn(drums.set)) text += "\n# over it: " + setting;
   return WithRevision(http::Text(200, text, "application/yaml"), project);
@@ -226,118 +207,19 @@ http::Response App::ResetDrumsConfig(http::Request& request) {
 }
 
 http::Response App::AddMix(http::Request& request) {
-  const auto body = http::ParseJsonObject(request.body);
-  if (!body) return http::Problem(400, "json", body.error().message);
-  if (auto refused = CheckMembers(*body, {"asset", "name"}); refused) return *std::move(refused);
+  Json body;
+  if (auto refused = ReadBody(request, {"asset", "name"}, body); refused) return *std::move(refused);
   std::optional<std::string> name;
-  if (auto refused = ReadName(*body, name); refused) return *std::move(refused);
+  if (auto refused = ReadName(body, name); refused) return *std::move(refused);
   return ChangeDrums(request, [&](DrumProject& drums) -> std::optional<http::Response> {
     engine::AssetRecord sound;
-    if (auto refused = FindSound(*body, sound); refused) return refused;
+    if (auto refused = FindSound(body, sound); refused) return refused;
     if (sound.id == drums.asset) return Invalid("/asset", "'asset' is the project's song itself.");
     if (const Status added = drums.AddMix({sound.id, name.value_or(sound.name)}); !added) {
       return http::Problem(409, "conflict", added.error().message);
     }
     return std::nullopt;
   });
-}
-
-// The project's sound as a job that listens to it, as the project's configuration says.
-http::Response App::ListenToDrums(http::Request& request) {
-  engine::ProjectRecord project;
-  DrumProject drums;
-  if (auto refused = FindDrums(request, project, drums); refused) return *std::move(refused);
-  Json options;
-  if (auto refused = ReadOptions(request, options); refused) return *std::move(refused);
-  if (auto refused = CheckOwn(options, {"hits", "config", "set"}); refused) return *std::move(refused);
-  if (drums.asset.empty()) return http::Problem(409, "conflict", "the project has no sound to listen to.");
-  if (!drums.set.empty()) options["set"] = drums.set;
-  if (!drums.config.empty()) options["config"] = {{"asset", drums.config}};
-  if (const Status good = CheckJob("drums", 1, options); !good) return Invalid("/options", good.error().message);
-  const auto sound = engine_->journal().FindAsset(drums.asset);
-  if (!sound) return Refused(sound.error());
-  engine::Submission submission{.kind = "drums",
-                                .client = request.client,
-                                .project = project.id,
-                                .inputs = {{sound->id, http::SafeFileName(sound->name)}},
-                                .options = std::move(options)};
-  std::set<std::string> taken = {submission.inputs[0].name};
-  if (auto refused = TakeOptionFiles(submission, taken); refused) return *std::move(refused);
-  return Submit(request, std::move(submission));
-}
-
-// The hits as they are now, as a MIDI file and, where it is asked for, a video with the song's sound, a mix's or none.
-http::Response App::ExportDrums(const http::Request& request, const engine::ProjectRecord& project, Json options) {
-  const auto drums = DrumProject::FromJson(project.document);
-  if (!drums) return http::ProblemOf({ErrorCode::kInternal, drums.error().message});
-  if (auto refused = CheckOwn(options, {"hits", "config", "set"}); refused) return *std::move(refused);
-  if (drums->heard.empty()) {
-    return http::Problem(409, "conflict", "nothing was heard yet; have it listened to, and take what was heard.");
-  }
-  const auto heard = ReadHeard(drums->heard);
-  if (!heard) return http::ProblemOf({ErrorCode::kInternal, heard.error().message});
-  const std::string name = project.name.empty() ? "drums" : project.name;
-  options["hits"] = {{"text", drums->hits.Corrected(*heard).dump()}, {"name", http::SafeFileName(name) + ".hits.json"}};
-  if (!drums->set.empty()) options["set"] = drums->set;
-  if (!drums->config.empty()) options["config"] = {{"asset", drums->config}};
-  if (const auto wish = options.find("video_audio"); wish != options.end()) {
-    const Json id = wish->is_object() ? wish->value("asset", Json()) : Json();
-    if (!wish->is_null() && (!id.is_string() || !drums->HasSound(id.get<std::string>()))) {
-      return Invalid("/options/video_audio", R"('video_audio' is {"asset": ID} of the song or of a mix, or null.)");
-    }
-    if (wish->is_null()) options.erase(wish);
-  } else if (options.contains("video") && !drums->asset.empty()) {
-    options["video_audio"] = {{"asset", drums->asset}};
-  }
-  if (const Status good = CheckJob("drums", 0, options); !good) return Invalid("/options", good.error().message);
-  engine::Submission submission{.kind = "drums", .client = request.client, .project = project.id};
-  submission.quick = IsQuick("drums", options);
-  submission.options = std::move(options);
-  std::set<std::string> taken;
-  if (auto refused = TakeOptionFiles(submission, taken); refused) return *std::move(refused);
-  return Submit(request, std::move(submission));
-}
-
-// A text that was put away when the project began.
-Result<Json> App::ReadHeard(const std::string& asset) {
-  std::ifstream in(engine_->assets().PathOf(asset), std::ios::binary);
-  Json json = Json::parse(in, nullptr, false);
-  if (!in.is_open() || json.is_discarded())
-    return Fail(ErrorCode::kCorrupt, "the file of asset " + asset + " is damaged");
-  return json;
-}
-
-// How far what can be made of the song has come: by the newest job that makes it.
-http::Response App::GetStages(http::Request& request) {
-  engine::ProjectRecord project;
-  DrumProject drums;
-  if (auto refused = FindDrums(request, project, drums); refused) return *std::move(refused);
-  auto jobs = engine_->journal().ListJobs({.kind = "drums", .project = project.id, .limit = kMostListed});
-  if (!jobs) return Refused(jobs.error());
-  // The one that it began with belongs to no project.
-  if (auto first = engine_->journal().FindJob(project.job); first && first->project.empty()) {
-    jobs->push_back(*std::move(first));
-  }
-  using Makes = bool (*)(const engine::JobRecord&);
-  using Belongs = bool (*)(const engine::JobOutput&);
-  const auto stage = [&](Makes makes, Belongs belongs) -> Json {
-    for (const engine::JobRecord& job : *jobs) {
-      if (!makes(job)) continue;
-      Json files = Json::array();
-      for (const engine::JobOutput& output : job.outputs) {
-        if (belongs(output)) files.push_back(OutputJson(output));
-      }
-      return {{"state", engine::JobStateName(job.state)}, {"job", "/v1/jobs/" + job.id}, {"files", files}};
-    }
-    return nullptr;
-  };
-  const Json separated = stage([](const engine::JobRecord& job) { return job.options.value("keep_stems", false); },
-                               [](const engine::JobOutput& output) { return IsSound(output.media_type); });
-  const Json midi = stage([](const engine::JobRecord&) { return true; },
-                          [](const engine::JobOutput& output) { return output.name.ends_with(".mid"); });
-  const Json video = stage([](const engine::JobRecord& job) { return job.options.contains("video"); },
-                           [](const engine::JobOutput& output) { return output.media_type.starts_with("video/"); });
-  return http::WithEtag(request, http::Json(200, {{"separated", separated}, {"midi", midi}, {"video", video}}));
 }
 
 void App::AddDrumRoutes(http::Router& router) {

@@ -142,19 +142,18 @@ std::optional<http::Response> App::TakeOptionFiles(engine::Submission& submissio
 }
 
 http::Response App::CreateJob(http::Request& request) {
-  const auto body = http::ParseJsonObject(request.body);
-  if (!body) return http::Problem(400, "json", body.error().message);
-  if (auto refused = CheckMembers(*body, {"kind", "inputs", "options", "project", "priority", "device"}); refused) {
+  Json body;
+  if (auto refused = ReadBody(request, {"kind", "inputs", "options", "project", "priority", "device"}, body); refused) {
     return *std::move(refused);
   }
   engine::Submission submission{.client = request.client};
-  const Json kind = body->value("kind", Json());
+  const Json kind = body.value("kind", Json());
   if (!kind.is_string()) return Invalid("/kind", "'kind' is missing, or no text.");
   submission.kind = kind.get<std::string>();
-  submission.options = body->value("options", Json::object());
+  submission.options = body.value("options", Json::object());
   if (!submission.options.is_object()) return Invalid("/options", "'options' is an object of names and values.");
   submission.quick = IsQuick(submission.kind, submission.options);
-  const Json inputs = body->value("inputs", Json::array());
+  const Json inputs = body.value("inputs", Json::array());
   if (!inputs.is_array() || inputs.size() > kMostInputs) {
     return Invalid("/inputs", "'inputs' is a list of at most 1000 assets.");
   }
@@ -180,15 +179,15 @@ http::Response App::CreateJob(http::Request& request) {
     return Invalid("/options", good.error().message);
   }
   if (auto refused = TakeOptionFiles(submission, taken); refused) return *std::move(refused);
-  const Json project = body->value("project", Json(""));
+  const Json project = body.value("project", Json(""));
   if (!project.is_string() || project.get_ref<const std::string&>().size() > 200) {
     return Invalid("/project", "'project' is a text of at most 200 bytes.");
   }
   submission.project = project.get<std::string>();
-  const auto priority = PriorityOf(body->value("priority", Json("normal")));
+  const auto priority = PriorityOf(body.value("priority", Json("normal")));
   if (!priority) return Invalid("/priority", "'priority' is low, normal or high.");
   submission.priority = *priority;
-  const Json device = body->value("device", Json("auto"));
+  const Json device = body.value("device", Json("auto"));
   bool there = device == "auto";
   for (const engine::Slot& slot : settings_.slots)
     there = there || (device == slot.device && slot.quick == submission.quick && !slot.named);
@@ -258,16 +257,15 @@ http::Response App::ListJobs(http::Request& request) {
 }
 
 http::Response App::ChangeJob(http::Request& request) {
-  const auto body = http::ParseJsonObject(request.body);
-  if (!body) return http::Problem(400, "json", body.error().message);
-  if (auto refused = CheckMembers(*body, {"priority", "paused"}); refused) return *std::move(refused);
+  Json body;
+  if (auto refused = ReadBody(request, {"priority", "paused"}, body); refused) return *std::move(refused);
   std::optional<int> priority;
   std::optional<bool> paused;
-  if (const auto value = body->find("priority"); value != body->end()) {
+  if (const auto value = body.find("priority"); value != body.end()) {
     priority = PriorityOf(*value);
     if (!priority) return Invalid("/priority", "'priority' is low, normal or high.");
   }
-  if (const auto value = body->find("paused"); value != body->end()) {
+  if (const auto value = body.find("paused"); value != body.end()) {
     if (!value->is_boolean()) return Invalid("/paused", "'paused' is true or false.");
     paused = value->get<bool>();
   }

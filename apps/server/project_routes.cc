@@ -1,6 +1,6 @@
 // Projects: timelines, and hits of drums that are being corrected, with a history. What changes one names the revision
 // that it was made from (If-Match), so that nobody overwrites what he has not seen (RFC 9110, 13.1.1; RFC 6585, 3).
-// What only those of drums have is in drum_routes.cc.
+// What only those of drums have is in drum_routes.cc and drum_jobs.cc.
 #include <map>
 #include <set>
 
@@ -62,19 +62,29 @@ http::Response App::AddProject(engine::ProjectRecord project, const std::vector<
   return response;
 }
 
+// One step of its history, and what it is then; `made`: members that say what came to be by it.
+http::Response App::ChangeProject(const engine::ProjectRecord& project, const engine::ProjectChange& change,
+                                  const Json& made) {
+  const auto changed = engine_->ChangeProject(project.id, project.revision, change);
+  if (!changed && changed.error().code == ErrorCode::kInvalidArgument) {
+    return http::Problem(409, "conflict", changed.error().message);  // nothing to undo
+  }
+  if (!changed) return Refused(changed.error());
+  if (!*changed) return Changed();
+  Json json = ProjectJson(**changed, true);
+  json.update(made);
+  return WithRevision(http::Json(200, json), **changed);
+}
+
 http::Response App::RenameProject(http::Request& request) {
   const auto project = engine_->journal().FindProject(request.Captured("id"));
   if (!project) return Refused(project.error());
   if (auto refused = CheckPrecondition(request, *project); refused) return *std::move(refused);
-  const auto body = http::ParseJsonObject(request.body);
-  if (!body) return http::Problem(400, "json", body.error().message);
-  if (auto refused = CheckMembers(*body, {"name"}); refused) return *std::move(refused);
+  Json body;
+  if (auto refused = ReadBody(request, {"name"}, body); refused) return *std::move(refused);
   engine::ProjectChange change;
-  if (auto refused = ReadName(*body, change.name); refused) return *std::move(refused);
-  const auto changed = engine_->ChangeProject(project->id, project->revision, change);
-  if (!changed) return Refused(changed.error());
-  if (!*changed) return Changed();
-  return WithRevision(http::Json(200, ProjectJson(**changed, true)), **changed);
+  if (auto refused = ReadName(body, change.name); refused) return *std::move(refused);
+  return ChangeProject(*project, change);
 }
 
 // Nothing where the length of a sound is still being found out.
@@ -94,7 +104,9 @@ std::optional<http::Response> App::TryOperation(const http::Request& request, co
     if (!drums) return http::ProblemOf({ErrorCode::kInternal, drums.error().message});
     if (name == "take") {
       if (auto refused = CheckMembers(body, {"op", "job"}); refused) return refused;
-      if (auto refused = TakeHeard(body, *drums); refused) return refused;
+      engine::JobRecord job;
+      if (auto refused = FindListening(body, job); refused) return refused;
+      if (auto refused = TakeHeard(job, *drums); refused) return refused;
     } else {
       const auto operated = OperateOnHits(drums->hits, body);
       if (!operated) return Invalid("", Sentence(operated.error().message));
@@ -117,15 +129,7 @@ std::optional<http::Response> App::TryOperation(const http::Request& request, co
     change.document = timeline->ToJson();
     change.assets = AssetsOf(*timeline);
   }
-  const auto changed = engine_->ChangeProject(project->id, project->revision, change);
-  if (!changed && changed.error().code == ErrorCode::kInvalidArgument) {
-    return http::Problem(409, "conflict", changed.error().message);
-  }
-  if (!changed) return Refused(changed.error());
-  if (!*changed) return Changed();
-  Json json = ProjectJson(**changed, true);
-  json[is_drums ? "hit" : "clip"] = made;
-  return WithRevision(http::Json(200, json), **changed);
+  return ChangeProject(*project, change, Json::object({{is_drums ? "hit" : "clip", made}}));
 }
 
 http::Response App::OperateOnProject(http::Request& request) {
@@ -172,11 +176,8 @@ Json App::JoinTimeline(const Timeline& timeline, std::vector<engine::JobInput>& 
 http::Response App::ExportProject(http::Request& request) {
   const auto project = engine_->journal().FindProject(request.Captured("id"));
   if (!project) return Refused(project.error());
-  const auto body = http::ParseJsonObject(request.body);
-  if (!body) return http::Problem(400, "json", body.error().message);
-  if (auto refused = CheckMembers(*body, {"options"}); refused) return *std::move(refused);
-  Json options = body->value("options", Json::object());
-  if (!options.is_object()) return Invalid("/options", "'options' is an object of names and values.");
+  Json options;
+  if (auto refused = ReadOptions(request, options); refused) return *std::move(refused);
   if (project->kind == kDrums) return ExportDrums(request, *project, std::move(options));
   const auto timeline = Timeline::FromJson(project->document);
   if (!timeline) return http::ProblemOf({ErrorCode::kInternal, timeline.error().message});

@@ -20,6 +20,22 @@ std::optional<http::Response> CheckMembers(const Json& json, const std::vector<s
   return std::nullopt;
 }
 
+std::optional<http::Response> ReadBody(const http::Request& request, const std::vector<std::string>& known,
+                                       Json& body) {
+  auto read = http::ParseJsonObject(request.body);
+  if (!read) return http::Problem(400, "json", read.error().message);
+  body = *std::move(read);
+  return CheckMembers(body, known);
+}
+
+std::optional<http::Response> ReadOptions(const http::Request& request, Json& options) {
+  Json body;
+  if (auto refused = ReadBody(request, {"options"}, body); refused) return refused;
+  options = body.value("options", Json::object());
+  if (!options.is_object()) return Invalid("/options", "'options' is an object of names and values.");
+  return std::nullopt;
+}
+
 std::optional<int> LimitOf(const http::Request& request) {
   const std::string_view text = request.QueryValue("limit");
   int limit = 50;
