@@ -178,12 +178,20 @@ Json Schemas() {
         {"chain", chain}}},
       {"required", {"op"}},
       {"additionalProperties", false}};
+  // Of a project's jobs: what it decides itself is not said, and a video has its song, one of its mixes or no sound.
+  Json listening = schemas["OptionsOf_drums"];
+  for (const char* own : kOwnOptions) listening["properties"].erase(own);
+  Json exporting = listening;
+  exporting["properties"]["video_audio"] = OrNull(ObjectSchema({{"asset", "string"}}));
+  schemas["OptionsOf_drums_listen"] = listening;
+  schemas["OptionsOf_drums_export"] = exporting;
   schemas["ExportRequest"] = {
       {"type", "object"},
-      {"properties", {{"options", {{"anyOf", {Reference("OptionsOf_join"), Reference("OptionsOf_drums")}}}}}},
+      {"properties", {{"options", {{"anyOf", {Reference("OptionsOf_join"), Reference("OptionsOf_drums_export")}}}}}},
       {"additionalProperties", false}};
-  schemas["ListenRequest"] = {
-      {"type", "object"}, {"properties", {{"options", Reference("OptionsOf_drums")}}}, {"additionalProperties", false}};
+  schemas["ListenRequest"] = {{"type", "object"},
+                              {"properties", {{"options", Reference("OptionsOf_drums_listen")}}},
+                              {"additionalProperties", false}};
   schemas["MixRequest"] = {{"type", "object"},
                            {"properties", {{"asset", text}, {"name", text}}},
                            {"required", {"asset"}},

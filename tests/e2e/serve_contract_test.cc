@@ -2,6 +2,8 @@
 #include <map>
 
 #include "tests/e2e/serve_fixture.h"
+#include "tests/support/json_schema.h"
+#include "tests/support/open_api.h"
 
 namespace timbre::testing {
 namespace {
@@ -52,6 +54,24 @@ class ServeContractTest : public ServeTest {
 
 TEST_F(ServeContractTest, TheDescriptionIsSound) {
   for (const std::string& error : DescriptionErrors(Description())) ADD_FAILURE() << error;
+}
+
+// What a project's jobs may be asked for is not what a job of that kind may be.
+TEST_F(ServeContractTest, OptionsOfAProjectsJobsAreDescribedAsTheyAreTaken) {
+  const auto errors = [&](const std::string& schema, const Json& options) {
+    return SchemaErrors(Resolved(Description(), Description()["components"]["schemas"][schema]),
+                        {{"options", options}});
+  };
+  const Json mix = {{"asset", "a"}}, text = {{"text", "x"}};
+  EXPECT_EQ(errors("ExportRequest", {{"video", "a.mp4"}, {"video_audio", nullptr}}), std::vector<std::string>());
+  EXPECT_EQ(errors("ExportRequest", {{"video", "a.mp4"}, {"video_audio", mix}}), std::vector<std::string>());
+  EXPECT_EQ(errors("ExportRequest", {{"sample_rate", 48000}}), std::vector<std::string>());
+  EXPECT_NE(errors("ExportRequest", {{"video", "a.mp4"}, {"video_audio", text}}), std::vector<std::string>());
+  EXPECT_EQ(errors("ListenRequest", {{"keep_stems", true}}), std::vector<std::string>());
+  for (const auto& [name, value] : std::map<std::string, Json>{{"hits", mix}, {"config", text}, {"set", {"a=1"}}}) {
+    EXPECT_NE(errors("ExportRequest", {{name, value}}), std::vector<std::string>()) << name;
+    EXPECT_NE(errors("ListenRequest", {{name, value}}), std::vector<std::string>()) << name;
+  }
 }
 
 TEST_F(ServeContractTest, EveryOperationAnswersAsDescribed) {
