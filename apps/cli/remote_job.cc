@@ -42,6 +42,9 @@ Result<std::string> ReadText(const std::string& path) {
 // Where in its report a kind has what its command answers, and a server has it write into a file instead.
 constexpr std::pair<std::string_view, const char*> kAnswers[] = {{"lyrics", "/lyrics/text"}};
 
+// Kinds that answer with a table, and how many lines its head has: of several jobs it is told once.
+constexpr std::pair<std::string_view, size_t> kTables[] = {{"loudness", 2}};
+
 tl::unexpected<Error> NoStandardInput() {
   return Fail(ErrorCode::kInvalidArgument, "the standard input does not go with --server; name a file.");
 }
@@ -216,19 +219,17 @@ class Batch {
 
   // What the command would have said here. Where files were made, messages say where they lie over there.
   void Retell(const Report& said, bool messages) {
-    std::vector<std::string> answers;
+    size_t head_lines = 0, answers = 0;
+    for (const auto& [kind, lines] : kTables) head_lines = kind == kind_ ? lines : head_lines;
     for (const Report& event : said) {
       const std::string kind = event.value("kind", ""), text = event.value("text", "");
       for (const EventKind known : {kAnswerEvent, kPieceEvent, kMessageEvent, kWarningEvent, kStepDownEvent}) {
         if (kind != known || (known == kMessageEvent && !messages)) continue;
-        // The head of a table that the job before had as well is told once.
-        const size_t row = answers.size();
-        if (known == kAnswerEvent) answers.push_back(text);
-        const bool head = known == kAnswerEvent && row + 1 < head_.size() && head_[row] == text;
-        if (!head) terminal_.OnEvent({known, text});
+        const bool head = known == kAnswerEvent && answers++ < head_lines;
+        if (!head || !head_told_) terminal_.OnEvent({known, text});
       }
     }
-    if (!wish_.together) head_ = std::move(answers);
+    head_told_ = head_told_ || answers > 0;
   }
 
   void Answer(const Report& report) const {
@@ -259,7 +260,7 @@ class Batch {
   Report options_;
   std::deque<Sent> waiting_;
   std::set<std::string> names_;
-  std::vector<std::string> head_;  // the answers of the job before
+  bool head_told_ = false;
   size_t failed_ = 0;
   Error last_error_;
 };

@@ -102,6 +102,21 @@ TEST_F(ServeCommandsTest, AnswerTheSameTables) {
   }
 }
 
+// Two jobs that answer the same have both answered.
+TEST_F(ServeCommandsTest, AnswerForEveryJob) {
+  for (const char* folder : {"one", "two"}) {
+    fs::create_directories(folder_ / folder);
+    WriteAll(folder_ / folder / "a.wav", Wav(0.2));
+  }
+  const Ran ran = There({"separate", "--model", "hpss", "--dry-run", "one/a.wav", "two/a.wav"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  for (const std::string line : {"a.wav: ", "  hpss/a/harmonic.wav\n", "in all: "}) {
+    const size_t first = ran.out.find(line);
+    ASSERT_NE(first, std::string::npos) << ran.out;
+    EXPECT_NE(ran.out.find(line, first + 1), std::string::npos) << ran.out;
+  }
+}
+
 // Nothing that is amiss stays over there.
 TEST_F(ServeCommandsTest, WarnTheSame) {
   WriteAll(folder_ / "quiet.wav", Wav(0.5));
