@@ -141,12 +141,22 @@ test("clips are told how alike they are, and the job leaves nothing behind", { s
   const job = await server.done("style", inputs, {});
   const { report } = await server.json(`/v1/jobs/${job.id}/result`);
   for (const { distance } of report.clips) await list.getByText(`alike, ${distance.toFixed(1)}`).first().waitFor();
+  // Of other sounds than were compared nothing is said.
+  await page.getByRole("button", { name: "Remove", exact: true }).click();
+  await list.getByText(/alike/).first().waitFor({ state: "detached" });
+  assert.equal((await clips()).length, 1);
+  await page.getByRole("button", { name: "Undo" }).click();
+  await list.getByText(/alike, \d+\.\d/).first().waitFor();
 });
 
 test("nothing serious is found, and 320 pixels are enough", { skip }, async () => {
   await suits(page);
+  await server.json("/v1/projects", { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
   await page.getByRole("link", { name: "Another one" }).click();
   await page.getByRole("heading", { name: "Songs of clips" }).waitFor();
+  // One without a name is called what its row says.
+  await page.getByRole("link", { name: "Open Unnamed" }).waitFor();
+  await page.getByRole("button", { name: "Remove Unnamed" }).waitFor();
   assert.deepEqual(await findings(page), []);
   assert.deepEqual(complaints(), []);
 });

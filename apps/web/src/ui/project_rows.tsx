@@ -17,20 +17,20 @@ interface ProjectRowsProps {
 export function ProjectRows({ projects, about, href, open, remove, title, onRemoved, onError }: ProjectRowsProps) {
   return (
     <ul class="rows">
-      {projects.map((project) => (
+      {projects.map((project) => ({ project, name: project.name || "Unnamed" })).map(({ project, name }) => (
         <li key={project.id}>
           <div class="what">
-            <p class="name">{project.name || "Unnamed"}</p>
+            <p class="name">{name}</p>
             <p class="quiet">{about(project)}</p>
           </div>
-          <a class="button" href={href(project)} aria-label={`${open} ${project.name}`}>
+          <a class="button" href={href(project)} aria-label={`${open} ${name}`}>
             Open
           </a>
           <button
             type="button"
             class="icon plain"
             title={title}
-            aria-label={`${remove} ${project.name}`}
+            aria-label={`${remove} ${name}`}
             onClick={() =>
               removeProject(project)
                 .then(onRemoved)

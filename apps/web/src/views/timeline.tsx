@@ -370,7 +370,10 @@ function Desk({ open, project }: { open: OpenProject; project: Project }) {
   const exported = jobs.value.filter((job) => job.project === project.id);
   // Of the clips as they are heard above, without chains of their own.
   const whole = (): Heard => ({ key: project.id, name: project.name || "the song", asset: "", slices: { source: assembled(() => open.project.peek()!.timeline), frames: Math.max(1, timeline.total), rate }, from: player.position() / rate });
-  const alike = likeness.value instanceof Map ? likeness.value : null;
+  const sounds = [...new Set(timeline.clips.map((one) => one.asset))];
+  // Each was compared with the others that there were then.
+  const found = likeness.value instanceof Map ? likeness.value : null;
+  const alike = found && found.size === sounds.length && sounds.every((asset) => found.has(asset)) ? found : null;
   const clip = timeline.clips.find((one) => one.id === selected.value);
   const chained = Boolean(timeline.master) || timeline.clips.some((one) => one.chain);
   return (
@@ -409,7 +412,7 @@ function Desk({ open, project }: { open: OpenProject; project: Project }) {
                 <ClipLane project={project} view={view} selected={selected.value} onSelect={(id) => (selected.value = id)} onMove={(id, index) => operate({ op: "move", clip: id, index })} />
               </Stage>
             </div>
-            {new Set(timeline.clips.map((one) => one.asset)).size > 1 && (
+            {sounds.length > 1 && (
               <div class="pad line">
                 <button type="button" disabled={likeness.value === "asked"} onClick={compare}>
                   {likeness.value === "asked" ? "Being compared…" : "How alike are they?"}
