@@ -81,6 +81,15 @@ std::vector<Speaker> SpeakersOf(const AVChannelLayout& given) {
   return speakers;
 }
 
+std::vector<Speaker> UsualSpeakers(int channels) {
+  if (channels == 1) return {Speaker::kFrontCenter};
+  if (channels == 2) return {Speaker::kFrontLeft, Speaker::kFrontRight};
+  AVChannelLayout layout = {};
+  layout.order = AV_CHANNEL_ORDER_UNSPEC;
+  layout.nb_channels = channels;
+  return SpeakersOf(layout);
+}
+
 // Sample `i` of a plane as a float of full scale 1.
 float ToFloat(uint8_t v) { return (static_cast<float>(v) - 128.0f) / 128.0f; }
 float ToFloat(int16_t v) { return static_cast<float>(v) / 32768.0f; }
@@ -161,16 +170,15 @@ struct AudioReader::Decoder {
   double gap = 0, gap_at = 0;  // seconds, of the first
 
   ~Decoder() {
+    if (io == nullptr) return;  // nothing was made, and FFmpeg's libraries may not have been opened
     av_frame_free(&held);
     av_frame_free(&last);
     av_frame_free(&frame);
     av_packet_free(&packet);
     avcodec_free_context(&codec);
     avformat_close_input(&format);
-    if (io != nullptr) {
-      av_freep(&io->buffer);
-      avio_context_free(&io);
-    }
+    av_freep(&io->buffer);
+    avio_context_free(&io);
   }
 };
 
@@ -279,7 +287,6 @@ Result<std::unique_ptr<AudioReader>> AudioReader::OpenSource(std::unique_ptr<Byt
     return Fail(ErrorCode::kCorrupt, source->piped() ? "the pipe " + quoted + " ended without audio; pipe some into it."
                                                      : quoted + " is empty; give an audio file.");
   }
-  TIMBRE_CHECK(LoadFfmpeg());
   std::unique_ptr<AudioReader> reader(new AudioReader);
   reader->source_ = std::move(source);
   reader->part_ = part;
@@ -313,6 +320,10 @@ Status AudioReader::StartStream() {
   warning_.clear();
   info_ = {};
 
+  d.pcm = PcmFile::OpenIfPlain(source_.get());
+  TIMBRE_CHECK(source_->Check());
+  if (d.pcm != nullptr) return StartPcm();
+  TIMBRE_CHECK(LoadFfmpeg());
   OpenEmptyRf64(source_.get());
   d.open_ended = LengthIsOpen(source_.get());
   d.pcm = PcmFile::OpenIfDoubtful(source_.get());
@@ -343,24 +354,22 @@ Status AudioReader::StartStream() {
 }
 
 Status AudioReader::StartPcm() {
-  const PcmFile& pcm = *decoder_->pcm;
-  AVChannelLayout layout = {};  // the usual one for so many channels, unless FFmpeg has found another
-  layout.order = AV_CHANNEL_ORDER_UNSPEC;
-  layout.nb_channels = pcm.channels();
-  if (decoder_->stream >= 0) {
-    const AVChannelLayout& named = decoder_->format->streams[decoder_->stream]->codecpar->ch_layout;
-    if (named.nb_channels == pcm.channels()) layout = named;  // FFmpeg's own, and freed by it
-  }
+  const Decoder& d = *decoder_;
+  const PcmFile& pcm = *d.pcm;
   if (pcm.channels() > kMaxChannels || pcm.sample_rate() < kMinRate || pcm.sample_rate() > kMaxRate) {
     return NoSuchFormat(source_->name(), pcm.channels(), pcm.sample_rate());
   }
   info_ = {.format = pcm.format(),
            .sample_rate = pcm.sample_rate(),
            .channels = pcm.channels(),
-           .speakers = SpeakersOf(layout),
            .expected_frames = pcm.promised_frames()};
+  if (d.stream >= 0) {
+    const AVChannelLayout& named = d.format->streams[d.stream]->codecpar->ch_layout;
+    if (named.nb_channels == pcm.channels()) info_.speakers = SpeakersOf(named);
+    info_.tags = TagsOf(*d.format, *d.format->streams[d.stream]);
+  }
+  if (info_.speakers.empty()) info_.speakers = UsualSpeakers(pcm.channels());
   promised_ = info_.expected_frames;  // a short file ends within the first block
-  if (decoder_->stream >= 0) info_.tags = TagsOf(*decoder_->format, *decoder_->format->streams[decoder_->stream]);
   TIMBRE_CHECK(Fill());
   if (!pending_.empty()) return {};
   return Fail(ErrorCode::kCorrupt, "'" + source_->name() + "' holds no samples; it may be damaged or empty.");

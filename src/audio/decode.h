@@ -1,4 +1,4 @@
-// Reads any audio that FFmpeg's libraries decode, as a stream of float samples.
+// Reads any audio that FFmpeg's libraries decode, as a stream of float samples. A plain WAV is read without them.
 #pragma once
 
 #include <cstddef>

@@ -7,9 +7,12 @@
 #include <cstring>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 namespace timbre {
 namespace {
+
+using namespace std::string_view_literals;
 
 // How a sample lies in a file.
 struct Sample {
@@ -116,6 +119,76 @@ int64_t PromisedBytes(ByteSource* source) {
   return size == 0xFFFFFFFF ? 0 : size;
 }
 
+// Whether 16-bit samples may be a compressed stream that poses as such: S/PDIF, AC-3, DTS and MPEG audio, which FFmpeg
+// looks for in as many bytes. Compressed, they are noise at full scale, as music seldom is for long, but for DTS in the
+// lower 14 bits of each sample, which has a mark.
+bool MayPoseAsSamples(ByteSource* source, int64_t data_bytes) {
+  constexpr int64_t kLookedAt = 128 << 10, kWindow = 64;  // samples
+  constexpr int64_t kLoud = 12000;                        // on average, where full scale gives 16384
+  std::vector<unsigned char> bytes(static_cast<size_t>(std::min(kLookedAt, data_bytes)));
+  bytes.resize(static_cast<size_t>(std::max<int64_t>(0, source->Read(bytes.data(), std::ssize(bytes)))));
+  int64_t loud = 0;
+  const int64_t windows = std::ssize(bytes) / (2 * kWindow);
+  for (int64_t window = 0; window < windows; ++window) {
+    int64_t sum = 0;
+    for (int64_t i = 0; i < kWindow; ++i) {
+      sum += std::abs(static_cast<int16_t>(LittleEndian(&bytes[2 * (window * kWindow + i)], 2)));
+    }
+    loud += sum > kLoud * kWindow ? 1 : 0;
+  }
+  if (loud * 100 > windows) return true;
+  const std::string_view all(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return all.find("\xFF\x1F\x00\xE8"sv) != all.npos || all.find("\x1F\xFF\xE8\x00"sv) != all.npos;
+}
+
+struct PlainWav {
+  int bytes = 0;  // of a sample
+  bool integers = false;
+  int sample_rate = 0, channels = 0;
+  int64_t frames = 0;
+};
+
+// Whether a chunk tells of nothing that is kept: how many samples there are, the peak, or the program that wrote them.
+bool SaysNothing(const unsigned char* id, const unsigned char* bytes, int64_t size) {
+  if (std::memcmp(id, "fact", 4) == 0 || std::memcmp(id, "PEAK", 4) == 0) return true;
+  return std::memcmp(id, "LIST", 4) == 0 && size >= 12 && std::memcmp(bytes, "INFOISFT", 8) == 0 &&
+         12 + LittleEndian(bytes + 8, 4) + LittleEndian(bytes + 8, 1) % 2 == size;
+}
+
+std::optional<PlainWav> ReadPlainWav(ByteSource* source) {
+  constexpr int64_t kMostBefore = 256;  // bytes of a chunk before the samples
+  unsigned char head[36];               // "RIFF", a length, "WAVE"; "fmt ", its length, 16 bytes
+  source->Seek(0);
+  if (source->Read(head, 36) != 36 || std::memcmp(head, "RIFF", 4) != 0 || std::memcmp(head + 8, "WAVEfmt ", 8) != 0)
+    return std::nullopt;
+  const int64_t format_bytes = LittleEndian(head + 16, 4), tag = LittleEndian(head + 20, 2),
+                channels = LittleEndian(head + 22, 2), rate = LittleEndian(head + 24, 4),
+                bits = LittleEndian(head + 34, 2), bytes = bits / 8;
+  const bool integers = tag == 1 && (bits == 16 || bits == 24 || bits == 32), floats = tag == 3 && bits == 32;
+  if (LittleEndian(head + 4, 4) + 8 != source->size() || (format_bytes != 16 && format_bytes != 18) ||
+      (!integers && !floats) || channels < 1 || channels > 2 || rate < 1 || rate > 1000000 ||
+      LittleEndian(head + 28, 4) != rate * channels * bytes || LittleEndian(head + 32, 2) != channels * bytes) {
+    return std::nullopt;
+  }
+  source->Seek(20 + format_bytes);
+  for (int chunk = 0; chunk < kMostChunks && source->Read(head, 8) == 8; ++chunk) {
+    const int64_t size = LittleEndian(head + 4, 4), begin = source->position();
+    if (std::memcmp(head, "data", 4) == 0) {
+      if (size == 0 || size % (channels * bytes) != 0 || begin + size + size % 2 != source->size()) return std::nullopt;
+      if (bytes == 2 && MayPoseAsSamples(source, size)) return std::nullopt;
+      return PlainWav{.bytes = static_cast<int>(bytes),
+                      .integers = integers,
+                      .sample_rate = static_cast<int>(rate),
+                      .channels = static_cast<int>(channels),
+                      .frames = size / (channels * bytes)};
+    }
+    unsigned char words[kMostBefore];
+    if (size > kMostBefore || source->Read(words, size) != size || !SaysNothing(head, words, size)) return std::nullopt;
+    source->Seek(begin + size + size % 2);
+  }
+  return std::nullopt;
+}
+
 sf_count_t Length(void* source) { return static_cast<ByteSource*>(source)->size(); }
 sf_count_t Tell(void* source) { return static_cast<ByteSource*>(source)->position(); }
 sf_count_t Seek(sf_count_t offset, int whence, void* source) {
@@ -158,32 +231,52 @@ void OpenEmptyRf64(ByteSource* source) {
   if (bytes == 0 || bytes == -1) source->Replace(0, "RIFF");
 }
 
-std::unique_ptr<PcmFile> PcmFile::OpenIfDoubtful(ByteSource* source) {
-  if (!BeginsLikePcm(source)) return nullptr;
+std::unique_ptr<PcmFile> PcmFile::Open(ByteSource* source) {
   SF_VIRTUAL_IO io = {.get_filelen = Length, .seek = Seek, .read = ReadBytes, .write = WriteNothing, .tell = Tell};
   std::unique_ptr<PcmFile> pcm(new PcmFile);
   SF_INFO info = {};
   source->Seek(0);
   pcm->file_ = sf_open_virtual(&io, SFM_READ, &info, source);
+  if (pcm->file_ == nullptr || info.channels < 1) return nullptr;
   const Sample sample = SampleOf(info.format & SF_FORMAT_SUBMASK);
-  const char* container = ContainerName(info.format);
-  if (pcm->file_ == nullptr || container == nullptr || sample.kind == Sample::kOther || info.channels < 1)
-    return nullptr;
+  if (sample.kind == Sample::kOther) return nullptr;
   pcm->bytes_ = sample.bytes;
   pcm->integers_ = sample.kind == Sample::kInteger;
-  pcm->big_endian_wav_ = (info.format & SF_FORMAT_TYPEMASK) == SF_FORMAT_WAV;
+  pcm->kind_ = info.format;
   pcm->sample_rate_ = info.samplerate;
   pcm->channels_ = info.channels;
   pcm->frames_ = std::max<sf_count_t>(0, info.frames);
-  pcm->format_ = std::to_string(8 * sample.bytes) + (pcm->integers_ ? "-bit PCM in " : "-bit float in ") + container;
+  return pcm;
+}
+
+std::unique_ptr<PcmFile> PcmFile::OpenIfDoubtful(ByteSource* source) {
+  if (!BeginsLikePcm(source)) return nullptr;
+  std::unique_ptr<PcmFile> pcm = Open(source);
+  const char* const container = pcm == nullptr ? nullptr : ContainerName(pcm->kind_);
+  if (container == nullptr) return nullptr;
+  pcm->format_ = std::to_string(8 * pcm->bytes_) + (pcm->integers_ ? "-bit PCM in " : "-bit float in ") + container;
   const int64_t place = source->position();
-  pcm->promised_ = std::max(pcm->frames_, PromisedBytes(source) / (int64_t{sample.bytes} * info.channels));
+  pcm->promised_ = std::max(pcm->frames_, PromisedBytes(source) / (int64_t{pcm->bytes_} * pcm->channels_));
   source->Seek(place);
   return pcm;
 }
 
+std::unique_ptr<PcmFile> PcmFile::OpenIfPlain(ByteSource* source) {
+  const std::optional<PlainWav> wav = ReadPlainWav(source);
+  if (!wav) return nullptr;
+  std::unique_ptr<PcmFile> pcm = Open(source);
+  if (pcm == nullptr || pcm->bytes_ != wav->bytes || pcm->integers_ != wav->integers ||
+      pcm->sample_rate_ != wav->sample_rate || pcm->channels_ != wav->channels || pcm->frames_ != wav->frames) {
+    return nullptr;
+  }
+  pcm->format_ = std::string(wav->integers ? "pcm_s" : "pcm_f") + std::to_string(8 * wav->bytes) + "le in wav";
+  pcm->promised_ = pcm->frames_;
+  return pcm;
+}
+
 bool PcmFile::Agrees(AVCodecID codec) const {
-  return !big_endian_wav_ && Sample{integers_ ? Sample::kInteger : Sample::kFloat, bytes_} == SampleOf(codec);
+  const bool big_endian_wav = (kind_ & SF_FORMAT_TYPEMASK) == SF_FORMAT_WAV;  // little-endian ones are not doubtful
+  return !big_endian_wav && Sample{integers_ ? Sample::kInteger : Sample::kFloat, bytes_} == SampleOf(codec);
 }
 
 PcmFile::~PcmFile() {

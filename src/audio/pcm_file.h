@@ -1,4 +1,4 @@
-// Uncompressed audio by libsndfile, where FFmpeg's libraries read its header wrongly.
+// Uncompressed audio by libsndfile: where FFmpeg's libraries read its header wrongly, and where they are not needed.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +30,11 @@ class PcmFile {
   // little-endian AU (taken for anything) and AIFF-C, and their kin W64, RF64 and CAF. `source` must outlive the file,
   // and is left anywhere.
   static std::unique_ptr<PcmFile> OpenIfDoubtful(ByteSource* source);
+  // Null where the file is any but a plain WAV, of which no two programs think differently: 16, 24 or 32-bit integers
+  // or 32-bit floats in one or two channels, lengths that are the file's own, nothing else in it that is kept, and no
+  // compressed stream that poses as samples (DTS and S/PDIF do, in what was copied from discs). To
+  // open FFmpeg's libraries takes longer than to read some minutes of such sound.
+  static std::unique_ptr<PcmFile> OpenIfPlain(ByteSource* source);
   ~PcmFile();
 
   // Whether FFmpeg means the same samples, having read them as `codec`.
@@ -40,7 +45,7 @@ class PcmFile {
   int64_t frames() const { return frames_; }
   // What the header says there are, where the file is a RIFF that ends before that; else frames().
   int64_t promised_frames() const { return promised_; }
-  // "24-bit PCM in WAV"
+  // "24-bit PCM in WAV"; of a plain WAV what FFmpeg calls it, "pcm_s24le in wav"
   const std::string& format() const { return format_; }
 
   // Interleaved floats; fewer than asked for only at the end or where the source failed.
@@ -48,9 +53,12 @@ class PcmFile {
 
  private:
   PcmFile() = default;
+  static std::unique_ptr<PcmFile> Open(ByteSource* source);
+
   void* file_ = nullptr;  // SNDFILE
+  int kind_ = 0;          // its format, as libsndfile puts it
   int bytes_ = 0;         // of a sample
-  bool integers_ = false, big_endian_wav_ = false;
+  bool integers_ = false;
   int sample_rate_ = 0, channels_ = 0;
   int64_t frames_ = 0, promised_ = 0;
   std::string format_;

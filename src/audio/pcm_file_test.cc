@@ -108,6 +108,122 @@ std::string Extensible(int bits, int valid, int tag, const std::vector<double>& 
   return file + data;
 }
 
+// A WAV file by libsndfile, with a title where one is given.
+void WriteWav(const std::string& path, int subtype, int channels, const std::vector<float>& samples,
+              const char* title = nullptr) {
+  SF_INFO info = {};
+  info.samplerate = kRate;
+  info.channels = channels;
+  info.format = SF_FORMAT_WAV | subtype;
+  SNDFILE* file = sf_open(path.c_str(), SFM_WRITE, &info);
+  ASSERT_NE(file, nullptr);
+  if (title != nullptr) sf_set_string(file, SF_STR_TITLE, title);
+  const auto frames = static_cast<sf_count_t>(samples.size()) / channels;
+  EXPECT_EQ(sf_writef_float(file, samples.data(), frames), frames);
+  sf_close(file);
+}
+
+bool IsPlain(const std::string& path) {
+  auto source = ByteSource::Open(path, "", nullptr);
+  return source && PcmFile::OpenIfPlain(source->get()) != nullptr;
+}
+
+// A title is for FFmpeg's libraries to read, and then the samples are too.
+TEST(PcmFile, APlainWavIsReadAsFfmpegReadsIt) {
+  TestFolder folder;
+  for (const int subtype : {SF_FORMAT_PCM_16, SF_FORMAT_PCM_24, SF_FORMAT_PCM_32, SF_FORMAT_FLOAT}) {
+    for (const int channels : {1, 2}) {
+      const std::vector<float> x = NoiseFrames(5000, channels);  // more than a block
+      WriteWav(folder / "plain.wav", subtype, channels, x);
+      WriteWav(folder / "titled.wav", subtype, channels, x, "A song");
+      EXPECT_TRUE(IsPlain(folder / "plain.wav"));
+      EXPECT_FALSE(IsPlain(folder / "titled.wav"));
+      const auto plain = AudioReader::Open(folder / "plain.wav"), titled = AudioReader::Open(folder / "titled.wav");
+      ASSERT_TRUE(plain && titled);
+      EXPECT_EQ((*plain)->info().format, (*titled)->info().format);
+      EXPECT_EQ((*plain)->info().sample_rate, kRate);
+      EXPECT_EQ((*plain)->info().speakers, (*titled)->info().speakers);
+      EXPECT_EQ((*plain)->info().expected_frames, (*titled)->info().expected_frames);
+      EXPECT_TRUE((*plain)->info().tags.empty());
+      EXPECT_FALSE((*titled)->info().tags.empty());
+      const auto ours = ReadAudioFile(folder / "plain.wav", 1 << 20),
+                 theirs = ReadAudioFile(folder / "titled.wav", 1 << 20);
+      ASSERT_TRUE(ours && theirs);
+      EXPECT_TRUE(ours->samples == theirs->samples) << (*plain)->info().format << ", " << channels;
+      EXPECT_TRUE((*plain)->warning().empty());
+    }
+  }
+}
+
+TEST(PcmFile, WhatIsNotQuitePlainIsLeftToFfmpeg) {
+  TestFolder folder;
+  const std::string path = folder / "x.wav";
+  WriteWav(path, SF_FORMAT_PCM_16, 2, NoiseFrames(kFrames, 2));
+  const std::string plain = ReadBytes(path);
+  const auto with = [&](size_t at, const std::string& bytes) {
+    std::string changed = plain;
+    return changed.replace(at, bytes.size(), bytes);
+  };
+  const auto chunk = [&](const std::string& bytes) {  // before the samples; the file's length goes with it
+    std::string changed = plain;
+    changed.insert(36, bytes);
+    const auto size = static_cast<uint32_t>(changed.size() - 8);
+    for (size_t i = 0; i < 4; ++i) changed[4 + i] = static_cast<char>(size >> (8 * i));
+    return changed;
+  };
+  using namespace std::string_literals;
+  const std::vector<std::pair<std::string, std::string>> left = {
+      {"ends early", plain.substr(0, plain.size() - 100)},
+      {"something behind it", plain + "more"},
+      {"length of 0", with(40, "\0\0\0\0"s)},
+      {"length of a pipe", with(40, "\xff\xff\xff\xff"s)},
+      {"larger places", with(32, "\x06\0"s)},
+      {"another number of bytes a second", with(28, "\x01"s)},
+      {"no channels", with(22, "\0\0"s)},
+      {"a compressed kind", with(20, "\x11\0"s)},
+      {"12 bits", with(34, "\x0c\0"s)},
+      {"a title", chunk("LIST\x12\0\0\0INFOINAM\x05\0\0\0Song\0\0"s)},
+      {"a title behind the program's name", chunk("LIST\x20\0\0\0INFOISFT\x04\0\0\0LavfINAM\x08\0\0\0My song\0"s)},
+      {"an unknown chunk", chunk("id3 \x04\0\0\0ID3\x04"s)},
+      {"a chunk longer than the file", chunk("LIST\xf0\xff\xff\x7fINFOISFT"s)}};
+  for (const auto& [what, bytes] : left) {
+    WriteBytes(path, bytes);
+    EXPECT_FALSE(IsPlain(path)) << what;
+  }
+  WriteBytes(path, chunk("LIST\x12\0\0\0INFOISFT\x05\0\0\0Lavf\0\0"s));
+  EXPECT_TRUE(IsPlain(path)) << "the program that wrote it";
+  for (const int subtype : {SF_FORMAT_PCM_U8, SF_FORMAT_DOUBLE, SF_FORMAT_ULAW}) {
+    WriteWav(path, subtype, 1, NoiseFrames(kFrames, 1));
+    EXPECT_FALSE(IsPlain(path)) << subtype;
+  }
+  WriteWav(path, SF_FORMAT_PCM_16, 6, NoiseFrames(kFrames, 6));
+  EXPECT_FALSE(IsPlain(path)) << "six channels";
+}
+
+// The streams that are found in 16-bit WAV files: a tone that they code is heard, not themselves.
+TEST(PcmFile, ACompressedStreamThatPosesAsSamplesIsDecoded) {
+  if (!HaveFfmpeg()) GTEST_SKIP() << "SKIPPED: there is no ffmpeg program to make the files with";
+  TestFolder folder;
+  const std::string tone = " -f lavfi -i sine=440:duration=3 -ac 2 -ar 48000 ";
+  for (const std::string& coded : {tone + "-c:a ac3 -f spdif", tone + "-c:a ac3 -b:a 96k -f spdif",
+                                   tone + "-c:a ac3 -f ac3", tone + "-strict -2 -c:a dca -f dts", tone + "-f mp3"}) {
+    ASSERT_TRUE(RunFfmpeg(coded + " " + folder / "coded")) << coded;
+    std::string bytes = ReadBytes(folder / "coded");
+    SF_INFO info = {};
+    info.samplerate = 48000;
+    info.channels = 2;
+    info.format = SF_FORMAT_WAV | SF_FORMAT_PCM_16;
+    SNDFILE* file = sf_open((folder / "x.wav").c_str(), SFM_WRITE, &info);
+    ASSERT_NE(file, nullptr);
+    sf_write_raw(file, bytes.data(), static_cast<sf_count_t>(bytes.size() / 4 * 4));
+    sf_close(file);
+    EXPECT_FALSE(IsPlain(folder / "x.wav")) << coded;
+    const auto audio = ReadAudioFile(folder / "x.wav", 1 << 20);
+    ASSERT_TRUE(audio) << coded << ": " << audio.error().message;
+    for (const float v : audio->samples) ASSERT_LT(std::abs(v), 0.2f) << coded;  // the tone's peak is 1/8
+  }
+}
+
 std::vector<double> Values() {
   std::vector<double> values;
   for (const float v : NoiseFrames(kFrames, 2)) values.push_back(v);

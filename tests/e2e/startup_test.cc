@@ -40,6 +40,8 @@ TEST_F(Startup, LibrariesAreOpenedForWhatNeedsThem) {
   }
   EXPECT_TRUE(MayHaveGpu() || Opened({"explain", "gtcrn"}).find("libvulkan") == std::string::npos);
   WriteTestWav(folder_ / "song.wav", 0.5);
+  // A plain WAV is read and written without.
+  EXPECT_EQ(Opened({"separate", "--model", "hpss", "-o", "out", "song.wav"}).find("libav"), std::string::npos);
   const std::string opened = Opened({"separate", "--model", "hpss", "--format", "flac", "-o", "out", "song.wav"});
   EXPECT_NE(opened.find("libavcodec"), std::string::npos);
 }
@@ -56,7 +58,7 @@ TEST_F(Startup, AMissingLibraryIsOneSentence) {
   const std::vector<Row> rows = {
       {"libavutil.so." AV_STRINGIFY(LIBAVUTIL_VERSION_MAJOR),
        "libavutil" AV_STRINGIFY(LIBAVUTIL_VERSION_MAJOR),
-       {"separate", "--model", "hpss", "-o", "made", "--quiet", "song.wav"}},
+       {"separate", "--model", "hpss", "--format", "flac", "-o", "made", "--quiet", "song.wav"}},
       {"libcurl.so.4",
        "libcurl4",
        {"models", "pull", "htdemucs", "--mirror", "http://127.0.0.1:1", "--cache", "cache", "--quiet"}},
