@@ -598,11 +598,12 @@ TEST(Decode, WhatNamesOtherFilesOrAddressesIsRefusedUnopened) {
                                    {"dash.mp3", "dash.mp3"},
                                    {"stream.mp3", "stream.mp3"}}) {
     int asked = 0;
-    auto reader = AudioReader::Open(folder / name, {.cancelled = [&] {
-                                      ++asked;
-                                      EXPECT_EQ(sockets(), before) << name;
-                                      return false;
-                                    }});
+    const auto count = [&, file = name] {
+      ++asked;
+      EXPECT_EQ(sockets(), before) << file;
+      return false;
+    };
+    auto reader = AudioReader::Open(folder / name, {.cancelled = count});
     ASSERT_FALSE(reader) << name;
     EXPECT_GT(asked, 0) << name;
     EXPECT_NE(reader.error().message.find(kind), std::string::npos) << reader.error().message;
