@@ -35,7 +35,7 @@ TEST(CombineMix, IsByGainsAndPans) {
   TempFolder folder;
   WriteTestWav(folder / "a.wav", 0.5, kRate);
   WriteTestWav(folder / "b.wav", 0.4, kRate);
-  const Ran ran = RunTimbre({"combine", "--mix", "a.wav", "b.wav", "--gains=-6,3", "--pans=-0.5,1", "--start", "0.1",
+  const Ran ran = RunTimbre({"combine", "--mix", "a.wav", "b.wav", "--gains=-6,+3", "--pans=-0.5,1", "--start", "0.1",
                              "--duration", "0.35", "--sample-format", "f32", "-o", "mix.wav"},
                             folder.path());
   ASSERT_EQ(ran.code, 0) << ran.err;
@@ -74,6 +74,8 @@ TEST(CombineMix, RefusesWhatIsNone) {
       {{"--mix", "--pans=0,1.5"}, "-1 to 1"},
       {{"--mix", "--gains=0,loud"}, "'loud'"},
       {{"--mix", "--gains=0,nan"}, "'nan'"},
+      {{"--mix", "--gains=0,+-3"}, "'+-3'"},
+      {{"--mix", "--gains=0,+"}, "'+'"},
       {{"--mix", "--start", "soon"}, "soon"},
   };
   for (const auto& [more, part] : rows) {

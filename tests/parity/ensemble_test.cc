@@ -150,7 +150,8 @@ TEST(CombineCommand, RefusesWhatMakesNoSense) {
   };
   expect({"a.wav", "-o", "o.wav"}, "2 to 64 files");
   expect({"a.wav", "a.wav", "--weights", "1", "-o", "o.wav"}, "2 inputs and 1 weights");
-  expect({"a.wav", "a.wav", "--weights", "1,x", "-o", "o.wav"}, "'x' is none");
+  expect({"a.wav", "a.wav", "--weights", "1,x", "-o", "o.wav"}, "--weights takes numbers, one for each input, not 'x'");
+  expect({"a.wav", "a.wav", "--weights", "1,inf", "-o", "o.wav"}, "not 'inf'");
   expect({"a.wav", "a.wav", "--algorithm", "min_fft", "--weights", "1,1", "-o", "o.wav"}, "--weights has no effect");
   expect({"a.wav", "b.wav", "-o", "o.wav"}, "b.wav");
   expect({"a.wav", "a.wav", "-o", "a.wav"}, "over an input");

@@ -82,24 +82,6 @@ class Inputs {
   std::vector<bool> ended_;
 };
 
-// Numbers of --`name`, as many as there are inputs.
-Result<std::vector<double>> NumbersOf(const std::vector<std::string>& texts, const std::string& name, double least,
-                                      double most) {
-  std::vector<double> numbers;
-  for (const std::string& text : texts) {
-    double number = 0;
-    const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, number);
-    if (error != std::errc() || stop != end || !(number >= least && number <= most)) {
-      return Fail(ErrorCode::kInvalidArgument,
-                  fmt::format("--{} takes numbers from {} to {}, one for each input, not '{}'.", name, least, most,
-                              Printable(text, 64)));
-    }
-    numbers.push_back(number);
-  }
-  return numbers;
-}
-
 // What an input's left and right become of it in the mix's left and right: at equal power across the middle, as Web
 // Audio's StereoPannerNode has it for stereo.
 struct MixGains {
@@ -179,15 +161,19 @@ Result<int64_t> MixInto(AudioWriter& writer, int sample_rate, int channels, cons
 
 }  // namespace
 
-Result<std::vector<double>> ParseWeights(const std::vector<std::string>& texts) {
+Result<std::vector<double>> ParseNumbers(const std::string& name, const std::vector<std::string>& texts, double least,
+                                         double most) {
   std::vector<double> numbers;
   for (const std::string& text : texts) {
     double number = 0;
-    const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, number);
-    if (error != std::errc() || stop != end || !std::isfinite(number)) {
-      return Fail(ErrorCode::kInvalidArgument,
-                  "--weights takes numbers, and '" + Printable(text) + "' is none; give one for each input.");
+    const char* const end = text.data() + text.size();
+    // As people write gains: +3.
+    const bool plus = text.size() > 1 && text[0] == '+' && text[1] != '-';
+    const auto [stop, error] = std::from_chars(text.data() + (plus ? 1 : 0), end, number);
+    if (error != std::errc() || stop != end || !std::isfinite(number) || number < least || number > most) {
+      const std::string range = std::isfinite(least) ? fmt::format(" from {} to {}", least, most) : "";
+      return Fail(ErrorCode::kInvalidArgument, fmt::format("--{} takes numbers{}, one for each input, not '{}'.", name,
+                                                           range, Printable(text, 64)));
     }
     numbers.push_back(number);
   }
@@ -315,9 +301,9 @@ Result<CombineReport> Combine(const std::vector<std::string>& paths, const Combi
                 fmt::format("combine{} takes {} to {} files; there are {}.", options.mix ? " --mix" : "", least,
                             kMostInputs, paths.size()));
   }
-  TIMBRE_TRY(const std::vector<double> weights, ParseWeights(options.weights));
-  TIMBRE_TRY(std::vector<double> gains, NumbersOf(options.gains, "gains", -100, 60));
-  TIMBRE_TRY(std::vector<double> pans, NumbersOf(options.pans, "pans", -1, 1));
+  TIMBRE_TRY(const std::vector<double> weights, ParseNumbers("weights", options.weights));
+  TIMBRE_TRY(std::vector<double> gains, ParseNumbers("gains", options.gains, -100, 60));
+  TIMBRE_TRY(std::vector<double> pans, ParseNumbers("pans", options.pans, -1, 1));
   for (auto& [name, numbers] : {std::pair{"gains", &gains}, std::pair{"pans", &pans}}) {
     if (numbers->empty()) numbers->assign(paths.size(), 0.0);
     if (numbers->size() == paths.size()) continue;

@@ -1,6 +1,7 @@
 // Several files of one track, as different models made them, combined into one; or its parts, mixed.
 #pragma once
 
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,8 +19,10 @@ namespace timbre {
 // --NAME, which of the algorithms, and --weights. The arguments outlive the fields.
 FieldList AlgorithmFields(std::string name, EnsembleAlgorithm& algorithm, std::vector<std::string>& weights);
 
-// The numbers of --weights. kInvalidArgument where one is none.
-Result<std::vector<double>> ParseWeights(const std::vector<std::string>& texts);
+// The numbers of --`name`, a list with one for each input. kInvalidArgument where a text is none, or outside the range.
+Result<std::vector<double>> ParseNumbers(const std::string& name, const std::vector<std::string>& texts,
+                                         double least = -std::numeric_limits<double>::infinity(),
+                                         double most = std::numeric_limits<double>::infinity());
 
 struct CombineOptions {
   std::string output = "combined.wav";

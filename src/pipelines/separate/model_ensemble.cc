@@ -440,7 +440,7 @@ std::string CommonStemName(const std::string& stem, const std::vector<std::strin
 
 Result<std::unique_ptr<Separator>> CreateModelEnsemble(std::vector<LoadedModel> models, const EnsembleChoice& how,
                                                        const SeparateOptions& options, ThreadPool& pool, Stats& stats) {
-  TIMBRE_TRY(const std::vector<double> weights, ParseWeights(how.weights));
+  TIMBRE_TRY(const std::vector<double> weights, ParseNumbers("weights", how.weights));
   auto ensemble = std::make_unique<ModelEnsemble>(how.algorithm, options, pool, stats);
   TIMBRE_CHECK(ensemble->Prepare(std::move(models), weights));
   return ensemble;
