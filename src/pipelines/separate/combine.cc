@@ -172,8 +172,8 @@ Result<std::vector<double>> ParseNumbers(const std::string& name, const std::vec
     const auto [stop, error] = std::from_chars(text.data() + (plus ? 1 : 0), end, number);
     if (error != std::errc() || stop != end || !std::isfinite(number) || number < least || number > most) {
       const std::string range = std::isfinite(least) ? fmt::format(" from {} to {}", least, most) : "";
-      return Fail(ErrorCode::kInvalidArgument, fmt::format("--{} takes numbers{}, one for each input, not '{}'.", name,
-                                                           range, Printable(text, 64)));
+      return Fail(ErrorCode::kInvalidArgument,
+                  fmt::format("--{} takes numbers{}, one for each input, not '{}'.", name, range, Printable(text, 64)));
     }
     numbers.push_back(number);
   }
