@@ -1,4 +1,5 @@
 // timbre: the program. Finds the command, gives it its options, runs it, writes its report, and says what went wrong.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <malloc.h>
 #include <poll.h>
@@ -48,6 +49,17 @@ std::string Help() {
          "Exit codes: 0 done, 1 failed, 2 the command line makes no sense, 130 cancelled.";
 }
 
+// Takes the numbers of streams that whoever started the program closed: else a file that is opened later gets one, is
+// read as the input, or has messages written into it. Writing there fails as it would have, and there is nothing to
+// read.
+void HoldClosedStreams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(stream, F_GETFD) >= 0) continue;
+    // The lowest number that is free, which is this one.
+    if (open("/dev/null", O_RDONLY) < 0) return;
+  }
+}
+
 // Whether whoever read the standard output has stopped, as `head` does: what is not written then is not wanted.
 bool ReaderIsGone() {
   pollfd out{.fd = STDOUT_FILENO, .events = POLLOUT, .revents = 0};
@@ -68,7 +80,10 @@ Status CheckStandardOutput(const std::string& json) {
                 "--stdout writes sound, and the standard output is a terminal; redirect it to a file or a program.");
   }
   struct stat out = {}, report = {};
-  if (fstat(STDOUT_FILENO, &out) != 0) return Fail(ErrorCode::kIo, "--stdout: the standard output is closed.");
+  const int mode = fcntl(STDOUT_FILENO, F_GETFL);
+  if (mode < 0 || (mode & O_ACCMODE) == O_RDONLY || fstat(STDOUT_FILENO, &out) != 0) {
+    return Fail(ErrorCode::kIo, "--stdout: the standard output is closed.");
+  }
   const bool same = stat(json.c_str(), &report) == 0 && report.st_dev == out.st_dev && report.st_ino == out.st_ino;
   if (json != "-" && (!same || S_ISCHR(out.st_mode))) return {};
   return Fail(ErrorCode::kInvalidArgument,
@@ -140,11 +155,11 @@ ExitCode Main(std::vector<std::string> words) {
     return Main({words.front(), "--help"});
   }
   if (help) {
-    fmt::print("{}\n", Help());
+    std::puts(Help().c_str());
     return kExitOk;
   }
   if (version) {
-    fmt::print("timbre {}\n", Version());
+    std::printf("timbre %s\n", Version());
     return kExitOk;
   }
   std::vector<std::string> names;
@@ -173,13 +188,14 @@ int main(int argc, char** argv) {
   // a model was read into would stay in the heap, in pieces: 15 MB for HTDemucs from a package of halves.
   mallopt(M_MMAP_THRESHOLD, 256 << 10);
 #endif
+  timbre::cli::HoldClosedStreams();
   // Our own code does not throw; what a library threw past its call still ends in one sentence.
   try {
     return timbre::cli::Written(timbre::cli::Main(std::vector<std::string>(argv + 1, argv + argc)));
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "timbre: {}\n", timbre::kOutOfMemoryText);
+    std::fprintf(stderr, "timbre: %s\n", timbre::kOutOfMemoryText);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "timbre: unexpected failure: {}.\n", timbre::PrintableLines(error.what(), ' '));
+    std::fprintf(stderr, "timbre: unexpected failure: %s.\n", timbre::PrintableLines(error.what(), ' ').c_str());
   }
   return timbre::cli::kExitFailed;
 }

@@ -60,7 +60,7 @@ const std::atomic<bool>& CancelFlag() { return cancelled; }
 Terminal::Terminal(const TerminalOptions& options)
     : options_(options), bar_(isatty(STDERR_FILENO) == 1 && !options.json) {
   if (options.json) {
-    lines_.emplace([](const std::string& line) { fmt::print(stderr, "{}\n", line); });
+    lines_.emplace([](const std::string& line) { std::fputs((line + "\n").c_str(), stderr); });
   }
   SetLogSink([this](LogLevel level, std::string_view message) {
     switch (level) {
@@ -129,7 +129,7 @@ void Terminal::Complain(const Error& error) {
   }
   std::lock_guard lock(mutex_);
   ClearBar();
-  fmt::print(stderr, "timbre: {}\n", message);
+  std::fputs(("timbre: " + message + "\n").c_str(), stderr);
 }
 
 bool Terminal::Cancelled() { return cancelled.load(std::memory_order_relaxed); }
@@ -187,7 +187,7 @@ void Terminal::OnProgress(const Progress& progress) {
   const int tenth = static_cast<int>(fraction * 10);
   if (tenth <= last_tenth_) return;
   last_tenth_ = tenth;
-  fmt::print(stderr, "{}: {} %{}\n", label, tenth * 10, tenth < 10 ? left : "");
+  std::fputs(fmt::format("{}: {} %{}\n", label, tenth * 10, tenth < 10 ? left : "").c_str(), stderr);
   std::fflush(stderr);
 }
 

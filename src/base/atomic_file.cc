@@ -30,8 +30,10 @@ Result<AtomicFile> AtomicFile::Create(const std::string& final_path, OutputSet* 
   if (lstat(final_path.c_str(), &info) != 0 && errno != ENOENT) {
     return tl::unexpected<Error>(NotDone(final_path, "created", errno).error());
   }
-  if (stat(final_path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) {
-    return Fail(ErrorCode::kInvalidArgument, "'" + final_path + "' is a folder; give a file name.");
+  if (stat(final_path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
+    // A pipe or a device would be gone from under whoever else uses it, and a file be in its place.
+    const char* const what = S_ISDIR(info.st_mode) ? "a folder" : "a pipe or a device";
+    return Fail(ErrorCode::kInvalidArgument, "'" + final_path + "' is " + what + "; give a file name.");
   }
   RemoveLeftovers(folder);
   Result<TemporaryFile> file = TemporaryFile::Nameable(folder);

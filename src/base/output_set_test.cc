@@ -104,6 +104,23 @@ TEST(OutputSet, ReplacesAllTogetherOrNothing) {
   EXPECT_EQ(All(folder.path()), want);
 }
 
+// A name that leads to something else than a file keeps what it has.
+TEST(OutputSet, ReplacesNeitherPipesNorDevices) {
+  const TempFolder folder;
+  ASSERT_EQ(mkfifo((folder / "pipe").c_str(), 0600), 0);
+  fs::create_symlink("/dev/null", folder / "device");
+  fs::create_directory(folder / "folder");
+  for (const char* name : {"pipe", "device", "folder"}) {
+    const auto file = AtomicFile::Create((folder / name).string());
+    ASSERT_FALSE(file) << name;
+    EXPECT_EQ(file.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_NE(file.error().message.find("give a file name"), std::string::npos) << file.error().message;
+  }
+  EXPECT_TRUE(fs::is_fifo(folder / "pipe"));
+  EXPECT_TRUE(fs::is_symlink(folder / "device"));
+  EXPECT_EQ(FilesIn(folder.path()).size(), 2u) << "nothing else is left";
+}
+
 TEST(OutputSet, LeavesNothingWithoutCommit) {
   const TempFolder folder;
   MakeOld(folder.path());

@@ -56,6 +56,29 @@ TEST(Cli, AFullDiskUnderAListOrTheHelpIsAFailure) {
   }
 }
 
+// A file that is opened gets the number of a stream that was closed: no message may land in it, nor it be read as
+// input.
+TEST(Cli, ClosedStreamsAreNoFiles) {
+  const TempFolder folder;
+  testing::WriteTestWav(folder / "a.wav", 0.5);
+  const auto run = [&](const std::string& line) {
+    const int status = std::system(("cd '" + folder.path().string() + "' && '" + ProgramPath() + "' " + line).c_str());
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  };
+  ASSERT_EQ(run("master a.wav -o open --json /dev/null > /dev/null 2>&1"), 0);
+  EXPECT_EQ(run("master a.wav -o closed --json report.json <&- >&- 2>&-"), 1) << "its words could not be written";
+  EXPECT_TRUE(ReadAll(folder / "closed/a.wav") == ReadAll(folder / "open/a.wav"));
+  EXPECT_EQ(ReadAll(folder / "report.json").front(), '{');
+  EXPECT_EQ(run("master a.wav --stdout >&- 2> errors"), 1);
+  EXPECT_NE(ReadAll(folder / "errors").find("the standard output is closed"), std::string::npos);
+  EXPECT_EQ(run("loudness - <&- > out 2> errors"), 1);
+  EXPECT_EQ(ReadAll(folder / "errors").find("timbre: "), 0U) << ReadAll(folder / "errors");
+  // Words that have nowhere to go cost nothing but themselves.
+  EXPECT_EQ(run("master a.wav -o full > /dev/null 2> /dev/full"), 0);
+  EXPECT_TRUE(ReadAll(folder / "full/a.wav") == ReadAll(folder / "open/a.wav"));
+  EXPECT_EQ(run("master missing.wav 2> /dev/full"), 1);
+}
+
 // `head` has what it wanted: that is no full disk, and no failure.
 TEST(Cli, AReaderOfAListWhoStopsIsNoFailure) {
   for (const char* words : {"models list", "models list --json -", "devices"}) {

@@ -237,12 +237,13 @@ void Painter::DrawLegend(cairo_t* cr) {
 void Painter::DrawBeats(cairo_t* cr, double now) {
   const auto begin = std::lower_bound(scene_.beats.begin(), scene_.beats.end(), now - Below(),
                                       [](const SceneBeat& beat, double t) { return beat.seconds < t; });
-  double last_line = -1e9;
+  double last_line = -1e9, last_bar = -1e9;
   for (auto beat = begin; beat != scene_.beats.end() && beat->seconds < now + Above(); ++beat) {
     const double y = EdgeAt(beat->seconds - now), thick = std::max(1.0, std::round(S(beat->first ? 2 : 1)));
     // What lies closer than lines can be told apart is not drawn.
-    if (std::abs(y - last_line) < 4 && !beat->first) continue;
+    if (std::abs(y - (beat->first ? last_bar : last_line)) < 4) continue;
     last_line = y;
+    if (beat->first) last_bar = y;
     const double grey = beat->first ? 0.42 : 0.22;
     cairo_set_source_rgb(cr, grey, grey, grey);
     cairo_rectangle(cr, 0, y, look_.width, thick);
