@@ -16,14 +16,20 @@
 #include "tests/parity/separator_support.h"
 #include "tests/support/golden.h"
 #include "tests/support/onnx_writer.h"
+#include "tests/support/small_mdxnet.h"
 
 namespace timbre {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::kMdxnetBins;
+using testing::kMdxnetFrames;
+using testing::MdxnetNoise;
 using testing::OnnxWriter;
 using testing::RatioDb;
 using testing::SharedPath;
+using testing::SmallMdxnet;
+using testing::SmallMdxnetParts;
 using testing::TempFolder;
 using testing::Transposed;
 using testing::Values;
@@ -211,66 +217,10 @@ TEST(Mdxnet, TheTableKnowsPublishedFiles) {
   EXPECT_EQ(RestOf("Reverb"), "No Reverb");
 }
 
-// A smaller network in forms that exporters write: norms left unfolded or in groups, matrices transposed by a node,
-// inputs cast to halves.
-constexpr int kBins = 8, kFrames = 4;
-
-std::vector<float> Noise(uint64_t seed, size_t count) {
-  std::vector<float> values(count);
-  for (size_t i = 0; i < count; ++i) values[i] = FormulaValue(seed, i, -0.5f, 1);
-  return values;
-}
-
-struct Parts {
-  std::vector<float> first = Noise(1, 8), first_bias = Noise(2, 2), tfc = Noise(3, 36), linear = Noise(4, 64),
-                     linear_bias = Noise(5, 8), last = Noise(6, 8);
-  std::vector<float> gamma{1.5f, 0.5f}, beta{0.25f, -0.5f}, mean{0.1f, -0.2f}, variance{0.5f, 2};
-  float eps = 1e-3f;  // of norms that are not in groups
-};
-
-OnnxWriter Network(bool grouped, const std::string& odd = "", float group_scale = 1) {
-  const Parts p;
-  OnnxWriter writer;
-  writer.Input("x", {-1, 4, kBins, kFrames}).Output("y");
-  writer.Tensor("w1", {2, 4, 1, 1}, p.first).Tensor("v", {2}, p.first_bias).Tensor("w2", {2, 2, 3, 3}, p.tfc);
-  writer.Tensor("m", {8, 8}, p.linear).Tensor("b8", {8}, p.linear_bias).Tensor("w3", {4, 2, 1, 1}, p.last);
-  const int64_t apart = grouped ? 1 : 0;
-  for (const auto& [name, values] : {std::pair("gamma", p.gamma), {"beta", p.beta}}) {
-    writer.Tensor(name, apart ? OnnxWriter::Dims{2, 1, 1} : OnnxWriter::Dims{2}, values);
-  }
-  writer.Tensor("mean", {2}, p.mean).Tensor("variance", {2}, p.variance);
-  writer.Tensor("shape", {3}, {0, 2, -1}).Tensor("ones", {2}, {group_scale, 1}).Tensor("zeros", {2}, {0, 0});
-  const std::string norm = odd.empty() ? "BatchNormalization" : odd;
-  const auto normed = [&](const std::string& from, const std::string& to) {
-    if (grouped) {
-      writer.Node("Reshape", {from, "shape"}, {to + "a"})
-          .Node("InstanceNormalization", {to + "a", "ones", "zeros"}, {to + "b"});
-      writer.Node("Shape", {from}, {to + "s"}).Node("Reshape", {to + "b", to + "s"}, {to + "c"});
-      writer.Node("Mul", {to + "c", "gamma"}, {to + "d"}).Node("Add", {to + "d", "beta"}, {to + "n"});
-    } else {
-      writer.Node(norm, {from, "gamma", "beta", "mean", "variance"}, {to + "n"},
-                  {OnnxWriter::FloatOf("epsilon", p.eps)});
-    }
-    writer.Node("Relu", {to + "n"}, {to});
-  };
-  writer.Node("Cast", {"x"}, {"x16"}).Node("Conv", {"x16", "w1", "v"}, {"c1"});
-  normed("c1", "r1");
-  writer.Node("Transpose", {"r1"}, {"t1"}, {OnnxWriter::IntsOf("perm", {0, 1, 3, 2})});
-  writer.Node("Conv", {"t1", "w2"}, {"c2"}, {OnnxWriter::IntsOf("pads", {1, 1, 1, 1})});
-  normed("c2", "r2");
-  writer.Node("Transpose", {"m"}, {"mt"}, {OnnxWriter::IntsOf("perm", {1, 0})});
-  writer.Node("MatMul", {"r2", "mt"}, {"l"}).Node("Add", {"b8", "l"}, {"lb"});
-  normed("lb", "r3");
-  writer.Node("Add", {"r2", "r3"}, {"s"});
-  writer.Node("Transpose", {"s"}, {"t2"}, {OnnxWriter::IntsOf("perm", {0, 1, 3, 2})});
-  writer.Node("Conv", {"t2", "w3"}, {"y"});
-  return writer;
-}
-
 // What the nodes of that graph mean, as loops; spectra [features][frames][bins].
 using Planes = std::vector<std::vector<double>>;
 
-void NormRelu(const Parts& p, bool grouped, Planes& x) {
+void NormRelu(const SmallMdxnetParts& p, bool grouped, Planes& x) {
   for (size_t c = 0; c < x.size(); ++c) {
     double mean = p.mean[c], variance = p.variance[c], eps = p.eps;
     if (grouped) {  // each channel is a group
@@ -285,20 +235,21 @@ void NormRelu(const Parts& p, bool grouped, Planes& x) {
 // `weights` [out, in, 2 reach + 1, 2 reach + 1].
 Planes Convolved(const std::vector<float>& weights, const std::vector<float>& bias, const Planes& x, size_t out,
                  int reach) {
-  Planes y(out, std::vector<double>(kFrames * kBins));
+  Planes y(out, std::vector<double>(kMdxnetFrames * kMdxnetBins));
   for (size_t o = 0; o < out; ++o) {
-    for (int t = 0; t < kFrames; ++t) {
-      for (int f = 0; f < kBins; ++f) {
+    for (int t = 0; t < kMdxnetFrames; ++t) {
+      for (int f = 0; f < kMdxnetBins; ++f) {
         double sum = bias.empty() ? 0 : bias[o];
         size_t w = o * x.size() * static_cast<size_t>((2 * reach + 1) * (2 * reach + 1));
         for (const std::vector<double>& plane : x) {
           for (int i = t - reach; i <= t + reach; ++i) {
             for (int j = f - reach; j <= f + reach; ++j, ++w) {
-              if (i >= 0 && i < kFrames && j >= 0 && j < kBins) sum += weights[w] * plane[i * kBins + j];
+              if (i >= 0 && i < kMdxnetFrames && j >= 0 && j < kMdxnetBins)
+                sum += weights[w] * plane[i * kMdxnetBins + j];
             }
           }
         }
-        y[o][t * kBins + f] = sum;
+        y[o][t * kMdxnetBins + f] = sum;
       }
     }
   }
@@ -306,18 +257,18 @@ Planes Convolved(const std::vector<float>& weights, const std::vector<float>& bi
 }
 
 Planes NetworkByLoops(bool grouped, const Planes& spectrum) {
-  const Parts p;
+  const SmallMdxnetParts p;
   Planes x = Convolved(p.first, p.first_bias, spectrum, 2, 0);
   NormRelu(p, grouped, x);
   x = Convolved(p.tfc, {}, x, 2, 1);
   NormRelu(p, grouped, x);
   Planes y = x;
   for (size_t c = 0; c < 2; ++c) {
-    for (int t = 0; t < kFrames; ++t) {
-      for (int o = 0; o < kBins; ++o) {
+    for (int t = 0; t < kMdxnetFrames; ++t) {
+      for (int o = 0; o < kMdxnetBins; ++o) {
         double sum = p.linear_bias[o];
-        for (int i = 0; i < kBins; ++i) sum += p.linear[o * kBins + i] * x[c][t * kBins + i];
-        y[c][t * kBins + o] = sum;
+        for (int i = 0; i < kMdxnetBins; ++i) sum += p.linear[o * kMdxnetBins + i] * x[c][t * kMdxnetBins + i];
+        y[c][t * kMdxnetBins + o] = sum;
       }
     }
   }
@@ -336,8 +287,8 @@ std::vector<float> StemByLoops(bool grouped, const std::vector<float>& mix, int 
   EXPECT_TRUE(fft);
   const std::vector<float> window = MakeWindow(WindowKind::kHann, static_cast<size_t>(n_fft));
   std::vector<float> frame(n_fft), bins(n_fft + 2), scratch(fft->ScratchFloats());
-  Planes spectrum(4, std::vector<double>(kFrames * kBins));
-  for (int t = 0; t < kFrames; ++t) {
+  Planes spectrum(4, std::vector<double>(kMdxnetFrames * kMdxnetBins));
+  for (int t = 0; t < kMdxnetFrames; ++t) {
     for (int c = 0; c < 2; ++c) {
       for (int i = 0; i < n_fft; ++i) {
         int at = std::abs(t * kMdxnetHop + i - half);
@@ -345,19 +296,19 @@ std::vector<float> StemByLoops(bool grouped, const std::vector<float>& mix, int 
         frame[i] = mix[2 * at + c] * window[i];
       }
       fft->Forward(frame.data(), bins.data(), scratch.data());
-      for (int k = 3; k < kBins; ++k) {
-        for (int part = 0; part < 2; ++part) spectrum[2 * c + part][t * kBins + k] = bins[2 * k + part];
+      for (int k = 3; k < kMdxnetBins; ++k) {
+        for (int part = 0; part < 2; ++part) spectrum[2 * c + part][t * kMdxnetBins + k] = bins[2 * k + part];
       }
     }
   }
   const Planes made = NetworkByLoops(grouped, spectrum);
   std::vector<double> sum(2 * (samples + n_fft)), windows(samples + n_fft);
-  for (int t = 0; t < kFrames; ++t) {
+  for (int t = 0; t < kMdxnetFrames; ++t) {
     for (int c = 0; c < 2; ++c) {
       std::fill(bins.begin(), bins.end(), 0.0f);
-      for (int k = 0; k < kBins; ++k) {
+      for (int k = 0; k < kMdxnetBins; ++k) {
         for (int part = 0; part < 2; ++part) {
-          bins[2 * k + part] = static_cast<float>(made[2 * c + part][t * kBins + k]);
+          bins[2 * k + part] = static_cast<float>(made[2 * c + part][t * kMdxnetBins + k]);
         }
       }
       fft->Inverse(bins.data(), frame.data(), scratch.data());
@@ -375,9 +326,9 @@ std::vector<float> StemByLoops(bool grouped, const std::vector<float>& mix, int 
 }
 
 TEST(Mdxnet, ComputesWhatExportersWrite) {
-  const std::vector<float> mix = Noise(7, size_t{2} * 3 * kMdxnetHop);
+  const std::vector<float> mix = MdxnetNoise(7, size_t{2} * 3 * kMdxnetHop);
   for (const bool grouped : {false, true}) {
-    const auto graph = ReadOnnx(SharedBytes::Own(Network(grouped).Build()));
+    const auto graph = ReadOnnx(SharedBytes::Own(SmallMdxnet(grouped).Build()));
     ASSERT_TRUE(graph) << graph.error().message;
     auto weights = std::make_shared<TensorMap>();
     auto options = MdxnetFromOnnx(*graph, weights.get());
@@ -404,8 +355,8 @@ TEST(Mdxnet, RefusesOtherNetworksByTheirNode) {
     EXPECT_EQ(options.error().code, ErrorCode::kUnsupported);
     EXPECT_NE(options.error().message.find(words), std::string::npos) << options.error().message;
   };
-  refused(Network(false, "LayerNormalization"), "its node 2, a 'LayerNormalization'");
-  refused(Network(true, "", 0.5f), "a norm that scales its groups");
+  refused(SmallMdxnet(false, "LayerNormalization"), "its node 2, a 'LayerNormalization'");
+  refused(SmallMdxnet(true, "", 0.5f), "a norm that scales its groups");
 }
 
 TEST(Mdxnet, DataIsReadAndBounded) {
