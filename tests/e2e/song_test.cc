@@ -16,6 +16,7 @@
 #include "models/released_networks.h"
 #include "pipelines/song/style_model.h"
 #include "tests/parity/song_support.h"
+#include "tests/support/environment.h"
 #include "tests/support/job_pair.h"
 #include "tests/support/places.h"
 #include "tests/support/real_language_model.h"
@@ -200,6 +201,7 @@ TEST(SongProgram, SaysWhatIsWrongInOneLine) {
   WriteAll(folder / "bad.txt", "1 2 x");
   WriteAll(folder / "large.txt", "100000");
   WriteAll(folder / "broken.json", "{");
+  WriteAll(folder / "words.txt", "[verse]\nhello\n");
   const std::vector<std::vector<std::string>> wrong = {
       {"song", "-m", model, "--tokens", path},                         // no style
       {"song", "-m", model, "--tokens", "none.txt", "--style", path},  // no such file
@@ -211,6 +213,9 @@ TEST(SongProgram, SaysWhatIsWrongInOneLine) {
       {"song", "-m", model, "--tokens", path, "--style", path, "-o", "song.wav", "--format", "alac"},
       {"song", "-m", model, "--tokens", path, "--style", path, "-o", "song.wav", "--bitrate", "64"},
       {"song", "-m", model, "--tokens", path, "--style", path, "-o", "nowhere/song.wav"},
+      {"song", "-m", model, "--tokens", path, "--style", path, "--latents", "./song.wav"},  // of one name
+      {"song", "-m", model, "--lyrics", "words.txt", "--style", path, "--latents", "words.txt"},
+      {"song", "-m", model, "--tokens", path, "--style", path, "--seconds", "1", "--latents", "/dev/null"},
       {"song", "-m", "nowhere/", "--tokens", path, "--style", path},
       {"song", "-m", "htdemucs", "--tokens", path, "--style", path},
       {"song", "-m", folder.path().string(), "--tokens", path, "--style", path},  // another folder
@@ -227,6 +232,7 @@ TEST(SongProgram, SaysWhatIsWrongInOneLine) {
   }
   const Ran text = RunTimbre({"song", "-m", model, "--tokens", path, "--style", "bad.txt"}, folder.path());
   EXPECT_NE(text.err.find("--style-audio"), std::string::npos) << text.err;
+  EXPECT_EQ(testing::ReadAll(folder / "words.txt"), "[verse]\nhello\n");
   EXPECT_EQ(testing::FilesIn(folder.path()).size(), before) << "something was left";
 }
 
@@ -277,6 +283,29 @@ TEST(SongProgram, CancelledItLeavesNothingOrWhatWasFinished) {
   EXPECT_EQ(Interrupt(folder, model, {"--keep-partial"}).code, 130);
   EXPECT_FALSE(Samples(folder / "song.wav", 2).empty());
   EXPECT_EQ(testing::FilesIn(folder.path()).size(), before + 1);
+}
+
+// A program in espeak-ng's place that never ends: it is ended with the song. What is left out of the words is said
+// before the song is made of the rest.
+TEST(SongProgram, WhoReadsTheWordsIsCancelledAsWell) {
+  const TempFolder folder;
+  const std::string model = MakeFolder(folder), path = SongCase("e2e-tiny.safetensors");
+  WriteAll(folder / "words.txt", "[rap]\nhello\n");
+  WriteAll(folder / "espeak-ng", "#!/bin/sh\ntouch '" + (folder / "begun").string() + "'\nexec sleep 60\n");
+  std::filesystem::permissions(folder / "espeak-ng", std::filesystem::perms::owner_all);
+  const Environment environment({{"PATH", folder.path().string() + ":/usr/bin:/bin"}});
+  testing::Child child({"song", "-m", model, "--lyrics", "words.txt", "--style", path}, folder.path());
+  for (int i = 0; i < 2000 && !std::filesystem::exists(folder / "begun"); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  child.Signal(SIGTERM);
+  const Ran ran = child.Wait();
+  EXPECT_EQ(ran.code, 130) << ran.err;
+  EXPECT_FALSE(std::filesystem::exists(folder / "song.wav"));
+  WriteAll(folder / "espeak-ng", "#!/bin/sh\nkill -TERM $$\n");
+  const Ran ended = RunTimbre({"song", "-m", model, "--lyrics", "words.txt", "--style", path}, folder.path());
+  EXPECT_EQ(ended.code, 1) << "it was ended, and not the song";
+  EXPECT_NE(ended.err.find("espeak-ng"), std::string::npos) << ended.err;
 }
 
 // A folder laid out as MuQ-MuLan's, of small towers with random weights and a tokenizer trained on the spot.

@@ -117,6 +117,10 @@ TEST_F(TextProgram, OneLineSaysWhatIsWrong) {
   EXPECT_NE(line({"-m", "model", "--ids", "long.txt"}).find("512"), std::string::npos);
   testing::WriteAll(folder_ / "words.txt", "one two");
   EXPECT_NE(line({"-m", "model", "--ids", "words.txt"}).find("'one'"), std::string::npos);
+  testing::WriteAll(folder_ / "ids.txt", "1 2");
+  EXPECT_NE(line({"-m", "model", "--ids", "ids.txt", "--logits", "ids.txt"}).find("over an input"), std::string::npos);
+  EXPECT_EQ(testing::ReadAll(folder_ / "ids.txt"), "1 2");
+  EXPECT_NE(line({"-m", "nothing", "x", "--logits", "nowhere/x.safetensors"}).find("nowhere/"), std::string::npos);
   std::filesystem::remove(folder_ / "model" / "tokenizer.json");
   EXPECT_NE(line({"-m", "model", "x"}).find("tokenizer"), std::string::npos);
 }

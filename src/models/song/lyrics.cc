@@ -595,18 +595,18 @@ std::vector<std::string_view> LyricTagNames() {
   return names;
 }
 
-Phonemizer EspeakPhonemizer() {
-  return [](std::span<const std::string> pieces) -> Result<std::vector<std::string>> {
-    const auto speak = [](const std::string& input) -> Result<std::string> {
-      constexpr double kSeconds = 60;
+Phonemizer EspeakPhonemizer(std::function<Status()> watch) {
+  return [watch = std::move(watch)](std::span<const std::string> pieces) -> Result<std::vector<std::string>> {
+    const auto speak = [&watch](const std::string& input) -> Result<std::string> {
       auto ran = RunChild({"espeak-ng", "-q", "--ipa", "--sep=_", "-v", "en-us", "-b", "1"}, input,
-                          (size_t{1} << 20) + 64 * input.size(), kSeconds);
+                          {.most_output = (size_t{1} << 20) + 64 * input.size(), .watch = watch});
       if (!ran && ran.error().code == ErrorCode::kNotFound) {
         return Fail(ErrorCode::kNotFound,
                     "the lyrics are read by espeak-ng, which is not installed: install the package espeak-ng, or give "
                     "--phones or --tokens");
       }
       if (!ran) return tl::unexpected<Error>(ran.error());
+      if (ran->exit_code != 0 && watch) TIMBRE_CHECK(watch());  // a signal may have reached both
       if (ran->exit_code != 0) {
         return Fail(ErrorCode::kIo, "espeak-ng failed with exit code " + std::to_string(ran->exit_code));
       }

@@ -25,8 +25,9 @@ struct LyricTokens {
 // Phones of pieces of English text: for each piece its words, parted by spaces, of phones in IPA, parted by '_'.
 using Phonemizer = std::function<Result<std::vector<std::string>>(std::span<const std::string> pieces)>;
 
-// eSpeak NG, run as a program once for all pieces. Errors: where it is not installed, which package it is in.
-Phonemizer EspeakPhonemizer();
+// eSpeak NG, run as a program once for all pieces. `watch` is asked some ten times a second meanwhile. Errors: where it
+// is not installed, which package it is in; what the watch says, which ends it.
+Phonemizer EspeakPhonemizer(std::function<Status()> watch = {});
 
 // A line that is a tag ("[verse]", in any case, with any spaces and a number: "[Verse 2]") gives the tag's token, any
 // other what is sung, and each kEndOfLine after it. Lines that hold no word (empty, digits alone, other scripts) are

@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "audio/encode.h"
+#include "base/event.h"
 #include "base/files.h"
 #include "base/output_set.h"
 #include "base/text.h"
@@ -82,13 +83,14 @@ Result<std::string> LyricsText(const std::string& path) {
   return text;
 }
 
-Result<std::vector<int32_t>> Tokens(const SongOptions& options, std::vector<std::string>& warnings) {
+Result<std::vector<int32_t>> Tokens(const SongOptions& options, const std::function<Status()>& cancelled,
+                                    std::vector<std::string>& warnings) {
   if (!options.tokens.empty()) return TokensOf(options.tokens);
   const bool phones = !options.phones.empty();
   if (!phones && options.lyrics.empty()) return std::vector<int32_t>();  // an instrumental
   const std::string& path = phones ? options.phones : options.lyrics;
   TIMBRE_TRY(const std::string text, LyricsText(path));
-  auto read = phones ? TokenizePhones(text) : TokenizeLyrics(text, EspeakPhonemizer());
+  auto read = phones ? TokenizePhones(text) : TokenizeLyrics(text, EspeakPhonemizer(cancelled));
   if (!read) return Prefix(read.error(), path == "-" ? "standard input" : Printable(path));
   warnings.insert(warnings.end(), read->warnings.begin(), read->warnings.end());
   if (read->tokens.empty()) {
@@ -177,6 +179,8 @@ class Song {
     const ScopedTimer timer(&report_.total);
     report_.sample_rate = model_.decoder.sampling_rate;
     TIMBRE_TRY(file_, SongFile::Create(options_, report_.sample_rate, outputs_));
+    // What can't be written is known before minutes are spent on it.
+    if (!options_.latents.empty()) TIMBRE_CHECK(AtomicFile::Create(options_.latents).map([](const AtomicFile&) {}));
     report_.channels = file_->channels();
     decoder_.emplace(model_.decoder, model_.decoder_weights, options_.decode == "chunked", options_.session, pool_,
                      &stats_, [this](const float* samples, int64_t count) { return file_->Write(samples, count); });
@@ -200,7 +204,10 @@ class Song {
   }
 
   Status Generate() {
-    TIMBRE_TRY(const std::vector<int32_t> tokens, Tokens(options_, report_.warnings));
+    TIMBRE_TRY(const std::vector<int32_t> tokens, Tokens(
+                                                      options_, [this] { return CheckCancelled(); }, report_.warnings));
+    // Who sees that a line is left out may end it here, rather than hear of it minutes later.
+    for (const std::string& warning : report_.warnings) Warn(observer_, warning);
     report_.tokens = static_cast<int64_t>(tokens.size());
     TIMBRE_TRY(const std::vector<float> style, StyleOf(options_, pool_, stats_));
     TIMBRE_CHECK(CheckCancelled());
@@ -475,6 +482,11 @@ Status CheckSongOptions(const SongOptions& options) {
     for (const std::string* file : files) {
       TIMBRE_CHECK(CheckNotInput(path, *file, "name another file"));
     }
+    TIMBRE_CHECK(CheckNotInput(path, options.lyrics, "name another file"));
+  }
+  const auto place = [&error](const std::string& path) { return fs::weakly_canonical(fs::absolute(path), error); };
+  if (!options.latents.empty() && place(options.output) == place(options.latents)) {
+    return wrong("--latents and --output name the same file");
   }
   return {};
 }

@@ -68,7 +68,6 @@ class SongJob final : public Job {
     BeginProgress(observer, decode_only ? "decoding" : "composing", options_.output);
     const Status made = MakeSong(model, options_, pool, stats, observer, song);
     EndProgress(observer);
-    for (const std::string& warning : song.warnings) Warn(observer, warning);
     report["song"] = ToJson(song);
     if (!song.device.empty()) {
       report["device"] = {{"name", song.device}, {"reason", song.device_reason}, {"kernels", song.kernels}};

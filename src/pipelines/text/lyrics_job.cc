@@ -10,6 +10,7 @@
 #include "pipelines/model_fetching.h"
 #include "pipelines/runtime_options.h"
 #include "pipelines/text/lyrics_writer.h"
+#include "pipelines/text/prompt_files.h"
 #include "pipelines/text/text.h"
 #include "pipelines/text/text_model.h"
 
@@ -103,7 +104,7 @@ class LyricsJob final : public Job {
   FieldList Fields() override {
     FieldList fields = {{.name = "prompt",
                          .value = &options_.about,
-                         .help = "what the song is about",
+                         .help = "what the song is about; - is the standard input",
                          .positional = true,
                          .required = true},
                         {.name = "model",
@@ -134,8 +135,14 @@ class LyricsJob final : public Job {
     TIMBRE_CHECK(runtime_.Check());
     report["options"] = FieldsToJson(Reported());
     options_.seed = sampling_.seed;
+    TIMBRE_TRY(options_.about, ReadPrompt(options_.about));
+    while (options_.about.ends_with('\n')) options_.about.pop_back();
     if (sampling_.greedy || sampling_.temperature == 0.0) options_.tries = 1;
     TIMBRE_CHECK(CheckLyricsOptions(options_));
+    std::optional<AtomicFile> file;  // what can't be written is known before anything is
+    if (!output_.empty()) {
+      TIMBRE_TRY(file, AtomicFile::Create(output_));
+    }
     TIMBRE_CHECK(FetchIfNamed(model_, ModelTask::kText, observer));
     TIMBRE_TRY(const LanguageModel model,
                LoadKept(host, model_, "language", [this] { return OpenLanguageModel(model_); }));
@@ -165,13 +172,12 @@ class LyricsJob final : public Job {
     if (!lyrics) return tl::unexpected<Error>(lyrics.error());
     report["lyrics"] = ToJson(*lyrics);
     std::string text = lyrics->Text();
-    if (output_.empty()) {
+    if (!file) {
       text.pop_back();  // the answer's line end is added by who shows it
       Answer(observer, text);
     } else {
-      TIMBRE_TRY(AtomicFile file, AtomicFile::Create(output_));
-      TIMBRE_CHECK(file.Write(text));
-      TIMBRE_CHECK(file.Commit());
+      TIMBRE_CHECK(file->Write(text));
+      TIMBRE_CHECK(file->Commit());
       Say(observer,
           fmt::format("{}: {} sections in {}", Printable(output_), lyrics->sections.size(), DurationText(seconds)));
     }

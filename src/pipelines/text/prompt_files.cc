@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <iostream>
 
 #include "base/text.h"
 #include "formats/safetensors.h"
@@ -11,6 +12,7 @@
 namespace timbre {
 namespace {
 
+constexpr size_t kMostPrompt = size_t{1} << 24;
 constexpr int64_t kMostIds = 1 << 20;
 constexpr int64_t kMostLogitBytes = int64_t{4} << 30;
 
@@ -19,6 +21,17 @@ tl::unexpected<Error> NoId(std::string_view what) {
 }
 
 }  // namespace
+
+Result<std::string> ReadPrompt(const std::string& prompt) {
+  if (prompt != "-") return prompt;
+  std::string text;
+  char buffer[4096];
+  while (std::cin.read(buffer, sizeof(buffer)), std::cin.gcount() > 0) {
+    text.append(buffer, static_cast<size_t>(std::cin.gcount()));
+    if (text.size() > kMostPrompt) return Fail(ErrorCode::kUnsupported, "the prompt takes more than 16 MiB");
+  }
+  return text;
+}
 
 Result<std::vector<int32_t>> ParseIds(std::string_view text) {
   constexpr std::string_view kBetween = " \t\r\n,[]";

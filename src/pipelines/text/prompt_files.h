@@ -11,6 +11,9 @@
 
 namespace timbre {
 
+// `prompt` itself, or what the standard input holds where it is "-": at most 16 MiB.
+Result<std::string> ReadPrompt(const std::string& prompt);
+
 // The ids that `path` holds: numbers between blanks, commas and brackets, or the tensor "ids" of a .safetensors file.
 Result<std::vector<int32_t>> ReadIds(const std::string& path);
 Result<std::vector<int32_t>> ParseIds(std::string_view text);

@@ -2,12 +2,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iostream>
 
+#include "base/atomic_file.h"
 #include "base/quantities.h"
 #include "pipelines/job_schema.h"
 #include "pipelines/kept_models.h"
 #include "pipelines/model_fetching.h"
+#include "pipelines/output_files.h"
 #include "pipelines/runtime_options.h"
 #include "pipelines/text/chat.h"
 #include "pipelines/text/prompt_files.h"
@@ -17,19 +18,6 @@
 
 namespace timbre {
 namespace {
-
-constexpr size_t kMostPrompt = size_t{1} << 24;
-
-Result<std::string> ReadPrompt(const std::string& prompt) {
-  if (prompt != "-") return prompt;
-  std::string text;
-  char buffer[4096];
-  while (std::cin.read(buffer, sizeof(buffer)), std::cin.gcount() > 0) {
-    text.append(buffer, static_cast<size_t>(std::cin.gcount()));
-    if (text.size() > kMostPrompt) return Fail(ErrorCode::kUnsupported, "the prompt takes more than 16 MiB");
-  }
-  return text;
-}
 
 class TextJob final : public Job {
  public:
@@ -83,6 +71,11 @@ class TextJob final : public Job {
     if (!ids_.empty() && chat_) return Fail(ErrorCode::kInvalidArgument, "--ids are no message for --chat.");
     if (max_tokens_ == 0 && logits_.empty()) {
       return Fail(ErrorCode::kInvalidArgument, "--max-tokens 0 writes nothing, unless --logits does.");
+    }
+    if (!logits_.empty()) {
+      TIMBRE_CHECK(CheckNotInput(logits_, ids_, "name another file"));
+      // What can't be written is known before anything is computed.
+      TIMBRE_CHECK(AtomicFile::Create(logits_).map([](const AtomicFile&) {}));
     }
     TIMBRE_CHECK(FetchIfNamed(model_, ModelTask::kText, observer));
     TIMBRE_TRY(const LanguageModel model,
