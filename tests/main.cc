@@ -8,6 +8,7 @@
 
 #include "audio/ffmpeg_process.h"
 #include "tests/support/fake_worker.h"
+#include "tests/support/sweep.h"
 
 namespace {
 
@@ -42,6 +43,7 @@ int main(int argc, char** argv) {
   // What the user of this machine has written down for timbre is none of the tests' concern.
   setenv("XDG_CONFIG_HOME", "/dev/null", 1);  // below which nobody can make a folder, as PulseAudio does
   unsetenv("TIMBRE_CONFIG");
+  if (std::getenv("TIMBRE_SWEEP") != nullptr) testing::GTEST_FLAG(filter) = timbre::testing::kSweepTests;
   testing::InitGoogleTest(&argc, argv);
   timbre::SetUpFfmpegForProgram();
   const char* strict = std::getenv("TIMBRE_TEST_STRICT");

@@ -17,6 +17,7 @@
 #include "engine/worker_process.h"
 #include "tests/e2e/program.h"
 #include "tests/support/fake_worker.h"
+#include "tests/support/sweep.h"
 
 namespace timbre::engine {
 namespace {
@@ -391,14 +392,9 @@ std::vector<std::string> LinesOf(const fs::path& path) {
   return lines;
 }
 
-bool SweepIsFull() {
-  const char* sweep = std::getenv("TIMBRE_SWEEP");
-  return sweep != nullptr && std::string(sweep) == "full";
-}
-
 TEST(EngineKill, AtEveryPointNothingAcceptedIsLost) {
   for (const std::string& point : CrashPoints()) {
-    for (const int count : SweepIsFull() ? std::vector<int>{1, 2, 3} : std::vector<int>{1}) {
+    for (const int count : testing::FullSweep() ? std::vector<int>{1, 2, 3} : std::vector<int>{1}) {
       testing::TempFolder folder;
       const EngineSettings settings = Settings(folder / "data");
       const fs::path log = folder / "accepted";
@@ -422,7 +418,7 @@ TEST(EngineKill, AtEveryPointNothingAcceptedIsLost) {
 
 TEST(EngineKill, AtAnyMomentNothingAcceptedIsLost) {
   std::mt19937 random(7);
-  for (int round = 0; round < (SweepIsFull() ? 200 : 6); ++round) {
+  for (int round = 0; round < (testing::FullSweep() ? 200 : 6); ++round) {
     testing::TempFolder folder;
     const EngineSettings settings = Settings(folder / "data");
     const fs::path log = folder / "accepted";

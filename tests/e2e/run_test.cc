@@ -8,8 +8,10 @@
 #include "formats/midi.h"
 #include "tests/parity/frames_support.h"
 #include "tests/parity/speech_support.h"
+#include "tests/support/environment.h"
 #include "tests/support/job_pair.h"
 #include "tests/support/json_schema.h"
+#include "tests/support/sweep.h"
 
 namespace timbre::testing {
 namespace {
@@ -138,6 +140,17 @@ TEST(RunJobFile, MeasuresNetworksAndKernelsAsTheCommandDoes) {
                {"options", {{"runs", 1}, {"threads", 1}, {"only", "bench_add/cpu.reference"}}}},
               figures},
              nothing);
+}
+
+// Each looks at every kernel of every instruction set that this processor has.
+TEST(RunJobFile, ExaminesKernelsAsTheCommandDoes) {
+  TIMBRE_SWEEP_ONLY("timbre doctor from a file was");
+  const TempFolder cache;
+  const Environment environment({{"TIMBRE_CACHE", cache.path().string()}});
+  ExpectSame({{"doctor", "--device", "cpu", "--models", "gtcrn"},
+              {{"kind", "doctor"}, {"inputs", Json::array()}, {"options", {{"device", "cpu"}, {"models", {"gtcrn"}}}}},
+              {"seconds_per_tile", "seconds_per_tile_cpu"}},
+             [](const TempFolder&) {});
 }
 
 TEST(RunJobFile, AFailureReportsTheSame) {

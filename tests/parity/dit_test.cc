@@ -8,6 +8,7 @@
 #include "formats/formula_weights.h"
 #include "graph/net.h"
 #include "tests/parity/song_support.h"
+#include "tests/support/sweep.h"
 
 namespace timbre {
 namespace {
@@ -311,11 +312,7 @@ TEST(DitParity, WithoutLyricsAndFarAlong) {
 
 // 4 GiB of weights, made three times over: minutes, for ./dev sweep.
 TEST(DitParity, ReleasedShapeByFormula) {
-  const char* sweep = std::getenv("TIMBRE_SWEEP");
-  if (sweep == nullptr || std::string_view(sweep) != "full") {
-    std::cerr << "SKIPPED without TIMBRE_SWEEP=full: the released transformer was not checked\n";
-    GTEST_SKIP() << "takes minutes; ./dev sweep runs it";
-  }
+  TIMBRE_SWEEP_ONLY("the released transformer was");
   const std::string path = SharedPath("goldens/diffrhythm/dit-full.safetensors");
   TIMBRE_NEED_SHARED(path);
   Network net(path, SharedPath("goldens/diffrhythm/dit-full.weights.json"));

@@ -6,6 +6,7 @@
 #include "models/language/language_network.h"
 #include "pipelines/text/generator.h"
 #include "tests/parity/language_support.h"
+#include "tests/support/sweep.h"
 
 namespace timbre {
 namespace {
@@ -159,11 +160,7 @@ TEST(LanguageParity, LongPrompts) {
 
 // Released widths by formula: gigabytes of weights, for ./dev sweep.
 TEST(LanguageParity, ReleasedWidths) {
-  const char* sweep = std::getenv("TIMBRE_SWEEP");
-  if (sweep == nullptr || std::string_view(sweep) != "full") {
-    std::cerr << "SKIPPED without TIMBRE_SWEEP=full: language models of released widths were not checked\n";
-    GTEST_SKIP() << "takes long; ./dev sweep runs it";
-  }
+  TIMBRE_SWEEP_ONLY("language models of released widths were");
   TIMBRE_NEED_SHARED(SharedPath("goldens/lm"));
   for (const std::string name : {"phi2-wide", "qwen3-wide"}) {
     SCOPED_TRACE(name);

@@ -12,6 +12,7 @@
 #include "runtime/session/session.h"
 #include "tests/parity/separator_support.h"
 #include "tests/support/golden.h"
+#include "tests/support/sweep.h"
 
 namespace timbre {
 namespace {
@@ -45,11 +46,7 @@ TEST_P(RoformerTiny, Chunk) {
 // At the published shapes, whose bands, heads and depths no tiny network has: a tera-operation for ./dev sweep.
 void CheckFull(const std::string& name) {
   TIMBRE_NEED_SHARED(Golden(name + ".chunk.safetensors"));
-  const char* sweep = std::getenv("TIMBRE_SWEEP");
-  if (sweep == nullptr || std::string_view(sweep) != "full") {
-    std::cerr << "SKIPPED without TIMBRE_SWEEP=full: RoFormers of the published shapes were not checked\n";
-    GTEST_SKIP() << "takes long; ./dev sweep runs it";
-  }
+  TIMBRE_SWEEP_ONLY("RoFormers of the published shapes were");
   const auto file = ReadSafetensors(Golden(name + ".chunk.safetensors"));
   ASSERT_TRUE(file) << file.error().message;
   const auto weights = ReadFormulaWeights(Golden(name + ".weights.json"));

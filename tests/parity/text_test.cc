@@ -4,6 +4,7 @@
 #include "pipelines/text/prompt_files.h"
 #include "runtime/session/faults.h"
 #include "tests/parity/language_support.h"
+#include "tests/support/sweep.h"
 
 namespace timbre {
 namespace {
@@ -220,8 +221,7 @@ TEST(Text, TheSameWhateverFails) {
   TextReport healthy;
   ASSERT_TRUE(run(&counter, true, none, healthy));
   ASSERT_EQ(healthy.ids.size(), 4u);
-  const char* wish = std::getenv("TIMBRE_SWEEP");
-  const bool full = wish != nullptr && std::string_view(wish) == "full";
+  const bool full = testing::FullSweep();
   for (const FaultPoint point : {FaultPoint::kKernel, FaultPoint::kPack, FaultPoint::kAllocation}) {
     const int64_t count = counter.passes(point);
     ASSERT_GT(count, 0) << NameOf(point);

@@ -18,6 +18,7 @@
 #include "runtime/session/faults.h"
 #include "runtime/session/stats.h"
 #include "tests/support/golden.h"
+#include "tests/support/sweep.h"
 
 namespace timbre::testing {
 
@@ -99,15 +100,10 @@ class FaultSweep {
     }
   }
 
-  static bool IsFull() {
-    const char* wish = std::getenv("TIMBRE_SWEEP");
-    return wish != nullptr && std::string_view(wish) == "full";
-  }
-
   const std::string device_;
   const Job job_;
   const size_t sessions_;
-  const bool full_ = IsFull();
+  const bool full_ = FullSweep();
   FaultInjector counter_;
   std::vector<float> healthy_;
 };

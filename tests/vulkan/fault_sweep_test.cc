@@ -10,6 +10,7 @@
 #include "models/loader.h"
 #include "pipelines/separate/separate.h"
 #include "tests/e2e/program.h"
+#include "tests/support/sweep.h"
 #include "tests/vulkan/tiny_song.h"
 #include "tests/vulkan/usable_device.h"
 
@@ -88,9 +89,8 @@ class Sweep {
     if (healthy_.empty()) Count();
     const int64_t count = counter_.passes(point);
     ASSERT_GT(count, 0) << NameOf(point);
-    const char* wish = std::getenv("TIMBRE_SWEEP");
     std::set<int64_t> chosen;
-    if (wish != nullptr && std::string_view(wish) == "full") most = count;
+    if (testing::FullSweep()) most = count;
     for (int64_t i = 0; i < most; ++i) chosen.insert(most > 1 ? i * (count - 1) / (most - 1) : 0);
     nodes_.clear();
     for (const int64_t n : chosen) {
@@ -212,9 +212,8 @@ TEST(FaultSweep, ARetiredDeviceHandsOverToTheNext) {
     return true;
   };
   for (const char* fault : {"device:0", "wait:2"}) EXPECT_TRUE(hands_over(fault)) << fault;
-  const char* wish = std::getenv("TIMBRE_SWEEP");
   for (const char* point : {"device", "submit", "wait", "memory"}) {
-    if (wish == nullptr || std::string_view(wish) != "full") break;
+    if (!testing::FullSweep()) break;
     int n = 0;
     while (hands_over(std::string(point) + ":" + std::to_string(n))) ++n;
     std::printf("  two devices %-10s %d points failed in turn\n", point, n);
@@ -229,7 +228,7 @@ TEST(FaultSweep, ARetiredDeviceHandsOverToTheNext) {
   }
   // Whatever strikes the second device after the first was lost.
   for (const char* first : {"device:0", "submit:1", "wait:2", "memory:1"}) {
-    if (wish == nullptr || std::string_view(wish) != "full") break;
+    if (!testing::FullSweep()) break;
     int pairs = 0;
     for (const char* point : {"kernel", "pack", "allocation", "reserve", "submit", "wait", "device", "memory"}) {
       for (const int n : {0, 1, 2, 5, 20}) {

@@ -24,6 +24,7 @@
 #include "tests/parity/larsnet_folder.h"
 #include "tests/parity/speech_support.h"
 #include "tests/support/golden.h"
+#include "tests/support/sweep.h"
 #include "tests/vulkan/usable_device.h"
 
 namespace timbre {
@@ -88,11 +89,7 @@ TEST(VulkanModels, Mdx23cSmall) {
 }
 
 // Tiles of the released shapes take a GPU a second and a software driver up to an hour: there only where asked for.
-bool LongTilesAreAsked() {
-  const char* wish = std::getenv("TIMBRE_SWEEP");
-  return (wish != nullptr && std::string_view(wish) == "full") ||
-         !ListVulkanDevices().value()[UsableDevice()].software();
-}
+bool LongTilesAreAsked() { return testing::FullSweep() || !ListVulkanDevices().value()[UsableDevice()].software(); }
 
 TEST(VulkanModels, Mdx23cReleasedShape) {
   TIMBRE_NEED_VULKAN();

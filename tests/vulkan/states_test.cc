@@ -9,6 +9,7 @@
 #include "runtime/session/state.h"
 #include "runtime/session/vulkan_states.h"
 #include "tests/support/counter.h"
+#include "tests/support/sweep.h"
 #include "tests/vulkan/usable_device.h"
 
 namespace timbre {
@@ -186,9 +187,7 @@ TEST(VulkanWeights, TwoSessionsAtOnceShareThemAndNoFaults) {
 // then only what is written moves.
 TEST(VulkanStates, ALargeCacheIsSteppedWithoutACopy) {
   TIMBRE_NEED_VULKAN();
-  const char* wish = std::getenv("TIMBRE_SWEEP");
-  const bool full = wish != nullptr && std::string_view(wish) == "full";
-  const int layers = full ? 16 : 1;
+  const int layers = testing::FullSweep() ? 16 : 1;
   constexpr int kCapacity = 16384, kWidth = 1024, kSteps = 100;  // 64 MiB each
   auto weights = RandomWeights(1);
   GraphBuilder builder("large", *weights);

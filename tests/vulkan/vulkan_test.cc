@@ -12,6 +12,7 @@
 #include "runtime/session/session.h"
 #include "runtime/session/vulkan_session.h"
 #include "tests/e2e/program.h"
+#include "tests/support/sweep.h"
 #include "tests/vulkan/usable_device.h"
 
 namespace timbre {
@@ -281,8 +282,7 @@ void PairsOfFaultsEndWell(const std::string& device, std::span<const FaultPoint>
   options.device = "cpu";
   const std::vector<float> expected = RunSmall(options, nullptr).value();
   options.device = device;
-  const char* wish = std::getenv("TIMBRE_SWEEP");
-  const bool all = wish != nullptr && std::string_view(wish) == "full";
+  const bool all = testing::FullSweep();
   FaultInjector counter;
   options.faults = &counter;
   ASSERT_TRUE(RunSmall(options, nullptr));
