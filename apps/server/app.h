@@ -118,6 +118,8 @@ class App {
   http::Response GetStages(http::Request& request);
   Result<DrumsConfig> ConfigOf(const DrumProject& drums);
   Result<std::string> KeptText(const std::string& asset);
+  Result<Json> HeardOf(const DrumProject& drums);
+  std::optional<http::Response> SetBeats(const Json& body, DrumProject& drums);
   Json JoinTimeline(const Timeline& timeline, std::vector<engine::JobInput>& inputs);
   http::Response OperateOnProject(http::Request& request);
   std::optional<http::Response> TryOperation(const http::Request& request, const Json& body);

@@ -59,13 +59,11 @@ http::Response App::ExportDrums(const http::Request& request, const engine::Proj
   if (drums->heard.empty()) {
     return http::Problem(409, "conflict", "nothing was heard yet; have it listened to, and take what was heard.");
   }
-  const auto text = KeptText(drums->heard);
-  if (!text) return http::ProblemOf({ErrorCode::kInternal, text.error().message});
-  const Json heard = Json::parse(*text, nullptr, false);
-  if (heard.is_discarded()) return http::ProblemOf({ErrorCode::kInternal, "what was heard is damaged"});
+  const auto heard = HeardOf(*drums);
+  if (!heard) return http::ProblemOf({ErrorCode::kInternal, heard.error().message});
   const std::string name = project.name.empty() ? "drums" : project.name;
   if (auto refused = AddOwn(*drums, options); refused) return *std::move(refused);
-  options["hits"] = {{"text", drums->hits.Corrected(heard).dump()}, {"name", http::SafeFileName(name) + ".hits.json"}};
+  options["hits"] = {{"text", Corrected(*drums, *heard).dump()}, {"name", http::SafeFileName(name) + ".hits.json"}};
   if (const auto wish = options.find("video_audio"); wish != options.end()) {
     const Json id = wish->is_object() ? wish->value("asset", Json()) : Json();
     if (!wish->is_null() && (!id.is_string() || !drums->HasSound(id.get<std::string>()))) {

@@ -7,6 +7,8 @@
 #include "base/fields.h"
 #include "base/suggest.h"
 #include "base/text.h"
+#include "dsp/beat_correction.h"
+#include "pipelines/drums/drums_hits.h"
 
 namespace timbre::server {
 namespace {
@@ -75,6 +77,9 @@ Json ToJsonOf(const std::vector<engine::JobInput>& named) {
 Result<DrumProject> DrumProject::FromJson(const Json& json) {
   DrumProject project;
   TIMBRE_TRY(project.hits, DrumHitList::FromJson(json.value("list", Json())));
+  if (json.contains("grid")) {
+    TIMBRE_TRY(project.grid, BeatGridFromJson(json["grid"]));
+  }
   project.heard = json.value("heard", "");
   project.asset = json.value("asset", "");
   project.config = json.value("config", "");
@@ -85,13 +90,15 @@ Result<DrumProject> DrumProject::FromJson(const Json& json) {
 }
 
 Json DrumProject::ToJson() const {
-  return {{"asset", asset},
-          {"heard", heard},
-          {"config", config},
-          {"set", set},
-          {"sounds", ToJsonOf(sounds)},
-          {"mixes", ToJsonOf(mixes)},
-          {"list", hits.ToJson()}};
+  Json json = {{"asset", asset},
+               {"heard", heard},
+               {"config", config},
+               {"set", set},
+               {"sounds", ToJsonOf(sounds)},
+               {"mixes", ToJsonOf(mixes)},
+               {"list", hits.ToJson()}};
+  if (grid) json["grid"] = BeatGridToJson(*grid);
+  return json;
 }
 
 Json DrumProject::Shown() const {
@@ -100,6 +107,7 @@ Json DrumProject::Shown() const {
                {"sounds", ToJsonOf(sounds)},
                {"mixes", ToJsonOf(mixes)},
                {"configured", !config.empty() || !set.empty()},
+               {"grid", grid ? BeatGridToJson(*grid) : Json()},
                {"next", hits.next_id()},
                {"hits", Json::array()}};
   for (const ListedHit& hit : hits.hits()) {
@@ -164,6 +172,55 @@ Result<Json> HeardBy(const engine::JobRecord& job) {
   return heard;
 }
 
+Json Corrected(const DrumProject& drums, const Json& heard) {
+  Json json = drums.hits.Corrected(heard);
+  if (drums.grid) json.update(BeatGridToJson(*drums.grid));
+  return json;
+}
+
+Status OperateOnBeats(DrumProject& drums, const Json& heard, const Json& operation) {
+  Json json = operation;
+  json.erase("op");
+  BeatCorrection correction;
+  std::string metre;
+  bool as_heard = false;
+  using Times = BeatCorrection::Times;
+  TIMBRE_CHECK(FieldsFromJson({{.name = "tempo-bpm",
+                                .value = &correction.bpm,
+                                .help = "throughout",
+                                .min = BeatCorrection::kLeastBpm,
+                                .max = BeatCorrection::kMostBpm},
+                               {.name = "first",
+                                .value = &correction.first,
+                                .help = "seconds at which a bar begins",
+                                .min = 0,
+                                .max = kLongest},
+                               {.name = "metre", .value = &metre, .help = "as \"6/8\""},
+                               ChoiceField("times", &correction.times,
+                                           {{"same", Times::kSame}, {"double", Times::kDouble}, {"half", Times::kHalf}},
+                                           "beats for each that there is"),
+                               {.name = "as-heard", .value = &as_heard, .help = "what was heard again"}},
+                              json));
+  if (json.empty() || (as_heard && json.size() > 1)) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "say what is to be another: tempo_bpm, first, metre, times; or as_heard alone.");
+  }
+  if (as_heard) {
+    drums.grid.reset();
+    return {};
+  }
+  if (!metre.empty()) {
+    TIMBRE_TRY(correction.metre, ParseMetre(metre));
+  }
+  TIMBRE_TRY(BeatGrid before, drums.grid ? Result<BeatGrid>(*drums.grid) : BeatGridFromJson(heard));
+  // What came without a length is as long as what was heard in it.
+  double seconds = heard.contains("seconds") && heard["seconds"].is_number() ? heard["seconds"].get<double>() : 0;
+  if (!before.beats.empty()) seconds = std::max(seconds, before.beats.back());
+  if (!drums.hits.hits().empty()) seconds = std::max(seconds, drums.hits.hits().back().seconds);
+  TIMBRE_TRY(drums.grid, CorrectBeats(std::move(before), seconds, correction));
+  return {};
+}
+
 Result<std::optional<int>> OperateOnHits(DrumHitList& hits, const Json& operation) {
   Json json = operation;
   const Json name = json.value("op", Json());
@@ -178,8 +235,9 @@ Result<std::optional<int>> OperateOnHits(DrumHitList& hits, const Json& operatio
 
 std::vector<std::string> HitOperations() {
   std::vector<std::string> names;
-  names.reserve(kOperations.size() + 1);
+  names.reserve(kOperations.size() + 2);
   for (const auto& [name, function] : kOperations) names.emplace_back(name);
+  names.emplace_back("beats");
   names.emplace_back("take");
   return names;
 }

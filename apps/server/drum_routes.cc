@@ -63,6 +63,7 @@ std::optional<http::Response> App::TakeHeard(const engine::JobRecord& job, DrumP
   auto hits = DrumHitList::FromHeard(*config, *heard);
   if (!hits) return Invalid("/job", Sentence(hits.error().message));
   taken.hits = *std::move(hits);
+  taken.grid.reset();
   // Behind its own inputs are the files among its options.
   const bool has_sound = job.inputs.size() > OptionFiles(job.kind, job.options).size();
   const std::string asset = has_sound ? job.inputs[0].asset : "";
@@ -147,6 +148,25 @@ Result<std::string> App::KeptText(const std::string& asset) {
   std::string text((std::istreambuf_iterator<char>(in)), {});
   if (!in.is_open() || in.bad()) return Fail(ErrorCode::kCorrupt, "the file of asset " + asset + " can't be read");
   return text;
+}
+
+// What was heard, as it was put away with a project.
+Result<Json> App::HeardOf(const DrumProject& drums) {
+  TIMBRE_TRY(const std::string text, KeptText(drums.heard));
+  Json heard = Json::parse(text, nullptr, false);
+  if (!heard.is_object()) return Fail(ErrorCode::kCorrupt, "what was heard is damaged");
+  return heard;
+}
+
+// Another tempo, first beat or metre.
+std::optional<http::Response> App::SetBeats(const Json& body, DrumProject& drums) {
+  if (drums.heard.empty()) {
+    return http::Problem(409, "conflict", "nothing was heard yet; have it listened to, and take what was heard.");
+  }
+  const auto heard = HeardOf(drums);
+  if (!heard) return http::ProblemOf({ErrorCode::kInternal, heard.error().message});
+  if (const Status set = OperateOnBeats(drums, *heard, body); !set) return Invalid("", Sentence(set.error().message));
+  return std::nullopt;
 }
 
 http::Response App::GetDrumsConfig(http::Request& request) {

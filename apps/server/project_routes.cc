@@ -107,6 +107,8 @@ std::optional<http::Response> App::TryOperation(const http::Request& request, co
       engine::JobRecord job;
       if (auto refused = FindListening(body, job); refused) return refused;
       if (auto refused = TakeHeard(job, *drums); refused) return refused;
+    } else if (name == "beats") {
+      if (auto refused = SetBeats(body, *drums); refused) return refused;
     } else {
       const auto operated = OperateOnHits(drums->hits, body);
       if (!operated) return Invalid("", Sentence(operated.error().message));
@@ -215,6 +217,7 @@ void App::AddProjectRoutes(http::Router& router) {
               .summary = "Projects, the newest first, without what is in them",
               .query = {{"kind", "string", "only of that kind"},
                         {"job", "string", "only those that correct that job's result"},
+                        {"asset", "string", "only those that have that file, in whatever step"},
                         {"cursor", "string", "the last id of the page before"},
                         {"limit", "integer", "of 1 to 100"}},
               .gives = "Projects",
@@ -224,6 +227,7 @@ void App::AddProjectRoutes(http::Router& router) {
                 if (!limit) return WrongLimit();
                 const engine::ProjectFilter filter{.kind = std::string(request.QueryValue("kind")),
                                                    .job = std::string(request.QueryValue("job")),
+                                                   .asset = std::string(request.QueryValue("asset")),
                                                    .before = std::string(request.QueryValue("cursor")),
                                                    .limit = *limit};
                 const auto projects = engine_->journal().ListProjects(filter);
@@ -235,6 +239,7 @@ void App::AddProjectRoutes(http::Router& router) {
                   std::string next = "/v1/projects?limit=" + std::to_string(*limit) + "&cursor=" + projects->back().id;
                   if (!filter.kind.empty()) next += "&kind=" + http::PercentEncode(filter.kind);
                   if (!filter.job.empty()) next += "&job=" + http::PercentEncode(filter.job);
+                  if (!filter.asset.empty()) next += "&asset=" + http::PercentEncode(filter.asset);
                   response.headers.Set("Link", "<" + next + ">; rel=\"next\"");
                 }
                 return response;

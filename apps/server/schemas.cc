@@ -175,6 +175,11 @@ Json Schemas() {
         {"velocity", integer},
         {"stem", text},
         {"job", text},
+        {"tempo_bpm", number},
+        {"first", number},
+        {"metre", text},
+        {"times", {{"type", "string"}, {"enum", {"same", "double", "half"}}}},
+        {"as_heard", TypeSchema("boolean")},
         {"chain", chain}}},
       {"required", {"op"}},
       {"additionalProperties", false}};
@@ -213,6 +218,12 @@ Json Schemas() {
                                {"links", AnyObject()}});
   schemas["ProjectSummary"] = project;
   schemas["Projects"] = ObjectSchema({{"projects", ListSchema(Reference("ProjectSummary"))}});
+  schemas["BeatGrid"] = ObjectSchema({{"tempo_bpm", "number|null"},
+                                      {"tempo_steady", "boolean"},
+                                      {"metre", "string|null"},
+                                      {"metre_confidence", "number"},
+                                      {"downbeat", "integer"},
+                                      {"beats", ListSchema(number)}});
   // One of the two, by the kind.
   project["properties"]["timeline"] = AnyObject();
   project["properties"]["clip"] = OrNull(text);
@@ -221,6 +232,7 @@ Json Schemas() {
                                                  {"sounds", named},
                                                  {"mixes", named},
                                                  {"configured", "boolean"},
+                                                 {"grid", OrNull(Reference("BeatGrid"))},
                                                  {"next", "integer"},
                                                  {"hits", ListSchema(ObjectSchema({{"id", "integer"},
                                                                                    {"seconds", "number"},

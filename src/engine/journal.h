@@ -104,8 +104,8 @@ struct ProjectChange {
 };
 
 struct ProjectFilter {
-  std::string kind, job;  // empty: any
-  std::string before;     // an id: only older ones
+  std::string kind, job, asset;  // empty: any; the asset of any of its steps
+  std::string before;            // an id: only older ones
   int limit = 50;
 };
 

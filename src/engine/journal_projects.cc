@@ -79,8 +79,10 @@ Result<std::vector<ProjectRecord>> Journal::ListProjects(const ProjectFilter& fi
   const std::lock_guard lock(mutex_);
   TIMBRE_TRY(const std::vector<Row> rows,
              database_.Run("SELECT id FROM project WHERE (?1 = '' OR kind = ?1) AND (?2 = '' OR job = ?2) AND "
-                           "(?3 = '' OR id < ?3) ORDER BY id DESC LIMIT ?4",
-                           {filter.kind, filter.job, filter.before, int64_t{filter.limit}}));
+                           "(?3 = '' OR id < ?3) AND (?5 = '' OR EXISTS "
+                           "(SELECT 1 FROM project_asset WHERE project = project.id AND asset = ?5)) "
+                           "ORDER BY id DESC LIMIT ?4",
+                           {filter.kind, filter.job, filter.before, int64_t{filter.limit}, filter.asset}));
   std::vector<ProjectRecord> projects;
   for (const Row& row : rows) {
     TIMBRE_TRY(ProjectRecord project, LoadProject(row.Text(0), false));

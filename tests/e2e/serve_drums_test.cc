@@ -66,6 +66,8 @@ TEST_F(ServeDrumsTest, KeepsWhatIsCorrectedAndMakesTheMidiAnew) {
 
   // It outlives the job that it began with, and the server.
   EXPECT_EQ(Ask("DELETE", job["links"]["self"]).status, 204);
+  EXPECT_EQ(Parse(Ask("GET", "/v1/projects?kind=drums&asset=" + song))["projects"], found);
+  EXPECT_EQ(Parse(Ask("GET", "/v1/projects?asset=none"))["projects"], Json::array());
   for (const std::string& asset : {song, begun["drums"]["sounds"][0]["asset"].get<std::string>()}) {
     EXPECT_EQ(Ask("DELETE", "/v1/assets/" + asset).status, 409);
   }
@@ -105,6 +107,47 @@ TEST_F(ServeDrumsTest, KeepsWhatIsCorrectedAndMakesTheMidiAnew) {
   const auto midi = ReadMidi((folder_ / "here" / "beat.mid").string());
   ASSERT_TRUE(midi) << midi.error().message;
   EXPECT_FALSE(midi->notes.empty());
+}
+
+// Tempo, first beat and metre are set right, each as a step, and what is exported follows.
+TEST_F(ServeDrumsTest, SetsTheBeatsRight) {
+  Start();
+  Create({{"kind", "drums"}, {"job", JobOfHits()}});
+  EXPECT_EQ(Parse(Ask("GET", self_))["drums"]["grid"], nullptr);
+  const Json heard = Parse(Ask("GET", Parse(Ask("GET", self_))["drums"]["heard"]));
+  EXPECT_EQ(heard["beats"], Json({0, 0.5, 1, 1.5, 2}));
+  for (const Json& wrong :
+       {Json{{"op", "beats"}}, Json{{"op", "beats"}, {"tempo_bpm", 5}}, Json{{"op", "beats"}, {"tempo_bpm", "fast"}},
+        Json{{"op", "beats"}, {"metre", "4/5"}}, Json{{"op", "beats"}, {"first", 3}},
+        Json{{"op", "beats"}, {"bpm", 90}}, Json{{"op", "beats"}, {"times", "thrice"}},
+        Json{{"op", "beats"}, {"as_heard", true}, {"metre", "3/4"}}}) {
+    const HttpAnswer answer = Operate(wrong);
+    EXPECT_EQ(answer.status, 422) << wrong << answer.body;
+  }
+  EXPECT_EQ(Parse(Ask("GET", self_))["undo"], 0) << "what is refused is no step";
+  Json grid = Do({{"op", "beats"}, {"tempo_bpm", 150}, {"first", 0.4}, {"metre", "3/4"}})["drums"]["grid"];
+  EXPECT_EQ(grid["tempo_bpm"], 150);
+  EXPECT_EQ(grid["metre"], "3/4");
+  EXPECT_EQ(grid["beats"], Json({0, 0.4, 0.8, 1.2, 1.6, 2}));
+  EXPECT_EQ(grid["downbeat"], 1);
+  // On top of what is, and back again.
+  EXPECT_EQ(Do({{"op", "beats"}, {"times", "half"}})["drums"]["grid"]["beats"], Json({0.4, 1.2, 2}));
+  EXPECT_EQ(Do({{"op", "undo"}})["drums"]["grid"], grid);
+  Do({{"op", "add"}, {"seconds", 1.2}, {"note", 38}, {"velocity", 9}});
+  EXPECT_EQ(Parse(Ask("GET", self_))["drums"]["grid"], grid) << "hits leave it alone";
+  Kill();
+  Start();
+  EXPECT_EQ(Parse(Ask("GET", self_))["drums"]["grid"], grid);
+  const Json made = End(Parse(Post(self_ + "/export", Json::object()))["id"]);
+  ASSERT_EQ(made["state"], "succeeded") << made;
+  WriteAll(folder_ / "made.mid", Ask("GET", made["outputs"][0]["link"]).body);
+  const auto midi = ReadMidi((folder_ / "made.mid").string());
+  ASSERT_TRUE(midi) << midi.error().message;
+  ASSERT_FALSE(midi->tempi.empty());
+  EXPECT_EQ(midi->tempi.back().microseconds_per_beat, 400000);
+  EXPECT_EQ(midi->metres.back().beats, 3);
+  EXPECT_EQ(midi->metres.back().tick, midi->ticks_per_beat) << "where the bar begins";
+  EXPECT_EQ(Do({{"op", "beats"}, {"as_heard", true}})["drums"]["grid"], nullptr);
 }
 
 // A project that begins with a song: it is configured, listened to, and what was heard is taken.

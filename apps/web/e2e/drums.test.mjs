@@ -167,6 +167,52 @@ test("on a swung grid the MIDI file is what timbre drums --hits --quantise makes
   assert.ok(made.equals(readFileSync(join(server.folder, "beat.mid"))));
 });
 
+test("tempo, bar and metre are set right, by keyboard and by mouse, and what is kept and drawn follows", { skip }, async () => {
+  const grid = async () => {
+    const [{ id }] = (await server.json("/v1/projects?kind=drums")).projects;
+    return (await server.json(`/v1/projects/${id}`)).drums.grid;
+  };
+  const follows = (text) => page.waitForFunction((wanted) => document.querySelector("main h1")?.parentElement.innerText.includes(wanted), text);
+  const beats = page.getByRole("region", { name: "Beats" });
+  const drawn = () => page.locator("canvas.hits").first().evaluate((canvas) => canvas.toDataURL());
+  assert.equal(await grid(), null);
+  const before = await drawn();
+  await beats.getByLabel("Tempo throughout, beats a minute").focus();
+  await page.keyboard.press("Control+a");
+  await page.keyboard.type("90");
+  await page.keyboard.press("Tab");
+  await follows("90.0 beats a minute");
+  assert.notEqual(await drawn(), before);
+  await beats.getByLabel("Metre").selectOption("3/4");
+  await follows("90.0 beats a minute, 3/4");
+  await page.locator("main").focus();
+  await page.keyboard.press("Home");
+  await page.keyboard.press("Shift+ArrowRight");
+  await page.keyboard.press("f");
+  await page.waitForFunction(() => document.querySelector("#beat-first").value === "1.000");
+  const { beats: seconds, downbeat } = await grid();
+  assert.ok(Math.abs(seconds[downbeat] - 1) < 1e-4 && Math.abs(seconds[1] - seconds[0] - 2 / 3) < 2e-4, String(seconds));
+  await beats.getByRole("button", { name: "Twice as many" }).click();
+  await follows("180.0 beats a minute, 3/4");
+  await beats.getByRole("button", { name: "Click", exact: true }).click();
+  assert.equal(await beats.getByRole("button", { name: "Click", exact: true }).getAttribute("aria-pressed"), "true");
+  await page.keyboard.press("m");
+  // What is refused leaves what is, and says why.
+  await beats.getByLabel("Tempo throughout, beats a minute").fill("5");
+  await page.keyboard.press("Tab");
+  await page.getByRole("region", { name: "Hit", exact: true }).getByRole("alert").waitFor();
+  assert.equal(await beats.getByLabel("Tempo throughout, beats a minute").inputValue(), "180.00");
+  await page.locator("main").focus();
+  await page.keyboard.press("Control+z");
+  await follows("90.0 beats a minute, 3/4");
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "MIDI", exact: true }).click()]);
+  const midi = readFileSync(await download.path());
+  assert.ok(midi.includes(Buffer.from([0xff, 0x51, 3, 0x0a, 0x2c, 0x2b])), "90 beats a minute");
+  assert.ok(midi.includes(Buffer.from([0xff, 0x58, 4, 3, 2])), "3/4");
+  await page.reload();
+  await follows("90.0 beats a minute, 3/4");
+});
+
 test("the server draws them as a video and learns from them", { skip }, async () => {
   const further = page.getByRole("region", { name: "Further" });
   await further.getByRole("button", { name: "Video of falling notes" }).click();
@@ -224,10 +270,10 @@ test("notes fall while it plays", { skip }, async () => {
 
 test("the mixer clicks on their beats and counts in, in its export as well", { skip }, async () => {
   const [asset] = (await server.json("/v1/assets")).assets.filter((one) => one.name === "beat.wav");
-  const job = (await server.json("/v1/jobs?kind=drums")).jobs.find((one) => one.inputs.some((input) => input.asset === asset.id) && one.state === "succeeded");
-  const { beats, downbeat, metre } = (await server.json(`/v1/jobs/${job.id}/result`)).report.tracks[0].drums;
-  const bar = Number(metre?.split("/")[0] ?? 4);
-  assert.ok(beats.length > 8, `${beats.length} beats`);
+  const [{ id }] = (await server.json("/v1/projects?kind=drums")).projects;
+  const { beats, downbeat, metre } = (await server.json(`/v1/projects/${id}`)).drums.grid; // as they were set right
+  const bar = Number(metre.split("/")[0]);
+  assert.deepEqual([bar, beats.length > 8], [3, true], `${beats.length} beats`);
   await page.evaluate((id) => (location.hash = `#/mixer/file/${id}`), asset.id);
   const beatsOn = page.getByRole("button", { name: "On the beats" });
   await beatsOn.waitFor();

@@ -240,28 +240,36 @@ DrumAnalysis DrumAnalyser::Finish() {
   return analysis;
 }
 
+namespace {
+
+double Rounded(double value, double step) { return std::round(value / step) * step; }
+
+}  // namespace
+
+nlohmann::ordered_json BeatGridToJson(const BeatGrid& grid) {
+  using Json = nlohmann::ordered_json;
+  const bool has_metre = grid.bpm > 0 || grid.metre_confidence > 0;
+  const std::string metre = std::to_string(grid.metre.notes) + "/" + std::to_string(grid.metre.unit);
+  Json json = {{"tempo_bpm", grid.bpm > 0 ? Json(grid.bpm) : Json(nullptr)},
+               {"tempo_steady", grid.steady},
+               {"metre", has_metre ? Json(metre) : Json(nullptr)},
+               {"metre_confidence", Rounded(grid.metre_confidence, 1e-3)},
+               {"downbeat", grid.downbeat},
+               {"beats", Json::array()}};
+  for (const double beat : grid.beats) json["beats"].push_back(Rounded(beat, 1e-4));
+  return json;
+}
+
 nlohmann::ordered_json DrumsToJson(const DrumAnalysis& analysis) {
   using Json = nlohmann::ordered_json;
-  auto rounded = [](double value, double step) { return std::round(value / step) * step; };
-  Json json;
-  json["seconds"] = analysis.seconds;
-  json["tempo_bpm"] = analysis.grid.bpm > 0 ? Json(analysis.grid.bpm) : Json(nullptr);
-  json["tempo_steady"] = analysis.grid.steady;
-  // Where neither the hits nor the configuration say one, there is none.
-  const bool metre = analysis.grid.bpm > 0 || analysis.config->tempo.metre;
-  json["metre"] =
-      !metre ? Json(nullptr)
-             : Json(std::to_string(analysis.grid.metre.notes) + "/" + std::to_string(analysis.grid.metre.unit));
-  json["metre_confidence"] = rounded(analysis.grid.metre_confidence, 1e-3);
-  json["downbeat"] = analysis.grid.downbeat;
-  json["beats"] = Json::array();
-  for (double beat : analysis.grid.beats) json["beats"].push_back(rounded(beat, 1e-4));
+  Json json = {{"seconds", analysis.seconds}};
+  json.update(BeatGridToJson(analysis.grid));
   json["stems"] = Json::array();
   for (const DrumStem& stem : analysis.stems) {
     Json hits = Json::array();
     int kept = 0;
     for (const DrumHit& hit : stem.hits) {
-      Json entry = {{"seconds", rounded(hit.seconds, 1e-4)}, {"kept", hit.kept}};
+      Json entry = {{"seconds", Rounded(hit.seconds, 1e-4)}, {"kept", hit.kept}};
       if (hit.kept) {
         entry["voice"] = hit.voice->name;
         entry["note"] = hit.voice->note;
@@ -272,7 +280,7 @@ nlohmann::ordered_json DrumsToJson(const DrumAnalysis& analysis) {
       }
       for (int f = 0; f < kOnsetFeatures; ++f) {
         entry["features"][std::string(OnsetFeatureName(static_cast<OnsetFeature>(f)))] =
-            rounded(hit.onset.features[f], 1e-3);
+            Rounded(hit.onset.features[f], 1e-3);
       }
       if (!hit.bleeding.empty()) entry["bleeding"] = hit.bleeding;
       hits.push_back(std::move(entry));

@@ -55,6 +55,10 @@ class DrumAnalyser {
   std::unique_ptr<State> state_;
 };
 
+// Tempo, metre and beats as reports have them: "tempo_bpm", "tempo_steady", "metre", "metre_confidence", "downbeat" and
+// "beats". What nobody knows is null.
+nlohmann::ordered_json BeatGridToJson(const BeatGrid& grid);
+
 // Every detection with its features, kept or rejected and why; tempo and beats.
 nlohmann::ordered_json DrumsToJson(const DrumAnalysis& analysis);
 

@@ -38,23 +38,11 @@ double NumberOr(const Json& object, const char* key, double otherwise) {
   return found != object.end() && found->is_number() ? found->get<double>() : otherwise;
 }
 
-// "6/8", as reports write it; where there is none, bars of four quarters.
+// As reports write it; where there is none, bars of four quarters.
 Result<Metre> MetreIn(const Json& json) {
   const auto found = json.find("metre");
   if (found == json.end() || found->is_null()) return Metre{};
-  int notes = 0, unit = 0;
-  if (found->is_string()) {
-    const auto& text = found->get_ref<const std::string&>();
-    const size_t slash = std::min(text.find('/'), text.size());
-    const char *const begin = text.data(), *const end = begin + text.size(), *const middle = begin + slash;
-    const auto first = std::from_chars(begin, middle, notes);
-    const auto second = std::from_chars(std::min(middle + 1, end), end, unit);
-    if (first.ptr != middle || second.ptr != end) notes = 0;
-  }
-  if (notes < 1 || notes > 32 || unit < 1 || unit > 32 || !std::has_single_bit(static_cast<unsigned>(unit))) {
-    return Wrong("metre", "must be as \"6/8\", of up to 32 notes and a power of two");
-  }
-  return Metre{notes, unit};
+  return ParseMetre(found->is_string() ? found->get_ref<const std::string&>() : std::string());
 }
 
 Result<std::vector<double>> BeatsIn(const Json& json) {
@@ -110,6 +98,32 @@ const DrumVoice* VoiceOf(const DrumStemRules& rules, const Sound& sound) {
 
 }  // namespace
 
+Result<Metre> ParseMetre(std::string_view text) {
+  int notes = 0, unit = 0;
+  const size_t slash = std::min(text.find('/'), text.size());
+  const char *const begin = text.data(), *const end = begin + text.size(), *const middle = begin + slash;
+  const auto first = std::from_chars(begin, middle, notes);
+  const auto second = std::from_chars(std::min(middle + 1, end), end, unit);
+  if (first.ptr != middle || second.ptr != end) notes = 0;
+  if (notes < 1 || notes > 32 || unit < 1 || unit > 32 || !std::has_single_bit(static_cast<unsigned>(unit))) {
+    return Wrong("metre", "must be as \"6/8\", of up to 32 notes and a power of two");
+  }
+  return Metre{notes, unit};
+}
+
+Result<BeatGrid> BeatGridFromJson(const Json& json) {
+  BeatGrid grid;
+  grid.bpm = std::clamp(NumberOr(json, "tempo_bpm", 0), 0.0, 1000.0);
+  grid.steady = json.contains("tempo_steady") && json["tempo_steady"] == true;
+  TIMBRE_TRY(grid.metre, MetreIn(json));
+  const bool known = grid.bpm > 0 || (json.contains("metre") && json["metre"].is_string());
+  grid.metre_confidence = std::clamp(NumberOr(json, "metre_confidence", known ? 1 : 0), 0.0, 1.0);
+  TIMBRE_TRY(grid.beats, BeatsIn(json));
+  const double last = static_cast<double>(std::max<size_t>(1, grid.beats.size()) - 1);
+  grid.downbeat = static_cast<int>(std::clamp(NumberOr(json, "downbeat", 0), 0.0, last));
+  return grid;
+}
+
 nlohmann::ordered_json DrumHitsToJson(const DrumAnalysis& analysis) {
   Json json = DrumsToJson(analysis);
   for (Json& stem : json["stems"]) {
@@ -130,13 +144,7 @@ Result<DrumAnalysis> DrumsFromJson(DrumsConfig config, const Json& json) {
   }
   DrumAnalysis analysis;
   analysis.seconds = std::clamp(NumberOr(json, "seconds", 0), 0.0, kLongest);
-  analysis.grid.bpm = std::clamp(NumberOr(json, "tempo_bpm", 0), 0.0, 1000.0);
-  analysis.grid.steady = json.contains("tempo_steady") && json["tempo_steady"] == true;
-  TIMBRE_TRY(analysis.grid.metre, MetreIn(json));
-  analysis.grid.metre_confidence = std::clamp(NumberOr(json, "metre_confidence", 1), 0.0, 1.0);
-  TIMBRE_TRY(analysis.grid.beats, BeatsIn(json));
-  analysis.grid.downbeat = static_cast<int>(std::clamp(
-      NumberOr(json, "downbeat", 0), 0.0, static_cast<double>(std::max<size_t>(1, analysis.grid.beats.size()) - 1)));
+  TIMBRE_TRY(analysis.grid, BeatGridFromJson(json));
   struct Read {
     size_t stem;
     Sound sound;

@@ -25,6 +25,10 @@ nlohmann::ordered_json DrumHitsToJson(const DrumAnalysis& analysis);
 // rejected and needs its seconds alone. A note that none of the stem's voices has is one of its own. Beats, tempo,
 // metre and downbeat make the tempo map as they made it before. Errors (kInvalidArgument) name the place.
 Result<DrumAnalysis> DrumsFromJson(DrumsConfig config, const nlohmann::ordered_json& json);
+// What BeatGridToJson gave; any of it may be missing.
+Result<BeatGrid> BeatGridFromJson(const nlohmann::ordered_json& json);
+// "6/8".
+Result<Metre> ParseMetre(std::string_view text);
 // The same of a file: of that form, or a report of `timbre drums` with one track.
 Result<DrumAnalysis> ReadDrumHits(DrumsConfig config, const std::string& path);
 

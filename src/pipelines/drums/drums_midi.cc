@@ -55,6 +55,13 @@ void AddTempoMap(const DrumAnalysis& analysis, MidiSong& song) {
   const int64_t first_bar = lead + ticks(analysis.grid.downbeat % metre.beats());
   if (first_bar > 0) song.metres.push_back({first_bar, metre.notes, metre.unit});
 
+  // What is one tempo is written as that, and not as what rounded beats and ticks make of it.
+  const double exact = analysis.grid.bpm > 0 ? 60 / analysis.grid.bpm : 0;
+  if (analysis.grid.steady && bends.size() == 1 &&
+      std::abs(exact - period) * static_cast<double>(beats.size()) < kBend) {
+    song.tempi.push_back({0, static_cast<int>(std::lround(exact / metre.quarters_per_beat() * 1e6))});
+    return;
+  }
   int64_t from = 0;    // tick
   double reached = 0;  // seconds, with the tempi rounded to microseconds
   for (size_t bend : bends) {

@@ -1,5 +1,6 @@
 // A click on each beat, made where it is asked for: a track like any other, and bars of it before the sound begins.
 import { type Signal, signal } from "@preact/signals";
+import { type BeatGrid, beatsOfBar } from "../model/drums";
 import type { Track } from "./player";
 import { kSliceSeconds } from "./sound";
 
@@ -24,7 +25,12 @@ function addClick(plane: Float32Array, at: number, rate: number, first: boolean)
   }
 }
 
-function beginsBar({ downbeat, bar }: Beats, beat: number): boolean {
+// Nothing where there are too few to count.
+export function beatsOf(grid: BeatGrid): Beats | null {
+  return grid.beats.length >= 2 ? { seconds: grid.beats, downbeat: grid.downbeat, bar: beatsOfBar(grid) } : null;
+}
+
+export function beginsBar({ downbeat, bar }: Pick<Beats, "downbeat" | "bar">, beat: number): boolean {
   return (beat - downbeat) % bar === 0;
 }
 

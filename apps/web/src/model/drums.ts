@@ -21,14 +21,18 @@ export interface Rejected {
   reason: string;
 }
 
-export interface FoundDrums {
-  seconds: number;
+// Where the beats lie and how bars count them: as it was heard, or set right.
+export interface BeatGrid {
   tempo_bpm: number | null;
   tempo_steady: boolean;
   metre: string | null;
   metre_confidence: number;
   downbeat: number; // which beat begins a bar
-  beats: number[];
+  beats: number[]; // seconds
+}
+
+export interface FoundDrums extends BeatGrid {
+  seconds: number;
   stems: { name: string; hits: { seconds: number; kept: boolean; note?: number; velocity?: number; reason?: string; voice?: string }[] }[];
 }
 
@@ -41,6 +45,8 @@ export class HitList {
   readonly canUndo = computed(() => (this.open.value?.project.value?.undo ?? 0) > 0);
   readonly canRedo = computed(() => (this.open.value?.project.value?.redo ?? 0) > 0);
   readonly current = computed(() => this.hits.value.find((hit) => hit.id === this.selected.value) ?? null);
+  readonly grid = computed<BeatGrid>(() => this.open.value?.project.value?.drums.grid ?? this.found);
+  readonly gridIsHeard = computed(() => !this.open.value?.project.value?.drums.grid);
   readonly mixes = computed(() => this.open.value?.project.value?.drums.mixes ?? []);
   readonly error = computed(() => this.problem.value || (this.open.value?.error.value ?? ""));
   private readonly heard: readonly Hit[];
@@ -101,6 +107,11 @@ export class HitList {
     if (!changed) return;
     const { hits } = changed.drums;
     this.selected.value = hits[Math.min(at, hits.length - 1)]?.id ?? null;
+  }
+
+  // Another tempo, first beat or metre; what they are then, `grid` says.
+  async setBeats(change: { tempo_bpm?: number; first?: number; metre?: string; times?: "double" | "half"; as_heard?: true }): Promise<void> {
+    await this.operate({ op: "beats", ...change });
   }
 
   undo(): void {
@@ -175,8 +186,8 @@ export function notesOf(hits: readonly Hit[]): number[] {
   return [...allNotes.filter((note) => used.has(note)), ...[...used].filter((note) => !kByNote.has(note)).sort((a, b) => a - b)];
 }
 
-function metreOf(found: FoundDrums): [number, number] {
-  const [upper = 4, lower = 4] = (found.metre ?? "4/4").split("/").map(Number);
+function metreOf(grid: BeatGrid): [number, number] {
+  const [upper = 4, lower = 4] = (grid.metre ?? "4/4").split("/").map(Number);
   return [upper, lower];
 }
 
@@ -185,8 +196,8 @@ function isCompound([upper, lower]: readonly [number, number]): boolean {
   return lower === 8 && upper % 3 === 0;
 }
 
-export function beatsOfBar(found: FoundDrums): number {
-  const metre = metreOf(found);
+export function beatsOfBar(grid: BeatGrid): number {
+  const metre = metreOf(grid);
   return isCompound(metre) ? metre[0] / 3 : metre[0];
 }
 

@@ -3,7 +3,7 @@ import { signal } from "@preact/signals";
 import type { Job } from "./types";
 import { ApiError, getJson, request, sendJson } from "./api";
 import type { Chain } from "./chain";
-import type { Hit } from "./drums";
+import type { BeatGrid, Hit } from "./drums";
 
 export interface Clip {
   id: string;
@@ -56,6 +56,7 @@ export interface DrumProject extends ProjectSummary {
     heard: string | null; // the address of what a job heard
     sounds: { asset: string; name: string }[];
     mixes: { asset: string; name: string }[]; // of the song, besides it
+    grid: BeatGrid | null; // as it was set right
     hits: Hit[];
   };
   hit?: number | null; // that an operation made
@@ -76,6 +77,12 @@ export async function loadCorrected(): Promise<void> {
 // The newest project that corrects what a job heard.
 export async function correctionOf(job: string): Promise<ProjectSummary | null> {
   return (await getJson<{ projects: ProjectSummary[] }>(`/v1/projects?kind=drums&job=${job}&limit=1`)).projects[0] ?? null;
+}
+
+// The newest project of drums that has a sound.
+export async function drumsOf(asset: string): Promise<DrumProject | null> {
+  const [found] = (await getJson<{ projects: ProjectSummary[] }>(`/v1/projects?kind=drums&asset=${asset}&limit=1`)).projects;
+  return found ? getJson<DrumProject>(`/v1/projects/${found.id}`) : null;
 }
 
 export async function createCorrection(job: string): Promise<DrumProject> {

@@ -1,12 +1,13 @@
 // The hits that a job heard in a song's drums, over its wave: looked at, heard, corrected, and saved as MIDI.
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
+import { type Click, beginsBar, makeClick } from "../audio/click";
 import { download } from "../audio/mixdown";
 import { colourOf, fit } from "../draw/wave";
 import { paintNotes } from "../draw/notes";
 import { getJson, request, sentence } from "../model/api";
 import { whenText, withoutEnding } from "../model/format";
-import { type FoundDrums, type GridStep, HitList, allNotes, kGrids, noteText, notesOf, soundingOf } from "../model/drums";
+import { type BeatGrid, type FoundDrums, type GridStep, HitList, allNotes, beatsOfBar, kGrids, noteText, notesOf, soundingOf } from "../model/drums";
 import { ended, findJob, jobs, remove, submit } from "../model/jobs";
 import { type DrumProject, OpenProject, corrected, correctionOf, loadCorrected } from "../model/project";
 import { hrefOf, route } from "../model/route";
@@ -22,6 +23,7 @@ import { Symbol } from "../ui/symbols";
 import { Title } from "../ui/title";
 import { Transport } from "../ui/transport";
 import { Minimap, Stage, Wave, useRedraw } from "../ui/wave";
+import { BeatEditor, clicks } from "./beats";
 
 const kSong = "song"; // what a video sounds like unless it is told
 const kNear = 8; // pixels about a hit that are taken for it
@@ -40,8 +42,12 @@ function HitLane({ list, note, view, rejected }: { list: HitList; note: number; 
     context.clearRect(0, 0, width, height);
     const x = (seconds: number) => view.share(seconds * view.rate) * width;
     void [view.from.value, view.to.value];
-    context.fillStyle = colourOf("--line");
-    for (const beat of list.found.beats) context.fillRect(Math.round(x(beat)), 0, 1, height);
+    const bars = { downbeat: list.grid.value.downbeat, bar: beatsOfBar(list.grid.value) };
+    list.grid.value.beats.forEach((beat, i) => {
+      const begins = beginsBar(bars, i);
+      context.fillStyle = colourOf(begins ? "--edge" : "--line");
+      context.fillRect(Math.round(x(beat)), 0, begins ? 2 * ratio : 1, height);
+    });
     if (rejected) {
       context.fillStyle = colourOf("--edge");
       const stems = new Set(list.found.stems.filter((stem) => stem.hits.some((hit) => hit.note === note)).map((stem) => stem.name));
@@ -126,7 +132,7 @@ function Falling({ desk, list }: { desk: Console; list: HitList }) {
       const element = canvas.current;
       if (!element) return;
       fit(element);
-      paintNotes(element, list.hits.peek(), desk.player.position() / desk.player.rate, list.found.beats, still);
+      paintNotes(element, list.hits.peek(), desk.player.position() / desk.player.rate, list.grid.peek().beats, still);
     };
     frame = requestAnimationFrame(draw);
     return () => cancelAnimationFrame(frame);
@@ -347,11 +353,12 @@ function Further({ list, job, title }: { list: HitList; job: Job | null; title: 
   );
 }
 
-function Desk({ desk, list, job, title }: { desk: Console; list: HitList; job: Job | null; title: string }) {
-  const { player, view, tracks } = desk;
+function Desk({ desk, list, job, title, click }: { desk: Console; list: HitList; job: Job | null; title: string; click: Click }) {
+  const { player, view } = desk;
+  const tracks = desk.tracks.filter((track) => !track.apart);
   const rejected = useSignal(false);
   // The stems are in the song already.
-  useEffect(() => tracks.slice(1).forEach((track) => (track.mute.value = true)), [tracks]);
+  useEffect(() => tracks.slice(1).forEach((track) => (track.mute.value = true)), [desk]);
   const digit = (n: number, shift: boolean) => {
     const track = tracks[n - 1];
     if (track && shift) track.mute.value = !track.mute.value;
@@ -360,7 +367,7 @@ function Desk({ desk, list, job, title }: { desk: Console; list: HitList; job: J
   return (
     <>
       <div class="sheet pad">
-        <Transport player={player} view={view} onDigit={digit} />
+        <Transport player={player} view={view} onDigit={digit} onClick={() => clicks(click)} />
       </div>
       <section class="sheet" aria-label="Hits">
         <Minimap asset={tracks[0]!.asset} view={view} player={player} />
@@ -394,6 +401,7 @@ function Desk({ desk, list, job, title }: { desk: Console; list: HitList; job: J
           </label>
         </div>
       </section>
+      <BeatEditor player={player} list={list} click={click} />
       <Editor desk={desk} list={list} title={title} />
       <Further list={list} job={job} title={title} />
       <section class="sheet" aria-label="Falling notes">
@@ -410,9 +418,10 @@ interface Report {
   tracks?: { drums?: FoundDrums }[];
 }
 
-function tempoText(found: FoundDrums): string {
-  if (!found.tempo_bpm) return "no tempo found";
-  return `${found.tempo_bpm.toFixed(1)} beats a minute${found.tempo_steady ? "" : " on average, drifting"}${found.metre ? `, ${found.metre} (${Math.round(100 * found.metre_confidence)} % sure)` : ""}`;
+function tempoText({ tempo_bpm, tempo_steady, metre, metre_confidence }: BeatGrid): string {
+  if (!tempo_bpm) return "no tempo found";
+  const sure = metre_confidence < 1 ? ` (${Math.round(100 * metre_confidence)} % sure)` : "";
+  return `${tempo_bpm.toFixed(1)} beats a minute${tempo_steady ? "" : " on average, drifting"}${metre ? `, ${metre}${sure}` : ""}`;
 }
 
 interface OpenProps {
@@ -428,7 +437,8 @@ interface OpenProps {
 }
 
 function Open({ id, title, when, sounds, found, list, job, problem, none = false }: OpenProps) {
-  const { console: desk, error } = useConsole(id, sounds, null);
+  const click = useMemo(makeClick, [id]);
+  const { console: desk, error } = useConsole(id, sounds, null, [click.track]);
   const wrong = problem || error;
   return (
     <>
@@ -436,7 +446,7 @@ function Open({ id, title, when, sounds, found, list, job, problem, none = false
         title={title}
         about={
           <>
-            {found ? tempoText(found) : "Drums"} · {whenText(when)}
+            {found ? tempoText(list?.grid.value ?? found) : "Drums"} · {whenText(when)}
           </>
         }
       >
@@ -450,7 +460,7 @@ function Open({ id, title, when, sounds, found, list, job, problem, none = false
         </p>
       )}
       {none && <p class="empty">This job heard no drums.</p>}
-      {desk && list ? <Desk desk={desk} list={list} job={job} title={title} /> : !wrong && !none && <p class="empty">Loading…</p>}
+      {desk && list ? <Desk desk={desk} list={list} job={job} title={title} click={click} /> : !wrong && !none && <p class="empty">Loading…</p>}
     </>
   );
 }
