@@ -60,6 +60,7 @@ constexpr Rule kRules[] = {
     {"", "weights", Use::kText},
     {"combine", "gains", Use::kText},
     {"combine", "pans", Use::kText},
+    {"combine", "semitones", Use::kText},
     {"drums", "config", Use::kFile, ".yaml"},
     {"drums", "set", Use::kText},
     {"drums", "tempo_range", Use::kText},

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <vector>
 
+#include "audio/encode.h"
+#include "dsp/pitch_shift.h"
 #include "tests/e2e/program.h"
 
 namespace timbre::testing {
@@ -29,6 +31,12 @@ std::vector<float> Floats(const std::string& wav) {
   std::vector<float> samples((wav.size() - at) / 4);
   std::memcpy(samples.data(), wav.data() + at, samples.size() * 4);
   return samples;
+}
+
+double Rises(const std::vector<float>& samples) {
+  double rises = 0;
+  for (size_t i = 1; i < samples.size(); ++i) rises += samples[i - 1] < 0 && samples[i] >= 0;
+  return rises;
 }
 
 TEST(CombineMix, IsByGainsAndPans) {
@@ -64,6 +72,61 @@ TEST(CombineMix, IsByGainsAndPans) {
   for (size_t i = 0; i < b.size(); ++i) ASSERT_EQ(same[i], static_cast<float>(b[i])) << i;
 }
 
+// What is transposed goes through the shifter together, and what is not is where it was; all is as long as before.
+TEST(CombineMix, TransposesSomeOfItsInputs) {
+  TempFolder folder;
+  WriteTestWav(folder / "a.wav", 0.5, kRate);
+  WriteTestWav(folder / "b.wav", 0.4, kRate);
+  WriteTestWav(folder / "drums.wav", 0.45, kRate);
+  const Ran ran = RunTimbre({"combine", "--mix", "a.wav", "drums.wav", "b.wav", "--semitones=-5,0,-5", "--gains=-6,3,0",
+                             "--sample-format", "f32", "--clip", "none", "-o", "mix.wav"},
+                            folder.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const std::vector<double> a = Samples(ReadAll(folder / "a.wav")), b = Samples(ReadAll(folder / "b.wav")),
+                            drums = Samples(ReadAll(folder / "drums.wav"));
+  const std::vector<float> mix = Floats(ReadAll(folder / "mix.wav"));
+  ASSERT_EQ(mix.size(), a.size());
+  const auto frames = static_cast<int64_t>(a.size()) / 2;
+  std::vector<float> shifted(a.size() + 2 * PitchShifter::kLatency);
+  for (size_t i = 0; i < a.size(); ++i) {
+    shifted[i] = static_cast<float>(std::pow(10, -6 / 20.0) * a[i] + (i < b.size() ? b[i] : 0));
+  }
+  PitchShifter(std::exp2(-5 / 12.0), 2).Process(shifted.data(), frames + PitchShifter::kLatency);
+  for (size_t i = 0; i < mix.size(); ++i) {
+    const double still = i < drums.size() ? std::pow(10, 3 / 20.0) * drums[i] : 0;
+    ASSERT_NEAR(mix[i], shifted[i + 2 * PitchShifter::kLatency] + still, 1e-5) << i;
+  }
+}
+
+TEST(CombineMix, IsAsFastAsAsked) {
+  TempFolder folder;
+  std::vector<float> tone;
+  for (int i = 0; i < kRate; ++i) tone.push_back(0.5f * static_cast<float>(std::sin(2 * M_PI * 440 * i / kRate)));
+  {
+    const auto writer = AudioWriter::Create((folder / "a.wav").string(),
+                                            {.sample_format = SampleFormat::kF32, .clip = ClipMode::kNone}, kRate, 1);
+    ASSERT_TRUE(writer && (*writer)->Write(tone.data(), kRate) && (*writer)->Finish());
+  }
+  const auto run = [&](std::vector<std::string> more) {
+    std::vector<std::string> words = {"combine", "--mix", "a.wav", "--sample-format", "f32", "-o", "mix.wav"};
+    words.insert(words.end(), more.begin(), more.end());
+    const Ran ran = RunTimbre(words, folder.path());
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    return Floats(ReadAll(folder / "mix.wav"));
+  };
+  const std::vector<float> plain = run({});
+  EXPECT_EQ(plain, tone);
+  for (const double speed : {0.25, 0.8, 2.0, 4.0}) {
+    const std::vector<float> kept = run({"--speed", std::to_string(speed)});
+    const std::vector<float> tape = run({"--speed", std::to_string(speed), "--tape"});
+    EXPECT_EQ(kept.size(), tape.size());
+    EXPECT_NEAR(static_cast<double>(kept.size()), static_cast<double>(plain.size()) / speed, 4) << speed;
+    EXPECT_NEAR(Rises(tape), Rises(plain), 3) << speed << ": as many waves in another time";
+    EXPECT_NEAR(Rises(kept) * speed, Rises(plain), 0.02 * Rises(plain) + 2) << speed << ": the pitch of before";
+  }
+  EXPECT_EQ(run({"--speed", "1"}), plain);
+}
+
 TEST(CombineMix, RefusesWhatIsNone) {
   TempFolder folder;
   WriteTestWav(folder / "a.wav", 0.1, kRate);
@@ -76,6 +139,12 @@ TEST(CombineMix, RefusesWhatIsNone) {
       {{"--mix", "--gains=0,nan"}, "'nan'"},
       {{"--mix", "--gains=0,+-3"}, "'+-3'"},
       {{"--mix", "--gains=0,+"}, "'+'"},
+      {{"--mix", "--semitones=0,13"}, "-12 to 12"},
+      {{"--mix", "--semitones=3"}, "one number for each input: 2, not 1"},
+      {{"--semitones=3,0"}, "--mix is not given"},
+      {{"--mix", "--speed", "5"}, "--speed"},
+      {{"--speed", "0.5"}, "--mix is not given"},
+      {{"--mix", "--tape"}, "--speed is not given"},
       {{"--mix", "--start", "soon"}, "soon"},
   };
   for (const auto& [more, part] : rows) {

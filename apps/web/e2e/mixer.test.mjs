@@ -160,11 +160,13 @@ test("a loop is dragged on the ruler, and each of its ends", { skip }, async () 
   assert.equal(await page.getByText("Loop 0:").count(), 0);
 });
 
+// Of what a job made, its channels interleaved.
+async function samplesMade({ outputs }, frames) {
+  const bytes = Buffer.from(await (await server.ask(`/v1/assets/${outputs[0].asset}/pcm?from=0&frames=${frames}&format=f32`)).arrayBuffer());
+  return Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readFloatLE(4 * i));
+}
+
 test("what the server exports is the same mix, all of it and a loop, by keyboard", { skip }, async () => {
-  const samples = async ({ outputs }, frames) => {
-    const bytes = Buffer.from(await (await server.ask(`/v1/assets/${outputs[0].asset}/pcm?from=0&frames=${frames}&format=f32`)).arrayBuffer());
-    return Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readFloatLE(4 * i));
-  };
   const exportIt = async () => {
     await page.getByRole("button", { name: "Export…" }).focus();
     await page.keyboard.press("Enter");
@@ -179,11 +181,11 @@ test("what the server exports is the same mix, all of it and a loop, by keyboard
   };
   const whole = await exportIt();
   assert.equal(whole.outputs[0].name, "evening - mix.flac");
-  assertAlike(await samples(whole, exported.length / 2), exported);
+  assertAlike(await samplesMade(whole, exported.length / 2), exported);
   await page.locator("main").focus();
   for (const key of ["Home", "Shift+ArrowRight", "a", "Shift+ArrowRight", "b"]) await page.keyboard.press(key);
   await page.getByText("Loop 0:01.00 – 0:02.00").waitFor();
-  assertAlike(await samples(await exportIt(), 441000), exported.slice(2 * 44100, 4 * 44100));
+  assertAlike(await samplesMade(await exportIt(), 441000), exported.slice(2 * 44100, 4 * 44100));
   await page.keyboard.press("x");
   await page.keyboard.press("Home");
 });
@@ -271,6 +273,8 @@ test("the shifter changes pitches and keeps times, levels and stereo, by blocks 
     });
     assert.deepEqual(run(ratio, low, tone(440), 1000), [left, right]);
   }
+  // What begins at once is there at once.
+  for (const ratio of [0.25, 0.5, 2]) assert.ok(Math.max(...run(ratio, tone(2000))[0].subarray(kPitchLatency, kPitchLatency + 100)) > 0.45, `${ratio}`);
   // Where something begins, it begins still.
   const late = tone(500).map((value, i) => (i < 20000 ? 0 : value));
   for (const ratio of [0.5, 2]) {
@@ -282,7 +286,7 @@ test("the shifter changes pitches and keeps times, levels and stereo, by blocks 
 test("all but drums are transposed, in what is heard and in what is exported", { skip }, async () => {
   const save = async () => {
     await page.getByRole("button", { name: "Export…" }).click();
-    await page.getByLabel("Format").selectOption("wav");
+    await page.getByLabel("Format").selectOption("here");
     await page.getByLabel("Samples of the WAV file").selectOption("f32");
     const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save the mix" }).click()]);
     await page.keyboard.press("Escape");
@@ -303,7 +307,41 @@ test("all but drums are transposed, in what is heard and in what is exported", {
   await page.keyboard.press("1");
   await page.keyboard.press("2");
   const beats = await save();
+  assert.equal(beats.length, raised.length);
+  await page.locator("main").focus();
+  await page.keyboard.press("2");
+  // The server's is the same, drums and all.
+  const byServer = async (more = async () => undefined) => {
+    await page.getByRole("button", { name: "Export…" }).click();
+    await more();
+    await page.getByLabel("Format").selectOption("wav");
+    await page.getByLabel("Samples of the WAV file").selectOption("f32");
+    await page.getByRole("button", { name: "Save the mix" }).click();
+    await page.getByRole("list", { name: "Mixes of the server" }).getByText("Done").waitFor({ timeout: 30000 });
+    await page.keyboard.press("Escape");
+    return (await server.json("/v1/jobs?kind=combine")).jobs[0];
+  };
+  const both = await save();
+  const made = await byServer();
+  assert.deepEqual(made.options.semitones, ["7", "0"]);
+  assertAlike(await samplesMade(made, both.length / 2), both);
+  // And as fast as it is heard: the pitch of before in twice the time.
   await page.getByLabel("Transpose").selectOption("0");
+  await page.locator("main").focus();
+  await page.keyboard.press("1");
+  await page.getByLabel("Keep pitch").check();
+  await page.getByLabel("Speed").selectOption("0.5");
+  const slow = await byServer(async () => assert.ok(await page.getByLabel("At the speed that is heard, 0.5 ×").isChecked()));
+  const slowed = await samplesMade(slow, 441000);
+  assert.ok(Math.abs(pitchOf(right(slowed)) / pitchOf(right(before)) - 1) < 5e-3, `${pitchOf(right(slowed))} Hz`);
+  assert.equal((await server.json(`/v1/jobs/${slow.id}/result`)).report.combined.samples, before.length);
+  await page.getByLabel("Keep pitch").uncheck();
+  const tape = await samplesMade(await byServer(), 441000);
+  assert.ok(Math.abs(pitchOf(right(tape)) / pitchOf(right(before)) - 0.5) < 3e-3, `${pitchOf(right(tape))} Hz`);
+  await page.getByLabel("Speed").selectOption("1");
+  await page.locator("main").focus();
+  await page.keyboard.press("1");
+  await page.keyboard.press("2");
   assertAlike(beats, await save());
   await page.locator("main").focus();
   await page.keyboard.press("2");

@@ -6,12 +6,15 @@
 #include <charconv>
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "audio/encode.h"
 #include "base/output_set.h"
 #include "base/text.h"
+#include "dsp/pitch_shift.h"
 #include "pipelines/output_files.h"
 #include "pipelines/track_reader.h"
 
@@ -146,16 +149,67 @@ class Levels {
   std::vector<double> sums_;
 };
 
-Result<int64_t> MixInto(AudioWriter& writer, int sample_rate, int channels, const std::vector<std::string>& files,
-                        const std::vector<MixGains>& gains, const ReadOptions& read, Observer& observer) {
-  TIMBRE_TRY(Inputs inputs, Inputs::Open(files, sample_rate, channels, read));
-  int64_t written = 0;
+// Parts of one pitch, mixed, then brought to it. What is not shifted is as late as what is.
+class Bus {
+ public:
+  Bus(double ratio, int channels, bool any_shifted) : channels_(channels) {
+    if (ratio != 1) shifter_.emplace(ratio, channels);
+    if (ratio == 1 && any_shifted) waiting_.assign(static_cast<size_t>(PitchShifter::kLatency * channels), 0.0f);
+  }
+
+  void Add(size_t input, const MixGains& gains) {
+    inputs_.push_back(input);
+    gains_.push_back(gains);
+  }
+  // What comes out of it for a block of each input (null: silence), added to `mixed`.
+  void Process(const std::vector<const float*>* blocks, int64_t frames, Samples& mixed) {
+    own_.assign(static_cast<size_t>(frames * channels_), 0.0f);
+    if (blocks != nullptr) {
+      picked_.clear();
+      for (const size_t input : inputs_) picked_.push_back((*blocks)[input]);
+      MixBlock(picked_, gains_, frames, channels_, own_);
+    }
+    if (shifter_) shifter_->Process(own_.data(), frames);
+    if (!waiting_.empty()) {
+      waiting_.insert(waiting_.end(), own_.begin(), own_.end());
+      std::copy_n(waiting_.begin(), own_.size(), own_.begin());
+      waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(own_.size()));
+    }
+    for (size_t i = 0; i < own_.size(); ++i) mixed[i] += own_[i];
+  }
+
+ private:
+  const int channels_;
+  std::vector<size_t> inputs_;
+  std::vector<MixGains> gains_;
+  std::optional<PitchShifter> shifter_;
+  Samples waiting_, own_;
+  std::vector<const float*> picked_;
+};
+
+// The inputs at a rate that is not the writer's are as much faster or slower in it. `ratios`: of pitches, one an input.
+Result<int64_t> MixInto(AudioWriter& writer, int input_rate, int channels, const std::vector<std::string>& files,
+                        const std::vector<MixGains>& gains, const std::vector<double>& ratios, const ReadOptions& read,
+                        Observer& observer) {
+  TIMBRE_TRY(Inputs inputs, Inputs::Open(files, input_rate, channels, read));
+  const bool any_shifted = std::any_of(ratios.begin(), ratios.end(), [](double ratio) { return ratio != 1; });
+  std::map<double, Bus> buses;
+  for (size_t k = 0; k < files.size(); ++k) {
+    buses.try_emplace(ratios[k], ratios[k], channels, any_shifted).first->second.Add(k, gains[k]);
+  }
+  int64_t written = 0, late = any_shifted ? PitchShifter::kLatency : 0;
   Samples mixed;
-  TIMBRE_CHECK(inputs.ForEachBlock(observer, [&](const std::vector<const float*>& blocks, int64_t frames) -> Status {
-    MixBlock(blocks, gains, frames, channels, mixed);
-    written += frames;
-    return writer.Write(mixed.data(), frames);
-  }));
+  const auto put = [&](const std::vector<const float*>* blocks, int64_t frames) -> Status {
+    mixed.assign(static_cast<size_t>(frames * channels), 0.0f);
+    for (auto& [ratio, bus] : buses) bus.Process(blocks, frames, mixed);
+    const int64_t skipped = std::min(late, frames);
+    late -= skipped;
+    written += frames - skipped;
+    return writer.Write(mixed.data() + skipped * channels, frames - skipped);
+  };
+  TIMBRE_CHECK(inputs.ForEachBlock(
+      observer, [&](const std::vector<const float*>& blocks, int64_t frames) { return put(&blocks, frames); }));
+  if (any_shifted) TIMBRE_CHECK(put(nullptr, PitchShifter::kLatency));
   return written;
 }
 
@@ -229,7 +283,26 @@ FieldList CombineFields(CombineOptions& options) {
                    .value = &options.pans,
                    .help = "of a mix, from -1, left, to 1, right, one an input",
                    .placeholder = "P,P",
-                   .idle = unless_mixed}});
+                   .idle = unless_mixed},
+                  {.name = "semitones",
+                   .value = &options.semitones,
+                   .help = "of a mix, by which each is raised, from -12 to 12, one an input; drums keep best at 0",
+                   .placeholder = "S,S",
+                   .idle = unless_mixed},
+                  {.name = "speed",
+                   .value = &options.speed,
+                   .help = "of a mix, as a factor; the pitch stays",
+                   .placeholder = "FACTOR",
+                   .min = 0.25,
+                   .max = 4,
+                   .idle = unless_mixed},
+                  {.name = "tape",
+                   .value = &options.tape,
+                   .help = "with --speed, the pitch goes along, as a tape's",
+                   .idle = [&options]() -> std::string {
+                     if (!options.mix) return "--mix is not given";
+                     return options.speed == 1 ? "--speed is not given" : "";
+                   }}});
   Append(fields, PartFields(options.part));
   Append(fields, FileFields({.format = options.format,
                              .sample_format = options.sample_format,
@@ -304,7 +377,9 @@ Result<CombineReport> Combine(const std::vector<std::string>& paths, const Combi
   TIMBRE_TRY(const std::vector<double> weights, ParseNumbers("weights", options.weights));
   TIMBRE_TRY(std::vector<double> gains, ParseNumbers("gains", options.gains, -100, 60));
   TIMBRE_TRY(std::vector<double> pans, ParseNumbers("pans", options.pans, -1, 1));
-  for (auto& [name, numbers] : {std::pair{"gains", &gains}, std::pair{"pans", &pans}}) {
+  TIMBRE_TRY(std::vector<double> semitones, ParseNumbers("semitones", options.semitones, -12, 12));
+  for (auto& [name, numbers] :
+       {std::pair{"gains", &gains}, std::pair{"pans", &pans}, std::pair{"semitones", &semitones}}) {
     if (numbers->empty()) numbers->assign(paths.size(), 0.0);
     if (numbers->size() == paths.size()) continue;
     return Fail(ErrorCode::kInvalidArgument,
@@ -332,8 +407,14 @@ Result<CombineReport> Combine(const std::vector<std::string>& paths, const Combi
              AudioWriter::Create(options.output, write, report.sample_rate, report.channels, &outputs));
   if (options.mix) {
     std::vector<MixGains> factors;
-    for (size_t k = 0; k < paths.size(); ++k) factors.push_back(GainsOf(gains[k], pans[k]));
-    TIMBRE_TRY(report.samples, MixInto(*writer, report.sample_rate, report.channels, paths, factors, read, observer));
+    std::vector<double> ratios;
+    const int input_rate = static_cast<int>(std::lround(report.sample_rate / options.speed));
+    const double faster = options.tape ? 1 : static_cast<double>(report.sample_rate) / input_rate;
+    for (size_t k = 0; k < paths.size(); ++k) {
+      factors.push_back(GainsOf(gains[k], pans[k]));
+      ratios.push_back(std::exp2(semitones[k] / 12) / faster);
+    }
+    TIMBRE_TRY(report.samples, MixInto(*writer, input_rate, report.channels, paths, factors, ratios, read, observer));
   } else {
     TIMBRE_TRY(report.samples, CombineInto(*writer, report.sample_rate, report.channels, paths, options.algorithm,
                                            weights, read, observer));

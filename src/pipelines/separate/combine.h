@@ -32,6 +32,10 @@ struct CombineOptions {
   // one an input, or none for 0.
   bool mix = false;
   std::vector<std::string> gains, pans;
+  // Of a mix as well: semitones by which each is raised, and how fast all of it is, its pitch kept or as a tape's.
+  std::vector<std::string> semitones;
+  double speed = 1;
+  bool tape = false;
   PartOptions part;
   std::string format = "auto";  // by the output's extension, or a name of ParseFileFormat
   std::string sample_format = "s16";

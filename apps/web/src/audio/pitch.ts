@@ -74,7 +74,8 @@ export class PitchShifter {
     const place = this.grain++ * kHop;
     const nominal = Math.round(place / this.ratio);
     const natural = this.last + kHop; // what would go on from the one before
-    const start = natural === nominal ? natural : nominal + this.best(nominal, natural);
+    // Ahead of the sound there is nothing that could be alike.
+    const start = natural === nominal || place < 0 ? natural : nominal + this.best(nominal, natural);
     this.last = start;
     for (let channel = 0; channel < 2; ++channel) {
       const from = this.input[channel] as Float32Array;

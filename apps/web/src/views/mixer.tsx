@@ -2,20 +2,20 @@
 // file.
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { useCallback, useEffect, useMemo } from "preact/hooks";
-import { type Click, countIn, makeClick } from "../audio/click";
+import { type Click, beatsOf, countIn, makeClick } from "../audio/click";
 import { type Mixdown, type SampleFormat, download, mixdown } from "../audio/mixdown";
-import { type Span, amplitude, loudnessOf } from "../audio/player";
-import { sentence } from "../model/api";
+import { type Span, amplitude, isDrum, loudnessOf } from "../audio/player";
+import { getJson, sentence } from "../model/api";
 import { clockText, dbText, whenText, withoutEnding } from "../model/format";
 import { assetOf } from "../model/catalog";
-import { type FoundDrums, beatsOfBar } from "../model/drums";
+import type { BeatGrid, FoundDrums } from "../model/drums";
 import { findJob, jobs, jobsLoaded, loadJob, submit } from "../model/jobs";
+import { drumsOf } from "../model/project";
 import { hrefOf, route } from "../model/route";
 import { type Asset, type Job, isOver } from "../model/types";
 import { type Console, type Sound, useConsole } from "../ui/console";
 import { Dialog } from "../ui/dialog";
 import { JobForm } from "../ui/job_form";
-import { useReport } from "../ui/job_views";
 import { JobRow, fileName, isSound, jobName } from "../ui/jobs_list";
 import { kindText } from "../ui/kinds";
 import { Meter } from "../ui/meter";
@@ -24,6 +24,7 @@ import { Symbol } from "../ui/symbols";
 import { Title } from "../ui/title";
 import { Transport } from "../ui/transport";
 import { Minimap, Stage, Wave } from "../ui/wave";
+import { clicks } from "./beats";
 
 function soundsOf(job: Job): Sound[] {
   return job.outputs.filter((output) => isSound(output.media_type)).map((output) => ({ asset: output.asset, name: withoutEnding(fileName(output.name)) }));
@@ -84,7 +85,7 @@ function useKept(job: string, { tracks }: Console): void {
   });
 }
 
-const kHere = "wav"; // the format that is written in the browser
+const kHere = "here"; // a WAV file that is written in the browser
 
 function Export({ desk, piece, click, onClose }: { desk: Console; piece: Piece; click: Click; onClose: () => void }) {
   const { title, job } = piece;
@@ -92,7 +93,11 @@ function Export({ desk, piece, click, onClose }: { desk: Console; piece: Piece; 
   const loop = player.loop.peek();
   const part = useSignal<"all" | "loop">(loop ? "loop" : "all");
   const format = useSignal<SampleFormat>("s24");
-  const file = useSignal(kHere);
+  const speed = player.speed.peek();
+  const asHeard = useSignal(speed !== 1); // at the speed that is heard, which the server alone makes
+  const chosen = useSignal(kHere);
+  const file = asHeard.value && chosen.value === kHere ? "wav" : chosen.value;
+  const hasSamples = file === kHere || file === "wav";
   const sent = useSignal<readonly string[]>([]);
   const share = useSignal<number | null>(null);
   const done = useSignal<Mixdown | null>(null);
@@ -109,16 +114,18 @@ function Export({ desk, piece, click, onClose }: { desk: Console; piece: Piece; 
       mix: true,
       gains: stems.map((track) => Math.max(-100, track.gain.value + player.master.value).toFixed(4)),
       pans: stems.map((track) => String(track.pan.value)),
+      ...(player.semitones.value === 0 ? {} : { semitones: stems.map((track) => String(isDrum(track) ? 0 : player.semitones.value)) }),
+      ...(asHeard.value ? { speed, ...(player.keepsPitch.value ? {} : { tape: true }) } : {}),
       ...(whole ? {} : { start: (span.from / player.rate).toFixed(6), duration: ((span.to - span.from) / player.rate).toFixed(6) }),
-      ...(file.value === "flac" ? { sample_format: "s24" } : {}),
-      output: `${title} - mix.${file.value}`,
+      ...(hasSamples ? { sample_format: format.value } : file === "flac" ? { sample_format: "s24" } : {}),
+      output: `${title} - mix.${file}`,
     };
     const made = await submit({ kind: "combine", inputs: stems.map(({ asset, name }) => ({ asset, name })), options });
     sent.value = [...sent.value, made.id];
   };
   const start = async () => {
     const span: Span = part.value === "loop" && loop ? loop : { from: 0, to: player.frames };
-    if (file.value !== kHere) {
+    if (file !== kHere) {
       error.value = "";
       await send(span).catch((problem) => (error.value = sentence(problem)));
       return;
@@ -164,9 +171,9 @@ function Export({ desk, piece, click, onClose }: { desk: Console; piece: Piece; 
           </div>
           <div class="field">
             <label for="mix-format">Format</label>
-            <select id="mix-format" value={file.value} onChange={(event) => (file.value = event.currentTarget.value)}>
-              <option value={kHere}>wav, made here</option>
-              {["flac", "mp3", "ogg", "opus", "m4a"].map((name) => (
+            <select id="mix-format" value={file} onChange={(event) => (chosen.value = event.currentTarget.value)}>
+              {!asHeard.value && <option value={kHere}>wav, made here</option>}
+              {["wav", "flac", "mp3", "ogg", "opus", "m4a"].map((name) => (
                 <option key={name} value={name}>
                   {name}, made by the server
                 </option>
@@ -175,17 +182,23 @@ function Export({ desk, piece, click, onClose }: { desk: Console; piece: Piece; 
           </div>
           <div class="field">
             <label for="samples">Samples of the WAV file</label>
-            <select id="samples" disabled={file.value !== kHere} value={format.value} onChange={(event) => (format.value = event.currentTarget.value as SampleFormat)}>
+            <select id="samples" disabled={!hasSamples} value={format.value} onChange={(event) => (format.value = event.currentTarget.value as SampleFormat)}>
               <option value="s16">16 bit</option>
               <option value="s24">24 bit</option>
               <option value="f32">32 bit, floating</option>
             </select>
           </div>
         </div>
+        {speed !== 1 && (
+          <label class="tick">
+            <input type="checkbox" checked={asHeard.value} onChange={(event) => (asHeard.value = event.currentTarget.checked)} />
+            At the speed that is heard, {speed} ×{player.keepsPitch.value ? "" : ", as a tape's"}: made by the server
+          </label>
+        )}
         <p class="quiet">
-          {heard.map((track) => track.name).join(", ") || "Nothing is heard: all is muted."}. The speed is the sound's own.
-          {player.semitones.value !== 0 && (file.value === kHere ? " All but drums are transposed." : " The server does not transpose: the pitch is the sound's own.")}
-          {file.value === kHere ? click.bars.value > 0 && click.beats.value && ` It begins with the count-in.` : " Clicks are left out, and what exceeds full scale turns all of it down."}
+          {heard.map((track) => track.name).join(", ") || "Nothing is heard: all is muted."}.{!asHeard.value && " The speed is the sound's own."}
+          {player.semitones.value !== 0 && " All but drums are transposed."}
+          {file === kHere ? click.bars.value > 0 && click.beats.value && ` It begins with the count-in.` : " Clicks are left out, and what exceeds full scale turns all of it down."}
         </p>
         {share.value !== null && <progress max={1} value={share.value} aria-label="Progress of the mix" />}
         {error.value && (
@@ -245,14 +258,39 @@ function Export({ desk, piece, click, onClose }: { desk: Console; piece: Piece; 
   );
 }
 
-// Which beats are clicked on: those that the newest job found that listened to the drums of this.
+// Where the beats of sounds are: as somebody has set them right, else as the newest of the jobs heard them. `href` leads to them.
+async function findBeats(assets: readonly string[], listened: readonly Job[]): Promise<{ grid: BeatGrid | null; href: string } | null> {
+  for (const asset of assets) {
+    const project = await drumsOf(asset);
+    if (project?.drums.heard) return { grid: project.drums.grid ?? (await getJson<FoundDrums>(project.drums.heard)), href: hrefOf("drums", "hits", project.id) };
+  }
+  const [job] = listened.filter(({ state }) => state === "succeeded");
+  if (!job) return null;
+  const { report } = await getJson<{ report: { tracks?: { drums: FoundDrums | null }[] } | null }>(`/v1/jobs/${job.id}/result`);
+  return { grid: report?.tracks?.[0]?.drums ?? null, href: hrefOf("drums", job.id) };
+}
+
+// Which beats are clicked on.
 function Clicks({ piece, click }: { piece: Piece; click: Click }) {
   const finding = useSignal(false);
+  const known = useSignal<Awaited<ReturnType<typeof findBeats>>>(null);
+  const problem = useSignal("");
   const own = [piece.original, ...piece.sounds.map((sound) => sound.asset)].filter((asset) => asset !== null);
   const listened = jobs.value.filter((job) => job.kind === "drums" && job.inputs.some((input) => own.includes(input.asset)));
-  const found = listened.find((job) => job.state === "succeeded");
   const waiting = listened.some((job) => !isOver(job.state));
   const on = !click.track.mute.value;
+  // The first of its own, and those of its stems that were listened to by themselves.
+  const heard = own.filter((asset, i) => i === 0 || listened.some((job) => job.inputs.some((input) => input.asset === asset)));
+  const done = listened.filter(({ state }) => state === "succeeded").map(({ id }) => id);
+  useEffect(() => {
+    findBeats(heard, listened).then(
+      (found) => {
+        known.value = found;
+        click.beats.value = found?.grid ? beatsOf(found.grid) : null;
+      },
+      (error) => (problem.value = sentence(error)),
+    );
+  }, [heard.join(), done.join()]);
   return (
     <div class="lane master">
       <div class="strip" role="group" aria-label="Click">
@@ -260,10 +298,10 @@ function Clicks({ piece, click }: { piece: Piece; click: Click }) {
         <Fader label="Level of the click" value={click.track.gain} />
       </div>
       <div class="line pad">
-        {found && <BeatsOf key={found.id} job={found} click={click} />}
+        {problem.value && <span class="error">{problem.value}</span>}
         {click.beats.value ? (
           <>
-            <button type="button" aria-pressed={on} onClick={() => (click.track.mute.value = on)}>
+            <button type="button" aria-pressed={on} onClick={() => clicks(click)}>
               On the beats
             </button>
             <label>
@@ -282,23 +320,18 @@ function Clicks({ piece, click }: { piece: Piece; click: Click }) {
             <button type="button" disabled={waiting} onClick={() => (finding.value = true)}>
               Find the beats…
             </button>
-            <span class="quiet">{waiting ? "The drums are being listened to." : "A click needs beats, which are found with the drums."}</span>
+            <span class="quiet">{waiting ? "The drums are being listened to." : known.value ? "No beats were found." : "A click needs beats, which are found with the drums."}</span>
           </>
+        )}
+        {known.value && (
+          <a class="button" href={known.value.href}>
+            Set the beats right
+          </a>
         )}
       </div>
       {finding.value && <JobForm inputs={[{ asset: own[0]!, name: piece.title }]} kind="drums" fixed onClose={() => (finding.value = false)} />}
     </div>
   );
-}
-
-function BeatsOf({ job, click }: { job: Job; click: Click }) {
-  const { report, problem } = useReport<{ tracks: { drums: FoundDrums | null }[] }>(job);
-  const drums = report?.tracks?.[0]?.drums;
-  useEffect(() => {
-    if (drums && drums.beats.length >= 2) click.beats.value = { seconds: drums.beats, downbeat: drums.downbeat, bar: beatsOfBar(drums) };
-  }, [drums]);
-  if (report && (drums?.beats.length ?? 0) < 2) return <span class="quiet">No beats were found.</span>;
-  return problem ? <span class="error">{problem}</span> : null;
 }
 
 function Desk({ desk, piece, click }: { desk: Console; piece: Piece; click: Click }) {
@@ -319,9 +352,7 @@ function Desk({ desk, piece, click }: { desk: Console; piece: Piece; click: Clic
     },
     [tracks],
   );
-  const metronome = useCallback(() => {
-    if (click.beats.peek()) click.track.mute.value = !click.track.mute.peek();
-  }, [click]);
+  const metronome = useCallback(() => clicks(click), [click]);
   return (
     <>
       <div class="sheet pad">
