@@ -39,6 +39,19 @@ const Field* OptionOf(const FieldList& fields, const std::string& word) {
   return found == fields.end() ? nullptr : &*found;
 }
 
+// Of all foreign options but `said`: who comes from another program gives several, and asks once.
+std::string OtherHints(const std::string& usage, const std::vector<std::string>& words, const std::string& said) {
+  std::string hints;
+  std::set<std::string> seen = {said};
+  for (const std::string& word : words) {
+    const std::string name = word.substr(0, word.find('='));
+    if (!seen.insert(name).second) continue;
+    const std::string hint = ForeignHint(usage, name);
+    if (!hint.empty()) hints += " And " + hint;
+  }
+  return hints;
+}
+
 // Words such that the library takes none for what it is not: an option that may stand alone has its value spelt out, an
 // empty value is a word, and what looks like an option is no value of the one before unless a '=' joins them.
 Status SpellOut(const std::string& usage, const FieldList& fields, std::vector<std::string>& words) {
@@ -170,7 +183,8 @@ Result<Parsed> ParseCommandLine(const std::string& usage, const std::string& sum
       const std::string name = word.substr(0, word.find('='));
       const std::string foreign = ForeignHint(usage, name);
       if (!foreign.empty()) {
-        return Fail(ErrorCode::kInvalidArgument, fmt::format("there is no option '{}'{}", name, foreign));
+        return Fail(ErrorCode::kInvalidArgument, fmt::format("there is no option '{}'; {}{}", name, foreign,
+                                                             OtherHints(usage, app.remaining(), name)));
       }
       const std::string nearest = Nearest(name, names);
       return Fail(ErrorCode::kInvalidArgument,

@@ -15,6 +15,7 @@
 #include "apps/cli/command_table.h"
 #include "apps/cli/config_file.h"
 #include "apps/cli/environment.h"
+#include "apps/cli/foreign_options.h"
 #include "audio/ffmpeg_process.h"
 #include "base/out_of_memory.h"
 #include "base/suggest.h"
@@ -140,6 +141,19 @@ ExitCode RunCommand(const CommandRow& row, std::vector<std::string> words) {
   return written ? kExitOk : Complain(written.error(), terminal_options);
 }
 
+// What somebody wants whose first word is no command: that of another program, a file or an option before any command,
+// or one that is spelt otherwise.
+std::string CommandHint(const std::string& word, const std::vector<std::string>& names) {
+  if (const std::string command = ForeignCommand(word); !command.empty()) {
+    return fmt::format("; what {} does is 'timbre {}' here.", word, command);
+  }
+  std::error_code error;
+  if (word.starts_with('-') || std::filesystem::exists(word, error)) {
+    return "; it comes first, as in 'timbre separate song.mp3', 'timbre drums drums.wav' or 'timbre denoise call.wav'.";
+  }
+  return "." + SuggestionFor(word, names);
+}
+
 ExitCode Main(std::vector<std::string> words) {
   if (words.empty()) return Complain({ErrorCode::kInvalidArgument, "a command is missing; see 'timbre --help'."});
   const std::string name = words.front();
@@ -168,7 +182,7 @@ ExitCode Main(std::vector<std::string> words) {
     names.push_back(row.name);
   }
   names.insert(names.end(), {"help", "version"});
-  return Complain({ErrorCode::kInvalidArgument, "there is no command '" + name + "'." + SuggestionFor(name, names)});
+  return Complain({ErrorCode::kInvalidArgument, "there is no command '" + name + "'" + CommandHint(name, names)});
 }
 
 // What was asked for and could not be printed is a failure, wherever it was printed.

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <type_traits>
 
+#include "base/quantities.h"
 #include "base/suggest.h"
 #include "base/text.h"
 
@@ -37,7 +38,7 @@ template <typename T>
 Status SetNumber(const Field& field, const std::string& name, const std::string& text, T* value) {
   T parsed{};
   const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, parsed);
+  const auto [stop, error] = std::from_chars(text.data() + PlusBefore(text), end, parsed);
   if (text.empty() || error != std::errc() || stop != end || !InRange(field, parsed)) {
     return Fail(ErrorCode::kInvalidArgument, name + " takes a " + (std::is_integral_v<T> ? "whole " : "") + "number" +
                                                  RangeText(field) + ", not '" + text + "'.");

@@ -68,6 +68,14 @@ TEST(Fields, TakeTheirValues) {
   EXPECT_EQ(o.clip, Clip::kClamp);
 }
 
+TEST(Fields, NumbersMayHaveAPlus) {
+  Options o;
+  EXPECT_TRUE(Set(o, "count", {"+7"}));
+  EXPECT_TRUE(Set(o, "overlap", {"+0.5"}));
+  EXPECT_EQ(o.count, 7);
+  EXPECT_EQ(o.overlap, 0.5);
+}
+
 TEST(Fields, ACommaBehindABackslashPartsNothing) {
   std::vector<std::string> list;
   const Field field{.name = "stop", .value = &list};
@@ -78,7 +86,7 @@ TEST(Fields, ACommaBehindABackslashPartsNothing) {
 
 TEST(Fields, RefuseWhatDoesNotFitAndKeepTheValue) {
   Options o;
-  for (const char* text : {"0", "11", "x", "", "3x", "1.5", "99999999999999999999"})
+  for (const char* text : {"0", "11", "x", "", "3x", "+", "+-3", "++3", "1.5", "99999999999999999999"})
     EXPECT_FALSE(Set(o, "count", {text})) << text;
   for (const char* text : {"-0.1", "1", "nan", "inf", "1e999", "0.5 "}) EXPECT_FALSE(Set(o, "overlap", {text})) << text;
   EXPECT_FALSE(Set(o, "seed", {"-1"}));

@@ -2,6 +2,7 @@
 
 #include "base/paths.h"
 #include "base/text.h"
+#include "models/catalogue.h"
 #include "models/model_files.h"
 
 namespace timbre {
@@ -27,6 +28,20 @@ TaskWords WordsOf(ModelTask task) {
   return {};
 }
 
+// The model of the catalogue that has weights of this name, as other programs name models; null where none or several
+// do.
+const ModelEntry* EntryWithFile(std::string_view file_name) {
+  const ModelEntry* found = nullptr;
+  for (const ModelEntry& entry : ModelCatalogue()) {
+    for (const ModelFile& file : entry.files) {
+      if (file.role != ModelFileRole::kWeights || fs::path(file.name).filename() != file_name) continue;
+      if (found != nullptr && found != &entry) return nullptr;
+      found = &entry;
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 const ModelEntry* EntryOfName(const std::string& name) {
@@ -40,8 +55,12 @@ Status CheckModelName(const std::string& name, ModelTask task) {
   const auto entry = FindModel(name);
   const TaskWords words = WordsOf(task);
   if (!entry && (name.find('/') != std::string::npos || fs::path(name).has_extension())) {
-    return Fail(ErrorCode::kNotFound,
-                "there is no file or folder '" + Printable(name) + "'; it would be " + std::string(words.form));
+    const std::string text = "there is no file or folder '" + Printable(name) + "'; ";
+    if (const ModelEntry* const owner = EntryWithFile(fs::path(name).filename().string())) {
+      return Fail(ErrorCode::kNotFound, text + "a file of this name belongs to the model " + std::string(owner->name) +
+                                            ", which --model takes by its name");
+    }
+    return Fail(ErrorCode::kNotFound, text + "it would be " + std::string(words.form));
   }
   if (!entry) return tl::unexpected<Error>(entry.error());
   if ((*entry)->task == task) return {};

@@ -48,8 +48,13 @@ Status FetchIfNamed(const std::string& name, ModelTask task, Observer& observer,
   Status fetched = FetchModel(options, *model, observer);
   if (fetched || fetched.error().code == ErrorCode::kCancelled || task != ModelTask::kSeparate) return fetched;
   Error error = fetched.error();
-  if (!options.offline && name != kPackagedSeparationModel) {
-    error.message += fmt::format(" The nearest that a Python package index has is {}.", kPackagedSeparationModel);
+  if (name != kPackagedSeparationModel) {
+    const auto packaged = FindModel(kPackagedSeparationModel);
+    if (packaged && StatusOfModel(options.cache, **packaged).state == ModelState::kInstalled) {
+      error.message += fmt::format(" The nearest that is here is {}.", kPackagedSeparationModel);
+    } else if (!options.offline) {
+      error.message += fmt::format(" The nearest that a Python package index has is {}.", kPackagedSeparationModel);
+    }
   }
   error.message += fmt::format(" The model {} needs no download.", kBuiltInSeparationModel);
   return tl::unexpected<Error>(std::move(error));

@@ -258,6 +258,22 @@ TEST_F(ModelsCli, RandomOnesAreModelsLikeOthers) {
   EXPECT_NE(RunTimbre({"models", "random", "htdemuks", "x.safetensors"}).err.find("htdemucs"), std::string::npos);
 }
 
+// Where the default can't be fetched, the nearest that is on this machine is named.
+TEST_F(ModelsCli, WhatIsHereIsNamedWhereTheDefaultCantBeFetched) {
+  const TempFolder folder;
+  WriteTestWav(folder / "song.wav", 0.2);
+  const Environment environment({{"TIMBRE_CACHE", cache_.path().string()}, {"TIMBRE_OFFLINE", "1"}});
+  const auto said = [&] { return RunTimbre({"separate", "song.wav"}, folder.path()).err; };
+  EXPECT_EQ(said().find("spleeter"), std::string::npos);
+  const fs::path place = cache_ / "models/spleeter-2stems";
+  fs::create_directories(place);
+  for (const auto& [name, bytes] : {std::pair{"model.index", 5244}, {"model.data-00000-of-00001", 78614080}}) {
+    WriteAll(place / name, "");
+    fs::resize_file(place / name, bytes);
+  }
+  EXPECT_NE(said().find("The nearest that is here is spleeter-2stems."), std::string::npos) << said();
+}
+
 // A model of the wrong kind is noticed before anybody is told where to get it.
 TEST_F(ModelsCli, TheWrongKindOfModelIsNoticedBeforeItIsFetched) {
   const TempFolder folder;

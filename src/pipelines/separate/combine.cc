@@ -13,6 +13,7 @@
 
 #include "audio/encode.h"
 #include "base/output_set.h"
+#include "base/quantities.h"
 #include "base/text.h"
 #include "dsp/pitch_shift.h"
 #include "pipelines/output_files.h"
@@ -221,9 +222,7 @@ Result<std::vector<double>> ParseNumbers(const std::string& name, const std::vec
   for (const std::string& text : texts) {
     double number = 0;
     const char* const end = text.data() + text.size();
-    // As people write gains: +3.
-    const bool plus = text.size() > 1 && text[0] == '+' && text[1] != '-';
-    const auto [stop, error] = std::from_chars(text.data() + (plus ? 1 : 0), end, number);
+    const auto [stop, error] = std::from_chars(text.data() + PlusBefore(text), end, number);
     if (error != std::errc() || stop != end || !std::isfinite(number) || number < least || number > most) {
       const std::string range = std::isfinite(least) ? fmt::format(" from {} to {}", least, most) : "";
       return Fail(ErrorCode::kInvalidArgument,
@@ -371,8 +370,8 @@ Result<CombineReport> Combine(const std::vector<std::string>& paths, const Combi
   const size_t least = options.mix ? 1 : 2;
   if (paths.size() < least || paths.size() > kMostInputs) {
     return Fail(ErrorCode::kInvalidArgument,
-                fmt::format("combine{} takes {} to {} files; there are {}.", options.mix ? " --mix" : "", least,
-                            kMostInputs, paths.size()));
+                fmt::format("combine{} takes {} to {} files; there {} {}.", options.mix ? " --mix" : "", least,
+                            kMostInputs, paths.size() == 1 ? "is" : "are", paths.size()));
   }
   TIMBRE_TRY(const std::vector<double> weights, ParseNumbers("weights", options.weights));
   TIMBRE_TRY(std::vector<double> gains, ParseNumbers("gains", options.gains, -100, 60));
