@@ -1,12 +1,12 @@
 // What packing reads of a constant: its numbers in the two bytes that a checkpoint stores them in, or as float32.
 #pragma once
 
-#include <bit>
 #include <cstdint>
 
 #include "base/aligned.h"
 #include "graph/tensor.h"
 #include "kernels/cpu/float_view.h"
+#include "kernels/cpu/matrix_unit.h"
 #include "kernels/kernel.h"
 
 namespace timbre {
@@ -29,29 +29,29 @@ inline int64_t PackedBytes(const NodeRef& ref, uint32_t inputs, uint32_t stored)
   return bytes;
 }
 
-// Calls use(numbers) with all of the tensor's in their order: where `type`, which is PackedType() or float32, is of two
-// bytes, the bits of each as uint16_t; floats otherwise. Fails where they lie in a file that was cut short.
+// Calls use(numbers) with all of the tensor's in their order: where `type`, float16, bfloat16 or float32, is of two
+// bytes, the bits of each as uint16_t, rounded to nearest even where another type is stored; floats otherwise. Fails
+// where they lie in a file that was cut short.
 template <typename Use>
 Status WithNumbers(const HostTensor& tensor, DType type, const Use& use) {
   if (type == DType::kF32) {
     use(FloatView(tensor).data());
     return {};
   }
-  const bool here = tensor.data != nullptr && !tensor.mapped &&
-                    reinterpret_cast<uintptr_t>(tensor.data.get()) % sizeof(uint16_t) == 0;
+  const bool stored = tensor.data != nullptr && tensor.dtype == type;
+  const bool here = stored && !tensor.mapped && reinterpret_cast<uintptr_t>(tensor.data.get()) % sizeof(uint16_t) == 0;
   AlignedBytes copy;
   if (!here) {
-    TIMBRE_TRY(copy, AlignedBytes::Allocate(tensor.bytes()));
-    if (tensor.data != nullptr) {
+    TIMBRE_TRY(copy, AlignedBytes::Allocate(BytesOf(type, tensor.shape.elements())));
+    if (stored) {
       // Bytes in a file are read once: where somebody cuts it short later, nothing happens.
       TIMBRE_CHECK(tensor.ReadStored(0, tensor.bytes(), copy.data()));
     } else {
       const FloatView made(tensor);
       auto* const bits = reinterpret_cast<uint16_t*>(copy.data());
-      for (int64_t i = 0; i < tensor.shape.elements(); ++i) {
-        bits[i] =
-            type == DType::kF16 ? FloatToHalf(made[i]) : static_cast<uint16_t>(std::bit_cast<uint32_t>(made[i]) >> 16);
-      }
+      const int64_t count = tensor.shape.elements();
+      if (type == DType::kBF16) SplitBf16(made.data(), count, bits, nullptr);
+      for (int64_t i = 0; i < count && type == DType::kF16; ++i) bits[i] = FloatToHalf(made[i]);
     }
   }
   use(reinterpret_cast<const uint16_t*>(here ? tensor.data.get() : copy.data()));

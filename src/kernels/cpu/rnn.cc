@@ -17,6 +17,7 @@
 #include <hwy/highway.h>
 
 #include "kernels/cpu/math-inl.h"
+#include "kernels/cpu/stored-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace timbre {
@@ -48,11 +49,11 @@ HWY_INLINE void StoreFirst(Vec v, float* to, int64_t count) {
 }
 
 // One step of kRows rows for kUnits vectors of units. The weights come as one stream, [size][3 gates][kUnits] vectors:
-// for one row they are the whole cost, and caches give a stream faster than several. Behind the last product a group's
-// gates overlap with the next group's loads.
-template <int kRows, int kUnits>
+// for one row they are the whole cost, and caches give a stream faster than several, and one of halves, which are
+// widened here, faster than one of floats. Behind the last product a group's gates overlap with the next group's loads.
+template <typename Stored, int kRows, int kUnits>
 HWY_INLINE void GruGroup(const float* const* x, const float* const* h, float* const* out, int64_t size, int64_t first,
-                         const float* w, const float* bias) {
+                         const uint8_t* w, const float* bias) {
   const Tag d;
   Vec acc[kRows][3][kUnits];
 #pragma GCC unroll 2
@@ -73,12 +74,12 @@ HWY_INLINE void GruGroup(const float* const* x, const float* const* h, float* co
     for (int g = 0; g < 3; ++g) {
 #pragma GCC unroll 4
       for (int u = 0; u < kUnits; ++u) {
-        const Vec b = hn::Load(d, w + (g * kUnits + u) * kLanes);
+        const Vec b = Stored::Load(w + (g * kUnits + u) * kLanes * Stored::kBytes);
 #pragma GCC unroll 2
         for (int r = 0; r < kRows; ++r) acc[r][g][u] = hn::MulAdd(a[r], b, acc[r][g][u]);
       }
     }
-    w += 3 * kUnits * kLanes;
+    w += 3 * kUnits * kLanes * Stored::kBytes;
   }
 #pragma GCC unroll 2
   for (int r = 0; r < kRows; ++r) {
@@ -92,34 +93,49 @@ HWY_INLINE void GruGroup(const float* const* x, const float* const* h, float* co
   }
 }
 
-template <int kRows, int kUnits>
+template <typename Stored, int kRows, int kUnits>
 HWY_INLINE int64_t GruGroups(const float* const* x, const float* const* h, float* const* out, int64_t size,
-                             int64_t first, const float* w, const float* bias) {
+                             int64_t first, const uint8_t* w, const float* bias) {
   // The last vector of units may be narrower than a vector.
   for (; first + (kUnits - 1) * kLanes < size; first += kUnits * kLanes) {
-    GruGroup<kRows, kUnits>(x, h, out, size, first, w + 3 * size * first, bias);
+    GruGroup<Stored, kRows, kUnits>(x, h, out, size, first, w + 3 * size * first * Stored::kBytes, bias);
   }
   return first;
 }
 
-template <int kRows, int kUnits>
-void GruRows(const float* const* x, const float* const* h, float* const* out, int64_t size, const float* packed) {
-  const float* w = packed + (size + kLanes - 1) / kLanes * kLanes;
-  int64_t first = GruGroups<kRows, kUnits>(x, h, out, size, 0, w, packed);
-  if constexpr (kUnits > 2) first = GruGroups<kRows, 2>(x, h, out, size, first, w, packed);
-  GruGroups<kRows, 1>(x, h, out, size, first, w, packed);
+template <typename Stored, int kRows, int kUnits>
+void GruRows(const float* const* x, const float* const* h, float* const* out, int64_t size, const float* bias,
+             const uint8_t* w) {
+  int64_t first = GruGroups<Stored, kRows, kUnits>(x, h, out, size, 0, w, bias);
+  if constexpr (kUnits > 2) first = GruGroups<Stored, kRows, 2>(x, h, out, size, first, w, bias);
+  GruGroups<Stored, kRows, 1>(x, h, out, size, first, w, bias);
+}
+
+template <typename Stored>
+void GruFewStepOf(int rows, int of, const float* const* x, const float* const* h, float* const* out, int64_t size,
+                  const float* bias, const uint8_t* w) {
+  if (rows == 2) return GruRows<Stored, 2, UnitsOf(2)>(x, h, out, size, bias, w);
+  if (of == 2) return GruRows<Stored, 1, UnitsOf(2)>(x, h, out, size, bias, w);
+  return GruRows<Stored, 1, UnitsOf(1)>(x, h, out, size, bias, w);
 }
 
 }  // namespace
 
+// Whether halves are widened in about the time that they spare: with an instruction for them.
+bool WidensHalvesT() { return HWY_TARGET <= HWY_AVX2 || HWY_ARCH_ARM_A64 != 0; }
+
 // One step of the rows [0, rows), one or two, of a sequence of `of` rows. x: the inputs' part of the gates with the
 // state's biases of the first two in it, readable for a vector more. h: the state, `size` floats; out: the next one's,
-// which is not h.
+// which is not h. bias: of the last gate, whole vectors. w: the groups of weights, of `type`; narrow ones only where
+// WidensHalvesT().
 void GruFewStepT(int rows, int of, const float* const* x, const float* const* h, float* const* out, int64_t size,
-                 const float* packed) {
-  if (rows == 2) return GruRows<2, UnitsOf(2)>(x, h, out, size, packed);
-  if (of == 2) return GruRows<1, UnitsOf(2)>(x, h, out, size, packed);
-  return GruRows<1, UnitsOf(1)>(x, h, out, size, packed);
+                 const float* bias, const std::byte* w, [[maybe_unused]] DType type) {
+  const auto* const bytes = reinterpret_cast<const uint8_t*>(w);
+#if HWY_TARGET <= HWY_AVX2 || HWY_ARCH_ARM_A64
+  if (type == DType::kF16) return GruFewStepOf<StoredF16>(rows, of, x, h, out, size, bias, bytes);
+  if (type == DType::kBF16) return GruFewStepOf<StoredBF16>(rows, of, x, h, out, size, bias, bytes);
+#endif
+  GruFewStepOf<StoredF32>(rows, of, x, h, out, size, bias, bytes);
 }
 
 int UnitVectorsT(int of) { return UnitsOf(of); }
@@ -157,6 +173,7 @@ HWY_EXPORT(GruStepT);
 HWY_EXPORT(LstmStepT);
 HWY_EXPORT(GruFewStepT);
 HWY_EXPORT(UnitVectorsT);
+HWY_EXPORT(WidensHalvesT);
 
 namespace {
 
@@ -310,29 +327,49 @@ Status RnnRun(const CpuCall& call) {
 
 constexpr int64_t kFewRows = 2;
 
+bool WidensHalves() { return HWY_DYNAMIC_DISPATCH(WidensHalvesT)(); }
+
+// The state's weights are numbers of kAs; with kF32 as they are stored, which changes nothing of the result.
+template <DType kAs>
+DType FewType(const NodeRef& ref) {
+  if (kAs != DType::kF32) return kAs;
+  return WidensHalves() || KeepsStateWeights(ref) ? PackedType(ref.value(2)) : DType::kF32;
+}
+
+// Where they are narrow already, the kernel that takes them as they are stored is as fast, and exact.
+template <DType kAs>
 bool GruFewSupports(const NodeRef& ref, const DeviceCaps& caps) {
-  return RnnSupports(ref, caps) && ref.in(0)[0] <= kFewRows;
+  if (!RnnSupports(ref, caps) || ref.in(0)[0] > kFewRows) return false;
+  if (kAs == DType::kF32) return true;
+  return (WidensHalves() || KeepsStateWeights(ref)) && PackedType(ref.value(2)) == DType::kF32;
 }
 
 // The bias of the last gate, padded to vectors, and all gates' weights.
-Block FewBlock(const RnnShape& s) {
+Block FewBlock(const RnnShape& s, DType type) {
   const int64_t lanes = CurrentMicro().lanes, padded = (s.hidden + lanes - 1) / lanes * lanes;
-  return {s.state_type, padded, padded * 3 * s.hidden};
+  return {type, padded, padded * 3 * s.hidden};
 }
 
+// Floats that narrow weights take where they are widened once a run instead of as they pass by.
+int64_t WidenedFloats(const Block& block) { return WidensHalves() ? 0 : block.widened_floats(); }
+
 // The state's weights where they are widened, and the inputs' part of all gates.
+template <DType kAs>
 size_t GruFewScratch(const NodeRef& ref, const DeviceCaps& caps) {
   const RnnShape s(ref);
-  return GemmScratchBytes(s.inputs(), caps.threads) + (FewBlock(s).widened_floats() + s.input_floats()) * sizeof(float);
+  return GemmScratchBytes(s.inputs(), caps.threads) +
+         (WidenedFloats(FewBlock(s, FewType<kAs>(ref))) + s.input_floats()) * sizeof(float);
 }
 
 // The inputs' weights; then, for the state's, the bias of the last gate, padded to vectors, and the groups.
+template <DType kAs>
 Result<AlignedBytes> GruFewPack(const NodeRef& ref, const DeviceCaps&) {
   const RnnShape s(ref);
   const int64_t lanes = CurrentMicro().lanes, size = s.hidden, vectors = (size + lanes - 1) / lanes;
   const PackedLayout inputs = s.inputs().layout();
+  const Block block = FewBlock(s, FewType<kAs>(ref));
   TIMBRE_TRY(AlignedBytes packed,
-             AlignedBytes::Allocate((inputs.floats() + FewBlock(s).packed_floats()) * sizeof(float), true));
+             AlignedBytes::Allocate((inputs.floats() + block.packed_floats()) * sizeof(float), true));
   std::vector<float> bias(s.width());
   if (ref.has(3)) ref.value(3).ReadF32(bias.data());
   if (ref.has(4)) {
@@ -345,8 +382,8 @@ Result<AlignedBytes> GruFewPack(const NodeRef& ref, const DeviceCaps&) {
         inputs, [&](int64_t i, int64_t j) { return w[j * s.in + i]; }, bias.data(), packed.f32());
   }));
   const int64_t units = HWY_DYNAMIC_DISPATCH(UnitVectorsT)(static_cast<int>(s.rows));
-  TIMBRE_CHECK(WithNumbers(ref.value(2), s.state_type, [&]<typename Number>(const Number* w) {
-    auto* to = reinterpret_cast<Number*>(packed.f32() + inputs.floats() + FewBlock(s).floats);
+  TIMBRE_CHECK(WithNumbers(ref.value(2), block.type, [&]<typename Number>(const Number* w) {
+    auto* to = reinterpret_cast<Number*>(packed.f32() + inputs.floats() + block.floats);
     for (int64_t first = 0, count = units; first < vectors; first += count) {
       while (count > vectors - first) count /= 2;
       for (int64_t k = 0; k < size; ++k) {
@@ -361,16 +398,23 @@ Result<AlignedBytes> GruFewPack(const NodeRef& ref, const DeviceCaps&) {
   return packed;
 }
 
+template <DType kAs>
 Status GruFewRun(const CpuCall& call) {
   const RnnShape s(call.ref);
+  const Block block = FewBlock(s, FewType<kAs>(call.ref));
   const bool reverse = call.ref.attrs<RnnAttrs>().reverse;
   const auto step = HWY_DYNAMIC_DISPATCH(GruFewStepT);
   float* const widened = call.scratch + GemmScratchBytes(s.inputs(), call.pool.threads()) / sizeof(float);
-  float* from_inputs = widened + FewBlock(s).widened_floats();
+  float* from_inputs = widened + WidenedFloats(block);
   Gemm(PlainRows(call.in[0], s.in, s.in), s.inputs(), call.packed->f32(), Epilogue{}, from_inputs, s.width(), 0,
        call.scratch, call.pool);
-  const float* const weights =
-      FewBlock(s).Widened(call.packed->f32() + s.inputs().layout().floats(), widened, call.pool);
+  const float* bias = call.packed->f32() + s.inputs().layout().floats();
+  DType type = block.type;
+  if (WidenedFloats(block) > 0) {
+    bias = block.Widened(bias, widened, call.pool);
+    type = DType::kF32;
+  }
+  const auto* const weights = reinterpret_cast<const std::byte*>(bias + block.floats);
   // Threads take a row each; one thread takes both, so that the weights pass by once.
   const int64_t rows_a_task = call.pool.threads() > 1 ? 1 : s.rows;
   call.pool.ForEach((s.rows + rows_a_task - 1) / rows_a_task, [&](int64_t task, int) {
@@ -384,7 +428,7 @@ Status GruFewRun(const CpuCall& call) {
         x[r] = from_inputs + at * s.width();
         out[r] = call.out[0] + at * s.hidden;
       }
-      step(static_cast<int>(rows), static_cast<int>(s.rows), x, h, out, s.hidden, weights);
+      step(static_cast<int>(rows), static_cast<int>(s.rows), x, h, out, s.hidden, bias, weights, type);
       for (int64_t r = 0; r < rows; ++r) h[r] = out[r];
     }
     for (int64_t r = 0; r < rows; ++r) {
@@ -418,9 +462,33 @@ int64_t RnnPackedBytes(const NodeRef& ref) {
   return PackedBytes(ref, kAllWeights, KeepsStateWeights(ref) ? 0b00110 : 0b00010);
 }
 
+template <DType kAs>
+int64_t GruFewPackedBytes(const NodeRef& ref) {
+  return PackedBytes(ref, kAllWeights & ~0b00100u, 0b00010) +
+         static_cast<int64_t>(BytesOf(FewType<kAs>(ref), ref.in(2).elements()));
+}
+
+template <DType kAs>
+constexpr KernelRow GruFewRow(std::string_view name, Precision precision) {
+  return {Op::kGru,
+          DeviceKind::kCpu,
+          Tier::kFast,
+          name,
+          3,
+          GruFewSupports<kAs>,
+          GruFewRun<kAs>,
+          GruFewScratch<kAs>,
+          GruFewPack<kAs>,
+          kAllWeights,
+          GruFewPackedBytes<kAs>,
+          precision};
+}
+
 const KernelRow kRows[] = {
-    {Op::kGru, DeviceKind::kCpu, Tier::kFast, "gru_few", 2, GruFewSupports, GruFewRun, GruFewScratch, GruFewPack,
-     kAllWeights, RnnPackedBytes},
+    // Sums stay float32, and so do the inputs' products.
+    GruFewRow<DType::kF16>("gru_few_f16", Precision::kF16),
+    GruFewRow<DType::kBF16>("gru_few_bf16", Precision::kBf16),
+    GruFewRow<DType::kF32>("gru_few", Precision::kF32),
     {Op::kGru, DeviceKind::kCpu, Tier::kFast, "gru_product", 3, RnnSupports, RnnRun, RnnScratch, RnnPack, kAllWeights,
      RnnPackedBytes},
     {Op::kLstm, DeviceKind::kCpu, Tier::kFast, "lstm_product", 3, RnnSupports, RnnRun, RnnScratch, RnnPack, kAllWeights,

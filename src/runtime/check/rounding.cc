@@ -59,6 +59,16 @@ double NarrowAllowance(const Graph& graph, const Node& node, Precision precision
       relative = sum(kHalfRun) + std::expm1(sum(static_cast<double>(head)) * score);
       break;
     }
+    case Op::kGru: {
+      // The state's weights alone are rounded. A gate's error is that of a sum as long as its row of them, and of the
+      // step before as much error is kept as of its state.
+      const int64_t hidden = graph.shape(node.inputs[2])[1];
+      const double u = precision == Precision::kF16 ? kHalf : kBf16;
+      const bool known = in.size() > 2 && in[2] != nullptr;
+      const double row = known ? LongestOf(in[2], 3 * hidden, hidden, hidden) : 1;
+      relative = kDeviations * u / std::sqrt(3.0) * std::max(1.0, row);
+      break;
+    }
     default: break;
   }
   return relative / std::numeric_limits<float>::epsilon();
