@@ -127,6 +127,39 @@ TEST(CombineMix, IsAsFastAsAsked) {
   EXPECT_EQ(run({"--speed", "1"}), plain);
 }
 
+// A mono part keeps its power wherever it is, beside stereo ones too, and stays as it is in the middle.
+TEST(CombineMix, MovesMonoAtEqualPower) {
+  TempFolder folder;
+  WriteTestWav(folder / "a.wav", 0.1, kRate);
+  ASSERT_EQ(RunTimbre({"combine", "--mix", "a.wav", "--gains=-100", "-o", "silence.wav"}, folder.path()).code, 0);
+  std::vector<int16_t> tone(4410);
+  for (size_t i = 0; i < tone.size(); ++i)
+    tone[i] = static_cast<int16_t>(8000 * std::sin(0.1 * static_cast<double>(i)));
+  std::string wav = ReadAll(folder / "a.wav").substr(0, 44) +
+                    std::string(reinterpret_cast<const char*>(tone.data()), 2 * tone.size());
+  // The header of one channel.
+  const auto put = [&](size_t at, uint32_t value, size_t bytes) { std::memcpy(wav.data() + at, &value, bytes); };
+  put(4, static_cast<uint32_t>(wav.size() - 8), 4), put(40, static_cast<uint32_t>(wav.size() - 44), 4);
+  put(22, 1, 2), put(28, kRate * 2, 4), put(32, 2, 2);
+  WriteAll(folder / "mono.wav", wav);
+  for (const double pan : {-1.0, -0.3, 0.0, 0.5, 1.0}) {
+    const Ran ran = RunTimbre({"combine", "--mix", "mono.wav", "silence.wav", "--pans=" + std::to_string(pan) + ",0",
+                               "--sample-format", "f32", "--clip", "none", "-o", "mix.wav"},
+                              folder.path());
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    const std::vector<float> mix = Floats(ReadAll(folder / "mix.wav"));
+    ASSERT_EQ(mix.size(), 2 * tone.size());
+    const double left = std::sqrt(2) * std::cos((pan + 1) * M_PI / 4),
+                 right = std::sqrt(2) * std::sin((pan + 1) * M_PI / 4);
+    double worst = 0;
+    for (size_t i = 0; i < tone.size(); ++i) {
+      const double sample = tone[i] / 32768.0;
+      worst = std::max({worst, std::abs(mix[2 * i] - left * sample), std::abs(mix[2 * i + 1] - right * sample)});
+    }
+    EXPECT_LT(worst, 2e-5) << pan;
+  }
+}
+
 TEST(CombineMix, RefusesWhatIsNone) {
   TempFolder folder;
   WriteTestWav(folder / "a.wav", 0.1, kRate);

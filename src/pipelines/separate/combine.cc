@@ -86,21 +86,28 @@ class Inputs {
   std::vector<bool> ended_;
 };
 
-// What an input's left and right become of it in the mix's left and right: at equal power across the middle, as Web
-// Audio's StereoPannerNode has it for stereo.
+// What an input's left and right become of it in the mix's left and right.
 struct MixGains {
   double ll = 1, rl = 0, lr = 0, rr = 1;
 };
 
-MixGains GainsOf(double db, double pan) {
+// At equal power, as Web Audio's StereoPannerNode has it: of stereo one side goes over to the other; a mono input,
+// whose sides are one and the same, would come out 6 dB up on one of them, and goes from both to one, in the middle as
+// it is.
+MixGains GainsOf(double db, double pan, bool mono) {
   MixGains gains;
-  const double angle = (pan <= 0 ? pan + 1 : pan) * M_PI / 2, near = std::cos(angle), far = std::sin(angle);
-  if (pan <= 0) {
-    gains.rl = near;
-    gains.rr = far;
+  if (mono) {
+    const double angle = (pan + 1) * M_PI / 4;
+    gains = {.ll = M_SQRT2 * std::cos(angle), .lr = M_SQRT2 * std::sin(angle), .rr = 0};
   } else {
-    gains.ll = near;
-    gains.lr = far;
+    const double angle = (pan <= 0 ? pan + 1 : pan) * M_PI / 2, near = std::cos(angle), far = std::sin(angle);
+    if (pan <= 0) {
+      gains.rl = near;
+      gains.rr = far;
+    } else {
+      gains.ll = near;
+      gains.lr = far;
+    }
   }
   const double factor = std::pow(10.0, db / 20);
   for (double* gain : {&gains.ll, &gains.rl, &gains.lr, &gains.rr}) *gain *= factor;
@@ -394,11 +401,13 @@ Result<CombineReport> Combine(const std::vector<std::string>& paths, const Combi
       .part = part};
   CombineReport report{.output = options.output};
   report.channels = 1;
+  std::vector<bool> mono;
   for (const std::string& path : paths) {
     TIMBRE_CHECK(CheckNotInput(options.output, path, "choose another --output"));
     TIMBRE_TRY(const std::unique_ptr<AudioReader> reader, AudioReader::Open(path, read));
     if (report.sample_rate == 0) report.sample_rate = reader->info().sample_rate;
-    if (reader->info().channels > 1) report.channels = 2;
+    mono.push_back(reader->info().channels == 1);
+    if (!mono.back()) report.channels = 2;
   }
   if (std::any_of(pans.begin(), pans.end(), [](double pan) { return pan != 0; })) report.channels = 2;
   OutputSet outputs;
@@ -410,7 +419,7 @@ Result<CombineReport> Combine(const std::vector<std::string>& paths, const Combi
     const int input_rate = static_cast<int>(std::lround(report.sample_rate / options.speed));
     const double faster = options.tape ? 1 : static_cast<double>(report.sample_rate) / input_rate;
     for (size_t k = 0; k < paths.size(); ++k) {
-      factors.push_back(GainsOf(gains[k], pans[k]));
+      factors.push_back(GainsOf(gains[k], pans[k], mono[k]));
       ratios.push_back(std::exp2(semitones[k] / 12) / faster);
     }
     TIMBRE_TRY(report.samples, MixInto(*writer, input_rate, report.channels, paths, factors, ratios, read, observer));

@@ -21,8 +21,13 @@ export interface MixOptions {
   signal: AbortSignal;
 }
 
-// What a panner makes of two channels: from left and right into left, and into right.
-export function panGains(pan: number): { ll: number; rl: number; lr: number; rr: number } {
+// What a panner makes of two channels: from left and right into left, and into right; of one, as the player has it, from
+// left alone.
+export function panGains(pan: number, mono = false): { ll: number; rl: number; lr: number; rr: number } {
+  if (mono) {
+    const x = ((pan + 1) * Math.PI) / 4;
+    return { ll: Math.SQRT2 * Math.cos(x), rl: 0, lr: Math.SQRT2 * Math.sin(x), rr: 0 };
+  }
   if (pan <= 0) {
     const x = ((pan + 1) * Math.PI) / 2;
     return { ll: 1, rl: Math.cos(x), lr: 0, rr: Math.sin(x) };
@@ -82,7 +87,7 @@ export async function mixdown(tracks: readonly Track[], { span, rate, master, se
   const frames = span.to - span.from;
   if ((frames + before.length) * 2 * kBytes[format] > kMostBytes) throw new Error("That is more than a WAV file can hold; choose a region or s16.");
   const heard = tracks
-    .map((track) => ({ slices: slicesOf(track), gain: loudnessOf(track, tracks) * amplitude(master), drum: isDrum(track), pan: panGains(track.pan.value) }))
+    .map((track) => ({ slices: slicesOf(track), gain: loudnessOf(track, tracks) * amplitude(master), drum: isDrum(track), pan: track.pan.value }))
     .filter((track) => track.gain !== 0);
   const length = kSliceSeconds * rate;
   const lead = before.map((sample) => sample * amplitude(master));
@@ -95,8 +100,10 @@ export async function mixdown(tracks: readonly Track[], { span, rate, master, se
     const slices = await Promise.all(own.map((track) => track.slices(rate, index)));
     const first = at - index * length;
     const [left, right] = planes;
-    own.forEach(({ gain, pan }, t) => {
+    own.forEach((track, t) => {
       const [l, r] = slices[t] as [Float32Array, Float32Array];
+      const { gain } = track;
+      const pan = panGains(track.pan, l === r);
       const there = Math.min(count, l.length - first);
       for (let i = 0; i < there; ++i) {
         const a = (l[first + i] as number) * gain;

@@ -426,8 +426,13 @@ export class Player {
       const slice = slices[i] as Float32Array[];
       const frames = Math.min(length, (slice[0]?.length ?? 0) - first);
       if (frames <= 0) return; // the sound is shorter than the longest
-      const buffer = this.context.createBuffer(2, frames, this.rate);
-      slice.forEach((plane, channel) => buffer.copyToChannel(plane.subarray(first, first + frames) as Float32Array<ArrayBuffer>, channel));
+      // A panner takes one channel for what it is, and makes it 3 dB softer in the middle.
+      const mono = slice[0] === slice[1] && strip !== this.reference;
+      const buffer = this.context.createBuffer(mono ? 1 : 2, frames, this.rate);
+      slice.slice(0, buffer.numberOfChannels).forEach((plane, channel) => {
+        const part = plane.subarray(first, first + frames) as Float32Array<ArrayBuffer>;
+        buffer.copyToChannel(mono ? part.map((sample) => sample * Math.SQRT2) : part, channel);
+      });
       this.start(buffer, strip.input);
     });
     this.segments.push({ from: this.cursor, to, when: this.when, speed });

@@ -90,7 +90,7 @@ export function cachedSliceBytes(): number {
 // Where samples come from, a slice at a time: an asset of the server's, or what is put together here.
 export type SliceSource = (rate: number, index: number) => Promise<Float32Array[]>;
 
-// Two channels, whatever the sound has: one is doubled, of more the first two are taken.
+// Two channels, whatever the sound has: one is both of them, of more the first two are taken.
 function planes(samples: Float32Array, channels: number): Float32Array[] {
   if (channels === 1) return [samples, samples];
   const frames = Math.floor(samples.length / channels);
