@@ -23,7 +23,9 @@ constexpr size_t kMostSeen = 4000;
 struct Free {
   void operator()(cairo_surface_t* surface) const { cairo_surface_destroy(surface); }
   void operator()(cairo_t* cr) const { cairo_destroy(cr); }
+  void operator()(cairo_region_t* region) const { cairo_region_destroy(region); }
 };
+using Region = std::unique_ptr<cairo_region_t, Free>;
 using Surface = std::unique_ptr<cairo_surface_t, Free>;
 using Context = std::unique_ptr<cairo_t, Free>;
 
@@ -53,6 +55,27 @@ void Text(cairo_t* cr, double x, double y, double size, const std::string& text,
   cairo_text_extents(cr, text.c_str(), &extents);
   cairo_move_to(cr, x - anchor * extents.x_advance, y);
   cairo_show_text(cr, text.c_str());
+}
+
+Region RegionOf(const std::vector<PaintedPart>& parts) {
+  std::vector<cairo_rectangle_int_t> boxes;
+  boxes.reserve(parts.size());
+  for (const PaintedPart& part : parts) boxes.push_back({part.x0, part.y0, part.x1 - part.x0, part.y1 - part.y0});
+  return Region(cairo_region_create_rectangles(boxes.data(), static_cast<int>(boxes.size())));
+}
+
+// Of a region, parts that do not overlap.
+Result<std::vector<PaintedPart>> PartsOf(const cairo_region_t* region) {
+  if (cairo_region_status(region) != CAIRO_STATUS_SUCCESS) {
+    return Fail(ErrorCode::kOutOfMemory, "there is no memory for what changes in a picture");
+  }
+  std::vector<PaintedPart> parts(static_cast<size_t>(cairo_region_num_rectangles(region)));
+  for (size_t i = 0; i < parts.size(); ++i) {
+    cairo_rectangle_int_t box;
+    cairo_region_get_rectangle(region, static_cast<int>(i), &box);
+    parts[i] = {box.x, box.y, box.x + box.width, box.y + box.height};
+  }
+  return parts;
 }
 
 class Painter final : public NotesPainter {
@@ -170,7 +193,7 @@ class Painter final : public NotesPainter {
   double legend_top_ = look_.height;
   Surface base_, image_;
   std::vector<uint8_t> base_yuv_;
-  std::vector<PaintedPart> damage_;  // where the picture differs from the base
+  std::vector<PaintedPart> damage_;  // where the picture differs from the base; when it is painted, without overlaps
   std::map<std::tuple<int, int, int>, Sprite> sprites_;
 };
 
@@ -458,6 +481,7 @@ Status Painter::Paint(double seconds) {
   DrawCount(cr, seconds);
   if (cairo_status(cr) != CAIRO_STATUS_SUCCESS) return Fail(ErrorCode::kOutOfMemory, "a picture could not be drawn");
   cairo_surface_flush(image_.get());
+  TIMBRE_TRY(damage_, PartsOf(RegionOf(damage_).get()));
   return {};
 }
 
@@ -472,11 +496,13 @@ void CopyPart(const YuvPlanes& from, const YuvPlanes& to, const PaintedPart& par
   }
 }
 
-// As the picture itself: back to the base, and what is new.
+// As the picture itself: back to the base where nothing else comes, and what is new.
 void Painter::ToYuv(const YuvPlanes& planes, PaintedYuv& painted) {
   const YuvPlanes base = PlanesOf(base_yuv_);
   if (!painted.complete) painted = {true, {{0, 0, look_.width, look_.height}}};
-  for (const PaintedPart& part : painted.parts) CopyPart(base, planes, part);
+  const Region old = RegionOf(painted.parts);
+  cairo_region_subtract(old.get(), RegionOf(damage_).get());
+  for (const PaintedPart& part : PartsOf(old.get()).value_or(painted.parts)) CopyPart(base, planes, part);
   for (const PaintedPart& part : damage_) {
     const auto at = [&](int plane, int x, int y) {
       return planes.data[plane] + static_cast<ptrdiff_t>(y) * planes.stride[plane] + x;

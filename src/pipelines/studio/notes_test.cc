@@ -215,6 +215,15 @@ TEST(Notes, PicturesAreFunctionsOfTheirTime) {
     forth->ToYuv(planes(yuv), painted[i % 3 == 0]);
     RgbToYuv(forth->pixels().data(), 320, 320, 180, planes(whole));
     ASSERT_EQ(yuv, whole) << i;
+    // And nothing is converted twice.
+    const std::vector<PaintedPart>& parts = painted[i % 3 == 0].parts;
+    for (size_t a = 0; a < parts.size(); ++a) {
+      for (size_t b = 0; b < a; ++b) {
+        EXPECT_TRUE(parts[a].x1 <= parts[b].x0 || parts[b].x1 <= parts[a].x0 || parts[a].y1 <= parts[b].y0 ||
+                    parts[b].y1 <= parts[a].y0)
+            << i;
+      }
+    }
   }
   for (int i = 19; i >= 0; --i) {
     ASSERT_TRUE(back->Paint(i * 0.31 - 1));
@@ -223,6 +232,21 @@ TEST(Notes, PicturesAreFunctionsOfTheirTime) {
   std::reverse(again.begin(), again.end());
   EXPECT_EQ(hashes, again);
   EXPECT_GT(std::set<uint64_t>(hashes.begin(), hashes.end()).size(), 18u);
+}
+
+// A tempo of a microsecond makes 200,000 beats of one instant, each of which begins a bar.
+TEST(Notes, LinesThatCannotBeToldApartAreOne) {
+  MidiSong song = Song({{0, 38}, {1, 38}});
+  song.tempi = {{0, 1}};
+  song.metres = {{0, 1}};
+  const NotesScene scene = Scene(song);
+  EXPECT_GT(scene.beats.size(), 100000u);
+  auto painter = *NotesPainter::Create(scene, {.width = 320, .height = 180}, 6);
+  std::vector<uint8_t> yuv(320 * 180 * 3 / 2);
+  PaintedYuv painted;
+  ASSERT_TRUE(painter->Paint(0));
+  painter->ToYuv({{yuv.data(), yuv.data() + 320 * 180, yuv.data() + 320 * 180 * 5 / 4}, {320, 160, 160}}, painted);
+  EXPECT_LT(painted.parts.size(), 200u);
 }
 
 // Of what is drawn, not of an encoder; without text, whose looks depend on the fonts there are.

@@ -27,15 +27,16 @@ HWY_INLINE V Weighed(D d, const int (&weights)[3], V r, V g, V b, int offset) {
   return hn::Add(hn::ShiftRight<shift>(sum), hn::Set(d, offset));
 }
 
-// Of two rows, two vectors of pixels a time. The value is where what is left begins.
+// Of two rows, two vectors of pixels a time; the last two may overlap those before them. False where rows are shorter.
 template <class D>
-HWY_INLINE int Pairs(D d, const uint32_t* const (&rows)[2], uint8_t* const (&luma)[2], uint8_t* u, uint8_t* v,
-                     int width) {
+HWY_INLINE bool Pairs(D d, const uint32_t* const (&rows)[2], uint8_t* const (&luma)[2], uint8_t* u, uint8_t* v,
+                      int width) {
   const auto lanes = static_cast<int>(hn::Lanes(d));
-  int x = 0;
+  if (width < 2 * lanes) return false;
   const hn::Rebind<uint8_t, D> bytes;
   const auto byte = hn::Set(d, 255);
-  for (; x + 2 * lanes <= width; x += 2 * lanes) {
+  for (int next = 0; next < width; next += 2 * lanes) {
+    const int x = HWY_MIN(next, width - 2 * lanes);
     auto r = hn::Zero(d), g = r, b = r;          // of the first half of the pixels, both rows
     auto other_r = r, other_g = r, other_b = r;  // of the second
     for (int row = 0; row < 2; ++row) {
@@ -62,7 +63,7 @@ HWY_INLINE int Pairs(D d, const uint32_t* const (&rows)[2], uint8_t* const (&lum
     hn::StoreU(hn::DemoteTo(bytes, Weighed<18>(d, kU, r, g, b, 128)), bytes, u + x / 2);
     hn::StoreU(hn::DemoteTo(bytes, Weighed<18>(d, kV, r, g, b, 128)), bytes, v + x / 2);
   }
-  return x;
+  return true;
 }
 #endif
 
@@ -74,11 +75,10 @@ void RgbToYuvImpl(const uint32_t* rgb, int stride, int width, int height, const 
                               planes.data[0] + static_cast<ptrdiff_t>(y + 1) * planes.stride[0]};
     uint8_t* const u = planes.data[1] + static_cast<ptrdiff_t>(y / 2) * planes.stride[1];
     uint8_t* const v = planes.data[2] + static_cast<ptrdiff_t>(y / 2) * planes.stride[2];
-    int x = 0;
 #if HWY_TARGET != HWY_SCALAR
-    x = Pairs(hn::ScalableTag<int32_t>(), rows, luma, u, v, width);
+    if (Pairs(hn::ScalableTag<int32_t>(), rows, luma, u, v, width)) continue;
 #endif
-    for (; x < width; x += 2) {
+    for (int x = 0; x < width; x += 2) {
       int sum[3] = {0, 0, 0};
       for (int i = 0; i < 4; ++i) {
         const uint32_t pixel = rows[i / 2][x + i % 2];
