@@ -54,6 +54,9 @@ size_t timbre_denoiser_latency(const timbre_denoiser* denoiser) {
 timbre_status timbre_denoiser_process(timbre_denoiser* denoiser, const float* const* in, float* const* out,
                                       size_t frames) {
   if (denoiser == nullptr || in == nullptr || out == nullptr) return TIMBRE_INVALID_ARGUMENT;
+  for (int channel = 0; channel < denoiser->live->channels() && frames > 0; ++channel) {
+    if (in[channel] == nullptr || out[channel] == nullptr) return TIMBRE_INVALID_ARGUMENT;
+  }
   return denoiser->live->Process(in, out, static_cast<int64_t>(frames)) ? TIMBRE_OK : TIMBRE_FAILED;
 }
 

@@ -68,6 +68,12 @@ timbre_status timbre_separator_run(timbre_separator* separator, const float* con
     timbre::capi::Complain("a pointer is null, or there is no channel", error, error_size);
     return TIMBRE_INVALID_ARGUMENT;
   }
+  // More channels are refused below, however many pointers there are.
+  const size_t planes = channels > 2 ? 0 : separator->memory->stems().size() * static_cast<size_t>(channels);
+  if (planes > 0 && (std::count(in, in + channels, nullptr) > 0 || std::count(out, out + planes, nullptr) > 0)) {
+    timbre::capi::Complain("one of the channels' pointers is null", error, error_size);
+    return TIMBRE_INVALID_ARGUMENT;
+  }
   separator->cancelled = false;
   const auto done = timbre::capi::Guarded([&]() -> timbre::Status {
     timbre::capi::FunctionObserver events(on_event, user);

@@ -339,7 +339,7 @@ Result<LoadedModel> LoadModel(const std::string& name, const LoadOptions& option
   LoadedModel loaded;
   if (named.entry == nullptr) {
     TIMBRE_TRY(loaded, LoadPath(named.path, options));
-    loaded.name = named.path.stem().string();
+    loaded.name = NameOfModelAt(named.path);
     loaded.path = name;
   } else {
     TIMBRE_TRY(loaded, LoadEntry(*named.entry, named.files, options));

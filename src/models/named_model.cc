@@ -49,6 +49,18 @@ const ModelEntry* EntryOfName(const std::string& name) {
   return fs::exists(name, error) ? nullptr : FindModel(name).value_or(nullptr);
 }
 
+std::string NameOfModelAt(const fs::path& path) {
+  std::error_code error;
+  const bool folder = fs::is_directory(path, error);
+  // "." and what ends in a slash have no last part.
+  fs::path whole = fs::absolute(path, error).lexically_normal();
+  if (!whole.has_filename()) whole = whole.parent_path();
+  fs::path name = whole.filename();
+  if (!folder) name = name.stem();
+  if (!folder && name.extension() == ".tar") name = name.stem();
+  return name.empty() ? "model" : name.string();
+}
+
 Status CheckModelName(const std::string& name, ModelTask task) {
   std::error_code error;
   if (fs::exists(name, error)) return {};

@@ -20,6 +20,10 @@ struct NamedModel {
 // The entry that `name` stands for; null where it is on disk, which comes first, or no entry's.
 const ModelEntry* EntryOfName(const std::string& name);
 
+// What a model at a path is called, in reports and in the names of what it makes: its folder's name, or its file's
+// without the ending.
+std::string NameOfModelAt(const std::filesystem::path& path);
+
 // Whether there is a file or a folder of that name, or an entry for `task`. Reads nothing, so that it can be asked
 // before a model is fetched. Errors: kNotFound with the nearest names, kInvalidArgument with the command that it is
 // for.

@@ -311,6 +311,20 @@ TEST(CInterface, PartsSamplesAtAnyRate) {
                 TIMBRE_INVALID_ARGUMENT);
     }
   }
+  // One null pointer among them is an error, and so are none, or three.
+  std::vector<float> sound(100);
+  const float* const heard[2] = {sound.data(), nullptr};
+  float* const made[4] = {sound.data(), sound.data(), nullptr, sound.data()};
+  const auto refused = [&](const float* const* from, int channels, float* const* to) {
+    return timbre_separator_run(separator, from, channels, sound.size(), 44100, to, nullptr, nullptr, error,
+                                sizeof error) == TIMBRE_INVALID_ARGUMENT;
+  };
+  EXPECT_TRUE(refused(heard, 2, made));
+  EXPECT_NE(std::string(error).find("pointers is null"), std::string::npos) << error;
+  const float* const whole[3] = {sound.data(), sound.data(), sound.data()};
+  EXPECT_TRUE(refused(whole, 2, made) && refused(nullptr, 2, made) && refused(whole, 2, nullptr));
+  EXPECT_TRUE(refused(whole, 0, made) && refused(whole, -1, made) && refused(whole, 3, made));
+
   const auto stop = [](void* user, const char*) { timbre_separator_cancel(static_cast<timbre_separator*>(user)); };
   const std::vector<float> silence(44100 * 20), stems[2] = {silence, silence};
   const float* in[1] = {silence.data()};

@@ -6,6 +6,7 @@
 
 #include "audio/decode.h"
 #include "audio/encode.h"
+#include "include/timbre/timbre.h"
 #include "pipelines/speech/live_denoiser.h"
 #include "tests/e2e/program.h"
 #include "tests/parity/speech_support.h"
@@ -61,6 +62,21 @@ TEST(CInterface, CleansAsTheLibraryDoes) {
   std::vector<float> out(bytes.size() / 4);
   std::memcpy(out.data(), bytes.data(), out.size() * 4);
   EXPECT_EQ(out, Expected(model, in, 100, 1));
+}
+
+TEST(CInterface, NullPointersAreRefused) {
+  TempFolder folder;
+  const std::string model = testing::MakeSmallModelFolder(folder / "model");
+  timbre_denoiser* const denoiser = timbre_denoiser_create((model + "/").c_str(), 48000, 2, nullptr, 0);
+  ASSERT_NE(denoiser, nullptr);
+  std::vector<float> sound(100);
+  const float* const in[2] = {sound.data(), nullptr};
+  float* const out[2] = {sound.data(), sound.data()};
+  EXPECT_EQ(timbre_denoiser_process(denoiser, in, out, sound.size()), TIMBRE_INVALID_ARGUMENT);
+  EXPECT_EQ(timbre_denoiser_process(denoiser, out, nullptr, sound.size()), TIMBRE_INVALID_ARGUMENT);
+  EXPECT_EQ(timbre_denoiser_process(nullptr, out, out, sound.size()), TIMBRE_INVALID_ARGUMENT);
+  EXPECT_EQ(timbre_denoiser_process(denoiser, out, out, sound.size()), TIMBRE_OK);
+  timbre_denoiser_destroy(denoiser);
 }
 
 TEST(CInterface, SaysWhyThereIsNoStream) {

@@ -51,7 +51,7 @@ Result<HunyuanVaeConfig> ReadConfig(const fs::path& path) {
 }
 
 Result<FramesModel> ReadFile(const fs::path& path, FramesHalf half) {
-  FramesModel model{.name = path.stem().string(), .path = path.string()};
+  FramesModel model{.name = NameOfModelAt(path), .path = path.string()};
   std::error_code error;
   const fs::path config = path.parent_path() / kConfigFile;
   if (fs::is_regular_file(config, error)) {
@@ -63,8 +63,7 @@ Result<FramesModel> ReadFile(const fs::path& path, FramesHalf half) {
 
 Result<FramesModel> ReadFolder(fs::path folder, FramesHalf half) {
   std::error_code error;
-  FramesModel model{.name = folder.lexically_normal().filename().string(), .path = folder.string()};
-  if (model.name.empty()) model.name = folder.parent_path().filename().string();
+  FramesModel model{.name = NameOfModelAt(folder), .path = folder.string()};
   if (!fs::exists(folder / kConfigFile, error) && fs::is_directory(folder / "vae", error)) folder /= "vae";
   for (const char* name : kWeightFiles) {
     if (!fs::is_regular_file(folder / name, error)) continue;

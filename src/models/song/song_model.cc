@@ -92,8 +92,7 @@ Result<SongModel> OpenSongModel(const std::string& name, bool decoder_only) {
   TIMBRE_TRY(SongModel model, ReadFolder(named.path, decoder_only));
   model.name = name;
   if (named.entry == nullptr) {
-    model.name = named.path.lexically_normal().filename().string();
-    if (model.name.empty()) model.name = named.path.parent_path().filename().string();
+    model.name = NameOfModelAt(named.path);
   }
   return model;
 }

@@ -116,7 +116,7 @@ Result<SpeechModel> LoadSpeechModel(const std::string& path) {
     if (model.error().message.starts_with(path)) return model;
     return Prefix(model.error(), path);
   }
-  model->name = fs::path(path).lexically_normal().stem().string();
+  model->name = NameOfModelAt(path);
   model->path = path;
   return model;
 }
