@@ -16,20 +16,23 @@ Cases SliceCases() {
   return {{"last", SliceAttrs{2, 1, 4, 1}, {X({2, 5, 6})}},
           {"first", SliceAttrs{0, 1, 2, 1}, {X({2, 5, 6})}},
           {"step", SliceAttrs{1, 0, 5, 2}, {X({2, 5, 6})}},
-          {"many_rows", SliceAttrs{2, 1, 4, 1}, {X({1, 700, 5})}}};
+          {"many_rows", SliceAttrs{2, 1, 4, 1}, {X({1, 700, 5})}},
+          {"one_stretch", SliceAttrs{1, 3, 38, 1}, {X({1, 40, 3000})}}};
 }
 
 Cases ConcatCases() {
   return {{"features", ConcatAttrs{2}, {X({2, 5, 6}), X({2, 5, 3})}},
           {"rows", ConcatAttrs{1}, {X({2, 5, 6}), X({2, 1, 6}), X({2, 2, 6})}},
-          {"many_rows", ConcatAttrs{2}, {X({1, 700, 2}), X({1, 700, 3})}}};
+          {"many_rows", ConcatAttrs{2}, {X({1, 700, 2}), X({1, 700, 3})}},
+          {"one_stretch", ConcatAttrs{1}, {X({1, 20, 3000}), X({1, 17, 3000})}}};
 }
 
 Cases PadCases() {
   return {{"zero", PadAttrs{1, 2, 3, PadMode::kZero}, {X({2, 5, 6})}},
           {"reflect", PadAttrs{1, 4, 3, PadMode::kReflect}, {X({2, 5, 6})}},
           {"replicate", PadAttrs{2, 7, 8, PadMode::kReplicate}, {X({2, 5, 6})}},
-          {"many_rows", PadAttrs{2, 1, 1, PadMode::kReflect}, {X({1, 700, 3})}}};
+          {"many_rows", PadAttrs{2, 1, 1, PadMode::kReflect}, {X({1, 700, 3})}},
+          {"one_picture", PadAttrs{1, 1, 1, PadMode::kReplicate}, {X({1, 40, 3000})}}};
 }
 
 Cases UpsampleCases() {

@@ -111,11 +111,22 @@ struct AlongAxis {
       : outer(shape.Product(0, axis)), size(shape[axis]), inner(shape.Product(axis + 1, shape.rank())) {}
 };
 
+// One stretch, by all threads: an axis with nothing outside it is one, however long.
+void CopyAll(ThreadPool& pool, float* to, const float* from, int64_t count) {
+  pool.ForRange(count, kGrainFloats, [&](int64_t begin, int64_t end, int) {
+    std::memcpy(to + begin, from + begin, (end - begin) * sizeof(float));
+  });
+}
+
 Status SliceRun(const CpuCall& call) {
   const auto& attrs = call.ref.attrs<SliceAttrs>();
   const AlongAxis x(call.ref.in(0), attrs.axis), y(call.ref.out(), attrs.axis);
   // With a step of 1 the slice of each outer index is one run.
   const int64_t runs = attrs.step == 1 ? 1 : y.size, length = attrs.step == 1 ? y.size * y.inner : y.inner;
+  if (x.outer * runs == 1) {
+    CopyAll(call.pool, call.out[0], call.in[0] + attrs.begin * x.inner, length);
+    return {};
+  }
   call.pool.ForRange(x.outer * runs, Grain(length), [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
       const float* from = call.in[0] + (i / runs * x.size + attrs.begin + i % runs * attrs.step) * x.inner;
@@ -129,6 +140,15 @@ Status ConcatRun(const CpuCall& call) {
   const int axis = call.ref.attrs<ConcatAttrs>().axis;
   const AlongAxis y(call.ref.out(), axis);
   const int64_t row = y.size * y.inner;
+  if (y.outer == 1) {
+    float* to = call.out[0];
+    for (size_t k = 0; k < call.in.size(); ++k) {
+      const int64_t length = call.ref.in(static_cast<int>(k)).elements();
+      CopyAll(call.pool, to, call.in[k], length);
+      to += length;
+    }
+    return {};
+  }
   // Row by row, so that the output is written from its beginning to its end.
   call.pool.ForRange(y.outer, Grain(row), [&](int64_t begin, int64_t end, int) {
     for (int64_t o = begin; o < end; ++o) {
@@ -146,11 +166,12 @@ Status ConcatRun(const CpuCall& call) {
 Status PadRun(const CpuCall& call) {
   const auto& attrs = call.ref.attrs<PadAttrs>();
   const AlongAxis x(call.ref.in(0), attrs.axis), y(call.ref.out(), attrs.axis);
-  call.pool.ForRange(y.outer, Grain(y.size * y.inner), [&](int64_t begin, int64_t end, int) {
-    for (int64_t o = begin; o < end; ++o) {
+  // Place by place, as the rows of a lone picture are one axis with nothing outside it.
+  call.pool.ForRange(y.outer * y.size, Grain(y.inner), [&](int64_t begin, int64_t end, int) {
+    for (int64_t at = begin; at < end;) {
+      const int64_t o = at / y.size, last = std::min(end - o * y.size, y.size);
       const float* from = call.in[0] + o * x.size * x.inner;
       float* to = call.out[0] + o * y.size * y.inner;
-      std::memcpy(to + attrs.lo * x.inner, from, x.size * x.inner * sizeof(float));
       const auto fill = [&](int64_t i) {
         int64_t source = i - attrs.lo;
         if (attrs.mode == PadMode::kZero) {
@@ -162,8 +183,15 @@ Status PadRun(const CpuCall& call) {
         if (source >= x.size) source = 2 * (x.size - 1) - source;
         Copy(to + i * x.inner, from + source * x.inner, x.inner);
       };
-      for (int64_t i = 0; i < attrs.lo; ++i) fill(i);
-      for (int64_t i = attrs.lo + x.size; i < y.size; ++i) fill(i);
+      int64_t i = at % y.size;
+      for (; i < std::min(last, attrs.lo); ++i) fill(i);
+      const int64_t copied = std::min(last, attrs.lo + x.size) - i;
+      if (copied > 0) {
+        std::memcpy(to + i * x.inner, from + (i - attrs.lo) * x.inner, copied * x.inner * sizeof(float));
+        i += copied;
+      }
+      for (; i < last; ++i) fill(i);
+      at = o * y.size + last;
     }
   });
   return {};
@@ -184,10 +212,7 @@ Status UpsampleRun(const CpuCall& call) {
 }
 
 Status ReshapeRun(const CpuCall& call) {
-  if (call.out[0] == call.in[0]) return {};
-  call.pool.ForRange(call.ref.out().elements(), kGrainFloats, [&](int64_t begin, int64_t end, int) {
-    std::memcpy(call.out[0] + begin, call.in[0] + begin, (end - begin) * sizeof(float));
-  });
+  if (call.out[0] != call.in[0]) CopyAll(call.pool, call.out[0], call.in[0], call.ref.out().elements());
   return {};
 }
 
