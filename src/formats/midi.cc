@@ -263,7 +263,10 @@ Result<MidiSong> ParseMidi(std::span<const std::byte> bytes) {
   Reader header = file.Take(file.Number(4));
   const int64_t format = header.Number(2), tracks = header.Number(2), division = header.Number(2);
   if (!file.good || !header.good) return Corrupt("its header is cut off");
-  if (format > 1) return Fail(ErrorCode::kUnsupported, "MIDI files of format 2 are not read; save it as format 1.");
+  if (format > 1) {
+    return Fail(ErrorCode::kUnsupported,
+                "MIDI files of format " + std::to_string(format) + " are not read; save it as format 1.");
+  }
   if ((division & 0x8000) != 0)
     return Fail(ErrorCode::kUnsupported, "MIDI files in SMPTE time are not read; save it in ticks a beat.");
   if (division == 0) return Corrupt("a beat has no ticks");

@@ -173,6 +173,8 @@ TEST(JoinCli, RefusesWhatMakesNoSense) {
   refused({"--timeline", "t.yaml"}, "a.wav: a clip must be a part of its sound");
   WriteAll(folder / "t.yaml", "clips:\n  - {fil: a.wav}\n");
   refused({"--timeline", "t.yaml"}, "t.yaml: clips[0]: there is no option 'fil'");
+  WriteAll(folder / "t.yaml", "clip:\n  - {file: a.wav}\n");
+  refused({"--timeline", "t.yaml"}, "Did you mean 'clips'?");
   WriteAll(folder / "t.yaml", "clips: []\n");
   refused({"--timeline", "t.yaml"}, "t.yaml: clips");
   refused({"a.wav", "--timeline", "t.yaml"}, "takes the place");

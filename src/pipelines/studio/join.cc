@@ -62,6 +62,7 @@ Json TakeOut(Json& object, const char* key) {
 Result<JoinPlan> PlanOf(Json json, const fs::path& folder) {
   JoinPlan plan;
   if (!json.is_object()) return Fail(ErrorCode::kInvalidArgument, "it must be a map with the entry clips");
+  TIMBRE_CHECK(CheckKeys(json, {"clips", "crossfade", "master"}));
   const Json clips = TakeOut(json, "clips");
   Result<std::optional<MasterChain>> master = ChainOrPreset(TakeOut(json, "master"));
   if (!master) return Prefix(master.error(), "master");
@@ -76,6 +77,9 @@ Result<JoinPlan> PlanOf(Json json, const fs::path& folder) {
     Json object = clips[i];
     ClipEntry entry;
     if (object.is_object()) {
+      const Status known =
+          CheckKeys(object, {"file", "from", "length", "gain_db", "crossfade", "mute", "solo", "chain"});
+      if (!known) return Prefix(known.error(), where);
       Result<std::optional<MasterChain>> chain = ChainOrPreset(TakeOut(object, "chain"));
       if (!chain) return Prefix(chain.error(), where + ".chain");
       entry.chain = *std::move(chain);

@@ -227,7 +227,7 @@ Status Mastering::Run(const TrackInput& input) {
   }
   if (options_.loudness) {
     if (!std::isfinite(report_.after.integrated)) {
-      Warn("It is too quiet to have a loudness.");
+      Warn("It is too short or too quiet to have a loudness.");
     } else {
       report_.missed = report_.after.integrated - *options_.loudness;
       if (report_.missed < -kLoudnessTolerance) {

@@ -102,7 +102,7 @@ Result<LoudnessReport> MeasureOrNormalise(const TrackInput& input, const Normali
                       -report.missed, options.ceiling));
     }
   } else {
-    warn("It is too quiet to have a loudness, and is written as it is.");
+    warn("It is too short or too quiet to have a loudness, and is written as it is.");
   }
   OutputSet outputs;
   if (options.files.tags) write.tags = input.tags.value_or(info.tags);

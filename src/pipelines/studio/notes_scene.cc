@@ -25,6 +25,7 @@ tl::unexpected<Error> Wrong(const std::string& where, const std::string& what) {
 Result<NoteLane> LaneOf(const Json& json, const std::string& where) {
   NoteLane lane;
   if (!json.is_object()) return Wrong(where, "a lane is a map of name, colour and notes");
+  if (const Status known = CheckKeys(json, {"name", "colour", "notes"}); !known) return Prefix(known.error(), where);
   Json rest = json, notes = Json::array();
   if (const auto found = rest.find("notes"); found != rest.end()) {
     notes = *found;

@@ -314,6 +314,7 @@ TEST(Notes, ErrorsInATableNameTheirPlace) {
   EXPECT_NE(error("lanes: [{name: a, colour: '#102030', notes: [{note: 380}]}]").find("notes[0]"), std::string::npos);
   EXPECT_NE(error("lanes: [{name: a, colour: '#102030', notes: [{note: 3, shape: star}]}]").find("shape"),
             std::string::npos);
+  EXPECT_NE(error("lanes: [{name: a, colour: '#102030', note: [{note: 3}]}]").find("'notes'"), std::string::npos);
   EXPECT_NE(error("lanes: [[]]").find("lanes[0]"), std::string::npos);
 }
 

@@ -11,7 +11,7 @@ namespace timbre {
 
 Result<SampleFile> SampleFile::Create(const std::string& folder) {
   TIMBRE_TRY(TemporaryFile file, TemporaryFile::Nameless(folder));
-  return SampleFile(std::move(file), folder);
+  return SampleFile(std::move(file), folder.empty() ? "." : folder);
 }
 
 Status SampleFile::Append(const float* samples, int64_t count) {

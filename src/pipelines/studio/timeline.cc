@@ -8,6 +8,7 @@
 
 #include "base/fields.h"
 #include "base/text.h"
+#include "pipelines/studio/yaml_json.h"
 
 namespace timbre {
 namespace {
@@ -88,6 +89,7 @@ Result<Timeline> Timeline::Create(int sample_rate, int channels, double crossfad
 
 Result<Timeline> Timeline::FromJson(const Json& json) {
   if (!json.is_object()) return Wrong("a timeline is an object");
+  TIMBRE_CHECK(CheckKeys(json, {"sample_rate", "channels", "crossfade", "clips", "master", "total", "seconds"}));
   Json rest = json;
   TakeOut(rest, "total");
   TakeOut(rest, "seconds");
