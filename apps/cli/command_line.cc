@@ -5,12 +5,14 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <map>
 #include <set>
 #include <span>
 
 #include "apps/cli/foreign_options.h"
 #include "base/suggest.h"
+#include "pipelines/job_presets.h"
 
 namespace timbre::cli {
 namespace {
@@ -101,7 +103,8 @@ Status SetDefaults(const FieldList& fields, const OptionDefaults& defaults, std:
   TIMBRE_TRY(const std::vector<OptionDefault> all, defaults());
   for (const OptionDefault& one : all) {
     const auto field = std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return KeyOf(f) == one.key; });
-    if (field == fields.end() || !given.insert(one.key).second) continue;
+    if (field == fields.end() || given.contains(std::string(RivalOf(one.key))) || !given.insert(one.key).second)
+      continue;
     const Status set = SetField(*field, one.values);
     if (!set) return Prefix(set.error(), one.where);
   }
@@ -185,6 +188,12 @@ Result<Parsed> ParseCommandLine(const std::string& usage, const std::string& sum
       if (!foreign.empty()) {
         return Fail(ErrorCode::kInvalidArgument, fmt::format("there is no option '{}'; {}{}", name, foreign,
                                                              OtherHints(usage, app.remaining(), name)));
+      }
+      std::error_code missing;
+      if (std::filesystem::exists(word, missing)) {
+        return Fail(
+            ErrorCode::kInvalidArgument,
+            fmt::format("there is no option '{}'; files whose names begin with a dash come behind '--'.", name));
       }
       const std::string nearest = Nearest(name, names);
       return Fail(ErrorCode::kInvalidArgument,

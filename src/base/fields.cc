@@ -69,6 +69,11 @@ void Split(const std::string& text, std::vector<std::string>& parts) {
 
 Status SetField(const Field& field, const std::string& name, std::span<const std::string> values, bool split) {
   if (values.empty()) return {};
+  for (const std::string& value : values) {
+    // The system would end a path there.
+    if (value.find('\0') == std::string::npos) continue;
+    return Fail(ErrorCode::kInvalidArgument, name + " takes no text that holds a zero byte.");
+  }
   const std::string& last = values.back();
   return std::visit(
       [&](auto target) -> Status {

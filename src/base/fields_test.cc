@@ -68,6 +68,15 @@ TEST(Fields, TakeTheirValues) {
   EXPECT_EQ(o.clip, Clip::kClamp);
 }
 
+TEST(Fields, NoTextHoldsAZeroByte) {
+  Options o;
+  const std::string cut("a\0b", 3);
+  EXPECT_EQ(Set(o, "name", {cut}).error().message, "--name takes no text that holds a zero byte.");
+  const auto inputs = FieldsFromJson(o.Fields(), {{"input", {"a.wav", cut}}});
+  ASSERT_FALSE(inputs);
+  EXPECT_EQ(inputs.error().message, "'input' takes no text that holds a zero byte.");
+}
+
 TEST(Fields, NumbersMayHaveAPlus) {
   Options o;
   EXPECT_TRUE(Set(o, "count", {"+7"}));

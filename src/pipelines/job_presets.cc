@@ -147,9 +147,18 @@ Result<Json> WithPreset(std::string_view kind, const Json& options) {
   if (name->get_ref<const std::string&>().empty()) return options;
   TIMBRE_TRY(Json all, PresetOptions(kind, name->get<std::string>()));
   for (const auto& [key, value] : options.items()) {
+    // What a report lists as empty was not asked for.
+    if (!value.is_null() && !value.empty() && value != "") all.erase(std::string(RivalOf(key)));
+  }
+  for (const auto& [key, value] : options.items()) {
     if (!value.is_null() || !all.contains(key)) all[key] = value;
   }
   return all;
+}
+
+std::string_view RivalOf(std::string_view key) {
+  if (key == "stems") return "two_stems";
+  return key == "two_stems" ? "stems" : "";
 }
 
 Field PresetField(std::string& name) {

@@ -31,6 +31,10 @@ Result<Json> PresetOptions(std::string_view kind, const std::string& name);
 // of a kind without presets, comes back as it is.
 Result<Json> WithPreset(std::string_view kind, const Json& options);
 
+// The option that can't be asked for beside this one, by their keys: where either is given itself, presets and defaults
+// don't set the other. Empty: none.
+std::string_view RivalOf(std::string_view key);
+
 // --preset, of a job whose kind TakesPresets(). What it stands for is set by whoever reads the options (JobFromJson and
 // the command line), where they were not given themselves.
 Field PresetField(std::string& name);

@@ -70,6 +70,12 @@ TEST_F(JobPresetsTest, TheUsersOwnReplaceThoseCompiledIn) {
   EXPECT_EQ((*all)["shifts"], 5);
   EXPECT_EQ((*all)["model"], "hpss");
   EXPECT_EQ(*WithPreset("separate", {{"shifts", 5}}), (Json{{"shifts", 5}}));
+  // Of two that can't be asked for together, the one that is given; a report's empty one is none.
+  const auto two = WithPreset("separate", {{"preset", "quick"}, {"two_stems", "percussive"}, {"stems", Json::array()}});
+  EXPECT_EQ(*two,
+            (Json{{"model", "hpss"}, {"preset", "quick"}, {"two_stems", "percussive"}, {"stems", Json::array()}}));
+  const auto none = WithPreset("separate", {{"preset", "quick"}, {"two_stems", ""}});
+  EXPECT_EQ((*none)["stems"], Json({"harmonic"}));
   EXPECT_EQ(*WithPreset("master", {{"preset", "karaoke"}}), (Json{{"preset", "karaoke"}}));
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/event.h"
 #include "base/quantities.h"
+#include "base/text.h"
 #include "models/named_model.h"
 
 namespace timbre {
@@ -47,6 +48,9 @@ Status FetchIfNamed(const std::string& name, ModelTask task, Observer& observer,
   options.licence_accepted = licence_accepted;
   Status fetched = FetchModel(options, *model, observer);
   if (fetched || fetched.error().code == ErrorCode::kCancelled || task != ModelTask::kSeparate) return fetched;
+  // Neither of those below gives anything but a song's stems.
+  const auto is_vocals = [](std::string_view stem) { return EqualIgnoringCase(stem, "vocals"); };
+  if (std::none_of(model->stems.begin(), model->stems.end(), is_vocals)) return fetched;
   Error error = fetched.error();
   if (name != kPackagedSeparationModel) {
     const auto packaged = FindModel(kPackagedSeparationModel);

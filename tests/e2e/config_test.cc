@@ -35,6 +35,19 @@ class ConfigFiles : public ::testing::Test {
   const Environment environment_{{{"XDG_CONFIG_HOME", (folder_ / "home").string()}}};
 };
 
+// A default that can't be asked for beside what is given stays away, of presets too.
+TEST_F(ConfigFiles, GiveWayToWhatExcludesThem) {
+  Config("separate: {model: hpss, stems: [harmonic]}\n");
+  const Json options = Options({"--two-stems", "percussive"});
+  EXPECT_EQ(options["two_stems"], "percussive");
+  EXPECT_EQ(options["stems"], Json::array());
+  WriteAll(folder_ / "home/timbre/presets.yaml", "mine: {kind: separate, options: {two_stems: percussive}}\n");
+  EXPECT_EQ(Options({"--preset", "mine"})["stems"], Json::array());
+  EXPECT_EQ(Options({"--preset", "mine", "--stems", "harmonic"})["two_stems"], "");
+  EXPECT_NE(Run({"separate", "a.wav", "--stems", "harmonic", "--two-stems", "harmonic"}).err.find("exclude each other"),
+            std::string::npos);
+}
+
 TEST_F(ConfigFiles, GiveWhatTheCommandLineDoesNot) {
   Config(
       "# mine\n"

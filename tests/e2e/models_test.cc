@@ -272,6 +272,11 @@ TEST_F(ModelsCli, WhatIsHereIsNamedWhereTheDefaultCantBeFetched) {
     fs::resize_file(place / name, bytes);
   }
   EXPECT_NE(said().find("The nearest that is here is spleeter-2stems."), std::string::npos) << said();
+  // None of these gives drums' parts.
+  const std::string drums = RunTimbre({"drums", "song.wav"}, folder.path()).err;
+  EXPECT_NE(drums.find("mdx23c-drumsep can't be fetched"), std::string::npos) << drums;
+  EXPECT_EQ(drums.find("spleeter"), std::string::npos) << drums;
+  EXPECT_EQ(drums.find("hpss"), std::string::npos) << drums;
 }
 
 // A model of the wrong kind is noticed before anybody is told where to get it.

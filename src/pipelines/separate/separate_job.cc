@@ -222,7 +222,8 @@ class SeparateJob final : public Job {
       }
       const std::filesystem::path first = track->outputs.empty() ? "" : track->outputs.front().path;
       const std::string where = first.has_parent_path()
-                                    ? fmt::format("{} files in {}", track->outputs.size(), first.parent_path().string())
+                                    ? fmt::format("{} file{} in {}", track->outputs.size(),
+                                                  track->outputs.size() == 1 ? "" : "s", first.parent_path().string())
                                     : "to " + first.string();
       Say(observer, fmt::format("{}: {} in {}, real-time factor {:.3f}, {}", file, DurationText(track->seconds),
                                 DurationText(track->times.total), track->real_time_factor, where));
