@@ -102,6 +102,7 @@ class App {
                                const Json& made = Json::object());
   http::Response RenameProject(http::Request& request);
   http::Response ExportProject(http::Request& request);
+  http::Response ProjectZip(http::Request& request);
   http::Response ExportDrums(const http::Request& request, const engine::ProjectRecord& project, Json options);
   std::optional<http::Response> FindSound(const Json& body, engine::AssetRecord& sound);
   std::optional<http::Response> FindListening(const Json& body, engine::JobRecord& job);

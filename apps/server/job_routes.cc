@@ -1,6 +1,4 @@
 // Jobs: asked for, looked at, changed, and what came of them.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -29,14 +27,6 @@ std::optional<int> PriorityOf(const Json& value) {
     if (value == kPriorities[i]) return static_cast<int>(i);
   }
   return std::nullopt;
-}
-
-// A name that no other input has: outputs are named by them.
-std::string UniqueName(std::string name, std::set<std::string>& taken) {
-  const size_t dot = std::min(name.rfind('.'), name.size());
-  const std::string stem = name.substr(0, dot), extension = name.substr(dot);
-  for (int i = 2; !taken.insert(name).second; ++i) name = fmt::format("{} ({}){}", stem, i, extension);
-  return name;
 }
 
 // The seconds of `wait=`, or of Prefer: wait= (RFC 7240); 0 where none are asked for, -1 where it is no number.
@@ -81,7 +71,7 @@ Json App::JobJson(const engine::JobRecord& job) {
   json["stage"] = running.is_object() ? running.value("stage", Json()) : Json();
   json["position"] = nullptr;
   if (job.state == engine::JobState::kQueued) {
-    if (const auto position = engine_->journal().Position(job); position) json["position"] = *position;
+    if (const auto position = engine_->journal().Position(job, engine::Now()); position) json["position"] = *position;
   }
   json["eta_s"] = nullptr;
   if (const auto estimate = engine_->EstimateOf(job, progress); estimate) json["eta_s"] = *estimate;
@@ -258,18 +248,22 @@ http::Response App::ListJobs(http::Request& request) {
 
 http::Response App::ChangeJob(http::Request& request) {
   Json body;
-  if (auto refused = ReadBody(request, {"priority", "paused"}, body); refused) return *std::move(refused);
-  std::optional<int> priority;
-  std::optional<bool> paused;
+  if (auto refused = ReadBody(request, {"priority", "paused", "front"}, body); refused) return *std::move(refused);
+  engine::JobChange change;
   if (const auto value = body.find("priority"); value != body.end()) {
-    priority = PriorityOf(*value);
-    if (!priority) return Invalid("/priority", "'priority' is low, normal or high.");
+    change.priority = PriorityOf(*value);
+    if (!change.priority) return Invalid("/priority", "'priority' is low, normal or high.");
   }
   if (const auto value = body.find("paused"); value != body.end()) {
     if (!value->is_boolean()) return Invalid("/paused", "'paused' is true or false.");
-    paused = value->get<bool>();
+    change.paused = value->get<bool>();
   }
-  const auto job = engine_->Change(request.Captured("id"), priority, paused);
+  if (const auto value = body.find("front"); value != body.end()) {
+    if (*value != true) return Invalid("/front", "'front' is true.");
+    if (change.priority) return Invalid("/front", "'front' brings the highest priority; name one of the two.");
+    change.front = true;
+  }
+  const auto job = engine_->Change(request.Captured("id"), change);
   return job ? http::Json(200, JobJson(*job)) : Refused(job.error());
 }
 
@@ -292,13 +286,7 @@ http::Response App::JobZip(http::Request& request) {
   for (const engine::JobOutput& output : job->outputs) {
     parts.push_back({output.name, engine_->assets().PathOf(output.asset), output.bytes, output.crc32});
   }
-  auto source = std::make_unique<ZipSource>(std::move(parts));
-  http::Response response;
-  response.length = source->length();
-  response.source = std::move(source);
-  response.headers.Set("Content-Type", "application/zip");
-  response.headers.Set("Content-Disposition", http::Attachment(job->kind + "-" + job->id.substr(0, 8) + ".zip"));
-  return response;
+  return ZipAnswer(std::move(parts), job->kind + "-" + job->id.substr(0, 8) + ".zip");
 }
 
 void App::AddJobRoutes(http::Router& router) {
@@ -332,16 +320,17 @@ void App::AddJobRoutes(http::Router& router) {
               .gives = "Job",
               .statuses = {200, 304, 404, 422},
               .handler = [this](http::Request& request) { return GetJob(request); }});
-  router.Add({.method = "PATCH",
-              .pattern = "/v1/jobs/{id}",
-              .name = "changeJob",
-              .summary = "Another priority, or a pause before it begins",
-              .body = http::BodyKind::kJson,
-              .most_body = kMostJson,
-              .takes = "JobChange",
-              .gives = "Job",
-              .statuses = {200, 400, 404, 415, 422},
-              .handler = [this](http::Request& request) { return ChangeJob(request); }});
+  router.Add(
+      {.method = "PATCH",
+       .pattern = "/v1/jobs/{id}",
+       .name = "changeJob",
+       .summary = "Another priority of a job that waits, a place ahead of all that the client has waiting, or a pause",
+       .body = http::BodyKind::kJson,
+       .most_body = kMostJson,
+       .takes = "JobChange",
+       .gives = "Job",
+       .statuses = {200, 400, 404, 409, 415, 422},
+       .handler = [this](http::Request& request) { return ChangeJob(request); }});
   router.Add({.method = "DELETE",
               .pattern = "/v1/jobs/{id}",
               .name = "deleteJob",

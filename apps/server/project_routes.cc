@@ -258,6 +258,14 @@ void App::AddProjectRoutes(http::Router& router) {
                 }
                 return WithRevision(http::Json(200, ProjectJson(*project, true)), *project);
               }});
+  router.Add(
+      {.method = "GET",
+       .pattern = "/v1/projects/{id}/files.zip",
+       .name = "getProjectZip",
+       .summary = "All files of a project as a zip archive: what is in it, and the newest of what was made of it",
+       .gives = "application/zip",
+       .statuses = {200, 404, 409},
+       .handler = [this](http::Request& request) { return ProjectZip(request); }});
   router.Add({.method = "PATCH",
               .pattern = "/v1/projects/{id}",
               .name = "renameProject",

@@ -1,5 +1,7 @@
 #include "apps/server/requests.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 
@@ -34,6 +36,13 @@ std::optional<http::Response> ReadOptions(const http::Request& request, Json& op
   options = body.value("options", Json::object());
   if (!options.is_object()) return Invalid("/options", "'options' is an object of names and values.");
   return std::nullopt;
+}
+
+std::string UniqueName(std::string name, std::set<std::string>& taken) {
+  const size_t dot = std::min(name.rfind('.'), name.size());
+  const std::string stem = name.substr(0, dot), extension = name.substr(dot);
+  for (int i = 2; !taken.insert(name).second; ++i) name = fmt::format("{} ({}){}", stem, i, extension);
+  return name;
 }
 
 std::optional<int> LimitOf(const http::Request& request) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,9 @@ std::optional<http::Response> ReadBody(const http::Request& request, const std::
 
 // The options of a job, an object where there are none, from a body that has nothing else; likewise.
 std::optional<http::Response> ReadOptions(const http::Request& request, Json& options);
+
+// A name that no other of those in `taken` has, and which is among them then: "name (2).wav".
+std::string UniqueName(std::string name, std::set<std::string>& taken);
 
 // ?limit=, of 1 to 100; nothing where it is no such number.
 std::optional<int> LimitOf(const http::Request& request);

@@ -74,11 +74,12 @@ Json Schemas() {
                              {"device", TypeSchema("string")}}},
                            {"required", {"kind"}},
                            {"additionalProperties", false}};
-  schemas["JobChange"] = {
-      {"type", "object"},
-      {"properties",
-       {{"priority", {{"type", "string"}, {"enum", {"low", "normal", "high"}}}}, {"paused", TypeSchema("boolean")}}},
-      {"additionalProperties", false}};
+  schemas["JobChange"] = {{"type", "object"},
+                          {"properties",
+                           {{"priority", {{"type", "string"}, {"enum", {"low", "normal", "high"}}}},
+                            {"front", {{"const", true}}},
+                            {"paused", TypeSchema("boolean")}}},
+                          {"additionalProperties", false}};
   schemas["Output"] = ObjectSchema(
       {{"name", "string"}, {"asset", "string"}, {"bytes", "integer"}, {"media_type", "string"}, {"link", "string"}});
   schemas["Job"] =

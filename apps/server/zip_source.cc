@@ -6,6 +6,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <memory>
+#include <utility>
+
+#include "http/names.h"
 
 namespace timbre::server {
 namespace {
@@ -145,6 +149,16 @@ Result<size_t> ZipSource::Read(char* out, size_t most) {
     left_ = part.bytes;
     pending_ = Header(next_++);
   }
+}
+
+http::Response ZipAnswer(std::vector<ZipPart> parts, const std::string& name) {
+  auto source = std::make_unique<ZipSource>(std::move(parts));
+  http::Response response;
+  response.length = source->length();
+  response.source = std::move(source);
+  response.headers.Set("Content-Type", "application/zip");
+  response.headers.Set("Content-Disposition", http::Attachment(name));
+  return response;
 }
 
 }  // namespace timbre::server

@@ -40,4 +40,7 @@ class ZipSource final : public http::BodySource {
   bool directory_ = false;
 };
 
+// All of them as an answer that is kept under that name.
+http::Response ZipAnswer(std::vector<ZipPart> parts, const std::string& name);
+
 }  // namespace timbre::server

@@ -324,10 +324,13 @@ Outcome<JobRecord> Engine::Retry(const std::string& id) {
   return *std::move(job);
 }
 
-Outcome<JobRecord> Engine::Change(const std::string& id, std::optional<int> priority, std::optional<bool> paused) {
-  if (const Status done = journal_->Change(id, priority, paused); !done) {
-    return tl::unexpected<Problem>(ProblemOf(done.error()));
+Outcome<JobRecord> Engine::Change(const std::string& id, const JobChange& change) {
+  if (const Status done = journal_->Change(id, change, Now()); !done) {
+    Problem problem = ProblemOf(done.error());
+    if (problem.kind == "invalid") problem.kind = "conflict";
+    return tl::unexpected<Problem>(problem);
   }
+  Publish();
   Wake();
   auto job = journal_->FindJob(id);
   if (!job) return tl::unexpected<Problem>(ProblemOf(job.error()));

@@ -80,7 +80,7 @@ class Engine {
   Outcome<Accepted> Submit(const Submission& submission);
   Outcome<JobState> Cancel(const std::string& id);
   Outcome<JobRecord> Retry(const std::string& id);
-  Outcome<JobRecord> Change(const std::string& id, std::optional<int> priority, std::optional<bool> paused);
+  Outcome<JobRecord> Change(const std::string& id, const JobChange& change);
   Outcome<void> Remove(const std::string& id);
 
   // A file in the store's "tmp" or "uploads", named `name` for people, as an asset. It has to be sound, MIDI

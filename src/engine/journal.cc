@@ -14,6 +14,7 @@ namespace {
 // "timb", by which `file` knows the database.
 constexpr int kApplicationId = 0x74696d62;
 constexpr int64_t kSecond = 1000000;
+constexpr int64_t kHighPriority = 2;
 constexpr int64_t kAging = 600 * kSecond;  // for which a waiting job's priority grows by one
 constexpr int64_t kKeepKeys = 24 * 3600 * kSecond;
 constexpr int64_t kKeepEvents = 7 * 24 * 3600 * kSecond;
@@ -73,13 +74,16 @@ CREATE INDEX project_by_job ON project(job);
     R"(
 ALTER TABLE job ADD COLUMN said TEXT;
 )",
+    R"(
+ALTER TABLE job ADD COLUMN front INTEGER NOT NULL DEFAULT 0;
+)",
 };
 
 constexpr const char* kStateNames[] = {"queued", "running", "cancelling", "succeeded", "failed", "cancelled"};
 
 constexpr char kJobColumns[] =
     "SELECT id, kind, client, project, state, priority, device_want, device, quick, paused, attempt, most_attempts, "
-    "options, error, report, created, started, ended, expires, audio_seconds, said FROM job WHERE id = ?";
+    "options, error, report, created, started, ended, expires, audio_seconds, said, front FROM job WHERE id = ?";
 
 Json ParseOr(const std::string& text, Json otherwise) {
   Json json = Json::parse(text, nullptr, false);
@@ -116,6 +120,7 @@ JobRecord JobOf(const Row& row) {
   job.expires = row.Int(18);
   job.audio_seconds = row.Real(19);
   job.said = ParseOr(row.Text(20), Json::array());
+  job.front = row.Int(21);
   return job;
 }
 
@@ -304,12 +309,14 @@ Result<int64_t> Journal::CountUnfinished(const std::string& client) {
   return rows[0].Int(0);
 }
 
-Result<int64_t> Journal::Position(const JobRecord& job) {
+Result<int64_t> Journal::Position(const JobRecord& job, int64_t now) {
   const std::lock_guard lock(mutex_);
+  const int64_t priority = job.priority + (now - job.created) / kAging;
   TIMBRE_TRY(const std::vector<Row> rows,
-             database_.Run("SELECT count(*) FROM job WHERE state = 'queued' AND quick = ? AND paused = 0 AND "
-                           "(priority > ?2 OR (priority = ?2 AND id < ?3))",
-                           {int64_t{job.quick}, int64_t{job.priority}, job.id}));
+             database_.Run("SELECT count(*) FROM job WHERE state = 'queued' AND quick = ?1 AND paused = 0 AND id <> ?3 "
+                           "AND (priority + (?4 - created) / ?5 > ?2 OR (priority + (?4 - created) / ?5 = ?2 AND "
+                           "CASE WHEN client = ?6 AND front <> ?7 THEN front > ?7 ELSE id < ?3 END))",
+                           {int64_t{job.quick}, priority, job.id, now, kAging, job.client, job.front}));
   return rows[0].Int(0);
 }
 
@@ -330,7 +337,7 @@ Result<std::optional<JobRecord>> Journal::Claim(const std::string& device, bool 
                       "WHERE id = (SELECT job.id FROM job LEFT JOIN served ON served.client = job.client "
                       "WHERE state = 'queued' AND quick = ?3 AND paused = 0 AND (device_want = ?1 OR (device_want = "
                       "'auto' AND ?5 = 0)) "
-                      "ORDER BY priority + (?2 - created) / ?4 DESC, coalesce(turn, 0), job.id LIMIT 1) "
+                      "ORDER BY priority + (?2 - created) / ?4 DESC, coalesce(turn, 0), front DESC, job.id LIMIT 1) "
                       "RETURNING id, client",
                       {device, now, int64_t{quick}, kAging, int64_t{named}}));
     if (rows.empty()) return {};
@@ -419,11 +426,27 @@ Status Journal::Retry(const std::string& id, int64_t now) {
   });
 }
 
-Status Journal::Change(const std::string& id, std::optional<int> priority, std::optional<bool> paused) {
+Status Journal::Change(const std::string& id, const JobChange& change, int64_t now) {
   return Write([&]() -> Status {
     TIMBRE_TRY(const JobRecord job, Load(id));
-    return database_.Do("UPDATE job SET priority = ?, paused = ? WHERE id = ?",
-                        {int64_t{priority.value_or(job.priority)}, int64_t{paused.value_or(job.paused)}, id});
+    if (job.state != JobState::kQueued) {
+      return Fail(ErrorCode::kInvalidArgument, "only a job that waits can be put elsewhere or paused; this one is " +
+                                                   std::string(JobStateName(job.state)) + ".");
+    }
+    int64_t priority = change.priority.value_or(job.priority), front = change.priority ? 0 : job.front;
+    if (change.front) {
+      // As high as any of the same client's, which may have grown by waiting, and ahead of them: others lose nothing
+      // that they would not lose to those.
+      TIMBRE_TRY(const std::vector<Row> rows,
+                 database_.Run("SELECT max(priority + (?1 - created) / ?2), max(front) FROM job "
+                               "WHERE state = 'queued' AND quick = ?3 AND client = ?4",
+                               {now, kAging, int64_t{job.quick}, job.client}));
+      priority = std::max<int64_t>(kHighPriority, rows[0].Int(0) - (now - job.created) / kAging);
+      front = rows[0].Int(1) + 1;
+    }
+    TIMBRE_CHECK(database_.Do("UPDATE job SET priority = ?, paused = ?, front = ? WHERE id = ?",
+                              {priority, int64_t{change.paused.value_or(job.paused)}, front, id}));
+    return AddEvent(id, "job.changed", {{"state", "queued"}}, now);
   });
 }
 

@@ -54,6 +54,7 @@ struct JobRecord {
   std::string device;                // of the slot that took it
   bool quick = false;                // its kind has a lane of its own
   bool paused = false;
+  int64_t front = 0;  // of one client's and one priority, the greatest comes first
   int attempt = 0, most_attempts = 3;
   Json options = Json::object();
   Json error;                                                // a problem, where it failed
@@ -109,6 +110,13 @@ struct ProjectFilter {
   int limit = 50;
 };
 
+// What of a waiting job is to be another.
+struct JobChange {
+  std::optional<int> priority;
+  std::optional<bool> paused;
+  bool front = false;  // ahead of all that the client has waiting
+};
+
 struct JobFilter {
   std::string state, kind, project;  // empty: any
   std::string before;                // an id: only older ones
@@ -137,10 +145,10 @@ class Journal {
   // Of states that are not final, by client; the empty name: of all.
   Result<int64_t> CountUnfinished(const std::string& client);
   // Jobs that will be claimed before this one.
-  Result<int64_t> Position(const JobRecord& job);
+  Result<int64_t> Position(const JobRecord& job, int64_t now);
   // The next job for a slot of that device: by priority, which grows by one each ten minutes of waiting; of one
-  // priority the client's who was served longest ago; of one client the oldest. `named`: only jobs that name the
-  // device.
+  // priority the client's who was served longest ago; of one client what was put in front, then the oldest. `named`:
+  // only jobs that name the device.
   Result<std::optional<JobRecord>> Claim(const std::string& device, bool quick, int64_t now, bool named = false);
   struct End {
     JobState state = JobState::kFailed;
@@ -156,7 +164,8 @@ class Journal {
   Result<JobState> RequestCancel(const std::string& id, int64_t now, int64_t expires);
   // A job that has failed or was cancelled is queued anew. kInvalidArgument in other states.
   Status Retry(const std::string& id, int64_t now);
-  Status Change(const std::string& id, std::optional<int> priority, std::optional<bool> paused);
+  // Of a job that waits. kInvalidArgument in other states.
+  Status Change(const std::string& id, const JobChange& change, int64_t now);
   // Forgets a job that has ended.
   Status RemoveJob(const std::string& id);
   // Has it forgotten as soon as it has ended.

@@ -63,10 +63,33 @@ TEST_F(JournalTest, JobsThatNameADeviceWaitForIt) {
 
 TEST_F(JournalTest, PausedJobsAreNotClaimed) {
   const std::string id = Submit();
-  ASSERT_TRUE(journal_->Change(id, std::nullopt, true));
+  ASSERT_TRUE(journal_->Change(id, {.paused = true}, ++clock_));
   EXPECT_EQ(Claim(), "");
-  ASSERT_TRUE(journal_->Change(id, 2, false));
+  ASSERT_TRUE(journal_->Change(id, {.priority = 2, .paused = false}, ++clock_));
   EXPECT_EQ(Claim(), id);
+  const Status begun = journal_->Change(id, {.paused = true}, ++clock_);
+  ASSERT_FALSE(begun);
+  EXPECT_EQ(begun.error().code, ErrorCode::kInvalidArgument);
+}
+
+// What is put in front goes ahead of all of its client's, however long those have waited, and the last that was put
+// there is the first; of other clients' it goes ahead of none that it would not have been ahead of by waiting as long.
+TEST_F(JournalTest, WhatIsPutInFrontIsNext) {
+  const std::string old = Submit("a"), older_high = Submit("a", 2), other = Submit("b", 2);
+  clock_ += 5 * int64_t{600} * 1000000;
+  const std::string first = Submit("a", 0), second = Submit("a"), late = Submit("b", 2);
+  ASSERT_TRUE(journal_->Change(first, {.front = true}, ++clock_));
+  EXPECT_EQ(*journal_->Position(*journal_->FindJob(first), clock_), 1) << "the other client's, which is older";
+  ASSERT_TRUE(journal_->Change(second, {.front = true}, ++clock_));
+  EXPECT_EQ(*journal_->Position(*journal_->FindJob(first), clock_), 2);
+  EXPECT_EQ(*journal_->Position(*journal_->FindJob(older_high), clock_), 2);
+  EXPECT_EQ(Claim(), second);
+  EXPECT_EQ(Claim(), other);
+  EXPECT_EQ(Claim(), first);
+  EXPECT_EQ(Claim(), older_high);
+  ASSERT_TRUE(journal_->Change(late, {.priority = 1}, ++clock_));
+  EXPECT_EQ(Claim(), old);
+  EXPECT_EQ(Claim(), late);
 }
 
 TEST_F(JournalTest, AKeyIsOneJob) {
@@ -179,7 +202,7 @@ TEST_F(JournalTest, RefusesWhatIsNewerOrDamaged) {
   EXPECT_EQ(Journal::Open(path).error().code, ErrorCode::kCorrupt);
 }
 
-// One of the version before had no place for what a job said.
+// Two versions ago there was no place for what a job said, nor for what was put in front.
 TEST_F(JournalTest, TakesOverAnOlderJournal) {
   const std::string old = Submit();
   ASSERT_EQ(Claim(), old);
@@ -191,8 +214,9 @@ TEST_F(JournalTest, TakesOverAnOlderJournal) {
     ASSERT_TRUE(database);
     const auto version = database->Run("PRAGMA user_version");
     ASSERT_TRUE(version);
-    ASSERT_EQ((*version)[0].Int(0), 4) << "another version has come: begin with the one before it";
-    ASSERT_TRUE(database->Execute("ALTER TABLE job DROP COLUMN said; PRAGMA user_version=3"));
+    ASSERT_EQ((*version)[0].Int(0), 5) << "another version has come: take back what it adds as well";
+    ASSERT_TRUE(database->Execute(
+        "ALTER TABLE job DROP COLUMN front; ALTER TABLE job DROP COLUMN said; PRAGMA user_version=3"));
   }
   Reopen();
   const auto job = journal_->FindJob(old);

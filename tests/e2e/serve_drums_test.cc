@@ -60,6 +60,11 @@ TEST_F(ServeDrumsTest, KeepsWhatIsCorrectedAndMakesTheMidiAnew) {
   EXPECT_EQ(removed["drums"]["hits"].size(), heard + 1);
   EXPECT_EQ(Do({{"op", "undo"}})["drums"]["hits"].size(), heard + 2);
   EXPECT_EQ(Do({{"op", "redo"}})["drums"], removed["drums"]);
+  const std::string zip = Ask("GET", self_ + "/files.zip").body;
+  for (const char* name : {"beat.wav", "stems/kick.wav", "made/beat.mid"}) {
+    EXPECT_NE(zip.find(std::string("PK\x01\x02")), std::string::npos);
+    EXPECT_NE(zip.find(name), std::string::npos) << name;
+  }
   const Json found = Parse(Ask("GET", "/v1/projects?kind=drums&job=" + job["id"].get<std::string>()))["projects"];
   ASSERT_EQ(found.size(), 1u);
   EXPECT_EQ(found[0]["revision"], 7);

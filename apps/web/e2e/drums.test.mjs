@@ -56,7 +56,8 @@ function notesOf(bytes) {
 const heading = () => page.getByRole("region", { name: "Hit", exact: true }).getByRole("heading").innerText();
 const total = async () => Number(/(\d+)( hits)?$/.exec((await heading()).replace(/ hits$/, ""))[1]);
 // A change is seen when the server has it.
-const becomes = (count) => page.waitForFunction((wanted) => Number(/(\d+)( hits)?$/.exec(document.querySelector('[aria-label="Hit"] h2').innerText)[1]) === wanted, count);
+const becomes = (count) =>
+  page.waitForFunction((wanted) => Number(/(\d+)( hits)?$/.exec(document.querySelector('[aria-label="Hit"] h2')?.innerText)?.[1]) === wanted, count, { timeout: 60000 });
 // The hits that the server keeps.
 const keptHits = async () => {
   const [{ id }] = (await server.json("/v1/projects?kind=drums")).projects;
@@ -236,6 +237,33 @@ test("a video has the sound of another mix that was added", { skip }, async () =
   const [job] = (await server.json("/v1/jobs")).jobs;
   const [mix] = (await server.json("/v1/assets")).assets.filter((one) => one.name === "without drums.wav");
   assert.equal(job.options.video_audio.asset, mix.id);
+});
+
+test("how it listens is changed, what is wrong there is said, and the song is heard anew by it, which can be undone", { skip }, async () => {
+  const before = await total();
+  const { hash } = new URL(page.url());
+  const listening = page.getByRole("region", { name: "Listening" });
+  await listening.getByRole("button", { name: "Show" }).focus();
+  await page.keyboard.press("Enter");
+  const text = listening.getByRole("textbox");
+  await text.waitFor();
+  assert.match(await text.inputValue(), /stems:/);
+  await text.fill("stems:\n  kick:\n    bent: 1\n");
+  await listening.getByRole("button", { name: "Keep" }).click();
+  await listening.getByRole("alert").filter({ hasText: "bent" }).waitFor();
+  // Nothing is loud enough to be kept.
+  const strict = ["kick", "snare", "toms", "hihat", "cymbals"].map((stem) => `  ${stem}: {keep: {level_db: {min: 20}}}`);
+  await text.fill(`stems:\n${strict.join("\n")}\n`);
+  await listening.getByRole("button", { name: "Listen again" }).click();
+  await becomes(0);
+  await page.getByRole("button", { name: "Undo" }).click();
+  await becomes(before);
+  await page.getByRole("link", { name: /as a zip archive/ }).waitFor();
+  const [{ id }] = (await server.json("/v1/projects?kind=drums")).projects;
+  const zip = Buffer.from(await (await server.ask(`/v1/projects/${id}/files.zip`)).arrayBuffer()).toString("latin1");
+  for (const name of ["beat.wav", "mixes/without drums.wav", "made/beat.mid", "made/beat.mp4", "drums.yaml"]) assert.ok(zip.includes(name), name);
+  await page.evaluate((to) => (location.hash = to), hash);
+  await becomes(before);
 });
 
 test("they are there when the job is not, by keyboard", { skip }, async () => {

@@ -150,6 +150,29 @@ test("an upload that breaks off with the server goes on where it was", { skip },
   assert.equal(sent.filter((offset) => offset === 0).length, 1, `sent from ${sent}`);
 });
 
+test("a job that waits is put first, and back, by keyboard", { skip }, async () => {
+  const huge = (await server.json("/v1/assets")).assets.find(({ name }) => name === "huge.wav");
+  const submit = (name) =>
+    server.json("/v1/jobs", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ kind: "separate", inputs: [{ asset: huge.id, name }], options: { model: "hpss" } }),
+    });
+  const made = [];
+  for (const name of ["one.wav", "two.wav", "three.wav", "four.wav"]) made.push(await submit(name));
+  const queue = page.getByRole("region", { name: "Queue" });
+  const four = queue.getByRole("listitem").filter({ hasText: "four.wav" });
+  await four.getByText(/Waiting, [23] before it/).waitFor();
+  await page.getByRole("button", { name: "Do four.wav first" }).focus();
+  await page.keyboard.press("Enter");
+  await four.getByText("Next in the queue").waitFor();
+  await page.getByRole("button", { name: "Put four.wav back among the others" }).focus();
+  await page.keyboard.press("Enter");
+  await page.getByRole("button", { name: "Put four.wav back among the others" }).waitFor({ state: "detached" });
+  for (const { id } of made) await server.ask(`/v1/jobs/${id}`, { method: "DELETE" });
+  await four.waitFor({ state: "detached" });
+});
+
 test("search finds files and jobs; a job can be removed", { skip }, async () => {
   await page.getByLabel("Search files and jobs").fill("dropped");
   await row("Files", "long song.wav").waitFor({ state: "detached" });

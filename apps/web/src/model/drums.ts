@@ -42,6 +42,7 @@ export class HitList {
   readonly selected = signal<number | null>(null);
   readonly rejected: readonly Rejected[];
   readonly hits = computed<readonly Hit[]>(() => this.open.value?.project.value?.drums.hits ?? this.heard);
+  readonly kept = computed(() => this.open.value?.id ?? null); // the project
   readonly canUndo = computed(() => (this.open.value?.project.value?.undo ?? 0) > 0);
   readonly canRedo = computed(() => (this.open.value?.project.value?.redo ?? 0) > 0);
   readonly current = computed(() => this.hits.value.find((hit) => hit.id === this.selected.value) ?? null);
@@ -112,6 +113,11 @@ export class HitList {
   // Another tempo, first beat or metre; what they are then, `grid` says.
   async setBeats(change: { tempo_bpm?: number; first?: number; metre?: string; times?: "double" | "half"; as_heard?: true }): Promise<void> {
     await this.operate({ op: "beats", ...change });
+  }
+
+  // What another job heard, in place of all that there is; a step like any other.
+  async take(job: string): Promise<boolean> {
+    return (await this.operate({ op: "take", job })) !== null;
   }
 
   undo(): void {

@@ -108,8 +108,10 @@ export async function setPaused(id: string, paused: boolean): Promise<void> {
   merge([await sendJson<Job>("PATCH", `/v1/jobs/${id}`, { paused })]);
 }
 
-export async function setPriority(id: string, priority: Job["priority"]): Promise<void> {
-  merge([await sendJson<Job>("PATCH", `/v1/jobs/${id}`, { priority })]);
+// Ahead of all that wait, or where it came.
+export async function putFirst(id: string, first: boolean): Promise<void> {
+  await sendJson<Job>("PATCH", `/v1/jobs/${id}`, first ? { front: true } : { priority: "normal" });
+  await loadJobs(); // the others' places are others
 }
 
 export async function remove(id: string): Promise<void> {

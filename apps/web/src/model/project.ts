@@ -102,6 +102,11 @@ export async function exportProject(id: string, options: Record<string, unknown>
   return sendJson<Job>("POST", `/v1/projects/${id}/export`, { options });
 }
 
+// A job that listens to a project's song as the project says.
+export async function listen(id: string, options: Record<string, unknown>): Promise<Job> {
+  return sendJson<Job>("POST", `/v1/projects/${id}/listen`, { options });
+}
+
 export type Operation = { op: string; [member: string]: unknown };
 
 const kRetry = 1000; // ms
@@ -136,13 +141,29 @@ export class OpenProject<P extends ProjectSummary = Project> {
     return this.send("POST", `/v1/projects/${this.id}/mixes`, { asset, name });
   }
 
+  // How the drums of it are listened for, as YAML: docs/drums.yaml or a part of it.
+  async listening(): Promise<string> {
+    return (await request(`/v1/projects/${this.id}/config/drums`)).text();
+  }
+
+  // Null: the default.
+  setListening(yaml: string | null): Promise<P | null> {
+    const path = `/v1/projects/${this.id}/config/drums`;
+    const how = yaml === null ? { method: "DELETE" } : { method: "PUT", body: yaml };
+    return this.change(async (headers) => (await request(path, { ...how, headers: { ...headers, "Content-Type": "application/yaml" } })).json() as Promise<P>);
+  }
+
   private send(method: string, path: string, body: unknown): Promise<P | null> {
+    return this.change((headers) => sendJson<P>(method, path, body, headers));
+  }
+
+  private change(ask: (headers: Record<string, string>) => Promise<P>): Promise<P | null> {
     const next = this.queue.then(async () => {
       const revision = this.project.value?.revision;
       if (revision === undefined) return null;
       for (;;) {
         try {
-          const changed = await sendJson<P>(method, path, body, { "If-Match": `"${revision}"` });
+          const changed = await ask({ "If-Match": `"${revision}"` });
           this.project.value = changed;
           this.error.value = "";
           return changed;

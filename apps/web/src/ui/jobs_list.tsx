@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { sentence } from "../model/api";
 import { aboutText, bytesText, whenText } from "../model/format";
-import { cancel, remove, retry, setPaused, setPriority } from "../model/jobs";
+import { cancel, putFirst, remove, retry, setPaused } from "../model/jobs";
 import { hrefOf } from "../model/route";
 import { type Job, isOver } from "../model/types";
 import { kindText } from "./kinds";
@@ -113,9 +113,14 @@ export function JobRow({ job, name = jobName(job) }: { job: Job; name?: string }
             {view.text}
           </a>
         )}
-        {job.state === "queued" && job.priority !== "high" && (
-          <button type="button" onClick={act(() => setPriority(job.id, "high"))} aria-label={`Do ${name} first`}>
+        {job.state === "queued" && job.position !== 0 && (
+          <button type="button" onClick={act(() => putFirst(job.id, true))} aria-label={`Do ${name} first`}>
             First
+          </button>
+        )}
+        {job.state === "queued" && job.priority === "high" && (
+          <button type="button" onClick={act(() => putFirst(job.id, false))} aria-label={`Put ${name} back among the others`} title="Where it came">
+            Back
           </button>
         )}
         {job.state === "queued" && (

@@ -24,6 +24,7 @@ import { Title } from "../ui/title";
 import { Transport } from "../ui/transport";
 import { Minimap, Stage, Wave, useRedraw } from "../ui/wave";
 import { BeatEditor, clicks } from "./beats";
+import { Listening } from "./listening";
 
 const kSong = "song"; // what a video sounds like unless it is told
 const kNear = 8; // pixels about a hit that are taken for it
@@ -335,6 +336,11 @@ function Further({ list, job, title }: { list: HitList; job: Job | null; title: 
             </button>
           )}
         </div>
+        {list.kept.value && (
+          <p>
+            <a href={`/v1/projects/${list.kept.value}/files.zip`}>Song, stems, mixes and all that was made of these hits, as a zip archive</a>
+          </p>
+        )}
         <Pick label="Another mix of the song" text="Add as a mix" made onPick={(mix) => void list.addMix(mix)} />
         {error.value && (
           <p class="error" role="alert">
@@ -404,6 +410,7 @@ function Desk({ desk, list, job, title, click }: { desk: Console; list: HitList;
       <BeatEditor player={player} list={list} click={click} />
       <Editor desk={desk} list={list} title={title} />
       <Further list={list} job={job} title={title} />
+      <Listening list={list} job={job} />
       <section class="sheet" aria-label="Falling notes">
         <header>
           <h2>Falling notes</h2>
@@ -486,13 +493,19 @@ function useCorrection(job: Job): { kept: Kept | null | undefined; problem: stri
 function OpenHeard({ job }: { job: Job }) {
   const { report, problem } = useReport<Report>(job);
   const { kept, problem: unknown } = useCorrection(job);
+  // What was heard may be another job's by now.
+  if (kept) return <OpenCorrected id={kept.id} />;
+  return <OpenFound job={job} report={report} problem={problem || unknown} known={kept !== undefined} />;
+}
+
+function OpenFound({ job, report, problem, known }: { job: Job; report: Report | null; problem: string; known: boolean }) {
   const found = report?.tracks?.[0]?.drums ?? null;
-  const list = useMemo(() => (found && kept !== undefined ? new HitList(found, job.id, kept) : null), [found, kept]);
+  const list = useMemo(() => (found && known ? new HitList(found, job.id, null) : null), [found, known]);
   const sounds = [
     { asset: job.inputs[0]?.asset ?? "", name: withoutEnding(jobName(job)) },
     ...job.outputs.filter((output) => isSound(output.media_type)).map((output) => ({ asset: output.asset, name: withoutEnding(fileName(output.name)) })),
   ];
-  return <Open id={job.id} title={withoutEnding(jobName(job))} when={job.ended ?? job.created} sounds={sounds} found={found} list={list} job={job} problem={problem || unknown} none={report !== null && !found} />;
+  return <Open id={job.id} title={withoutEnding(jobName(job))} when={job.ended ?? job.created} sounds={sounds} found={found} list={list} job={job} problem={problem} none={report !== null && !found} />;
 }
 
 // Hits whose job may be gone.
@@ -510,6 +523,17 @@ function OpenCorrected({ id }: { id: string }) {
     };
     open().catch((error) => (problem.value = sentence(error)));
   }, [id]);
+  // Where it was listened to anew, or that was undone.
+  useSignalEffect(() => {
+    const project = state.value?.kept.project.value;
+    const shown = state.peek();
+    const heard = project?.drums.heard;
+    if (!project || !shown || !heard || heard === shown.project.drums.heard) return;
+    getJson<FoundDrums>(heard).then(
+      (found) => (state.value = { kept: shown.kept, project, found }),
+      (error) => (problem.value = sentence(error)),
+    );
+  });
   const list = useMemo(() => state.value && new HitList(state.value.found, "", state.value.kept), [state.value]);
   if (!state.value) return <p class={problem.value ? "notice bad" : "empty"}>{problem.value || "Loading…"}</p>;
   const { project, found } = state.value;

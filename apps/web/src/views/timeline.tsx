@@ -489,6 +489,7 @@ function Desk({ open, project }: { open: OpenProject; project: Project }) {
             <button type="button" disabled={timeline.clips.length === 0 || share.value !== null} onClick={() => void render(true)}>
               Into the library
             </button>
+            {(timeline.clips.length > 0 || exported.length > 0) && <a href={`/v1/projects/${project.id}/files.zip`}>All of its files, as a zip archive</a>}
           </div>
         </div>
         {exported.length > 0 && (
