@@ -6,6 +6,7 @@
 
 #include "audio/test_files.h"
 #include "pipelines/frames/frame_reader.h"
+#include "pipelines/frames/frame_writer.h"
 #include "pipelines/frames/latents.h"
 #include "tests/e2e/program.h"
 #include "tests/parity/frames_support.h"
@@ -142,6 +143,47 @@ TEST(FramesProgram, WritesLevelsAndVideosAsTheReferenceDoes) {
   // H.264 loses nothing at --crf 0. What is missing is limited range, and colours that are none of the cube's after
   // their neighbours' were mixed in.
   EXPECT_GE(RatioDb(expected, shown), 35);
+}
+
+// A camera that was held upright stores its pictures lying, and how players are to turn them.
+TEST(FramesProgram, AVideoIsReadAsPlayersTurnIt) {
+  const testing::TempFolder folder;
+  const std::string path = (folder / "clip.mp4").string();
+  Volume frames(5, 16, 24, 3);
+  for (size_t i = 0; i < frames.values.size(); ++i) frames.values[i] = static_cast<float>(i / 3 % 24) / 12 - 1;
+  for (int64_t t = 0; t < 5; ++t) std::fill_n(frames.at(t, 0, 0), 8 * frames.row(), -1.0f);
+  OutputSet outputs;
+  auto writer = FrameWriter::Create(path, {5, 16, 24}, {.crf = 0}, outputs);
+  ASSERT_TRUE(writer) << writer.error().message;
+  ASSERT_TRUE((*writer)->Write(frames));
+  ASSERT_TRUE((*writer)->Finish());
+  ASSERT_TRUE(outputs.Commit());
+  const Volume stored = *(*FrameReader::Open(path))->Frames(0, 5);
+  std::string bytes = testing::ReadAll(path);
+  const size_t matrix = bytes.find("tkhd") + 44;
+  const std::string one("\0\1\0\0", 4), less_one("\xFF\xFF\0\0", 4), none(4, '\0');
+  ASSERT_EQ(bytes.substr(matrix, 4), one);
+  const auto turned = [&](const std::string& a, const std::string& b, const std::string& c, const std::string& d) {
+    bytes.replace(matrix, 4, a).replace(matrix + 4, 4, b).replace(matrix + 12, 4, c).replace(matrix + 16, 4, d);
+    testing::WriteAll(path, bytes);
+    return *(*FrameReader::Open(path))->Frames(0, 5);
+  };
+  const Volume right = turned(none, one, less_one, none), half = turned(less_one, none, none, less_one);
+  const Volume left = turned(none, less_one, one, none), mirrored = turned(less_one, none, none, one);
+  ASSERT_EQ(right.height, 24);
+  ASSERT_EQ(left.width, 16);
+  ASSERT_EQ(half.height, 16);
+  int64_t wrong = 0;
+  for (int64_t y = 0; y < 16; ++y) {
+    for (int64_t x = 0; x < 24; ++x) {
+      const float pixel = stored.at(4, y, x)[1];
+      wrong += right.at(4, x, 15 - y)[1] != pixel || half.at(4, 15 - y, 23 - x)[1] != pixel ||
+               left.at(4, 23 - x, y)[1] != pixel || mirrored.at(4, y, x)[1] != pixel;
+    }
+  }
+  EXPECT_EQ(wrong, 0);
+  EXPECT_NE(stored.at(4, 15, 23)[1], stored.at(4, 15, 0)[1]);
+  EXPECT_NE(stored.at(4, 15, 23)[1], stored.at(4, 0, 23)[1]);
 }
 
 // Whoever plays the clip knows its colours by the tags. Pictures of one colour each lose nothing to colour's fewer

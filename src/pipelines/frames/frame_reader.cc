@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <deque>
 
 #include "audio/ffmpeg.h"
@@ -32,6 +33,27 @@ struct Free {
 };
 template <typename T>
 using Owned = std::unique_ptr<T, Free>;
+
+// Quarter turns, clockwise, by which players show what a camera recorded lying on its side. Other matrices (mirrors,
+// slants) turn nothing.
+int TurnsOf(const AVStream& stream) {
+#if LIBAVFORMAT_VERSION_MAJOR >= 61
+  const AVPacketSideData* const data = stream.codecpar->coded_side_data;
+  const int count = stream.codecpar->nb_coded_side_data;
+#else
+  const AVPacketSideData* const data = stream.side_data;
+  const int count = stream.nb_side_data;
+#endif
+  for (int i = 0; i < count; ++i) {
+    int32_t m[9];
+    if (data[i].type != AV_PKT_DATA_DISPLAYMATRIX || data[i].size < sizeof(m)) continue;
+    std::memcpy(m, data[i].data, sizeof(m));
+    if (m[0] == 0 && m[4] == 0 && m[1] > 0 && m[3] < 0) return 1;
+    if (m[0] < 0 && m[4] < 0 && m[1] == 0 && m[3] == 0) return 2;
+    if (m[0] == 0 && m[4] == 0 && m[1] < 0 && m[3] > 0) return 3;
+  }
+  return 0;
+}
 
 // The pictures of a file, one after the other.
 class Pictures {
@@ -66,6 +88,7 @@ class Pictures {
     const AVRational rate = format_->streams[stream_]->avg_frame_rate;
     return rate.num > 0 && rate.den > 0 ? av_q2d(rate) : 0;
   }
+  int turns() const { return TurnsOf(*format_->streams[stream_]); }
   const std::string& name() const { return name_; }
 
  private:
@@ -165,8 +188,11 @@ class Decoded final : public FrameReader {
       TIMBRE_TRY(Levels levels, reader->Convert(*frame));
       reader->ahead_.push_back(std::move(levels));
     }
-    TIMBRE_CHECK(reader->Take(path, frames, reader->height_, reader->width_, reader->pictures_.fps()));
-    reader->kept_ = Kept(reader->height_, reader->width_);
+    reader->turns_ = reader->pictures_.turns();
+    int height = reader->height_, width = reader->width_;
+    if (reader->turns_ % 2 != 0) std::swap(height, width);
+    TIMBRE_CHECK(reader->Take(path, frames, height, width, reader->pictures_.fps()));
+    reader->kept_ = Kept(height, width);
     if (reader->ahead_.empty()) {
       TIMBRE_TRY(reader->pictures_, Pictures::Open(path));
     }
@@ -176,7 +202,10 @@ class Decoded final : public FrameReader {
   Result<Volume> Frames(int64_t begin, int64_t end) override {
     kept_.ForgetBefore(begin);
     while (kept_.end() < end) {
-      TIMBRE_TRY(const Levels levels, NextLevels());
+      TIMBRE_TRY(Levels levels, NextLevels());
+      for (int turn = 0, height = height_, width = width_; turn < turns_; ++turn, std::swap(height, width)) {
+        levels = Turned(levels, height, width);
+      }
       std::vector<float> values(levels.size());
       std::transform(levels.begin(), levels.end(), values.begin(),
                      [](uint8_t level) { return static_cast<float>(level) / 127.5f - 1; });
@@ -189,6 +218,18 @@ class Decoded final : public FrameReader {
   static constexpr int64_t kMostAhead = int64_t{256} << 20;  // bytes of a clip that is decoded once
 
   int64_t levels() const { return int64_t{height_} * width_ * kChannels; }
+
+  // A quarter, clockwise: [width, height, 3].
+  static Levels Turned(const Levels& levels, int height, int width) {
+    Levels turned(levels.size());
+    uint8_t* to = turned.data();
+    for (int x = 0; x < width; ++x) {
+      for (int y = height - 1; y >= 0; --y, to += kChannels) {
+        std::memcpy(to, levels.data() + (int64_t{y} * width + x) * kChannels, kChannels);
+      }
+    }
+    return turned;
+  }
 
   Result<Levels> NextLevels() {
     if (!ahead_.empty()) {
@@ -229,8 +270,8 @@ class Decoded final : public FrameReader {
   }
 
   Pictures pictures_;
-  int height_ = 0, width_ = 0;
-  std::deque<Levels> ahead_;  // what was decoded when frames were counted
+  int height_ = 0, width_ = 0, turns_ = 0;  // as it is stored
+  std::deque<Levels> ahead_;                // what was decoded when frames were counted
   Kept kept_{0, 0};
   Owned<SwsContext> scaler_;
   AVPixelFormat format_ = AV_PIX_FMT_NONE;
