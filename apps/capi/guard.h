@@ -1,7 +1,6 @@
 // What every function of the C interface needs: no exception may reach a C caller, and failures become sentences.
 #pragma once
 
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -15,10 +14,13 @@
 
 namespace timbre::capi {
 
-// Into the caller's memory; hosts print it and write it to logs.
+// Into the caller's memory, cut behind a whole character where it is too small; hosts print it and write it to logs.
 inline void Complain(const std::string& message, char* error, size_t error_size) {
   if (error == nullptr || error_size == 0) return;
-  std::snprintf(error, error_size, "%s", Printable(message, error_size).c_str());
+  const size_t room = error_size - 1, ellipsis = sizeof("…") - 1;
+  std::string text = Printable(message, room);
+  if (text.size() > room) text = room < ellipsis ? "" : Printable(message, room - ellipsis);
+  std::memcpy(error, text.c_str(), text.size() + 1);
 }
 
 inline timbre_status StatusOf(ErrorCode code) {

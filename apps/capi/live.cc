@@ -1,11 +1,10 @@
 // The C interface over LiveDenoiser.
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
-#include <exception>
+#include <memory>
 #include <string>
 
-#include "base/text.h"
+#include "apps/capi/guard.h"
 #include "pipelines/speech/live_denoiser.h"
 #include "timbre/timbre.h"
 
@@ -32,17 +31,13 @@ Result<std::unique_ptr<LiveDenoiser>> Create(const char* model, int sample_rate,
 
 timbre_denoiser* timbre_denoiser_create(const char* model, int sample_rate, int channels, char* error,
                                         size_t error_size) {
-  std::string message;
-  // No exception may reach a C caller: standard containers throw where memory is short.
-  try {
-    auto live = Create(model, sample_rate, channels);
-    if (live) return new timbre_denoiser{*std::move(live)};
-    message = timbre::Printable(live.error().message, error_size);  // hosts print it and write it to logs
-  } catch (const std::exception& e) {
-    message = e.what();
-  }
-  if (error != nullptr && error_size > 0) std::snprintf(error, error_size, "%s", message.c_str());
-  return nullptr;
+  auto made = timbre::capi::Guarded([&]() -> Result<std::unique_ptr<timbre_denoiser>> {
+    auto denoiser = std::make_unique<timbre_denoiser>();
+    TIMBRE_TRY(denoiser->live, Create(model, sample_rate, channels));
+    return denoiser;
+  });
+  if (!made) timbre::capi::Complain(made.error().message, error, error_size);
+  return made ? made->release() : nullptr;
 }
 
 void timbre_denoiser_destroy(timbre_denoiser* denoiser) { delete denoiser; }

@@ -53,6 +53,19 @@ class Timbre(unittest.TestCase):
             self.assertTrue(os.path.exists(output["path"]))
         self.assertIn("progress", {event["event"] for event in events})
 
+    def test_one_path_is_one_input_and_paths_are_options(self):
+        for song in ("song.wav", pathlib.Path("song.wav")):
+            report = timbre.run("separate", song, model="hpss", output=pathlib.Path("out"))
+            self.assertEqual([track["input"] for track in report["tracks"]], ["song.wav"])
+
+    def test_samples_are_floating_point_numbers(self):
+        self.assertEqual(timbre.separate(noise(0.1).astype(np.float64), float(RATE), model="hpss")["harmonic"].dtype, np.float32)
+        for samples in (np.zeros((2, 100), np.int16), np.zeros((2, 100), np.complex64), [[1, 2], [3, 4]], ["x"]):
+            with self.assertRaisesRegex(TypeError, "full scale is 1"):
+                timbre.separate(samples, RATE, model="hpss")
+        with self.assertRaisesRegex(ValueError, "whole number"):
+            timbre.separate(noise(0.1), 44100.5, model="hpss")
+
     def test_errors_are_exceptions(self):
         with self.assertRaisesRegex(timbre.TimbreError, "no option 'modell'.*'model'"):
             timbre.Job("separate", ["song.wav"], modell="x")

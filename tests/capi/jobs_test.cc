@@ -15,6 +15,7 @@
 
 #include "base/file_faults.h"
 #include "base/temporary_file.h"
+#include "base/text.h"
 #include "include/timbre/timbre.h"
 #include "models/loader.h"
 #include "models/released_networks.h"
@@ -273,6 +274,25 @@ TEST(CInterface, RunsJobsAndChangesNothingOfItsHost) {
   EXPECT_EQ(before.rounding, after.rounding);
   EXPECT_EQ(before.mask, after.mask);
   EXPECT_EQ(before.files.rlim_cur, after.files.rlim_cur);
+}
+
+// Whatever room there is for it, an error is whole characters that end in a zero.
+TEST(CInterface, ErrorsAreCutBehindACharacter) {
+  for (size_t size = 0; size < 140; ++size) {
+    std::string error(size + 1, '\x7f');
+    EXPECT_EQ(timbre_separator_create("{\"model\": \"é日本語éééééééééé日本語éééééééé\"}", nullptr, nullptr,
+                                      error.data(), size),
+              nullptr);
+    EXPECT_EQ(error[size], '\x7f') << size;
+    if (size == 0) continue;
+    const size_t end = error.find('\0');
+    ASSERT_LT(end, size);
+    EXPECT_TRUE(IsUtf8(std::string_view(error).substr(0, end))) << size;
+    EXPECT_EQ(end == 0, size < 4) << size;
+    std::string live(size, '\x7f');
+    EXPECT_EQ(timbre_denoiser_create("/é日本語éééééééééé日本語éééééééé", 48000, 1, live.data(), size), nullptr);
+    EXPECT_TRUE(live.find('\0') < size && IsUtf8(live.c_str())) << size;
+  }
 }
 
 TEST(CInterface, PartsSamplesAtAnyRate) {

@@ -21,6 +21,8 @@ __all__ = ["Cancelled", "Denoiser", "Job", "Separator", "TimbreError", "devices"
 Event = Dict[str, Any]
 OnEvent = Callable[[Event], None]
 Samples = NDArray[np.float32]
+Path = Union[str, "os.PathLike[str]"]
+Inputs = Union[Path, Sequence[Path]]
 
 
 class TimbreError(Exception):
@@ -106,6 +108,24 @@ def _failure(status: int, message: str) -> TimbreError:
     return (Cancelled if status == _CANCELLED else TimbreError)(message)
 
 
+def _inputs(inputs: Inputs) -> List[str]:
+    # A text is a sequence too, of its letters.
+    return [os.fspath(i) for i in ([inputs] if isinstance(inputs, (str, os.PathLike)) else inputs)]
+
+
+def _samples(samples: ArrayLike) -> Samples:
+    given = np.asarray(samples)
+    if given.size > 0 and given.dtype.kind != "f":
+        raise TypeError(f"samples are floating-point numbers, full scale is 1; these are {given.dtype}")
+    return given.astype(np.float32, copy=False)
+
+
+def _rate(sample_rate: float) -> int:
+    if int(sample_rate) != sample_rate:
+        raise ValueError(f"a sample rate is a whole number, not {sample_rate!r}")
+    return int(sample_rate)
+
+
 def _text_of(function: Any) -> Any:
     error = ctypes.create_string_buffer(_ERROR_SIZE)
     text = function(error, len(error))
@@ -140,8 +160,8 @@ def job_kinds() -> Dict[str, Dict[str, Any]]:
 class Job:
     """What a command of the program does: Job("separate", ["song.mp3"], two_stems="vocals").run()."""
 
-    def __init__(self, kind: str, inputs: Sequence[Union[str, "os.PathLike[str]"]] = (), **options: Any):
-        text = json.dumps({"kind": kind, "inputs": [os.fspath(i) for i in inputs], "options": options})
+    def __init__(self, kind: str, inputs: Inputs = (), **options: Any):
+        text = json.dumps({"kind": kind, "inputs": _inputs(inputs), "options": options}, default=os.fspath)
         error = ctypes.create_string_buffer(_ERROR_SIZE)
         self._job = _library.timbre_job_create(text.encode(), error, len(error))
         if not self._job:
@@ -169,9 +189,7 @@ class Job:
             _library.timbre_job_destroy(self._job)
 
 
-def run(
-    kind: str, inputs: Sequence[Union[str, "os.PathLike[str]"]] = (), on_event: Optional[OnEvent] = None, **options: Any
-) -> Dict[str, Any]:
+def run(kind: str, inputs: Inputs = (), on_event: Optional[OnEvent] = None, **options: Any) -> Dict[str, Any]:
     """Runs a job and gives its report."""
     return Job(kind, inputs, **options).run(on_event)
 
@@ -183,8 +201,8 @@ def _planes(samples: Samples) -> Any:
 class Separator:
     """A model made ready for any number of arrays. Options are those of a separate job that say nothing about files."""
 
-    def __init__(self, model: str = "htdemucs", on_event: Optional[OnEvent] = None, **options: Any):
-        text = json.dumps({"model": model, **options})
+    def __init__(self, model: Path = "htdemucs", on_event: Optional[OnEvent] = None, **options: Any):
+        text = json.dumps({"model": model, **options}, default=os.fspath)
         error = ctypes.create_string_buffer(_ERROR_SIZE)
         listener = _Listener(on_event, lambda: None)
         self._separator = _library.timbre_separator_create(text.encode(), listener.function, None, error, len(error))
@@ -202,9 +220,9 @@ class Separator:
         """The rate at which nothing is resampled."""
         return _library.timbre_separator_sample_rate(self._separator)
 
-    def run(self, samples: ArrayLike, sample_rate: int, on_event: Optional[OnEvent] = None) -> Dict[str, Samples]:
+    def run(self, samples: ArrayLike, sample_rate: float, on_event: Optional[OnEvent] = None) -> Dict[str, Samples]:
         """Parts [channels, frames], of 1 or 2 channels, or [frames], into an array of that shape for each stem."""
-        given = np.asarray(samples, dtype=np.float32)
+        given = _samples(samples)
         if given.ndim not in (1, 2):
             raise ValueError("samples are [channels, frames] or [frames]")
         mix = np.ascontiguousarray(np.atleast_2d(given))
@@ -213,7 +231,7 @@ class Separator:
         error = ctypes.create_string_buffer(_ERROR_SIZE)
         listener = _Listener(on_event, self.cancel)
         status = _library.timbre_separator_run(
-            self._separator, _planes(mix), len(mix), mix.shape[1], sample_rate, _planes(out), listener.function, None, error, len(error)
+            self._separator, _planes(mix), len(mix), mix.shape[1], _rate(sample_rate), _planes(out), listener.function, None, error, len(error)
         )
         listener.raise_again()
         if status != _OK:
@@ -230,7 +248,7 @@ class Separator:
 
 
 def separate(
-    samples: ArrayLike, sample_rate: int, model: str = "htdemucs", on_event: Optional[OnEvent] = None, **options: Any
+    samples: ArrayLike, sample_rate: float, model: Path = "htdemucs", on_event: Optional[OnEvent] = None, **options: Any
 ) -> Mapping[str, Samples]:
     """Parts samples into stems, as Separator does, with a model that is used once."""
     return Separator(model, on_event, **options).run(samples, sample_rate, on_event)
@@ -239,9 +257,9 @@ def separate(
 class Denoiser:
     """Speech cleaned as it comes, some samples later."""
 
-    def __init__(self, sample_rate: int, channels: int = 1, model: str = "", attenuation_limit: float = 100, mix: float = 1):
+    def __init__(self, sample_rate: float, channels: int = 1, model: Path = "", attenuation_limit: float = 100, mix: float = 1):
         error = ctypes.create_string_buffer(_ERROR_SIZE)
-        self._denoiser = _library.timbre_denoiser_create(model.encode(), sample_rate, channels, error, len(error))
+        self._denoiser = _library.timbre_denoiser_create(os.fspath(model).encode(), _rate(sample_rate), channels, error, len(error))
         if not self._denoiser:
             raise TimbreError(error.value.decode())
         self._channels = channels
@@ -255,7 +273,7 @@ class Denoiser:
 
     def process(self, samples: ArrayLike) -> Samples:
         """As many samples as are given: [channels, frames], or [frames] of one channel."""
-        given = np.asarray(samples, dtype=np.float32)
+        given = _samples(samples)
         planes = np.ascontiguousarray(np.atleast_2d(given))
         if planes.ndim != 2 or len(planes) != self._channels:
             raise ValueError(f"samples are [{self._channels}, frames]")
