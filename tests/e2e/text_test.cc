@@ -121,6 +121,12 @@ TEST_F(TextProgram, OneLineSaysWhatIsWrong) {
   EXPECT_NE(line({"-m", "model", "--ids", "ids.txt", "--logits", "ids.txt"}).find("over an input"), std::string::npos);
   EXPECT_EQ(testing::ReadAll(folder_ / "ids.txt"), "1 2");
   EXPECT_NE(line({"-m", "nothing", "x", "--logits", "nowhere/x.safetensors"}).find("nowhere/"), std::string::npos);
+  testing::WriteAll(folder_ / "model" / "generation_config.json", R"({"temperature": -3})");
+  const std::string blamed = line({"-m", "model", "x"});
+  EXPECT_NE(blamed.find("generation_config.json: the configuration's 'temperature' is not a number from 0 to 100"),
+            std::string::npos)
+      << blamed;
+  std::filesystem::remove(folder_ / "model" / "generation_config.json");
   std::filesystem::remove(folder_ / "model" / "tokenizer.json");
   EXPECT_NE(line({"-m", "model", "x"}).find("tokenizer"), std::string::npos);
 }

@@ -118,7 +118,10 @@ Result<LanguageModel> ReadFolder(const fs::path& folder) {
     TIMBRE_TRY(generation, text_of("generation_config.json"));
   }
   auto config = ParseLanguageConfig(text, generation);
-  if (!config) return Prefix(config.error(), Printable((folder / "config.json").string()));
+  if (!config) {
+    const char* const blamed = ParseLanguageConfig(text, "") ? "generation_config.json" : "config.json";
+    return Prefix(config.error(), Printable((folder / blamed).string()));
+  }
   model.config = *std::move(config);
 
   TensorMap stored;

@@ -1,5 +1,7 @@
 #include "models/song/json_config.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "base/text.h"
@@ -69,7 +71,7 @@ double JsonConfig::Number(const std::string& key, double least, double most, std
   if (value == nullptr) return otherwise.value_or(least);
   const double number = value->is_number() ? value->get<double>() : NAN;
   if (number >= least && number <= most) return number;
-  Complain("'" + path_ + key + "' is not a number from " + std::to_string(least) + " to " + std::to_string(most));
+  Complain(fmt::format("'{}{}' is not a number from {:g} to {:g}", path_, key, least, most));
   return least;
 }
 
