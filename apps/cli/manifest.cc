@@ -93,6 +93,8 @@ Result<std::vector<std::string>> ReadPathList(const std::string& file, const Sha
   std::vector<std::string> paths;
   std::string line;
   for (size_t number = 1; std::getline(in, line); ++number) {
+    // Editors of other systems begin a text with a byte order mark, and end lines with two characters.
+    if (number == 1 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (line.empty()) continue;
     if (line.size() > kLongestPath || line.find('\0') != std::string::npos || number > kMostPaths) {

@@ -35,9 +35,9 @@ FieldList RuntimeOptions::Fields() {
            {"f16", Precision::kF16},
            {"bf16x3", Precision::kBf16x3},
            {"bf16", Precision::kBf16}},
-          "f16: weights in half the memory, products faster and less exact; bf16: the same where the "
-          "processor has AMD's AVX512-BF16, or AMX, which is untried for want of such a processor; "
-          "else f32; bf16x3: close to f32, for AMX"),
+          "f16: weights in half the memory, products faster and less exact; bf16: the same with AMD's "
+          "AVX512-BF16, or with AMX (untried for want of such a processor), else f32; bf16x3: close "
+          "to f32, for AMX"),
       ChoiceField<Tune>("tune", &options_.tune, {{"off", Tune::kOff}, {"fast", Tune::kFast}, {"full", Tune::kFull}},
                         "time the kernels that could serve a layer, and remember the best"),
       {.name = "disable",
