@@ -142,6 +142,13 @@ bool IsChatter(const std::string& lower) {
       "as a language", "feel free to", "write a ",     "write the ",    "genre:",      "style:",       "tempo:",
       "mood:",         "copyright",    "http",         "assistant:",    "user:"};
   const auto begins = [&](std::string_view beginning) { return lower.starts_with(beginning); };
+  // "In verse 2, a chorus is given:"
+  constexpr std::string_view kParts[] = {"verse", "chorus", "refrain", "stanza", "song"};
+  const auto named = [&](std::string_view part) { return HasWords(lower, part); };
+  if (lower.find_first_of(":0123456789") != std::string::npos &&
+      std::any_of(std::begin(kParts), std::end(kParts), named)) {
+    return true;
+  }
   return std::any_of(std::begin(kBeginnings), std::end(kBeginnings), begins) ||
          lower.find("bpm") != std::string::npos || lower.find("lyrics") != std::string::npos;
 }

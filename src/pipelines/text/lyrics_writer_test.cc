@@ -131,6 +131,10 @@ TEST(LyricsWriter, KeepsWhatCanBeSungAndLeavesOutTheRest) {
           "Not this\n"),
       (Lines{"Rain on the window", "Your name on the glass"}));
   EXPECT_EQ(sung("Of course I love you\nSure as the sun\n"), (Lines{"Of course I love you", "Sure as the sun"}));
+  EXPECT_EQ(sung("There's a refrain: rain\n1. A song of the sea\nIn verse 2, a chorus is given:\nNo more\n"),
+            (Lines{"A song of the sea"}));
+  EXPECT_EQ(sung("Sing me a song: no\nSing me a song tonight\nOne universe at 9\n"),
+            (Lines{"Sing me a song tonight", "One universe at 9"}));
   EXPECT_EQ(sung("One line of it\nThis song is about rain.\nNo more\n"), (Lines{"One line of it"}));
   EXPECT_EQ(sung("\u591c\u306e\u6d77\nCaf\u00e9 de la nuit\n123 456\n<div>\nla la la\n"),
             (Lines{"Caf\u00e9 de la nuit", "la la la"}));
