@@ -24,6 +24,10 @@ Result<AtomicFile> AtomicFile::Create(const std::string& final_path, OutputSet* 
   if (name.empty() || name == "." || name == "..") {
     return Fail(ErrorCode::kInvalidArgument, "'" + final_path + "' names no file; give a file name.");
   }
+  if (final_path == "-") {
+    return Fail(ErrorCode::kInvalidArgument,
+                "'-' would be a file of that name, and not the standard output; name a file, './-' for that one.");
+  }
   if (outputs != nullptr) TIMBRE_CHECK(outputs->MakeFolderOf(final_path));
   // Names that are too long would be noticed when all the work is done.
   struct stat info = {};

@@ -155,6 +155,8 @@ TEST(CombineCommand, RefusesWhatMakesNoSense) {
   expect({"a.wav", "a.wav", "--algorithm", "min_fft", "--weights", "1,1", "-o", "o.wav"}, "--weights has no effect");
   expect({"a.wav", "b.wav", "-o", "o.wav"}, "b.wav");
   expect({"a.wav", "a.wav", "-o", "a.wav"}, "over an input");
+  expect({"a.wav", "a.wav", "-o", "-"}, "'-' would be a file of that name, and not the standard output");
+  EXPECT_EQ(testing::FilesIn(folder.path()), std::vector<std::string>{"a.wav"});
 }
 
 }  // namespace

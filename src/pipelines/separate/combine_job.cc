@@ -27,8 +27,8 @@ class CombineJob final : public Job {
     report["combined"] = {{"output", combined->output},           {"inputs", inputs_},
                           {"sample_rate", combined->sample_rate}, {"channels", combined->channels},
                           {"samples", combined->samples},         {"seconds", combined->seconds}};
-    Say(observer, fmt::format("{}: {} of {} files at {} Hz", combined->output, DurationText(combined->seconds),
-                              inputs_.size(), combined->sample_rate));
+    Say(observer, fmt::format("{}: {} of {} file{} at {} Hz", combined->output, DurationText(combined->seconds),
+                              inputs_.size(), inputs_.size() == 1 ? "" : "s", combined->sample_rate));
     return {};
   }
 
