@@ -214,6 +214,10 @@ TEST(SongProgram, SaysWhatIsWrongInOneLine) {
       {"song", "-m", model, "--tokens", path, "--style", path, "-o", "song.wav", "--bitrate", "64"},
       {"song", "-m", model, "--tokens", path, "--style", path, "-o", "nowhere/song.wav"},
       {"song", "-m", model, "--tokens", path, "--style", path, "--latents", "./song.wav"},  // of one name
+      {"song", "-m", model, "--tokens", path, "--style", path, "--style-offset", "5"},      // without effect
+      {"song", "-m", model, "--tokens", path, "--style", path, "--style-blend", "0.5"},
+      {"song", "-m", model, "--tokens", path, "--style", path, "--noise", path, "--seed", "3"},
+      {"song", "-m", model, "--from-latents", path, "--steps", "3"},
       {"song", "-m", model, "--lyrics", "words.txt", "--style", path, "--latents", "words.txt"},
       {"song", "-m", model, "--tokens", path, "--style", path, "--seconds", "1", "--latents", "/dev/null"},
       {"song", "-m", "nowhere/", "--tokens", path, "--style", path},

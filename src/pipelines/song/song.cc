@@ -355,6 +355,9 @@ class Song {
 }  // namespace
 
 FieldList SongFields(SongOptions& options) {
+  const auto if_composed = [&options] {
+    return options.from_latents.empty() ? "" : "--from-latents are decoded as they are";
+  };
   FieldList fields = {
       {.name = "lyrics",
        .value = &options.lyrics,
@@ -378,7 +381,8 @@ FieldList SongFields(SongOptions& options) {
        .help = "where in the sound they begin",
        .placeholder = "S",
        .min = 0,
-       .max = 86400},
+       .max = 86400,
+       .idle = [&options] { return options.style_audio.empty() ? "there is no --style-audio" : ""; }},
       {.name = "style-text",
        .value = &options.style_text,
        .help = "a style in words: \"slow piano ballad, female voice\"",
@@ -388,7 +392,12 @@ FieldList SongFields(SongOptions& options) {
        .help = "the sound's share where both are given",
        .placeholder = "F",
        .min = 0,
-       .max = 1},
+       .max = 1,
+       .idle =
+           [&options] {
+             const bool both = !options.style_audio.empty() && !options.style_text.empty();
+             return both ? "" : "it is between --style-audio and --style-text";
+           }},
       {.name = "style-model",
        .value = &options.style_model,
        .help = "what makes styles of sound and words",
@@ -398,15 +407,25 @@ FieldList SongFields(SongOptions& options) {
        .help = "at most (default: as long as --noise lasts, else 210)",
        .placeholder = "S",
        .min = 1,
-       .max = kMostSongSeconds},
-      {.name = "steps", .value = &options.steps, .help = "points of time in each block", .min = 2, .max = 1000},
+       .max = kMostSongSeconds,
+       .idle = if_composed},
+      {.name = "steps",
+       .value = &options.steps,
+       .help = "points of time in each block",
+       .min = 2,
+       .max = 1000,
+       .idle = if_composed},
       {.name = "cfg",
        .value = &options.guidance,
        .help = "how closely words and style are followed; 0: as they come",
        .placeholder = "G",
        .min = 0,
-       .max = 20},
-      {.name = "seed", .value = &options.seed, .help = "of the noise that the song is made of"},
+       .max = 20,
+       .idle = if_composed},
+      {.name = "seed",
+       .value = &options.seed,
+       .help = "of the noise that the song is made of",
+       .idle = [&options, if_composed] { return options.noise.empty() ? if_composed() : "--noise takes its place"; }},
       {.name = "noise",
        .value = &options.noise,
        .help = "'noise' of a .safetensors, in place of a seed",
