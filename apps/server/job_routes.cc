@@ -174,6 +174,11 @@ http::Response App::CreateJob(http::Request& request) {
     return Invalid("/project", "'project' is a text of at most 200 bytes.");
   }
   submission.project = project.get<std::string>();
+  if (!submission.project.empty()) {
+    const auto found = engine_->journal().FindProject(submission.project);
+    if (!found && found.error().code == ErrorCode::kNotFound) return Invalid("/project", found.error().message);
+    if (!found) return Refused(found.error());
+  }
   const auto priority = PriorityOf(body.value("priority", Json("normal")));
   if (!priority) return Invalid("/priority", "'priority' is low, normal or high.");
   submission.priority = *priority;

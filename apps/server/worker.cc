@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -84,8 +85,11 @@ void Do(const Json& order, Line& line, const std::atomic<bool>& cancelled, KeptM
     end["state"] = "cancelled";
   } else if (!done) {
     end["state"] = "failed";
-    end["error"] = {{"type", "/problems/" + std::string(ErrorCodeName(done.error().code))},
-                    {"detail", done.error().message}};
+    // The name of the code as a part of an address: "not-found".
+    std::string type(ErrorCodeName(done.error().code));
+    std::replace_if(
+        type.begin(), type.end(), [](char c) { return c < 'a' || c > 'z'; }, '-');
+    end["error"] = {{"type", "/problems/" + type}, {"detail", done.error().message}};
   }
   end["models"] = {{"loaded", models.loaded()}, {"reused", models.reused()}};
   end["report"] = std::move(report);

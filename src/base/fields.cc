@@ -215,7 +215,10 @@ Status FieldsFromJson(const FieldList& fields, const nlohmann::ordered_json& jso
     if (std::holds_alternative<std::vector<std::string>*>(field.value)) {
       if (!member->is_array()) return wrong("a list of texts");
       for (const auto& item : *member) {
-        if (!item.is_string()) return wrong("a list of texts");
+        if (!item.is_string()) {
+          return Fail(ErrorCode::kInvalidArgument, name + " takes a list of texts, and one of it is no text but " +
+                                                       item.type_name() + "; write \"1\" for 1");
+        }
         values.push_back(item.get<std::string>());
       }
       if (values.empty()) {

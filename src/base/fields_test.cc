@@ -140,6 +140,8 @@ TEST(Fields, RefuseJsonThatDoesNotFitAndNameTheMember) {
       {{{"name", false}}, "'name' takes a text, not boolean"},
       {{{"clip", "clmp"}}, "'clip' cannot be 'clmp'. Did you mean 'clamp'?"},
       {{{"two_stems", "drums"}}, "'two_stems' takes a list of texts, not string"},
+      {{{"two_stems", Json::array({1, 2})}},
+       "'two_stems' takes a list of texts, and one of it is no text but number; write \"1\" for 1"},
       {{{"two_stems", {"drums,vocals"}}}, nullptr},
   };
   for (const auto& [json, message] : cases) {

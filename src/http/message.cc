@@ -170,6 +170,7 @@ std::string_view ReasonPhrase(int status) {
     case 423: return "Locked";
     case 428: return "Precondition Required";
     case 429: return "Too Many Requests";
+    case 431: return "Request Header Fields Too Large";
     case 460: return "Checksum Mismatch";
     case 500: return "Internal Server Error";
     case 501: return "Not Implemented";

@@ -361,6 +361,14 @@ std::optional<Response> Server::Impl::Refusal(Transaction& transaction, const ch
   request.method = method;
   request.peer = AddressText(transaction.connection);
   MHD_get_connection_values(transaction.connection, MHD_HEADER_KIND, TakeHeader, &request.headers);
+  size_t header_bytes = 0;
+  for (const auto& [name, value] : request.headers)
+    header_bytes += name.size() + value.size() + 4;  // ": " and the line's end
+  if (header_bytes > settings.limits.header_bytes) {
+    return Problem(431, "headers",
+                   "the request's headers are larger than this server takes: " +
+                       std::to_string(settings.limits.header_bytes) + " bytes.");
+  }
   std::string_view target = transaction.target;
   if (target.size() > settings.limits.target_bytes) return Problem(414, "target", "the request's target is too long.");
   // The absolute form (RFC 9112, 3.2.2) names the host once more.

@@ -197,6 +197,12 @@ TEST_F(HttpServer, RefusesInTheCommonForm) {
   EXPECT_EQ(thrown.find("inside\""), std::string::npos);
   EXPECT_EQ(StatusOf(Ask("GET /file?a=%zz")), 400);
   EXPECT_EQ(StatusOf(Ask("GET /" + std::string(9000, 'a'))), 414);
+  // All headers together: what Ask sends besides is a few of those bytes.
+  const auto with_header = [&](size_t bytes) {
+    return StatusOf(Ask("GET /file", "X: " + std::string(bytes, 'a') + "\r\n\r\n"));
+  };
+  EXPECT_EQ(with_header((16 << 10) - 200), 200);
+  EXPECT_EQ(with_header(16 << 10), 431);
 }
 
 TEST_F(HttpServer, ChecksTheTokenHostAndOrigin) {

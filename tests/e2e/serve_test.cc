@@ -407,6 +407,9 @@ TEST_F(ServeTest, GoesOnFromAPrompt) {
   const Json none = End(Parse(Post("/v1/jobs", {{"kind", "text"}, {"options", {{"prompt", "-"}}}}))["id"]);
   EXPECT_EQ(none["state"], "failed") << none;
   EXPECT_NE(none["error"]["detail"].get<std::string>().find("standard input"), std::string::npos) << none;
+  EXPECT_EQ(none["error"]["type"], "/problems/invalid-argument");
+  const HttpAnswer nowhere = Post("/v1/jobs", {{"kind", "text"}, {"options", options}, {"project", "none"}});
+  EXPECT_EQ(nowhere.status, 422) << nowhere.body;
 }
 
 TEST_F(ServeTest, TakesFilesOfAForm) {

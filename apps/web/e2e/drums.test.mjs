@@ -178,7 +178,7 @@ test("tempo, bar and metre are set right, by keyboard and by mouse, and what is 
   const drawn = () => page.locator("canvas.hits").first().evaluate((canvas) => canvas.toDataURL());
   assert.equal(await grid(), null);
   const before = await drawn();
-  await beats.getByLabel("Tempo throughout, beats a minute").focus();
+  await beats.getByLabel("Tempo, beats a minute").focus();
   await page.keyboard.press("Control+a");
   await page.keyboard.type("90");
   await page.keyboard.press("Tab");
@@ -199,10 +199,10 @@ test("tempo, bar and metre are set right, by keyboard and by mouse, and what is 
   assert.equal(await beats.getByRole("button", { name: "Click", exact: true }).getAttribute("aria-pressed"), "true");
   await page.keyboard.press("m");
   // What is refused leaves what is, and says why.
-  await beats.getByLabel("Tempo throughout, beats a minute").fill("5");
+  await beats.getByLabel("Tempo, beats a minute").fill("5");
   await page.keyboard.press("Tab");
   await page.getByRole("region", { name: "Hit", exact: true }).getByRole("alert").waitFor();
-  assert.equal(await beats.getByLabel("Tempo throughout, beats a minute").inputValue(), "180.00");
+  assert.equal(await beats.getByLabel("Tempo, beats a minute").inputValue(), "180.00");
   await page.locator("main").focus();
   await page.keyboard.press("Control+z");
   await follows("90.0 beats a minute, 3/4");

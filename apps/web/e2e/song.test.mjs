@@ -149,7 +149,11 @@ test("clips are told how alike they are, and the job leaves nothing behind", { s
   await list.getByText(/alike, \d+\.\d/).first().waitFor();
 });
 
-test("nothing serious is found, and 320 pixels are enough", { skip }, async () => {
+test("nothing serious is found, and 320 pixels are enough, for long names too", { skip }, async () => {
+  const name = `${"a very long name of a song ".repeat(4)}.wav`;
+  await server.bring(name, song(1));
+  await page.reload();
+  await page.locator("option", { hasText: "a very long name" }).first().waitFor({ state: "attached" });
   await suits(page);
   await server.json("/v1/projects", { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
   await page.getByRole("link", { name: "Another one" }).click();

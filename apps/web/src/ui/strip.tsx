@@ -44,7 +44,9 @@ export function Strip({ track, index, player, tracks }: { track: Track; index: n
   return (
     <div class="strip" role="group" aria-label={track.name}>
       <div class="line">
-        <h3 class="grow">{track.name}</h3>
+        <h3 class="grow" title={track.name}>
+          {track.name}
+        </h3>
         <button type="button" class="letter" aria-pressed={track.mute.value} aria-label={`Mute ${track.name}`} title={`Mute (Shift+${index + 1})`} onClick={() => (track.mute.value = !track.mute.value)}>
           M
         </button>

@@ -62,7 +62,7 @@ export function BeatEditor({ player, list, click }: { player: Player; list: HitL
       </header>
       <div class="pad fields">
         <div class="field">
-          <label for="beat-tempo">Tempo throughout, beats a minute</label>
+          <label for="beat-tempo">Tempo, beats a minute</label>
           <input id="beat-tempo" type="number" min={20} max={400} step={0.01} value={tempo()} onChange={(event) => void change(event.currentTarget, tempo, (tempo_bpm) => list.setBeats({ tempo_bpm }))} />
         </div>
         <div class="field">

@@ -56,7 +56,7 @@ export function Listening({ list, job }: { list: HitList; job: Job | null }) {
         <div class="pad stack">
           {text.value !== null && (
             <>
-              <label for="listening">Bands, thresholds, voices and notes of each drum, as docs/drums.yaml has them: all of it or a part</label>
+              <label for="listening">Bands, thresholds, voices and notes of each drum: all of it, or what is to be another</label>
               <textarea id="listening" class="code" rows={16} spellcheck={false} value={text.value} onInput={(event) => (text.value = event.currentTarget.value)} />
               <div class="line">
                 <button type="button" disabled={busy.value || text.value === kept.value} onClick={act(() => keep(text.value ?? ""))}>
