@@ -125,8 +125,9 @@ struct Server::Impl {
   std::mutex mutex;  // guards what follows
   std::condition_variable changed;
   bool stopping = false, notified = false;
-  int suspended = 0;  // connections that only we can wake
-  int open = 0;       // requests that are not answered to the end
+  uint64_t notices = 0;  // how often something was told
+  int suspended = 0;     // connections that only we can wake
+  int open = 0;          // requests that are not answered to the end
   std::set<Connection*> connections;
   std::list<Transaction*> waiting;  // for a later answer
   std::set<std::shared_ptr<EventStream::Shared>> streams;
@@ -172,6 +173,7 @@ struct Server::Impl::Transaction {
   std::optional<Response> answer;
   Clock::time_point begun = Clock::now(), deadline;
   LaterAnswer later;
+  uint64_t notices = 0;  // that there were before its answer was last looked for
   int status = 0;
   std::shared_ptr<EventStream::Shared> events;
 };
@@ -319,6 +321,10 @@ void Server::Impl::Resume(Transaction& transaction) {
 
 void Server::Impl::Work(Transaction& transaction, std::function<void()> work) {
   pool.Do([this, &transaction, work = std::move(work)] {
+    {
+      const std::lock_guard lock(mutex);
+      transaction.notices = notices;
+    }
     try {
       work();
     } catch (const std::exception& error) {
@@ -339,7 +345,8 @@ void Server::Impl::Settle(Transaction& transaction) {
   if (!transaction.answer && transaction.later) {
     const std::lock_guard lock(mutex);
     waiting.push_back(&transaction);
-    notified = notified || stopping;
+    // What was told since then came too early for it.
+    notified = notified || stopping || transaction.notices != notices;
     changed.notify_all();
     return;
   }
@@ -702,6 +709,7 @@ const Router& Server::router() const { return impl_->router; }
 void Server::Notify() {
   const std::lock_guard lock(impl_->mutex);
   impl_->notified = true;
+  ++impl_->notices;
   impl_->changed.notify_all();
 }
 

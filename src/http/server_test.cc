@@ -108,6 +108,17 @@ class HttpServer : public ::testing::Test {
                   };
                   return response;
                 }});
+    // What it waits for comes, and is told, before it waits.
+    router.Add({.method = "GET", .pattern = "/overtaken", .name = "overtaken", .handler = [this](Request&) {
+                  Response response;
+                  response.patience = std::chrono::seconds(2);
+                  response.later = [](bool last) -> std::optional<Response> {
+                    return Text(200, last ? "too late" : "ready");
+                  };
+                  server_->Notify();
+                  std::this_thread::sleep_for(std::chrono::milliseconds(500));  // in which all who wait are asked
+                  return response;
+                }});
     router.Add({.method = "PUT",
                 .pattern = "/upload",
                 .name = "upload",
@@ -203,6 +214,11 @@ TEST_F(HttpServer, RefusesInTheCommonForm) {
   };
   EXPECT_EQ(with_header((16 << 10) - 200), 200);
   EXPECT_EQ(with_header(16 << 10), 431);
+}
+
+TEST_F(HttpServer, WhatIsToldWhileAnAnswerIsLookedForIsNotMissed) {
+  Start();
+  EXPECT_EQ(BodyOf(Ask("GET /overtaken")), "ready");
 }
 
 TEST_F(HttpServer, ChecksTheTokenHostAndOrigin) {
