@@ -226,6 +226,9 @@ export async function suits(page) {
   }
   await page.setViewportSize({ width: 320, height: 700 });
   assert.deepEqual(await overflows(page), []);
+  // A long label squeezes no tick.
+  const ticks = await page.locator("input[type=checkbox]").evaluateAll((list) => list.map((one) => one.getBoundingClientRect()).map(({ width, height }) => [width, height]));
+  for (const [width, height] of ticks) assert.equal(width, height);
 }
 
 // Space begins, the clock goes on from the start, and Space ends it.
