@@ -84,7 +84,7 @@ std::string ZipSource::Directory() const {
       std::string head;
       Put(head, 1, 2);
       Put(head, extra.size(), 2);
-      extra = head + extra;
+      extra.insert(0, head);
     }
     text += "PK\1\2";
     Put(text, 3 << 8 | 45, 2);  // made by a Unix

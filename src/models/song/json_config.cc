@@ -83,7 +83,7 @@ bool JsonConfig::Bool(const std::string& key, std::optional<bool> otherwise) {
   return false;
 }
 
-std::string JsonConfig::Text(const std::string& key, std::optional<std::string> otherwise) {
+std::string JsonConfig::Text(const std::string& key, const std::optional<std::string>& otherwise) {
   const json* value = Find(key, !otherwise);
   if (value == nullptr) return otherwise.value_or("");
   if (value->is_string()) return value->get<std::string>();

@@ -23,7 +23,7 @@ class JsonConfig {
   int64_t Int(const std::string& key, int64_t least, int64_t most, std::optional<int64_t> otherwise = {});
   double Number(const std::string& key, double least, double most, std::optional<double> otherwise = {});
   bool Bool(const std::string& key, std::optional<bool> otherwise = {});
-  std::string Text(const std::string& key, std::optional<std::string> otherwise = {});
+  std::string Text(const std::string& key, const std::optional<std::string>& otherwise = {});
   // At most `count` numbers, at least one.
   std::vector<int> Ints(const std::string& key, int64_t least, int64_t most, size_t count);
   // The same, or a number by itself.

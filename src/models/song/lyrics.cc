@@ -205,7 +205,7 @@ std::u32string Number(const std::u32string& match) {
 }
 
 std::u32string ExpandNumbers(std::u32string text) {
-  const auto replaced = [](std::u32string s, char32_t from, std::u32string_view to) {
+  const auto replaced = [](const std::u32string& s, char32_t from, std::u32string_view to) {
     std::u32string out;
     for (const char32_t c : s) {
       if (c == from) {
@@ -505,7 +505,8 @@ Result<std::vector<std::string>> EnglishPhones(std::span<const std::u32string> l
     // that the rules see a boundary there.
     constexpr std::u32string_view kPhoneEnds = U"p⁼ʰmftnlkxʃs`ɹaoəɛɪeɑʊŋiuɥwæjː";
     const bool bounded = !text.empty() && kPhoneEnds.find(text.back()) != std::u32string_view::npos;
-    text = MapSpecial(bounded ? text + U"|_" : text);
+    if (bounded) text += U"|_";
+    text = MapSpecial(text);
     phones.push_back(Encode(text.ends_with(U"|_") ? text.substr(0, text.size() - 2) : text));
   }
   return phones;
