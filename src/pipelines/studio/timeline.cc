@@ -66,7 +66,7 @@ Json TakeOut(Json& object, const char* key) {
   return value;
 }
 
-Result<std::optional<MasterChain>> ChainIn(Json json) {
+Result<std::optional<MasterChain>> ChainIn(const Json& json) {
   if (json.is_null()) return std::optional<MasterChain>();
   TIMBRE_TRY(MasterChain chain, ChainFromJson(json));
   return std::optional<MasterChain>(std::move(chain));
