@@ -19,9 +19,12 @@ test("words and parts are typed, by keyboard, and a reload keeps them", { skip }
   await page.waitForFunction(() => document.activeElement?.id === "lyrics");
   await page.keyboard.type("Rain on the window");
   await page.getByLabel("Style in words").fill("slow piano ballad");
+  await page.getByText("Have words written").click();
+  await page.getByLabel("What the song is about").fill("summer rain");
   await page.reload();
   assert.equal(await page.getByLabel("Lyrics").inputValue(), "[verse]\nRain on the window");
   assert.equal(await page.getByLabel("Style in words").inputValue(), "slow piano ballad");
+  assert.equal(await page.getByLabel("What the song is about").inputValue(), "summer rain");
 });
 
 test("two songs are asked for, of one after the other seed, and say what is missing", { skip }, async () => {

@@ -1,6 +1,6 @@
 // A song from words: lyrics that are written here or by a model, a style in words or like that of a sound, and several
 // songs of them side by side, of which the best is kept.
-import { useSignal } from "@preact/signals";
+import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { getJson, sentence } from "../model/api";
 import { assets, loadAssets, schemaOf } from "../model/catalog";
@@ -33,8 +33,13 @@ function draft(): Draft {
   }
 }
 
+function keep(typed: Partial<Draft>): void {
+  localStorage.setItem(kStore, JSON.stringify({ ...draft(), ...typed }));
+}
+
 function Writer({ onWords }: { onWords: (text: string, style: string) => void }) {
   const about = useSignal(draft().about);
+  useSignalEffect(() => keep({ about: about.value }));
   const values = useSignal<Values>({});
   const schema = useSignal<OptionsSchema | null>(null);
   const error = useSignal("");
@@ -161,7 +166,8 @@ export function Song() {
       (problem) => (error.value = sentence(problem)),
     );
   }, []);
-  useEffect(() => localStorage.setItem(kStore, JSON.stringify({ lyrics: lyrics.value, style: style.value })), [lyrics.value, style.value]);
+  // At once: who reloads does not wait for a frame.
+  useSignalEffect(() => keep({ lyrics: lyrics.value, style: style.value }));
   const part = (name: string) => {
     const area = words.current!;
     const at = area.selectionStart;
