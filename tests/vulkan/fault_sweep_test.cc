@@ -4,8 +4,10 @@
 // sets TIMBRE_SWEEP=full, visits each.
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <set>
+#include <thread>
 
 #include "models/loader.h"
 #include "pipelines/separate/separate.h"
@@ -169,6 +171,27 @@ TEST(FaultSweep, ThroughTheProgram) {
       EXPECT_NE(strict.ran.err.find(fact), std::string::npos) << fact << ": " << strict.ran.err;
     }
   }
+}
+
+// Whoever asks a run to stop does not wait for a device that will not answer, however patient the run itself would be;
+// the device keeps what it was given, and no file stays.
+TEST(FaultSweep, ACancelledRunLeavesADeviceThatDoesNotAnswer) {
+  TIMBRE_NEED_VULKAN();
+  TinySong song;
+  std::map<std::string, std::string> variables = Hung();
+  variables["TIMBRE_VULKAN_TIMEOUT"] = "3600";
+  const Environment environment(variables);
+  const auto before = testing::FilesIn(song.folder().path());
+  testing::Child child({"separate", "song.wav", "--model", "tiny.th", "--output", "out", "--device", UsableDeviceName(),
+                        "--inject", "hang:0"},
+                       song.folder().path());
+  for (int i = 0; i < 600 && child.ErrorsSoFar().find("separating song.wav: ") == std::string::npos; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  child.Signal(SIGTERM);
+  const testing::Ran ran = child.Wait();
+  EXPECT_EQ(ran.code, 130) << ran.err;
+  EXPECT_EQ(testing::FilesIn(song.folder().path()), before) << ran.err;
 }
 
 // Mesa's software driver twice, as two devices; empty where it is not here.

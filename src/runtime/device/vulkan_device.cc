@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <iterator>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -253,7 +254,11 @@ Result<uint64_t> VulkanDevice::Submit(const VulkanCommands& commands) {
   return value;
 }
 
-Status VulkanDevice::Wait(uint64_t submission, FaultInjector* faults) {
+Status VulkanDevice::Wait(uint64_t submission, FaultInjector* faults, const std::atomic<bool>* cancelled) {
+  using Clock = std::chrono::steady_clock;
+  using std::chrono::nanoseconds;
+  constexpr auto kSlice = std::chrono::milliseconds(50);  // how often it is asked whether to go on
+  std::optional<Clock::time_point> given_up;
   uint64_t value = 0;
   VkSemaphoreWaitInfo wait{VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO};
   wait.semaphoreCount = 1;
@@ -264,10 +269,22 @@ Status VulkanDevice::Wait(uint64_t submission, FaultInjector* faults) {
   if (hang) submission += uint64_t{1} << 20;
   // One after the other, those of other sessions too: the time-out is a single submission's.
   for (value = hang ? submission : std::min(done_ + 1, submission); value <= submission; ++value) {
-    const VkResult waited = vk_->WaitSemaphores(device_, &wait, patience_);
+    const Clock::time_point late = Clock::now() + nanoseconds(patience_);
+    VkResult waited = VK_TIMEOUT;
+    for (bool first = true; waited == VK_TIMEOUT; first = false) {
+      if (!given_up && cancelled != nullptr && cancelled->load(std::memory_order_relaxed)) {
+        given_up = Clock::now() + std::chrono::seconds(kGraceSeconds);
+      }
+      nanoseconds left = (given_up ? std::min(late, *given_up) : late) - Clock::now();
+      if (left <= nanoseconds(0) && !first) break;
+      left = std::max(left, nanoseconds(0));
+      if (cancelled != nullptr) left = std::min<nanoseconds>(left, kSlice);
+      waited = vk_->WaitSemaphores(device_, &wait, static_cast<uint64_t>(left.count()));
+    }
     if (waited == VK_TIMEOUT) {
       hung_ = true;
       HungDevices().Add(info_.index);
+      if (given_up) return Fail(ErrorCode::kCancelled, "cancelled");
     } else if (waited != VK_SUCCESS) {
       // What was submitted may be at work all the same. On a device that is lost this returns at once, as Vulkan
       // promises.
@@ -279,6 +296,7 @@ Status VulkanDevice::Wait(uint64_t submission, FaultInjector* faults) {
     while (done < value && !done_.compare_exchange_weak(done, value)) {
     }
   }
+  if (given_up) return Fail(ErrorCode::kCancelled, "cancelled");
   if (faults) TIMBRE_CHECK(faults->Pass(FaultPoint::kWait, info_.name));
   return {};
 }
@@ -300,8 +318,8 @@ Result<double> VulkanDevice::RunTimed(const VulkanCommands& commands) {
   return static_cast<double>((ticks[1] - ticks[0]) & clock_mask_) * clock_seconds_;
 }
 
-void VulkanDevice::Settle() {
-  if (!hung_ && submitted_ > 0) (void)Wait(submitted_);
+void VulkanDevice::Settle(const std::atomic<bool>* cancelled) {
+  if (!hung_ && submitted_ > 0) (void)Wait(submitted_, nullptr, cancelled);
 }
 
 uint64_t VulkanDevice::MemoryFree() const {

@@ -140,15 +140,17 @@ class VulkanDevice {
   // before they are done.
   Result<uint64_t> Submit(const VulkanCommands& commands);
   // Waits for a submission, and with it for all before. Errors: kOutOfMemory; kDeviceLost, also where the device does
-  // not answer in time (VulkanDeviceInfo::patience_seconds).
-  Status Wait(uint64_t submission, FaultInjector* faults = nullptr);
+  // not answer in time (VulkanDeviceInfo::patience_seconds). `cancelled` (optional) ends a wait: kCancelled, at once
+  // where that is done soon, else after kGraceSeconds with the device given up as one that does not answer.
+  Status Wait(uint64_t submission, FaultInjector* faults = nullptr, const std::atomic<bool>* cancelled = nullptr);
+  static constexpr int kGraceSeconds = 5;
   Status Run(const VulkanCommands& commands);
   // The same, and the seconds that the device took from BeginTiming to EndTiming; by the host's clock where the device
   // has none.
   Result<double> RunTimed(const VulkanCommands& commands);
   // Waits for what was submitted so far, unless the device is known not to answer: before what may be in use is
-  // destroyed.
-  void Settle();
+  // destroyed. `cancelled`: as Wait has it.
+  void Settle(const std::atomic<bool>* cancelled = nullptr);
 
   // Bytes of the largest device-local heap that this process may have, as far as the driver says, now, and are
   // promised to nobody.

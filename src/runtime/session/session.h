@@ -42,7 +42,7 @@ struct SessionOptions {
   uint64_t memory_limit = 0;  // bytes of a GPU's memory that plans may count on; 0: what is free
   int tiles = 1;              // in the graph's batch; where more than one do not fit, that is the caller's to answer
   FaultInjector* faults = nullptr;               // of this session alone
-  const std::atomic<bool>* cancelled = nullptr;  // asked between nodes: a run then ends with kCancelled
+  const std::atomic<bool>* cancelled = nullptr;  // asked between nodes and while a device is waited for: kCancelled
 };
 
 struct NodeTiming {

@@ -89,7 +89,7 @@ Status VulkanPlan::Prepare(const BannedKernels& banned, SessionState& state,
 }
 
 Status VulkanPlan::UseState(SessionState& state) {
-  device_.Settle();
+  device_.Settle(options_.cancelled);
   std::pair<std::string, std::string_view> failed;
   segments_.clear();
   TIMBRE_CHECK(TakeStates(state));
@@ -100,7 +100,7 @@ Status VulkanPlan::UseState(SessionState& state) {
 Status VulkanPlan::RecordAgain(bool one_each) {
   if (one_each == one_each_) return {};
   std::pair<std::string, std::string_view> failed;
-  device_.Settle();
+  device_.Settle(options_.cancelled);
   segments_.clear();
   return RecordAll(one_each, nullptr, failed);
 }
@@ -266,7 +266,8 @@ Status VulkanPlan::SubmitTo(Slot& slot, const VulkanCommands& commands) {
 }
 
 Status VulkanPlan::WaitFor(Slot& slot) {
-  for (const uint64_t submission : slot.submissions) TIMBRE_CHECK(device_.Wait(submission, options_.faults));
+  for (const uint64_t submission : slot.submissions)
+    TIMBRE_CHECK(device_.Wait(submission, options_.faults, options_.cancelled));
   slot.submissions.clear();
   return {};
 }

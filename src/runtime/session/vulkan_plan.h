@@ -27,7 +27,7 @@ class VulkanPlan {
              ThreadPool& pool, Stats* stats);
 
   // What is destroyed may still be in use, where a run failed half-way or its result is not wanted.
-  ~VulkanPlan() { device_.Settle(); }
+  ~VulkanPlan() { device_.Settle(options_.cancelled); }
 
   // On a kernel's failure, the node and kernel are in `failed` and the error is kKernelFailed.
   Status Prepare(const BannedKernels& banned, SessionState& state, std::pair<std::string, std::string_view>& failed);
