@@ -45,6 +45,10 @@ Result<AtomicFile> AtomicFile::Create(const std::string& final_path, OutputSet* 
   return AtomicFile(final_path, *std::move(file), outputs);
 }
 
+Status AtomicFile::Check(const std::string& final_path) {
+  return Create(final_path).map([](const AtomicFile&) {});
+}
+
 Status AtomicFile::Write(std::span<const std::byte> bytes) {
   if (!file_) return Fail(ErrorCode::kInternal, "'" + final_path_ + "' was written to after it was closed.");
   while (!bytes.empty()) {

@@ -21,6 +21,9 @@ class AtomicFile {
   // Commit() hands the file over to the set, which names it together with its others and must outlive that.
   static Result<AtomicFile> Create(const std::string& final_path, OutputSet* outputs = nullptr);
 
+  // Whether Create() would succeed now: what can't be written is to be known before hours are spent on it.
+  static Status Check(const std::string& final_path);
+
   // For libraries that write by themselves: an open file, or a path that leads to it.
   int fd() const { return file_ ? file_->fd() : -1; }
   std::string temporary_path() const { return file_ ? file_->path() : ""; }

@@ -179,8 +179,7 @@ class Song {
     const ScopedTimer timer(&report_.total);
     report_.sample_rate = model_.decoder.sampling_rate;
     TIMBRE_TRY(file_, SongFile::Create(options_, report_.sample_rate, outputs_));
-    // What can't be written is known before minutes are spent on it.
-    if (!options_.latents.empty()) TIMBRE_CHECK(AtomicFile::Create(options_.latents).map([](const AtomicFile&) {}));
+    if (!options_.latents.empty()) TIMBRE_CHECK(AtomicFile::Check(options_.latents));
     report_.channels = file_->channels();
     decoder_.emplace(model_.decoder, model_.decoder_weights, options_.decode == "chunked", options_.session, pool_,
                      &stats_, [this](const float* samples, int64_t count) { return file_->Write(samples, count); });

@@ -74,8 +74,7 @@ class TextJob final : public Job {
     }
     if (!logits_.empty()) {
       TIMBRE_CHECK(CheckNotInput(logits_, ids_, "name another file"));
-      // What can't be written is known before anything is computed.
-      TIMBRE_CHECK(AtomicFile::Create(logits_).map([](const AtomicFile&) {}));
+      TIMBRE_CHECK(AtomicFile::Check(logits_));
     }
     TIMBRE_CHECK(FetchIfNamed(model_, ModelTask::kText, observer));
     TIMBRE_TRY(const LanguageModel model,
