@@ -69,9 +69,9 @@ void Keep(const Result<double>& value, const char* name, std::optional<double>& 
 
 Result<Score> ScoreSignals(const AudioBuffer& reference, const AudioBuffer& estimate, bool shorter) {
   if (reference.channels != estimate.channels) {
-    return Fail(ErrorCode::kInvalidArgument, "the reference has channels: " + std::to_string(reference.channels) +
-                                                 ", and the estimate: " + std::to_string(estimate.channels) +
-                                                 "; give both the same.");
+    return Fail(ErrorCode::kInvalidArgument, "the reference is of " + std::to_string(reference.channels) +
+                                                 " and the estimate of " + std::to_string(estimate.channels) +
+                                                 " channels; give both the same.");
   }
   Score score{.sample_rate = reference.sample_rate, .channels = reference.channels};
   AudioBuffer converted;

@@ -178,7 +178,7 @@ TEST(ScoreCli, RefusesWhatCannotBeCompared) {
     EXPECT_NE(ran.code, 0);
     EXPECT_NE(ran.err.find(part), std::string::npos) << ran.err;
   };
-  refused(mono, (folder / "stereo.wav").string(), "channels: 1, and the estimate: 2");
+  refused(mono, (folder / "stereo.wav").string(), "of 1 and the estimate of 2 channels");
   refused((folder / "silence.wav").string(), mono, "the reference is silent");
   // A file that was cut short is no perfect estimate, on either side.
   WriteFloatWav(folder / "cut.wav", std::vector<float>(240, 0.1f), 8000, 1);
