@@ -16,28 +16,12 @@ using Json = nlohmann::ordered_json;
 
 constexpr double kMostSamples = static_cast<double>(Timeline::kLongestClip);
 
-Json TakeOut(Json& object, const char* key) {
-  const auto found = object.find(key);
-  if (found == object.end()) return nullptr;
-  Json value = std::move(*found);
-  object.erase(found);
-  return value;
-}
-
-// A preset's name, a chain, or null for none.
-Result<std::optional<MasterChain>> ChainOf(const Json& json) {
-  if (json.is_null()) return std::optional<MasterChain>();
-  TIMBRE_TRY(MasterChain chain, json.is_string() ? FindPreset(json.get<std::string>()) : ChainFromJson(json));
-  return std::optional<MasterChain>(std::move(chain));
-}
-
 Field ClipField(std::string* id) { return {.name = "clip", .value = id, .help = "its id", .required = true}; }
 
 Result<Operated> Insert(Timeline& timeline, Json& json, const LengthOf& length_of) {
   TimelineClip clip;
   Timeline::Position position;
   uint64_t from = 0, length = 0;
-  TIMBRE_TRY(clip.chain, ChainOf(TakeOut(json, "chain")));
   using Kind = Timeline::Position::Kind;
   TIMBRE_CHECK(FieldsFromJson(
       {{.name = "asset", .value = &clip.asset, .help = "its id", .required = true},
@@ -55,7 +39,8 @@ Result<Operated> Insert(Timeline& timeline, Json& json, const LengthOf& length_o
        {.name = "length", .value = &length, .help = "samples", .min = 0, .max = kMostSamples},
        {.name = "gain_db", .value = &clip.gain_db, .help = "of the clip", .min = -60, .max = 24},
        {.name = "crossfade", .value = &clip.crossfade, .help = "seconds", .min = 0, .max = 60}},
-      json));
+      json, {"chain"}));
+  TIMBRE_TRY(clip.chain, ChainOrPreset(json.value("chain", Json())));
   TIMBRE_TRY(const auto sound, length_of(clip.asset));
   if (!sound) return Operated{.done = false};
   clip.asset_length = ResampledLength(sound->frames, sound->sample_rate, timeline.sample_rate());
@@ -142,8 +127,8 @@ Result<Operated> Switch(Timeline& timeline, Json& json, const LengthOf&) {
 
 Result<Operated> Chain(Timeline& timeline, Json& json, const LengthOf&) {
   std::string id;
-  TIMBRE_TRY(std::optional<MasterChain> chain, ChainOf(TakeOut(json, "chain")));
-  TIMBRE_CHECK(FieldsFromJson({ClipField(&id)}, json));
+  TIMBRE_CHECK(FieldsFromJson({ClipField(&id)}, json, {"chain"}));
+  TIMBRE_TRY(std::optional<MasterChain> chain, ChainOrPreset(json.value("chain", Json())));
   return Done(timeline.SetChain(id, std::move(chain)));
 }
 
@@ -157,8 +142,8 @@ Result<Operated> Crossfade(Timeline& timeline, Json& json, const LengthOf&) {
 }
 
 Result<Operated> Master(Timeline& timeline, Json& json, const LengthOf&) {
-  TIMBRE_TRY(std::optional<MasterChain> chain, ChainOf(TakeOut(json, "chain")));
-  TIMBRE_CHECK(FieldsFromJson({}, json));
+  TIMBRE_CHECK(FieldsFromJson({}, json, {"chain"}));
+  TIMBRE_TRY(std::optional<MasterChain> chain, ChainOrPreset(json.value("chain", Json())));
   return Done(timeline.SetMaster(std::move(chain)));
 }
 
@@ -202,7 +187,8 @@ std::vector<std::string> TimelineOperations() {
 
 Result<Operated> Operate(Timeline& timeline, const Json& operation, const LengthOf& length_of) {
   Json json = operation;
-  const Json name = TakeOut(json, "op");
+  const Json name = json.value("op", Json());
+  json.erase("op");
   for (const auto& [known, function] : kOperations) {
     if (name == known) return function(timeline, json, length_of);
   }

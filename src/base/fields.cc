@@ -189,10 +189,12 @@ nlohmann::ordered_json FieldsToJson(const FieldList& fields) {
   return json;
 }
 
-Status FieldsFromJson(const FieldList& fields, const nlohmann::ordered_json& json) {
+Status FieldsFromJson(const FieldList& fields, const nlohmann::ordered_json& json,
+                      const std::vector<std::string>& others) {
   if (!json.is_object()) return Fail(ErrorCode::kInvalidArgument, "options are an object of names and values");
   std::vector<std::string> keys;
   for (const Field& field : fields) keys.push_back(KeyOf(field));
+  keys.insert(keys.end(), others.begin(), others.end());
   for (const auto& [key, value] : json.items()) {
     const auto found = std::find(keys.begin(), keys.end(), key);
     if (found == keys.end()) {

@@ -95,9 +95,10 @@ std::string KeyOf(const Field& field);
 nlohmann::ordered_json FieldsToJson(const FieldList& fields);
 
 // The way back: gives fields the values of an object's members. A field without a member, or with null, keeps its
-// value. Errors (kInvalidArgument) name the member: one that is no field's, a value of the wrong type or out of range,
-// a required field without one.
-Status FieldsFromJson(const FieldList& fields, const nlohmann::ordered_json& json);
+// value. Members in `others` are for the caller to read. Errors (kInvalidArgument) name the member: one that is
+// neither, a value of the wrong type or out of range, a required field without one.
+Status FieldsFromJson(const FieldList& fields, const nlohmann::ordered_json& json,
+                      const std::vector<std::string>& others = {});
 
 // What FieldsFromJson takes, as a JSON Schema (draft 2020-12) of an object, defaults and descriptions included.
 nlohmann::ordered_json FieldsSchema(const FieldList& fields);

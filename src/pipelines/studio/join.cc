@@ -40,50 +40,21 @@ struct JoinPlan {
   std::optional<MasterChain> master;
 };
 
-// A preset's name, or a chain.
-Result<std::optional<MasterChain>> ChainOrPreset(const Json& json) {
-  if (json.is_null()) return std::optional<MasterChain>();
-  if (json.is_string()) {
-    TIMBRE_TRY(MasterChain chain, FindPreset(json.get<std::string>()));
-    return std::optional<MasterChain>(std::move(chain));
-  }
-  TIMBRE_TRY(MasterChain chain, ChainFromJson(json));
-  return std::optional<MasterChain>(std::move(chain));
-}
-
-Json TakeOut(Json& object, const char* key) {
-  const auto found = object.find(key);
-  if (found == object.end()) return nullptr;
-  Json value = std::move(*found);
-  object.erase(found);
-  return value;
-}
-
-Result<JoinPlan> PlanOf(Json json, const fs::path& folder) {
+Result<JoinPlan> PlanOf(const Json& json, const fs::path& folder) {
   JoinPlan plan;
   if (!json.is_object()) return Fail(ErrorCode::kInvalidArgument, "it must be a map with the entry clips");
-  TIMBRE_CHECK(CheckKeys(json, {"clips", "crossfade", "master"}));
-  const Json clips = TakeOut(json, "clips");
-  Result<std::optional<MasterChain>> master = ChainOrPreset(TakeOut(json, "master"));
+  TIMBRE_CHECK(FieldsFromJson({{.name = "crossfade", .value = &plan.crossfade, .help = "seconds", .min = 0, .max = 60}},
+                              json, {"clips", "master"}));
+  const Json clips = json.value("clips", Json());
+  Result<std::optional<MasterChain>> master = ChainOrPreset(json.value("master", Json()));
   if (!master) return Prefix(master.error(), "master");
   plan.master = *std::move(master);
-  TIMBRE_CHECK(
-      FieldsFromJson({{.name = "crossfade", .value = &plan.crossfade, .help = "seconds", .min = 0, .max = 60}}, json));
   if (!clips.is_array() || clips.empty() || clips.size() > Timeline::kMostClips) {
     return Fail(ErrorCode::kInvalidArgument, "clips must be a list of 1 to 1000 entries");
   }
   for (size_t i = 0; i < clips.size(); ++i) {
     const std::string where = "clips[" + std::to_string(i) + "]";
-    Json object = clips[i];
     ClipEntry entry;
-    if (object.is_object()) {
-      const Status known =
-          CheckKeys(object, {"file", "from", "length", "gain_db", "crossfade", "mute", "solo", "chain"});
-      if (!known) return Prefix(known.error(), where);
-      Result<std::optional<MasterChain>> chain = ChainOrPreset(TakeOut(object, "chain"));
-      if (!chain) return Prefix(chain.error(), where + ".chain");
-      entry.chain = *std::move(chain);
-    }
     const Status read =
         FieldsFromJson({{.name = "file", .value = &entry.file, .help = "beside the timeline", .required = true},
                         {.name = "from", .value = &entry.from, .help = "seconds", .min = 0, .max = 1e6},
@@ -92,8 +63,11 @@ Result<JoinPlan> PlanOf(Json json, const fs::path& folder) {
                         {.name = "crossfade", .value = &entry.crossfade, .help = "seconds", .min = 0, .max = 60},
                         {.name = "mute", .value = &entry.mute, .help = "not heard"},
                         {.name = "solo", .value = &entry.solo, .help = "heard alone"}},
-                       object);
+                       clips[i], {"chain"});
     if (!read) return Prefix(read.error(), where);
+    Result<std::optional<MasterChain>> chain = ChainOrPreset(clips[i].value("chain", Json()));
+    if (!chain) return Prefix(chain.error(), where + ".chain");
+    entry.chain = *std::move(chain);
     entry.file = (folder / entry.file).string();
     if (IsStandardInput(entry.file)) {
       return Fail(ErrorCode::kInvalidArgument,
@@ -105,8 +79,8 @@ Result<JoinPlan> PlanOf(Json json, const fs::path& folder) {
 }
 
 Result<JoinPlan> ReadPlan(const std::string& path) {
-  TIMBRE_TRY(Json json, ReadYaml(path));
-  Result<JoinPlan> plan = PlanOf(std::move(json), fs::path(path).parent_path());
+  TIMBRE_TRY(const Json json, ReadYaml(path));
+  Result<JoinPlan> plan = PlanOf(json, fs::path(path).parent_path());
   if (!plan) return Prefix(plan.error(), path);
   return plan;
 }

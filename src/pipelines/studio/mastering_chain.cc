@@ -131,6 +131,12 @@ Result<MasterChain> FindPreset(const std::string& name) {
   return Fail(ErrorCode::kInvalidArgument, "there is no preset '" + name + "'." + SuggestionFor(name, names));
 }
 
+Result<std::optional<MasterChain>> ChainOrPreset(const nlohmann::ordered_json& json) {
+  if (json.is_null()) return std::optional<MasterChain>();
+  TIMBRE_TRY(MasterChain chain, json.is_string() ? FindPreset(json.get<std::string>()) : ChainFromJson(json));
+  return std::optional<MasterChain>(std::move(chain));
+}
+
 namespace {
 
 // Those of the chain's bands that do something.

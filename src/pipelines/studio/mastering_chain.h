@@ -48,6 +48,8 @@ struct MasterPreset {
 };
 std::span<const MasterPreset> MasterPresets();
 Result<MasterChain> FindPreset(const std::string& name);
+// A preset's name, a chain as an object, or null for none.
+Result<std::optional<MasterChain>> ChainOrPreset(const nlohmann::ordered_json& json);
 
 // What the two engines make of the same numbers.
 enum class ChainEngine : uint8_t {

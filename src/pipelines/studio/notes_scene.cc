@@ -25,17 +25,12 @@ tl::unexpected<Error> Wrong(const std::string& where, const std::string& what) {
 Result<NoteLane> LaneOf(const Json& json, const std::string& where) {
   NoteLane lane;
   if (!json.is_object()) return Wrong(where, "a lane is a map of name, colour and notes");
-  if (const Status known = CheckKeys(json, {"name", "colour", "notes"}); !known) return Prefix(known.error(), where);
-  Json rest = json, notes = Json::array();
-  if (const auto found = rest.find("notes"); found != rest.end()) {
-    notes = *found;
-    rest.erase(found);
-  }
   std::string colour;
   const Status read = FieldsFromJson({{.name = "name", .value = &lane.name, .help = "of the lane", .required = true},
                                       {.name = "colour", .value = &colour, .help = "#RRGGBB", .required = true}},
-                                     rest);
+                                     json, {"notes"});
   if (!read) return Prefix(read.error(), where);
+  const Json notes = json.value("notes", Json());
   bool good = colour.size() == 7 && colour[0] == '#' && lane.name.size() <= 64;
   for (size_t i = 0; good && i < 3; ++i) {
     const char* const from = colour.data() + 1 + 2 * i;

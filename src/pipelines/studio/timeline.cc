@@ -8,7 +8,6 @@
 
 #include "base/fields.h"
 #include "base/text.h"
-#include "pipelines/studio/yaml_json.h"
 
 namespace timbre {
 namespace {
@@ -57,15 +56,6 @@ FieldList ClipFields(TimelineClip& clip, uint64_t& from, uint64_t& length, uint6
           {.name = "crossfade", .value = &clip.crossfade, .help = "seconds", .min = 0, .max = kLongestCrossfade}};
 }
 
-// Takes a member that fields do not know out of the object.
-Json TakeOut(Json& object, const char* key) {
-  const auto found = object.find(key);
-  if (found == object.end()) return nullptr;
-  Json value = std::move(*found);
-  object.erase(found);
-  return value;
-}
-
 Result<std::optional<MasterChain>> ChainIn(const Json& json) {
   if (json.is_null()) return std::optional<MasterChain>();
   TIMBRE_TRY(MasterChain chain, ChainFromJson(json));
@@ -89,20 +79,16 @@ Result<Timeline> Timeline::Create(int sample_rate, int channels, double crossfad
 
 Result<Timeline> Timeline::FromJson(const Json& json) {
   if (!json.is_object()) return Wrong("a timeline is an object");
-  TIMBRE_CHECK(CheckKeys(json, {"sample_rate", "channels", "crossfade", "clips", "master", "total", "seconds"}));
-  Json rest = json;
-  TakeOut(rest, "total");
-  TakeOut(rest, "seconds");
-  const Json clips = TakeOut(rest, "clips");
-  Result<std::optional<MasterChain>> master = ChainIn(TakeOut(rest, "master"));
-  if (!master) return Prefix(master.error(), "master");
   int sample_rate = 0, channels = 2;
   double crossfade = 0;
   TIMBRE_CHECK(FieldsFromJson(
       {{.name = "sample_rate", .value = &sample_rate, .help = "Hz", .required = true, .min = 1000, .max = 768000},
        {.name = "channels", .value = &channels, .help = "1 or 2", .min = 1, .max = 2},
        {.name = "crossfade", .value = &crossfade, .help = "seconds", .min = 0, .max = kLongestCrossfade}},
-      rest));
+      json, {"clips", "master", "total", "seconds"}));
+  const Json clips = json.value("clips", Json());
+  Result<std::optional<MasterChain>> master = ChainIn(json.value("master", Json()));
+  if (!master) return Prefix(master.error(), "master");
   TIMBRE_TRY(Timeline timeline, Create(sample_rate, channels, crossfade));
   if (!clips.is_null() && (!clips.is_array() || clips.size() > kMostClips)) {
     return Wrong("clips must be a list of at most 1000");
@@ -113,18 +99,15 @@ Result<Timeline> Timeline::FromJson(const Json& json) {
   for (size_t i = 0; i < clips.size(); ++i) {
     const std::string where = "clips[" + std::to_string(i) + "]";
     if (!clips[i].is_object()) return Wrong(where + ": a clip is an object");
-    Json object = clips[i];
-    for (const char* derived : {"index", "start", "end", "overlap", "start_seconds", "end_seconds"}) {
-      TakeOut(object, derived);
-    }
     TimelineClip clip;
-    Result<std::optional<MasterChain>> chain = ChainIn(TakeOut(object, "chain"));
+    uint64_t from = 0, length = 0, asset_length = 0;
+    // All but the chain follows from the rest.
+    const Status read = FieldsFromJson(ClipFields(clip, from, length, asset_length), clips[i],
+                                       {"chain", "index", "start", "end", "overlap", "start_seconds", "end_seconds"});
+    if (!read) return Prefix(read.error(), where);
+    Result<std::optional<MasterChain>> chain = ChainIn(clips[i].value("chain", Json()));
     if (!chain) return Prefix(chain.error(), where);
     clip.chain = *std::move(chain);
-    uint64_t from = 0, length = 0, asset_length = 0;
-    if (const Status read = FieldsFromJson(ClipFields(clip, from, length, asset_length), object); !read) {
-      return Prefix(read.error(), where);
-    }
     clip.from = static_cast<int64_t>(from);
     clip.length = static_cast<int64_t>(length);
     clip.asset_length = static_cast<int64_t>(asset_length);

@@ -2,12 +2,10 @@
 
 #include <yaml-cpp/yaml.h>
 
-#include <algorithm>
 #include <charconv>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "base/suggest.h"
 #include "base/text.h"
 
 namespace timbre {
@@ -89,14 +87,6 @@ Result<Json> ReadYaml(const std::string& path) {
   if (in.bad()) return Fail(ErrorCode::kIo, path + ": it cannot be read.");
   text.resize(static_cast<size_t>(in.gcount()));
   return ParseYaml(text, path);
-}
-
-Status CheckKeys(const Json& object, const std::vector<std::string>& keys) {
-  for (const auto& [key, value] : object.items()) {
-    if (std::find(keys.begin(), keys.end(), key) != keys.end()) continue;
-    return Fail(ErrorCode::kInvalidArgument, "there is no option '" + Printable(key) + "'." + SuggestionFor(key, keys));
-  }
-  return {};
 }
 
 }  // namespace timbre

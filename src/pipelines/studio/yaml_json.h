@@ -4,7 +4,6 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/result.h"
 
@@ -16,9 +15,5 @@ namespace timbre {
 Result<nlohmann::ordered_json> ParseYaml(std::string_view text, std::string_view name);
 // The same of a file.
 Result<nlohmann::ordered_json> ReadYaml(const std::string& path);
-
-// kInvalidArgument where an object has an entry of none of these names, with all that it may have: for who reads some
-// of them otherwise than as fields, which name only their own.
-Status CheckKeys(const nlohmann::ordered_json& object, const std::vector<std::string>& keys);
 
 }  // namespace timbre
