@@ -118,8 +118,12 @@ class App {
   http::Response ListenToDrums(http::Request& request);
   http::Response GetStages(http::Request& request);
   Result<DrumsConfig> ConfigOf(const DrumProject& drums);
+  // Of the project's jobs that the filter lets through the newest hundred, and the one that it began with, which
+  // belongs to none.
+  Result<std::vector<engine::JobRecord>> JobsOf(const engine::ProjectRecord& project, engine::JobFilter filter);
   Result<std::string> KeptText(const std::string& asset);
-  Result<Json> HeardOf(const DrumProject& drums);
+  // What was heard; the answer that says that nothing was.
+  std::optional<http::Response> FindHeard(const DrumProject& drums, Json& heard);
   std::optional<http::Response> SetBeats(const Json& body, DrumProject& drums);
   Json JoinTimeline(const Timeline& timeline, std::vector<engine::JobInput>& inputs);
   http::Response OperateOnProject(http::Request& request);

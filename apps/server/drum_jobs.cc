@@ -14,8 +14,6 @@
 namespace timbre::server {
 namespace {
 
-constexpr int kMostListed = 100;  // jobs of a project, the newest, that its stages are told by
-
 // How the project listens, among a job's options, which may say neither that nor the hits.
 std::optional<http::Response> AddOwn(const DrumProject& drums, Json& options) {
   for (const char* name : kOwnOptions) {
@@ -56,14 +54,11 @@ http::Response App::ListenToDrums(http::Request& request) {
 http::Response App::ExportDrums(const http::Request& request, const engine::ProjectRecord& project, Json options) {
   const auto drums = DrumProject::FromJson(project.document);
   if (!drums) return http::ProblemOf({ErrorCode::kInternal, drums.error().message});
-  if (drums->heard.empty()) {
-    return http::Problem(409, "conflict", "nothing was heard yet; have it listened to, and take what was heard.");
-  }
-  const auto heard = HeardOf(*drums);
-  if (!heard) return http::ProblemOf({ErrorCode::kInternal, heard.error().message});
+  Json heard;
+  if (auto refused = FindHeard(*drums, heard); refused) return *std::move(refused);
   const std::string name = project.name.empty() ? "drums" : project.name;
   if (auto refused = AddOwn(*drums, options); refused) return *std::move(refused);
-  options["hits"] = {{"text", Corrected(*drums, *heard).dump()}, {"name", http::SafeFileName(name) + ".hits.json"}};
+  options["hits"] = {{"text", Corrected(*drums, heard).dump()}, {"name", http::SafeFileName(name) + ".hits.json"}};
   if (const auto wish = options.find("video_audio"); wish != options.end()) {
     const Json id = wish->is_object() ? wish->value("asset", Json()) : Json();
     if (!wish->is_null() && (!id.is_string() || !drums->HasSound(id.get<std::string>()))) {
@@ -87,12 +82,8 @@ http::Response App::GetStages(http::Request& request) {
   engine::ProjectRecord project;
   DrumProject drums;
   if (auto refused = FindDrums(request, project, drums); refused) return *std::move(refused);
-  auto jobs = engine_->journal().ListJobs({.kind = "drums", .project = project.id, .limit = kMostListed});
+  const auto jobs = JobsOf(project, {.kind = "drums"});
   if (!jobs) return Refused(jobs.error());
-  // The one that it began with belongs to no project.
-  if (auto first = engine_->journal().FindJob(project.job); first && first->project.empty()) {
-    jobs->push_back(*std::move(first));
-  }
   using Makes = bool (*)(const engine::JobRecord&);
   using Belongs = bool (*)(const engine::JobOutput&);
   const auto stage = [&](Makes makes, Belongs belongs) -> Json {

@@ -150,22 +150,22 @@ Result<std::string> App::KeptText(const std::string& asset) {
   return text;
 }
 
-// What was heard, as it was put away with a project.
-Result<Json> App::HeardOf(const DrumProject& drums) {
-  TIMBRE_TRY(const std::string text, KeptText(drums.heard));
-  Json heard = Json::parse(text, nullptr, false);
-  if (!heard.is_object()) return Fail(ErrorCode::kCorrupt, "what was heard is damaged");
-  return heard;
+std::optional<http::Response> App::FindHeard(const DrumProject& drums, Json& heard) {
+  if (drums.heard.empty()) {
+    return http::Problem(409, "conflict", "nothing was heard yet; have it listened to, and take what was heard.");
+  }
+  const auto text = KeptText(drums.heard);
+  if (!text) return http::ProblemOf({ErrorCode::kInternal, text.error().message});
+  heard = Json::parse(*text, nullptr, false);
+  if (!heard.is_object()) return http::ProblemOf({ErrorCode::kInternal, "what was heard is damaged"});
+  return std::nullopt;
 }
 
 // Another tempo, first beat or metre.
 std::optional<http::Response> App::SetBeats(const Json& body, DrumProject& drums) {
-  if (drums.heard.empty()) {
-    return http::Problem(409, "conflict", "nothing was heard yet; have it listened to, and take what was heard.");
-  }
-  const auto heard = HeardOf(drums);
-  if (!heard) return http::ProblemOf({ErrorCode::kInternal, heard.error().message});
-  if (const Status set = OperateOnBeats(drums, *heard, body); !set) return Invalid("", Sentence(set.error().message));
+  Json heard;
+  if (auto refused = FindHeard(drums, heard); refused) return refused;
+  if (const Status set = OperateOnBeats(drums, heard, body); !set) return Invalid("", Sentence(set.error().message));
   return std::nullopt;
 }
 

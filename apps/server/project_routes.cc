@@ -200,6 +200,16 @@ http::Response App::ExportProject(http::Request& request) {
   return Submit(request, std::move(submission));
 }
 
+Result<std::vector<engine::JobRecord>> App::JobsOf(const engine::ProjectRecord& project, engine::JobFilter filter) {
+  filter.project = project.id;
+  filter.limit = 100;
+  TIMBRE_TRY(std::vector<engine::JobRecord> jobs, engine_->journal().ListJobs(filter));
+  if (auto first = engine_->journal().FindJob(project.job); first && first->project.empty()) {
+    jobs.push_back(*std::move(first));
+  }
+  return jobs;
+}
+
 void App::AddProjectRoutes(http::Router& router) {
   router.Add({.method = "POST",
               .pattern = "/v1/projects",

@@ -13,8 +13,6 @@
 namespace timbre::server {
 namespace {
 
-constexpr int kMostListed = 100;  // jobs of a project, the newest, whose files are among them
-
 // An asset in a folder of the archive; unnamed: as it was brought in.
 struct Member {
   std::string folder, asset, name;
@@ -60,12 +58,9 @@ http::Response App::ProjectZip(http::Request& request) {
     parts.push_back(
         {UniqueName(member.folder + name, taken), engine_->assets().PathOf(asset->id), asset->bytes, asset->crc32});
   }
-  // Of files of one name the newest; the job that it began with belongs to no project.
-  auto jobs = engine_->journal().ListJobs({.state = "succeeded", .project = project->id, .limit = kMostListed});
+  // Of files of one name the newest.
+  const auto jobs = JobsOf(*project, {.state = "succeeded"});
   if (!jobs) return Refused(jobs.error());
-  if (auto first = engine_->journal().FindJob(project->job); first && first->project.empty()) {
-    jobs->push_back(*std::move(first));
-  }
   for (const engine::JobRecord& job : *jobs) {
     for (const engine::JobOutput& output : job.outputs) {
       const std::string name = "made/" + output.name;

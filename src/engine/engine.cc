@@ -311,23 +311,16 @@ Outcome<JobState> Engine::Cancel(const std::string& id) {
   return *state;
 }
 
-Outcome<JobRecord> Engine::Retry(const std::string& id) {
-  if (const Status done = journal_->Retry(id, Now()); !done) {
-    Problem problem = ProblemOf(done.error());
-    if (problem.kind == "invalid") problem.kind = "conflict";
-    return tl::unexpected<Problem>(problem);
-  }
-  Publish();
-  Wake();
-  auto job = journal_->FindJob(id);
-  if (!job) return tl::unexpected<Problem>(ProblemOf(job.error()));
-  return *std::move(job);
-}
+Outcome<JobRecord> Engine::Retry(const std::string& id) { return Changed(id, journal_->Retry(id, Now())); }
 
 Outcome<JobRecord> Engine::Change(const std::string& id, const JobChange& change) {
-  if (const Status done = journal_->Change(id, change, Now()); !done) {
+  return Changed(id, journal_->Change(id, change, Now()));
+}
+
+Outcome<JobRecord> Engine::Changed(const std::string& id, const Status& done) {
+  if (!done) {
     Problem problem = ProblemOf(done.error());
-    if (problem.kind == "invalid") problem.kind = "conflict";
+    if (problem.kind == "invalid") problem.kind = "conflict";  // it is the job's state that forbids it
     return tl::unexpected<Problem>(problem);
   }
   Publish();

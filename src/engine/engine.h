@@ -130,6 +130,8 @@ class Engine {
   void RunJob(Runner& runner, JobRecord job);
   Outcome<AssetRecord> Keep(const std::string& path, const std::string& name, const std::string& media_type,
                             Json facts);
+  // The job as a change has left it; a conflict where its state forbids that.
+  Outcome<JobRecord> Changed(const std::string& id, const Status& done);
   Status Prepare(const JobRecord& job, std::vector<std::string>& inputs, std::string& folder);
   Status Succeed(const JobRecord& job, Json report, Json said, const std::string& folder);
   double RoomOf(const JobRecord& job);

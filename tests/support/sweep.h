@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
+
 namespace timbre::testing {
 
 // The tests that have such work, as --gtest_filter. With TIMBRE_SWEEP=full the program runs these unless told

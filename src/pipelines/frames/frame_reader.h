@@ -19,9 +19,8 @@ class FrameReader {
   };
 
   // A picture or a video that FFmpeg's libraries decode (turned as players show it), or a .safetensors with "frames"
-  // [3, frames, height, width] in
-  // [-1, 1]. Of a number of frames that makes no whole latents the last ones are left out, with a warning. Errors name
-  // the file: what can't be read, sizes that are no multiples of 8.
+  // [3, frames, height, width] in [-1, 1]. Of a number of frames that makes no whole latents the last ones are left
+  // out, with a warning. Errors name the file: what can't be read, sizes that are no multiples of 8.
   static Result<std::unique_ptr<FrameReader>> Open(const std::string& path);
   virtual ~FrameReader() = default;
 
