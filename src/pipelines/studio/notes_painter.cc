@@ -101,6 +101,7 @@ class Painter final : public NotesPainter {
     TIMBRE_TRY(base_, NewSurface(look_.width, look_.height));
     TIMBRE_TRY(image_, NewSurface(look_.width, look_.height));
     base_yuv_.resize(static_cast<size_t>(look_.width * look_.height * 3 / 2));
+    TIMBRE_CHECK(DrawStrike());
     DrawBase();
     cairo_surface_flush(base_.get());
     RgbToYuv(Pixels(base_.get()), look_.width, look_.width, look_.height, PlanesOf(base_yuv_));
@@ -174,7 +175,12 @@ class Painter final : public NotesPainter {
   void DrawHit(cairo_t* cr, const SceneNote& note, double now);
   void DrawProgress(cairo_t* cr, double now);
   void DrawCount(cairo_t* cr, double now);
-  void DrawStrike(cairo_t* cr, double y0, double y1);
+  Status DrawStrike();
+  void PaintStrike(cairo_t* cr) {
+    cairo_set_source_surface(cr, strike_line_.get(), 0, StrikeTop());
+    cairo_paint(cr);
+  }
+  double StrikeTop() const { return strike_ - std::ceil(S(24)); }
   // A note with its glow and trail, drawn once for all of its voice and loudness; its lower edge lies `bottom` below
   // the sprite's upper one.
   struct Sprite {
@@ -191,7 +197,7 @@ class Painter final : public NotesPainter {
   int lanes_ = 0;             // with a column of their own
   std::vector<int> columns_;  // of each lane, -1 of bars
   double legend_top_ = look_.height;
-  Surface base_, image_;
+  Surface base_, image_, strike_line_;
   std::vector<uint8_t> base_yuv_;
   std::vector<PaintedPart> damage_;  // where the picture differs from the base; when it is painted, without overlaps
   std::map<std::tuple<int, int, int>, Sprite> sprites_;
@@ -211,13 +217,16 @@ void Painter::DrawBase() {
     cairo_line_to(cr, x, look_.height);
     cairo_stroke(cr);
   }
-  DrawStrike(cr, 0, look_.height);
+  PaintStrike(cr);
   if (look_.labels) DrawLegend(cr);
 }
 
-// The line and its rings, as far as they lie between two heights.
-void Painter::DrawStrike(cairo_t* cr, double y0, double y1) {
-  if (y1 < strike_ - S(24) || y0 > strike_ + S(24)) return;
+// The line and its rings, which lie over the notes of every picture.
+Status Painter::DrawStrike() {
+  TIMBRE_TRY(strike_line_, NewSurface(look_.width, static_cast<int>(std::ceil(S(24)) + std::ceil(S(28)))));
+  const Context context(cairo_create(strike_line_.get()));
+  cairo_t* const cr = context.get();
+  cairo_translate(cr, 0, -StrikeTop());
   cairo_set_source_rgb(cr, 1, 1, 1);
   cairo_rectangle(cr, 0, strike_, look_.width, std::max(1.0, std::round(S(4))));
   cairo_fill(cr);
@@ -229,6 +238,7 @@ void Painter::DrawStrike(cairo_t* cr, double y0, double y1) {
     cairo_arc(cr, Middle(static_cast<int>(l)), strike_ + S(2), S(20), 0, 2 * kPi);
     cairo_stroke(cr);
   }
+  return {};
 }
 
 void Painter::DrawLegend(cairo_t* cr) {
@@ -475,7 +485,7 @@ Status Painter::Paint(double seconds) {
   for (auto note = begin; note != end; ++note) DrawNote(cr, *note, seconds);
   cairo_restore(cr);
   for (auto note = begin; note != end; ++note) DrawHit(cr, *note, seconds);
-  DrawStrike(cr, 0, look_.height);
+  PaintStrike(cr);
   Damage(0, strike_ - S(24), look_.width, S(50));
   DrawProgress(cr, seconds);
   DrawCount(cr, seconds);

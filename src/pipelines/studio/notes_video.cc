@@ -289,7 +289,7 @@ FieldList NotesFields(NotesOptions& options) {
        .choices = {"ultrafast", "superfast", "veryfast", "fast", "medium", "slow"}},
       {.name = "threads",
        .value = &options.threads,
-       .help = "of the encoder (default: as many as the process may use)",
+       .help = "of the encoder (default: twice as many as the process may use)",
        .min = 1,
        .max = 256},
   };
@@ -309,7 +309,8 @@ Result<NotesReport> MakeNotesVideo(const MidiSong& song, const std::string& name
                                    Observer& observer, OutputSet* outputs) {
   const Clock::time_point start = Clock::now();
   NotesOptions own = options;
-  if (own.threads <= 0) own.threads = std::min(16, ThreadPool().threads());
+  // Pictures are encoded side by side, each a little behind the one before it: twice as many as can run keep all busy.
+  if (own.threads <= 0) own.threads = std::min(16, 2 * ThreadPool().threads());
   TIMBRE_TRY(const Size size, SizeOf(own));
   if (!own.output.ends_with('/') && !own.output.ends_with(".mp4") && !own.output.ends_with(".webm")) {
     return Fail(ErrorCode::kInvalidArgument,

@@ -28,7 +28,7 @@ struct NotesOptions {
   bool labels = true;
   int quality = 23;
   std::string effort = "ultrafast";
-  int threads = 0;  // of the encoder; 0: as many as the process may use
+  int threads = 0;  // of the encoder; 0: twice as many as the process may use
 };
 
 // `options` must outlive the fields.
