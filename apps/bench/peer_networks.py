@@ -290,7 +290,8 @@ class Attention(nn.Module):
 
 def neighbours(x):
     """Each band with the one below and the one above: [N, C, T, F] -> [N, 3 C, T, F]."""
-    return pad(x, (1, 1)).unfold(3, x.shape[3], 1).transpose(2, 3).flatten(1, 2)
+    wider, bands = pad(x, (1, 1)), x.shape[3]
+    return torch.stack([wider[..., i:i + bands] for i in range(3)], 2).flatten(1, 2)
 
 
 class TemporalBlock(nn.Module):
