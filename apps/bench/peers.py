@@ -70,7 +70,7 @@ def prepare(folder, peer):
 
 def measure(folder, peer, network, threads, runs):
     """One measurement, as a dictionary with seconds, peak_memory_mb and version."""
-    ran = subprocess.run([str(prepare(folder, peer)), __file__, peer, network, str(threads), str(runs)], capture_output=True,
+    ran = subprocess.run([str(prepare(folder, peer)), "-B", __file__, peer, network, str(threads), str(runs)], capture_output=True,
                          text=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
     if ran.returncode != 0:
         raise Unavailable((ran.stderr.strip().splitlines() or [f"it ended with exit code {ran.returncode}"])[-1])
@@ -78,10 +78,11 @@ def measure(folder, peer, network, threads, runs):
 
 
 def timed(run, runs):
-    """The median of `runs` times in seconds, after one run that does not count."""
-    run()
+    """The median of `runs` times in seconds, after one run that does not count; of 0 runs, the first one's."""
+    if runs > 0:
+        run()
     seconds = []
-    for _ in range(runs):
+    for _ in range(max(runs, 1)):
         start = time.perf_counter()
         run()
         seconds.append(time.perf_counter() - start)
@@ -154,12 +155,44 @@ def mdx_net():
     return model.eval(), torch.randn(1, 4, 3072, 256)
 
 
+def scnet():
+    """SCNet as its authors trained it, and a chunk of 11 s."""
+    import peer_networks
+    import torch
+    torch.manual_seed(1)
+    return peer_networks.SCNet().eval(), torch.randn(1, 2, 485100)
+
+
+def larsnet():
+    """The released U-Nets of five stems, and the samples of 512 frames."""
+    import peer_networks
+    import torch
+    torch.manual_seed(1)
+    return peer_networks.LarsNet().eval(), torch.randn(2, 511 * 1024)
+
+
+def spleeter():
+    """The released U-Nets of two stems, and the samples of 512 frames."""
+    import peer_networks
+    import torch
+    torch.manual_seed(1)
+    return peer_networks.Spleeter().eval(), torch.randn(2, 511 * 1024)
+
+
+def gtcrn():
+    """The released network, and the spectra of 1.6 s."""
+    import peer_networks
+    import torch
+    torch.manual_seed(1)
+    return peer_networks.GTCRN().eval(), torch.randn(1, 257, 100, 2)
+
+
 def torch_figure(network, threads, runs, half):
     import torch
     makers = {"htdemucs": htdemucs, "mdx23c-drumsep": mdx23c, "bs-roformer": bs_roformer, "mel-roformer": mel_roformer,
-              "mdx-net": mdx_net}
+              "mdx-net": mdx_net, "scnet": scnet, "larsnet": larsnet, "spleeter": spleeter, "gtcrn": gtcrn}
     if network not in makers:
-        raise Unavailable(f"no package of a Python package index holds {network} as a PyTorch module")
+        raise Unavailable(f"neither a package of a Python package index nor this program holds {network} as a PyTorch module")
     torch.set_num_threads(threads)
     model, tile = makers[network]()
     with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
@@ -213,10 +246,10 @@ def onnx_figure(network, threads, runs, scratch):
         with torch.inference_mode():
             torch.onnx.export(without_spectra(model), (tile, magnitude), str(path), opset_version=17, dynamo=False)
         names = [path]
-    elif network == "mdx-net":
+    elif network in ("mdx-net", "gtcrn"):
         import torch
-        model, spectra = mdx_net()
-        names = [scratch / "mdx-net.onnx"]
+        model, spectra = {"mdx-net": mdx_net, "gtcrn": gtcrn}[network]()
+        names = [scratch / f"{network}.onnx"]
         with torch.inference_mode():
             torch.onnx.export(model, (spectra,), str(names[0]), opset_version=17, dynamo=False)
     elif network == "deepfilternet3":
