@@ -111,6 +111,24 @@ struct AlongAxis {
       : outer(shape.Product(0, axis)), size(shape[axis]), inner(shape.Product(axis + 1, shape.rank())) {}
 };
 
+constexpr int64_t kShortRun = 8;  // floats, for which a loop of their own costs more than to copy them
+
+// `count` runs of `length` floats, one behind the other, to places `stride` apart.
+void CopyShortRuns(float* to, int64_t stride, const float* from, int64_t length, int64_t count) {
+  const auto copy = [&](int64_t n) {
+    for (int64_t i = 0; i < count; ++i) {
+      for (int64_t j = 0; j < n; ++j) to[i * stride + j] = from[i * n + j];
+    }
+  };
+  switch (length) {
+    case 1: return copy(1);
+    case 2: return copy(2);
+    case 4: return copy(4);
+    case 8: return copy(8);
+    default: return copy(length);
+  }
+}
+
 // One stretch, by all threads: an axis with nothing outside it is one, however long.
 void CopyAll(ThreadPool& pool, float* to, const float* from, int64_t count) {
   pool.ForRange(count, kGrainFloats, [&](int64_t begin, int64_t end, int) {
@@ -147,6 +165,25 @@ Status ConcatRun(const CpuCall& call) {
       CopyAll(call.pool, to, call.in[k], length);
       to += length;
     }
+    return {};
+  }
+  int64_t longest = 0;
+  for (size_t k = 0; k < call.in.size(); ++k) {
+    longest = std::max(longest, call.ref.in(static_cast<int>(k))[axis] * y.inner);
+  }
+  if (longest <= kShortRun) {
+    call.pool.ForRange(y.outer, Grain(row), [&](int64_t begin, int64_t end, int) {
+      // So many rows at a time that what is written stays in the first-level cache.
+      constexpr int64_t kRows = 256;
+      for (int64_t o = begin; o < end; o += kRows) {
+        float* to = call.out[0] + o * row;
+        for (size_t k = 0; k < call.in.size(); ++k) {
+          const int64_t length = call.ref.in(static_cast<int>(k))[axis] * y.inner;
+          CopyShortRuns(to, row, call.in[k] + o * length, length, std::min(kRows, end - o));
+          to += length;
+        }
+      }
+    });
     return {};
   }
   // Row by row, so that the output is written from its beginning to its end.

@@ -176,12 +176,18 @@ class Builder {
     return x + FrameNorm(n / "inter_ln", y);
   }
 
+  // A layer over the bins of each channel. Two or three channels side by side would fill no vector of a product.
+  Value OverBins(const Net& n, const char* name, Value x, int out) {
+    if (!x.valid()) return {};
+    return Transpose((n / "erb").Linear(name, Transpose(x, {0, 1, 3, 2}), out, false), {0, 1, 3, 2});
+  }
+
   void Build() {
     const Net n(graph_);
     const Value spectrum = graph_.Input("spectrum", {batch_, frames_, kGtcrnBins, 2});
     const Value power = Reduce(ReduceFn::kSum, Unary(UnaryFn::kSquare, spectrum), {3});
     Value x = Concat({Sqrt(Scale(power, 1.0f, 1e-12f)), spectrum}, 3);
-    const Value bands = (n / "erb").LinearAxis2("erb_fc", Slice(x, 2, kLowBins, kGtcrnBins), kErbBands, false);
+    const Value bands = OverBins(n, "erb_fc", Slice(x, 2, kLowBins, kGtcrnBins), kErbBands);
     x = Neighbours(Concat({Slice(x, 2, 0, kLowBins), bands}, 2));
 
     const Net encoder = n / "encoder" / "en_convs";
@@ -200,8 +206,7 @@ class Builder {
     x = DeconvBlock(decoder / 3, x + skips[1], kChannels, 2, false);
     x = DeconvBlock(decoder / 4, x + skips[0], 2, 1, true);
 
-    const Value high =
-        (n / "erb").LinearAxis2("ierb_fc", Slice(x, 2, kLowBins, kLowBins + kErbBands), kGtcrnBins - kLowBins, false);
+    const Value high = OverBins(n, "ierb_fc", Slice(x, 2, kLowBins, kLowBins + kErbBands), kGtcrnBins - kLowBins);
     const Value gains = Concat({Slice(x, 2, 0, kLowBins), high}, 2);
     graph_.Output("enhanced", Binary(BinaryFn::kComplexMul, spectrum, gains));
   }
