@@ -286,6 +286,21 @@ TEST(SeparateCommand, ADryRunSaysWhatARunWouldDo) {
   }
 }
 
+// What goes down a pipe takes no disk, but it waits for its gain there unless it goes as it is made.
+TEST(SeparateCommand, ADryRunIntoAPipeCountsWhatWaits) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 1);
+  for (const bool waits : {true, false}) {
+    const Ran ran = RunTimbre({"separate", "--model", "hpss", "song.wav", "--stdout", "harmonic", "--clip",
+                               waits ? "rescale" : "clamp", "--dry-run", "--json", "plan.json"},
+                              folder.path());
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    const Json plan = Json::parse(ReadAll(folder / "plan.json"))["plan"];
+    EXPECT_EQ(plan["disk_mb"], 0.0);
+    EXPECT_NEAR(plan["temporary_mb"].get<double>(), waits ? 2 * 44100 * 4 / 1e6 : 0, 1e-9);
+  }
+}
+
 TEST(SeparateCommand, ADryRunFetchesNothingAndRefusesWhatARunWould) {
   TempFolder folder;
   const std::map<std::string, std::string> elsewhere = {{"TIMBRE_CACHE", (folder / "cache").string()}};

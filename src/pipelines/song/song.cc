@@ -291,12 +291,13 @@ class Song {
     for (const auto& [kernel, count] : CountKernels(*decoder_->session())) report_.kernels[kernel] += count;
     const bool keep_latents = !options_.latents.empty() && !kept_.empty();
     if (keep_latents) TIMBRE_CHECK(WriteLatents(options_.latents, kept_, model_.dit.mel_dim, outputs_));
-    TIMBRE_CHECK(file_->Finish().map([](const WriteReport&) {}));
+    TIMBRE_TRY(const WriteReport written, file_->Finish());
     TIMBRE_CHECK(outputs_.Commit());
     if (keep_latents) report_.latents = options_.latents;
     report_.output = options_.output;
     report_.frames = decoder_->frames();
     report_.samples = file_->samples();
+    report_.gain = written.gain;
     report_.seconds = static_cast<double>(report_.samples) / report_.sample_rate;
     return {};
   }
