@@ -571,6 +571,8 @@ class FileWriter : public AudioWriter {
       : file_(std::move(file)), clip_(clip), channels_(channels), sink_(std::move(sink)), block_(kBlock * channels) {}
 
   Status Open(const WriteOptions& options, int sample_rate) {
+    sample_rate_ = sample_rate;
+    report_.sample_rate = NearestFileRate(options.format, sample_rate);
     auto create = options.format == FileFormat::kWav && !sink_.stream ? PcmEncoder::Create : AvEncoder::Create;
     TIMBRE_TRY(encoder_, create(&sink_, path(), options, sample_rate, channels_));
     if (clip_ != ClipMode::kRescale) return {};
@@ -621,7 +623,9 @@ class FileWriter : public AudioWriter {
     TIMBRE_CHECK(encoder_->Finish());
     encoder_.reset();
     if (file_) TIMBRE_CHECK(file_->Commit());
-    return report_;
+    WriteReport report = report_;
+    report.frames = ResampledLength(report_.frames, sample_rate_, report_.sample_rate);
+    return report;
   }
 
  private:
@@ -658,13 +662,14 @@ class FileWriter : public AudioWriter {
   std::optional<AtomicFile> file_;
   ClipMode clip_;
   int channels_;
+  int sample_rate_ = 0;                   // of what is written to it
   Sink sink_;                             // file_'s, or the stream's, for the encoder; outlives it
   std::optional<TemporaryFile> spilled_;  // with kRescale: all samples, raw
   Sink samples_;                          // spilled_'s
   std::unique_ptr<Encoder> encoder_;
   std::vector<float> held_;  // with kRescale: the last samples, on their way to samples_
   std::vector<float> block_;
-  WriteReport report_;
+  WriteReport report_;  // its frames are those written so far
 };
 
 constexpr std::pair<std::string_view, FileFormat> kFileFormats[] = {

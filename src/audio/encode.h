@@ -60,7 +60,9 @@ int NearestFileRate(FileFormat format, int sample_rate);
 std::string_view FileExtension(FileFormat format);
 
 struct WriteReport {
+  // Of the file, which is of another rate than the writer where its format doesn't know that one.
   int64_t frames = 0;
+  int sample_rate = 0;
   float peak = 0;  // the largest magnitude given to Write
   float gain = 1;  // that kRescale applied
 };

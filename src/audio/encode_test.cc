@@ -75,6 +75,7 @@ TEST(Encode, LosslessFormatsGiveEverySampleBack) {
             auto report = WriteFile(path, {format, sample_format, ClipMode::kNone}, x, rate, channels);
             ASSERT_TRUE(report) << report.error().message;
             EXPECT_EQ(report->frames, frames);
+            EXPECT_EQ(report->sample_rate, rate);
             auto back = ReadAudioFile(path, 1 << 20);
             ASSERT_TRUE(back) << back.error().message;
             EXPECT_EQ(back->sample_rate, rate);
@@ -107,6 +108,8 @@ TEST(Encode, LossyFormatsKeepLengthAndPlace) {
           EXPECT_EQ(back->channels, channels);
           const double ideal = static_cast<double>(frames) * out_rate / rate;
           EXPECT_EQ(back->frames(), static_cast<int64_t>(std::floor(ideal + 0.5)));
+          EXPECT_EQ(report->frames, back->frames());
+          EXPECT_EQ(report->sample_rate, out_rate);
           if (frames >= 20000) {
             const std::vector<float> want = SineFrames(back->frames(), channels, 300, out_rate);
             const size_t edge = want.size() / 10;

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "audio/decode.h"
 #include "audio/encode.h"
 #include "dsp/pitch_shift.h"
 #include "tests/e2e/program.h"
@@ -182,6 +183,22 @@ TEST(CombineMix, TellsOfWhatItLowers) {
   for (size_t i = 0; i < loud.size(); ++i) ASSERT_NEAR(lowered[i], gain * loud[i], 1e-6) << i;
   EXPECT_EQ(run("rescale", "-20").find("lowered"), std::string::npos);
   EXPECT_EQ(nlohmann::json::parse(ReadAll(folder / "report.json"))["combined"]["gain"], 1.0);
+}
+
+TEST(Combine, TellsOfTheFileThatWasMade) {
+  TempFolder folder;
+  WriteTestWav(folder / "a.wav", 0.5, kRate);
+  for (const char* command : {"combine", "join"}) {
+    const Ran ran = RunTimbre({command, "a.wav", "a.wav", "-o", "out.opus", "--json", "report.json"}, folder.path());
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    EXPECT_NE(ran.out.find(" at 48000 Hz"), std::string::npos) << ran.out;
+    const auto report = nlohmann::json::parse(ReadAll(folder / "report.json"));
+    const auto& told = report[report.contains("song") ? "song" : "combined"];
+    const auto made = ReadAudioFile((folder / "out.opus").string(), 1 << 20);
+    ASSERT_TRUE(made) << made.error().message;
+    EXPECT_EQ(told["sample_rate"], 48000);
+    EXPECT_EQ(told["samples"], made->frames()) << command;
+  }
 }
 
 // An input that ends early is silent from there: nobody should have to hear it to find out.

@@ -436,10 +436,12 @@ Result<CombineReport> Combine(const std::vector<std::string>& paths, const Combi
     TIMBRE_TRY(report.samples,
                MixInto(*writer, input_rate, report.channels, paths, factors, ratios, read, observer, report.warnings));
   } else {
-    TIMBRE_TRY(report.samples, CombineInto(*writer, report.sample_rate, report.channels, paths, options.algorithm,
-                                           weights, read, observer, &report.warnings));
+    TIMBRE_CHECK(CombineInto(*writer, report.sample_rate, report.channels, paths, options.algorithm, weights, read,
+                             observer, &report.warnings));
   }
   TIMBRE_TRY(const WriteReport written, writer->Finish());
+  report.samples = written.frames;
+  report.sample_rate = written.sample_rate;
   report.gain = written.gain;
   TIMBRE_CHECK(outputs.Commit());
   report.seconds = static_cast<double>(report.samples) / report.sample_rate;

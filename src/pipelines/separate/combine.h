@@ -49,8 +49,8 @@ FieldList CombineFields(CombineOptions& options);
 
 struct CombineReport {
   std::string output;
-  int sample_rate = 0, channels = 0;
-  int64_t samples = 0;  // of the longest input; shorter ones are continued by silence
+  int sample_rate = 0, channels = 0;  // of the file: the first input's rate, where the format knows it
+  int64_t samples = 0;                // as long as the longest input; shorter ones are continued by silence
   double seconds = 0;
   double gain = 1;                    // below 1 where all was lowered to stay below full scale
   std::vector<std::string> warnings;  // of inputs that are damaged, or cut short: "FILE: what"
