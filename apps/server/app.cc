@@ -83,8 +83,12 @@ Result<std::unique_ptr<App>> App::Start(ServeSettings settings) {
   engine.quota_bytes = app->settings_.quota_bytes;
   engine.job_bytes = app->settings_.job_bytes;
   engine.keep_seconds = app->settings_.keep_seconds;
-  engine.on_event = [&self = *app](const engine::EventRecord& event) { self.OnEvent(event); };
-  engine.on_progress = [&self = *app](const std::string& job, const Json& progress) { self.OnProgress(job, progress); };
+  engine.on_event = [&self = *app](engine::Engine& from, const engine::EventRecord& event) {
+    self.OnEvent(from, event);
+  };
+  engine.on_progress = [&self = *app](engine::Engine& from, const std::string& job, const Json& progress) {
+    self.OnProgress(from, job, progress);
+  };
   TIMBRE_TRY(app->engine_, engine::Engine::Open(std::move(engine)));
   engine::PreviewSettings previews{.most_bytes = app->settings_.most_previews,
                                    .reserve_bytes = app->settings_.reserve_bytes,

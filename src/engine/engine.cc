@@ -245,7 +245,7 @@ void Engine::Publish() {
     if (!events || events->empty()) return;
     for (const EventRecord& event : *events) {
       published_ = event.seq;
-      if (settings_.on_event) settings_.on_event(event);
+      if (settings_.on_event) settings_.on_event(*this, event);
     }
   }
 }
@@ -728,7 +728,7 @@ void Engine::RunJob(Runner& runner, JobRecord job) {
       }
       if (settings_.on_progress && Clock::now() - told >= kProgressEvery) {
         told = Clock::now();
-        settings_.on_progress(job.id, shown);
+        settings_.on_progress(*this, job.id, shown);
       }
       continue;
     }
