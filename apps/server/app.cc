@@ -102,6 +102,8 @@ Result<std::unique_ptr<App>> App::Start(ServeSettings settings) {
     app->last_event_ = std::max(app->last_event_, range.second);
   }
   TIMBRE_TRY(auto sessions, app->engine_->journal().Sessions(engine::Now()));
+  // A client that is no longer among the tokens has none.
+  std::erase_if(sessions, [&](const auto& session) { return !app->tokens_.contains(session.second.client); });
   app->sessions_ = std::move(sessions);
   http::ServerSettings web;
   web.listen = app->settings_.listen;
@@ -167,7 +169,7 @@ std::optional<std::string> App::ClientOf(std::string_view token) {
   if (client) return client;
   const std::lock_guard lock(sessions_mutex_);
   const auto found = sessions_.find(digest);
-  if (found != sessions_.end()) client = found->second;
+  if (found != sessions_.end() && found->second.expires > engine::Now()) client = found->second.client;
   return client;
 }
 

@@ -149,7 +149,7 @@ class App {
   std::atomic<http::Server*> notified_{nullptr};
 
   std::mutex sessions_mutex_;
-  std::map<std::string, std::string> sessions_;  // client by the token's SHA-256; guarded by sessions_mutex_
+  std::map<std::string, engine::SessionRecord> sessions_;  // by the token's SHA-256; guarded by sessions_mutex_
 
   struct Subscriber {
     std::shared_ptr<http::EventStream> stream;

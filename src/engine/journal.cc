@@ -556,11 +556,12 @@ Status Journal::AddSession(const std::string& hash, const std::string& client, i
   });
 }
 
-Result<std::map<std::string, std::string>> Journal::Sessions(int64_t now) {
+Result<std::map<std::string, SessionRecord>> Journal::Sessions(int64_t now) {
   const std::lock_guard lock(mutex_);
-  TIMBRE_TRY(const std::vector<Row> rows, database_.Run("SELECT hash, client FROM session WHERE expires > ?", {now}));
-  std::map<std::string, std::string> sessions;
-  for (const Row& row : rows) sessions[row.Text(0)] = row.Text(1);
+  TIMBRE_TRY(const std::vector<Row> rows,
+             database_.Run("SELECT hash, client, expires FROM session WHERE expires > ?", {now}));
+  std::map<std::string, SessionRecord> sessions;
+  for (const Row& row : rows) sessions[row.Text(0)] = {row.Text(1), row.Int(2)};
   return sessions;
 }
 

@@ -80,6 +80,11 @@ struct UploadRecord {
   int64_t length = 0, expires = 0;
 };
 
+struct SessionRecord {
+  std::string client;
+  int64_t expires = 0;
+};
+
 struct EventRecord {
   int64_t seq = 0;
   std::string job, type, data;  // JSON
@@ -197,7 +202,7 @@ class Journal {
   Result<std::vector<UploadRecord>> Uploads();
 
   Status AddSession(const std::string& hash, const std::string& client, int64_t expires);
-  Result<std::map<std::string, std::string>> Sessions(int64_t now);  // client by hash
+  Result<std::map<std::string, SessionRecord>> Sessions(int64_t now);  // those that have not expired, by hash
 
   Result<std::vector<EventRecord>> EventsAfter(int64_t seq, int limit);
   Result<std::pair<int64_t, int64_t>> EventRange();  // the first kept, or the one to come, and the last
