@@ -97,16 +97,27 @@ Status GivePlainWords(const std::string& usage, const FieldList& fields, std::sp
   return Fail(ErrorCode::kInvalidArgument, "'" + plain.front() + "' is one word too many; see '" + usage + " --help'.");
 }
 
-// Sets what the command line did not: `given` are the keys that it did, and then all that are set.
+// Sets what the command line did not: `given` are the keys that it did, and then all that are set. What has no effect
+// beside the rest stays away, as nobody has asked for it here: a bitrate, where the command line wants WAV.
 Status SetDefaults(const FieldList& fields, const OptionDefaults& defaults, std::set<std::string>& given) {
   if (!defaults) return {};
   TIMBRE_TRY(const std::vector<OptionDefault> all, defaults());
+  std::vector<std::pair<const Field*, std::function<void()>>> taken;  // and what takes it back
   for (const OptionDefault& one : all) {
     const auto field = std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return KeyOf(f) == one.key; });
     if (field == fields.end() || given.contains(std::string(RivalOf(one.key))) || !given.insert(one.key).second)
       continue;
+    taken.emplace_back(&*field, ValueKept(*field));
     const Status set = SetField(*field, one.values);
     if (!set) return Prefix(set.error(), one.where);
+  }
+  // One that goes may leave another without effect.
+  const auto idle = [](const auto& one) {
+    if (WhyIdle(*one.first).empty()) return false;
+    one.second();
+    return true;
+  };
+  while (std::erase_if(taken, idle) > 0) {
   }
   return {};
 }
@@ -236,7 +247,7 @@ Result<Parsed> ParseCommandLine(const std::string& usage, const std::string& sum
     return Fail(ErrorCode::kInvalidArgument, fmt::format("{} is missing; see '{} --help'.", FlagOf(field), usage));
   }
   for (const auto& [field, flag] : given) {
-    const std::string why = field->idle ? field->idle() : "";
+    const std::string why = WhyIdle(*field);
     if (!why.empty()) return Fail(ErrorCode::kInvalidArgument, fmt::format("{} has no effect: {}.", flag, why));
   }
   return Parsed{};

@@ -116,7 +116,8 @@ Status ManyFiles::Run(std::string_view kind, Job& job, const Command& asked, Ter
   }
   Report options = Report::object();
   for (const auto& [key, value] : given.items()) {
-    if (key != "input" && Matters(key)) options[key] = value;
+    // A dry run asks what the run that it is of would leave alone.
+    if (key != "input" && Matters(key)) options[key] = key == "dry_run" ? Report(false) : value;
   }
   inputs.clear();
   size_t unreadable = 0;

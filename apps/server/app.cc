@@ -83,8 +83,12 @@ Result<std::unique_ptr<App>> App::Start(ServeSettings settings) {
   engine.quota_bytes = app->settings_.quota_bytes;
   engine.job_bytes = app->settings_.job_bytes;
   engine.keep_seconds = app->settings_.keep_seconds;
-  engine.on_event = [&self = *app](const engine::EventRecord& event) { self.OnEvent(event); };
-  engine.on_progress = [&self = *app](const std::string& job, const Json& progress) { self.OnProgress(job, progress); };
+  engine.on_event = [&self = *app](engine::Engine& from, const engine::EventRecord& event) {
+    self.OnEvent(from, event);
+  };
+  engine.on_progress = [&self = *app](engine::Engine& from, const std::string& job, const Json& progress) {
+    self.OnProgress(from, job, progress);
+  };
   TIMBRE_TRY(app->engine_, engine::Engine::Open(std::move(engine)));
   engine::PreviewSettings previews{.most_bytes = app->settings_.most_previews,
                                    .reserve_bytes = app->settings_.reserve_bytes,
@@ -98,6 +102,8 @@ Result<std::unique_ptr<App>> App::Start(ServeSettings settings) {
     app->last_event_ = std::max(app->last_event_, range.second);
   }
   TIMBRE_TRY(auto sessions, app->engine_->journal().Sessions(engine::Now()));
+  // A client that is no longer among the tokens has none.
+  std::erase_if(sessions, [&](const auto& session) { return !app->tokens_.contains(session.second.client); });
   app->sessions_ = std::move(sessions);
   http::ServerSettings web;
   web.listen = app->settings_.listen;
@@ -163,7 +169,7 @@ std::optional<std::string> App::ClientOf(std::string_view token) {
   if (client) return client;
   const std::lock_guard lock(sessions_mutex_);
   const auto found = sessions_.find(digest);
-  if (found != sessions_.end()) client = found->second;
+  if (found != sessions_.end() && found->second.expires > engine::Now()) client = found->second.client;
   return client;
 }
 

@@ -93,6 +93,8 @@ class App {
   http::Response TakeForm(const http::Request& request);
   http::OpenedBody OpenAsset(http::Request& request);
   http::OpenedBody OpenUpload(http::Request& request);
+  // Null where a request has the upload already; else it is this one's for as long as it is held.
+  std::shared_ptr<void> LockUpload(const std::string& id);
   http::Response FinishUpload(const engine::UploadRecord& upload, http::Response response);
   http::Response OpenEvents(http::Request& request);
   http::Response CreateProject(http::Request& request);
@@ -134,9 +136,10 @@ class App {
 
   Json Survey();
   Json JobJson(const engine::JobRecord& job);
-  void OnEvent(const engine::EventRecord& event);
-  void OnProgress(const std::string& job, const Json& progress);
-  void Measure(const engine::EventRecord& event);
+  // From the engine's threads, maybe before there is `engine_`.
+  void OnEvent(engine::Engine& engine, const engine::EventRecord& event);
+  void OnProgress(engine::Engine& engine, const std::string& job, const Json& progress);
+  void Measure(engine::Engine& engine, const engine::EventRecord& event);
   void OnServed(const http::Served& served);
 
   const ServeSettings settings_;
@@ -146,7 +149,7 @@ class App {
   std::atomic<http::Server*> notified_{nullptr};
 
   std::mutex sessions_mutex_;
-  std::map<std::string, std::string> sessions_;  // client by the token's SHA-256; guarded by sessions_mutex_
+  std::map<std::string, engine::SessionRecord> sessions_;  // by the token's SHA-256; guarded by sessions_mutex_
 
   struct Subscriber {
     std::shared_ptr<http::EventStream> stream;

@@ -13,8 +13,8 @@ constexpr int kMostInSnapshot = 100;
 
 }  // namespace
 
-void App::OnEvent(const engine::EventRecord& event) {
-  Measure(event);
+void App::OnEvent(engine::Engine& engine, const engine::EventRecord& event) {
+  Measure(engine, event);
   {
     const std::lock_guard lock(events_mutex_);
     last_event_ = event.seq;
@@ -28,8 +28,8 @@ void App::OnEvent(const engine::EventRecord& event) {
 }
 
 // Has no number: whoever comes back gets the job's state, and the next progress.
-void App::OnProgress(const std::string& job, const Json& progress) {
-  const auto record = engine_->journal().FindJob(job);
+void App::OnProgress(engine::Engine& engine, const std::string& job, const Json& progress) {
+  const auto record = engine.journal().FindJob(job);
   const std::string project = record ? record->project : "";
   const std::lock_guard lock(events_mutex_);
   Json told = progress;

@@ -198,8 +198,10 @@ void App::AddInfoRoutes(http::Router& router) {
               .summary = "This description",
               .gives = "Schema",
               .statuses = {200, 304},
-              .handler = [this](http::Request& request) {
-                return http::WithEtag(request, http::Json(200, server_->router().OpenApi(Version(), Schemas())));
+              .handler = [](http::Request& request) {
+                // Not of the router in use: a request may come before Start has the server whose it is.
+                static const Json description = Description();
+                return http::WithEtag(request, http::Json(200, description));
               }});
   router.Add({.method = "POST",
               .pattern = "/v1/session",
@@ -208,12 +210,13 @@ void App::AddInfoRoutes(http::Router& router) {
               .statuses = {204},
               .handler = [this](http::Request& request) {
                 const std::string token = engine::NewToken(), digest = engine::Sha256Of(token);
-                const auto added =
-                    engine_->journal().AddSession(digest, request.client, engine::Now() + kSessionSeconds * 1000000);
+                const int64_t now = engine::Now(), expires = now + kSessionSeconds * 1000000;
+                const auto added = engine_->journal().AddSession(digest, request.client, expires);
                 if (!added) return Refused(added.error());
                 {
                   const std::lock_guard lock(sessions_mutex_);
-                  sessions_[digest] = request.client;
+                  std::erase_if(sessions_, [&](const auto& session) { return session.second.expires <= now; });
+                  sessions_[digest] = {request.client, expires};
                 }
                 http::Response response{.status = 204};
                 response.headers.Set("Set-Cookie", "timbre=" + token + "; HttpOnly; SameSite=Strict; Path=/; Max-Age=" +

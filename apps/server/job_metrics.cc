@@ -24,7 +24,7 @@ double StepsDownIn(const Json& report) {
 
 }  // namespace
 
-void App::Measure(const engine::EventRecord& event) {
+void App::Measure(engine::Engine& engine, const engine::EventRecord& event) {
   if (event.job.empty()) return;
   const int64_t now = engine::Now();
   if (event.type == "job.cancelling") {
@@ -37,7 +37,7 @@ void App::Measure(const engine::EventRecord& event) {
     return;
   }
   if (event.type != "job.started" && event.type != "job.ended") return;
-  const auto job = engine_->journal().FindJob(event.job);
+  const auto job = engine.journal().FindJob(event.job);
   if (!job) return;
   if (event.type == "job.started") {
     if (job->attempt == 1) {

@@ -23,19 +23,21 @@ constexpr char kPieceType[] = "application/offset+octet-stream";
 // Goes on with an upload's file, which stays whatever happens; what was checked and is wrong is taken back.
 class UploadSink final : public http::BodySink {
  public:
-  UploadSink(const std::string& path, int64_t from, std::function<void()> done)
-      : file(path, from), offset(from), done_(std::move(done)) {
+  UploadSink(const std::string& path, int64_t from, std::shared_ptr<void> lock)
+      : lock_(std::move(lock)), file(path, from), offset(from) {
     (void)file.Release();
   }
-  ~UploadSink() override { done_(); }
   Status Write(std::string_view bytes) override { return file.Write(bytes); }
 
+ private:
+  const std::shared_ptr<void> lock_;  // outlives the file
+
+ public:
   FileSink file;
   const int64_t offset;
-
- private:
-  std::function<void()> done_;
 };
+
+http::Response Locked() { return http::Problem(423, "locked", "another request is writing to this upload."); }
 
 http::Response WithTus(http::Response response) {
   response.headers.Set("Tus-Resumable", "1.0.0");
@@ -66,10 +68,21 @@ Result<std::string> DigestFrom(const std::string& path, int64_t offset, const st
 
 }  // namespace
 
+std::shared_ptr<void> App::LockUpload(const std::string& id) {
+  const std::lock_guard lock(uploads_mutex_);
+  if (!active_uploads_.insert(id).second) return nullptr;
+  return {this, [id](void* self) {
+            App& app = *static_cast<App*>(self);
+            const std::lock_guard end(app.uploads_mutex_);
+            app.active_uploads_.erase(id);
+          }};
+}
+
 http::OpenedBody App::OpenUpload(http::Request& request) {
   const auto refuse = [](http::Response response) { return http::OpenedBody{nullptr, WithTus(std::move(response))}; };
   if (auto refused = CheckVersion(request); refused) return {nullptr, *std::move(refused)};
   engine::UploadRecord upload;
+  std::shared_ptr<void> lock;
   int64_t offset = 0;
   const bool creates = request.method == "POST";
   const bool brings = request.Header("Content-Type") == kPieceType;
@@ -105,7 +118,11 @@ http::OpenedBody App::OpenUpload(http::Request& request) {
     if (const Status added = engine_->journal().AddUpload(upload); !added) return refuse(Refused(added.error()));
     (void)empty.Release();
     request.captured["id"] = upload.id;
+    lock = LockUpload(upload.id);
   } else {
+    // Before it is looked at: how far it is, or that it is at all, another request may change until then.
+    lock = LockUpload(request.Captured("id"));
+    if (lock == nullptr) return refuse(Locked());
     const auto found = engine_->journal().FindUpload(request.Captured("id"));
     if (!found) return refuse(Refused(found.error()));
     upload = *found;
@@ -122,17 +139,7 @@ http::OpenedBody App::OpenUpload(http::Request& request) {
   if (brings && length > upload.length - offset) {
     return refuse(http::Problem(413, "too-large", "the piece is longer than what is missing."));
   }
-  {
-    const std::lock_guard lock(uploads_mutex_);
-    if (!active_uploads_.insert(upload.id).second) {
-      return refuse(http::Problem(423, "locked", "another request is writing to this upload."));
-    }
-  }
-  auto done = [this, id = upload.id] {
-    const std::lock_guard lock(uploads_mutex_);
-    active_uploads_.erase(id);
-  };
-  return {std::make_shared<UploadSink>(engine_->assets().UploadPath(upload.id), offset, std::move(done)), {}};
+  return {std::make_shared<UploadSink>(engine_->assets().UploadPath(upload.id), offset, std::move(lock)), {}};
 }
 
 http::Response App::FinishUpload(const engine::UploadRecord& upload, http::Response response) {
@@ -236,14 +243,10 @@ void App::AddUploadRoutes(http::Router& router) {
               .statuses = {204, 404, 412, 423},
               .handler = [this](http::Request& request) {
                 if (auto refused = CheckVersion(request); refused) return *std::move(refused);
+                const std::shared_ptr<void> lock = LockUpload(request.Captured("id"));
+                if (lock == nullptr) return WithTus(Locked());
                 const auto upload = engine_->journal().FindUpload(request.Captured("id"));
                 if (!upload) return WithTus(Refused(upload.error()));
-                {
-                  const std::lock_guard lock(uploads_mutex_);
-                  if (active_uploads_.contains(upload->id)) {
-                    return WithTus(http::Problem(423, "locked", "another request is writing to this upload."));
-                  }
-                }
                 if (const Status removed = engine_->journal().RemoveUpload(upload->id); !removed) {
                   return WithTus(Refused(removed.error()));
                 }

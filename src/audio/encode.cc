@@ -35,6 +35,7 @@ namespace {
 constexpr int64_t kBlock = 8192;       // frames converted at once
 constexpr size_t kMostHeld = 1 << 16;  // samples that are written together
 constexpr int kMaxChannels = 8;
+constexpr int kMostRate = 768000;      // as much as can be read
 constexpr int kPollMilliseconds = 50;  // how long a reader who takes nothing delays a cancellation
 
 template <typename Enum>
@@ -249,8 +250,9 @@ struct Codec {
   FileFormat format;
   const char *name, *encoder, *muxer;
   int least = 0, most = 0, usual = 0;  // kbit/s; a format without loss has none, and 0 is by quality
-  std::span<const int> rates = {};     // that it knows, ascending; empty: all
+  std::span<const int> rates = {};     // that it knows, ascending; empty: all up to the next
   int most_channels = 2;
+  int highest = kMostRate;
 };
 
 constexpr int kMp3Rates[] = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000};
@@ -258,10 +260,10 @@ constexpr int kAacRates[] = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 441
 constexpr int kOpusRates[] = {48000};
 constexpr Codec kCodecs[] = {
     {FileFormat::kWav, "WAV", "pcm_s16le", "wav", 0, 0, 0, {}, kMaxChannels},  // streams alone
-    {FileFormat::kFlac, "FLAC", "flac", "flac", 0, 0, 0, {}, kMaxChannels},
+    {FileFormat::kFlac, "FLAC", "flac", "flac", 0, 0, 0, {}, kMaxChannels, 655340},
     {FileFormat::kMp3, "MP3", "libmp3lame", "mp3", 32, 320, 320, kMp3Rates},
     {FileFormat::kOpus, "Opus", "libopus", "opus", 6, 510, 160, kOpusRates},
-    {FileFormat::kVorbis, "Vorbis", "libvorbis", "ogg", 32, 500, 0},
+    {FileFormat::kVorbis, "Vorbis", "libvorbis", "ogg", 32, 500, 0, {}, 2, 200000},
     {FileFormat::kAac, "AAC", "aac", "ipod", 16, 512, 256, kAacRates},
     {FileFormat::kAlac, "ALAC", "alac", "ipod"},
 };
@@ -273,7 +275,11 @@ int RateFor(const Codec& codec, int sample_rate) {
   for (const int rate : codec.rates) {
     if (rate >= sample_rate) return rate;
   }
-  return codec.rates.empty() ? sample_rate : codec.rates.back();
+  if (!codec.rates.empty()) return codec.rates.back();
+  const int rate = std::min(sample_rate, codec.highest);
+  // FLAC has 16 bits for a rate, or for a tenth of it.
+  constexpr int kUnits = 65535;
+  return codec.format == FileFormat::kFlac && rate >= kUnits ? (rate + 9) / 10 * 10 : rate;
 }
 
 void Store(float value, float* out) { *out = value; }
@@ -571,6 +577,8 @@ class FileWriter : public AudioWriter {
       : file_(std::move(file)), clip_(clip), channels_(channels), sink_(std::move(sink)), block_(kBlock * channels) {}
 
   Status Open(const WriteOptions& options, int sample_rate) {
+    sample_rate_ = sample_rate;
+    report_.sample_rate = NearestFileRate(options.format, sample_rate);
     auto create = options.format == FileFormat::kWav && !sink_.stream ? PcmEncoder::Create : AvEncoder::Create;
     TIMBRE_TRY(encoder_, create(&sink_, path(), options, sample_rate, channels_));
     if (clip_ != ClipMode::kRescale) return {};
@@ -621,7 +629,9 @@ class FileWriter : public AudioWriter {
     TIMBRE_CHECK(encoder_->Finish());
     encoder_.reset();
     if (file_) TIMBRE_CHECK(file_->Commit());
-    return report_;
+    WriteReport report = report_;
+    report.frames = ResampledLength(report_.frames, sample_rate_, report_.sample_rate);
+    return report;
   }
 
  private:
@@ -658,13 +668,14 @@ class FileWriter : public AudioWriter {
   std::optional<AtomicFile> file_;
   ClipMode clip_;
   int channels_;
+  int sample_rate_ = 0;                   // of what is written to it
   Sink sink_;                             // file_'s, or the stream's, for the encoder; outlives it
   std::optional<TemporaryFile> spilled_;  // with kRescale: all samples, raw
   Sink samples_;                          // spilled_'s
   std::unique_ptr<Encoder> encoder_;
   std::vector<float> held_;  // with kRescale: the last samples, on their way to samples_
   std::vector<float> block_;
-  WriteReport report_;
+  WriteReport report_;  // its frames are those written so far
 };
 
 constexpr std::pair<std::string_view, FileFormat> kFileFormats[] = {
@@ -730,7 +741,7 @@ std::string_view FileExtension(FileFormat format) {
 namespace {
 
 Status CheckAudio(const std::string& path, int sample_rate, int channels) {
-  if (channels >= 1 && channels <= kMaxChannels && sample_rate >= 1000 && sample_rate <= 655350) return {};
+  if (channels >= 1 && channels <= kMaxChannels && sample_rate >= 1000 && sample_rate <= kMostRate) return {};
   return Fail(ErrorCode::kInvalidArgument, "Audio of " + std::to_string(channels) + " channels at " +
                                                std::to_string(sample_rate) + " Hz cannot be written to '" + path +
                                                "'.");

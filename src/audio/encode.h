@@ -60,7 +60,9 @@ int NearestFileRate(FileFormat format, int sample_rate);
 std::string_view FileExtension(FileFormat format);
 
 struct WriteReport {
+  // Of the file, which is of another rate than the writer where its format doesn't know that one.
   int64_t frames = 0;
+  int sample_rate = 0;
   float peak = 0;  // the largest magnitude given to Write
   float gain = 1;  // that kRescale applied
 };
@@ -71,7 +73,7 @@ struct WriteReport {
 class AudioWriter {
  public:
   // Fails where the options don't fit the format, the rate or the channels (1 to 8; only WAV and FLAC above 2), or
-  // where the file can't be made. Rates that MP3 doesn't know and all that Opus is given are resampled. With `outputs`,
+  // where the file can't be made. Rates that the format doesn't know are resampled (NearestFileRate). With `outputs`,
   // Finish() completes the file and the set names it; the set must outlive the writer.
   static Result<std::unique_ptr<AudioWriter>> Create(const std::string& path, const WriteOptions& options,
                                                      int sample_rate, int channels, OutputSet* outputs = nullptr);

@@ -75,6 +75,7 @@ TEST(Encode, LosslessFormatsGiveEverySampleBack) {
             auto report = WriteFile(path, {format, sample_format, ClipMode::kNone}, x, rate, channels);
             ASSERT_TRUE(report) << report.error().message;
             EXPECT_EQ(report->frames, frames);
+            EXPECT_EQ(report->sample_rate, rate);
             auto back = ReadAudioFile(path, 1 << 20);
             ASSERT_TRUE(back) << back.error().message;
             EXPECT_EQ(back->sample_rate, rate);
@@ -107,6 +108,8 @@ TEST(Encode, LossyFormatsKeepLengthAndPlace) {
           EXPECT_EQ(back->channels, channels);
           const double ideal = static_cast<double>(frames) * out_rate / rate;
           EXPECT_EQ(back->frames(), static_cast<int64_t>(std::floor(ideal + 0.5)));
+          EXPECT_EQ(report->frames, back->frames());
+          EXPECT_EQ(report->sample_rate, out_rate);
           if (frames >= 20000) {
             const std::vector<float> want = SineFrames(back->frames(), channels, 300, out_rate);
             const size_t edge = want.size() / 10;
@@ -116,6 +119,30 @@ TEST(Encode, LossyFormatsKeepLengthAndPlace) {
           }
         }
       }
+    }
+  }
+}
+
+// What can be read can be written: where a format has no such rate, at the nearest that it has.
+TEST(Encode, AnyRateThatCanBeReadCanBeWritten) {
+  TestFolder folder;
+  const auto rate_of = [](FileFormat format, int rate) {
+    if (format == FileFormat::kVorbis) return std::min(rate, 200000);
+    if (format != FileFormat::kFlac) return rate;
+    return rate < 65535 ? rate : std::min((rate + 9) / 10 * 10, 655340);
+  };
+  for (FileFormat format : {FileFormat::kWav, FileFormat::kFlac, FileFormat::kAlac, FileFormat::kVorbis}) {
+    for (int rate : {1000, 3001, 65534, 65535, 65536, 200001, 384000, 655350, 768000}) {
+      SCOPED_TRACE(testing::Message() << FileExtension(format) << " " << rate);
+      const std::string path = folder / std::string("x.").append(FileExtension(format));
+      auto report = WriteFile(path, {.format = format}, SineFrames(20000, 2, 100, rate), rate, 2);
+      ASSERT_TRUE(report) << report.error().message;
+      EXPECT_EQ(report->sample_rate, rate_of(format, rate));
+      EXPECT_EQ(NearestFileRate(format, rate), report->sample_rate);
+      auto back = ReadAudioFile(path, 1 << 20);
+      ASSERT_TRUE(back) << back.error().message;
+      EXPECT_EQ(back->sample_rate, report->sample_rate);
+      EXPECT_EQ(back->frames(), report->frames);
     }
   }
 }

@@ -120,6 +120,18 @@ Status SetField(const Field& field, const std::string& name, std::span<const std
 
 }  // namespace
 
+std::function<void()> ValueKept(const Field& field) {
+  return std::visit(
+      [](const auto& value) -> std::function<void()> {
+        if constexpr (std::is_same_v<std::decay_t<decltype(value)>, ChoiceValue>) {
+          return [set = value.set, was = value.get()] { set(was); };
+        } else {
+          return [value, was = *value] { *value = was; };
+        }
+      },
+      field.value);
+}
+
 std::string FlagOf(const Field& field) {
   if (field.positional) {
     std::string upper = field.placeholder.empty() ? field.name : field.placeholder;

@@ -81,6 +81,12 @@ Field ChoiceField(std::string name, E* value, std::vector<std::pair<std::string,
 // line.
 Status SetField(const Field& field, std::span<const std::string> values);
 
+// What gives the field back the value that it has now.
+std::function<void()> ValueKept(const Field& field);
+
+// Why the field has no effect beside the others as they are; nothing where it has one.
+inline std::string WhyIdle(const Field& field) { return field.idle ? field.idle() : ""; }
+
 // How it is written on the command line: "--name", "--no-name" for a flag that is on unless switched off, "NAME" if
 // positional.
 std::string FlagOf(const Field& field);

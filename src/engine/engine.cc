@@ -192,7 +192,7 @@ Status Engine::Begin() {
   lock_ = *std::move(lock);
   TIMBRE_TRY(journal_, Journal::Open(settings_.folder + "/db.sqlite"));
   At("before-recovery");
-  TIMBRE_CHECK(journal_->Recover(Now()));
+  TIMBRE_CHECK(journal_->Recover(Now(), Now() + settings_.keep_seconds * 1000000));
   At("after-recovery");
   TIMBRE_TRY(assets_, AssetStore::Open(settings_.folder));
   TIMBRE_TRY(const std::vector<std::string> known, journal_->AssetIds());
@@ -245,7 +245,7 @@ void Engine::Publish() {
     if (!events || events->empty()) return;
     for (const EventRecord& event : *events) {
       published_ = event.seq;
-      if (settings_.on_event) settings_.on_event(event);
+      if (settings_.on_event) settings_.on_event(*this, event);
     }
   }
 }
@@ -611,6 +611,8 @@ void Engine::RunJob(Runner& runner, JobRecord job) {
   for (size_t i = 0; i < inputs.size(); ++i) names.emplace_back(inputs[i], job.inputs[i].name);
   names.emplace_back(settings_.folder + "/", "");
 
+  // Of what ends here and now.
+  const auto expires = [&] { return Now() + settings_.keep_seconds * 1000000; };
   const auto worker_gone = [&](const char* reason) {
     runner.worker.reset();
     const std::lock_guard lock(mutex_);
@@ -630,7 +632,7 @@ void Engine::RunJob(Runner& runner, JobRecord job) {
                                              "; it is not tried again.")});
     }
     for (;;) {
-      const Status queued = journal_->Requeue(job.id, "its worker " + how, true, Now());
+      const Status queued = journal_->Requeue(job.id, "its worker " + how, true, Now(), expires());
       if (queued) return Wake();
       Log(LogLevel::kWarning, "job " + job.id + " can't be queued again yet: " + queued.error().message);
       std::unique_lock lock(mutex_);
@@ -693,12 +695,7 @@ void Engine::RunJob(Runner& runner, JobRecord job) {
     if (stop_now_) {
       runner.worker->Signal(SIGKILL);
       runner.worker.reset();
-      const auto now = journal_->FindJob(job.id);
-      if (now && now->state == JobState::kCancelling) {
-        Settle(job, {.state = JobState::kCancelled});
-      } else {
-        (void)journal_->Requeue(job.id, "the server stopped", false, Now());
-      }
+      (void)journal_->Requeue(job.id, "the server stopped", false, Now(), expires());
       return clean();
     }
     if (cancelled && SecondsSince(*cancelled) > settings_.cancel_seconds && !asked_to_end) {
@@ -731,7 +728,7 @@ void Engine::RunJob(Runner& runner, JobRecord job) {
       }
       if (settings_.on_progress && Clock::now() - told >= kProgressEvery) {
         told = Clock::now();
-        settings_.on_progress(job.id, shown);
+        settings_.on_progress(*this, job.id, shown);
       }
       continue;
     }

@@ -34,6 +34,8 @@ struct Slot {
   bool named = false;  // only for jobs that name it
 };
 
+class Engine;
+
 struct EngineSettings {
   std::string folder;
   std::vector<Slot> slots;
@@ -53,9 +55,10 @@ struct EngineSettings {
   double cancel_seconds = 10;    // until a worker that does not heed a cancel is sent SIGTERM
   double end_seconds = 5;        // and until SIGKILL
   double idle_seconds = 600;     // after which a worker without work is ended
-  // From the engine's threads, with none of its locks held. Events in their order.
-  std::function<void(const EventRecord&)> on_event = {};
-  std::function<void(const std::string& job, const Json& progress)> on_progress = {};
+  // From the engine's threads, with none of its locks held. Events in their order. They are given the engine, since a
+  // job that waits may begin, and be told of, before Open has returned it.
+  std::function<void(Engine&, const EventRecord&)> on_event = {};
+  std::function<void(Engine&, const std::string& job, const Json& progress)> on_progress = {};
 };
 
 struct Submission {

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <random>
@@ -83,7 +84,7 @@ class EngineTest : public ::testing::Test {
 TEST_F(EngineTest, DoesAJobAndKeepsWhatItMade) {
   std::mutex mutex;
   std::vector<EventRecord> events;
-  settings_.on_event = [&](const EventRecord& event) {
+  settings_.on_event = [&](Engine&, const EventRecord& event) {
     const std::lock_guard lock(mutex);
     events.push_back(event);
   };
@@ -222,6 +223,25 @@ TEST_F(EngineTest, StopsWithoutCountingItAgainstTheJob) {
   Open();
   const JobRecord job = Until(id, JobState::kRunning);
   EXPECT_EQ(job.attempt, 1);
+}
+
+// Many slots take long to begin: the first has claimed and told by then, while nobody has the engine but itself.
+TEST_F(EngineTest, TellsOfWhatBeginsBeforeItIsThere) {
+  Open();
+  const std::string id = Submit("slow");
+  EXPECT_EQ(Until(id, JobState::kRunning).state, JobState::kRunning);
+  engine_.reset();
+  std::atomic<int> told = 0, known = 0;
+  settings_.on_event = [&](Engine& engine, const EventRecord& event) {
+    ++told;
+    known += engine.journal().FindJob(event.job).has_value() ? 1 : 0;
+  };
+  settings_.slots.assign(64, {.device = "cpu"});
+  Open();
+  EXPECT_EQ(Until(id, JobState::kRunning).state, JobState::kRunning);
+  engine_->Stop(0);
+  EXPECT_GE(told, 1);
+  EXPECT_EQ(known, told);
 }
 
 TEST_F(EngineTest, TakesNoMoreThanItsLimits) {

@@ -207,7 +207,7 @@ Status Journal::AddEvent(const std::string& job, const char* type, const Json& d
       {job, std::string(type), TextOf(told), now});
 }
 
-Status Journal::Recover(int64_t now) {
+Status Journal::Recover(int64_t now, int64_t expires) {
   return Write([&]() -> Status {
     TIMBRE_TRY(const std::vector<Row> rows,
                database_.Run("SELECT id, state, attempt, most_attempts FROM job WHERE state "
@@ -215,20 +215,24 @@ Status Journal::Recover(int64_t now) {
     for (const Row& row : rows) {
       const std::string& id = row.Text(0);
       if (row.Text(1) == "cancelling") {
-        TIMBRE_CHECK(FinishLocked(id, {.state = JobState::kCancelled}, now));
+        TIMBRE_CHECK(FinishLocked(id, {.state = JobState::kCancelled, .expires = expires}, now));
       } else if (row.Int(2) >= row.Int(3)) {
         TIMBRE_CHECK(FinishLocked(id,
                                   {.state = JobState::kFailed,
                                    .error = {{"type", "/problems/crashed"},
                                              {"detail", "the server or its worker ended " + TimesText(row.Int(2)) +
-                                                            " while this job ran; it is not tried again."}}},
+                                                            " while this job ran; it is not tried again."}},
+                                   .expires = expires},
                                   now));
       } else {
         TIMBRE_CHECK(database_.Do("UPDATE job SET state = 'queued', device = '', started = NULL WHERE id = ?", {id}));
         TIMBRE_CHECK(AddEvent(id, "job.queued", {{"state", "queued"}, {"reason", "the server stopped"}}, now));
       }
     }
-    return {};
+    // Earlier versions gave no time to what ended here, and kept it for ever.
+    return database_.Do(
+        "UPDATE job SET expires = ? WHERE state IN ('succeeded', 'failed', 'cancelled') AND expires IS NULL",
+        {expires});
   });
 }
 
@@ -381,8 +385,12 @@ Status Journal::Finish(const std::string& id, const End& end, int64_t now) {
   return Write([&] { return FinishLocked(id, end, now); });
 }
 
-Status Journal::Requeue(const std::string& id, const std::string& reason, bool counts, int64_t now) {
+Status Journal::Requeue(const std::string& id, const std::string& reason, bool counts, int64_t now, int64_t expires) {
   return Write([&]() -> Status {
+    // A cancel may have come since the caller looked. Nobody works on the job any more who could end it later.
+    TIMBRE_TRY(const std::vector<Row> cancelling,
+               database_.Run("SELECT 1 FROM job WHERE id = ? AND state = 'cancelling'", {id}));
+    if (!cancelling.empty()) return FinishLocked(id, {.state = JobState::kCancelled, .expires = expires}, now);
     TIMBRE_CHECK(
         database_.Do("UPDATE job SET state = 'queued', device = '', started = NULL, attempt = attempt - ? "
                      "WHERE id = ? AND state = 'running'",
@@ -548,11 +556,12 @@ Status Journal::AddSession(const std::string& hash, const std::string& client, i
   });
 }
 
-Result<std::map<std::string, std::string>> Journal::Sessions(int64_t now) {
+Result<std::map<std::string, SessionRecord>> Journal::Sessions(int64_t now) {
   const std::lock_guard lock(mutex_);
-  TIMBRE_TRY(const std::vector<Row> rows, database_.Run("SELECT hash, client FROM session WHERE expires > ?", {now}));
-  std::map<std::string, std::string> sessions;
-  for (const Row& row : rows) sessions[row.Text(0)] = row.Text(1);
+  TIMBRE_TRY(const std::vector<Row> rows,
+             database_.Run("SELECT hash, client, expires FROM session WHERE expires > ?", {now}));
+  std::map<std::string, SessionRecord> sessions;
+  for (const Row& row : rows) sessions[row.Text(0)] = {row.Text(1), row.Int(2)};
   return sessions;
 }
 

@@ -80,6 +80,11 @@ struct UploadRecord {
   int64_t length = 0, expires = 0;
 };
 
+struct SessionRecord {
+  std::string client;
+  int64_t expires = 0;
+};
+
 struct EventRecord {
   int64_t seq = 0;
   std::string job, type, data;  // JSON
@@ -130,8 +135,8 @@ class Journal {
   static Result<std::unique_ptr<Journal>> Open(const std::string& path);
 
   // After a start: jobs that ran when the last server ended are queued again, or have failed where that was the
-  // attempt too many; those that were being cancelled are cancelled.
-  Status Recover(int64_t now);
+  // attempt too many; those that were being cancelled are cancelled. What has ended is kept until `expires`.
+  Status Recover(int64_t now, int64_t expires);
 
   // A job with a key that the client has used before is the one that it made then. kInvalidArgument where `digest`, of
   // the request, is another.
@@ -158,8 +163,9 @@ class Journal {
     int64_t expires = 0;
   };
   Status Finish(const std::string& id, const End& end, int64_t now);
-  // Back from running; `counts` says whether the attempt was the job's fault.
-  Status Requeue(const std::string& id, const std::string& reason, bool counts, int64_t now);
+  // Back from running; `counts` says whether the attempt was the job's fault. A job that is being cancelled ends
+  // instead, and is kept until `expires`.
+  Status Requeue(const std::string& id, const std::string& reason, bool counts, int64_t now, int64_t expires);
   // The state that it has then: kCancelled at once where it waits.
   Result<JobState> RequestCancel(const std::string& id, int64_t now, int64_t expires);
   // A job that has failed or was cancelled is queued anew. kInvalidArgument in other states.
@@ -196,7 +202,7 @@ class Journal {
   Result<std::vector<UploadRecord>> Uploads();
 
   Status AddSession(const std::string& hash, const std::string& client, int64_t expires);
-  Result<std::map<std::string, std::string>> Sessions(int64_t now);  // client by hash
+  Result<std::map<std::string, SessionRecord>> Sessions(int64_t now);  // those that have not expired, by hash
 
   Result<std::vector<EventRecord>> EventsAfter(int64_t seq, int limit);
   Result<std::pair<int64_t, int64_t>> EventRange();  // the first kept, or the one to come, and the last

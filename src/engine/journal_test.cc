@@ -31,6 +31,7 @@ class JournalTest : public ::testing::Test {
   }
   JobState StateOf(const std::string& id) { return journal_->FindJob(id)->state; }
 
+  static constexpr int64_t kExpires = int64_t{1} << 40;
   testing::TempFolder folder_;
   std::unique_ptr<Journal> journal_;
   int64_t clock_ = 1000;
@@ -111,10 +112,11 @@ TEST_F(JournalTest, WhatRanIsQueuedAgainUntilItIsPoison) {
   for (int attempt = 1; attempt <= 3; ++attempt) {
     EXPECT_EQ(Claim(), id);
     Reopen();
-    ASSERT_TRUE(journal_->Recover(++clock_));
+    ASSERT_TRUE(journal_->Recover(++clock_, kExpires));
     EXPECT_EQ(StateOf(id), attempt < 3 ? JobState::kQueued : JobState::kFailed) << attempt;
   }
   EXPECT_EQ(journal_->FindJob(id)->error["type"], "/problems/crashed");
+  EXPECT_EQ(journal_->FindJob(id)->expires, kExpires);
   ASSERT_TRUE(journal_->Retry(id, ++clock_));
   EXPECT_EQ(Claim(), id);
 }
@@ -126,8 +128,37 @@ TEST_F(JournalTest, CancelsAtOnceWhatWaitsAndLaterWhatRuns) {
   EXPECT_EQ(journal_->RequestCancel(running, 1, 2).value(), JobState::kCancelling);
   EXPECT_EQ(journal_->RequestCancel(running, 1, 2).value(), JobState::kCancelling);
   Reopen();
-  ASSERT_TRUE(journal_->Recover(++clock_));
+  ASSERT_TRUE(journal_->Recover(++clock_, kExpires));
   EXPECT_EQ(StateOf(running), JobState::kCancelled);
+  EXPECT_EQ(journal_->FindJob(running)->expires, kExpires);
+}
+
+// Its worker has gone: if the cancel is not heeded here, nobody will.
+TEST_F(JournalTest, ACancelThatComesBeforeAJobIsQueuedAgainEndsIt) {
+  const std::string id = Submit();
+  EXPECT_EQ(Claim(), id);
+  EXPECT_EQ(journal_->RequestCancel(id, 1, 2).value(), JobState::kCancelling);
+  ASSERT_TRUE(journal_->Requeue(id, "its worker went", true, ++clock_, kExpires));
+  EXPECT_EQ(StateOf(id), JobState::kCancelled);
+  EXPECT_EQ(journal_->FindJob(id)->expires, kExpires);
+  EXPECT_EQ(Claim(), "");
+  // One that was not cancelled waits again.
+  const std::string other = Submit();
+  EXPECT_EQ(Claim(), other);
+  ASSERT_TRUE(journal_->Requeue(other, "its worker went", true, ++clock_, kExpires));
+  EXPECT_EQ(StateOf(other), JobState::kQueued);
+}
+
+// As earlier versions left them.
+TEST_F(JournalTest, WhatEndedWithoutATimeIsGivenOne) {
+  const std::string id = Submit();
+  EXPECT_EQ(Claim(), id);
+  ASSERT_TRUE(journal_->Finish(id, {.state = JobState::kCancelled}, ++clock_));
+  EXPECT_EQ(journal_->FindJob(id)->expires, 0);
+  ASSERT_TRUE(journal_->Recover(++clock_, kExpires));
+  EXPECT_EQ(journal_->FindJob(id)->expires, kExpires);
+  ASSERT_TRUE(journal_->Expire(kExpires, 0));
+  EXPECT_FALSE(journal_->FindJob(id));
 }
 
 TEST_F(JournalTest, AJobEndsOnce) {

@@ -704,7 +704,6 @@ Result<std::unique_ptr<Server>> Server::Start(ServerSettings settings, Router ro
 }
 
 int Server::port() const { return impl_->port; }
-const Router& Server::router() const { return impl_->router; }
 
 void Server::Notify() {
   const std::lock_guard lock(impl_->mutex);

@@ -45,7 +45,6 @@ class Server {
   ~Server();
 
   int port() const;  // 0 of a Unix socket
-  const Router& router() const;
   // Something has changed: answers that wait (Response::later) are asked again.
   void Notify();
   // Takes no new connections, ends event streams, gives waiting requests their last answer, and waits a moment for what

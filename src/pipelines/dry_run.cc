@@ -157,7 +157,9 @@ DryRun::Bytes DryRun::BytesOf(const AudioInfo& info) const {
   const int channels = std::min(info.channels, sound_.most_channels);
   const int64_t frames = ResampledLength(info.expected_frames, info.sample_rate, rate);
   const auto files = static_cast<int64_t>(sound_.files);
-  const auto written = static_cast<double>(files * ExpectedFileBytes(sound_.write, frames, rate, channels));
+  // What goes down a pipe takes no disk, but waits for its gain all the same.
+  const auto written =
+      sound_.piped ? 0 : static_cast<double>(files * ExpectedFileBytes(sound_.write, frames, rate, channels));
   // Samples that wait for the gain which their peak asks for, and stems that models leave to one another, at the
   // track's rate or the files'.
   const int64_t longest = std::max(frames, info.expected_frames);

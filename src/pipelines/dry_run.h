@@ -36,15 +36,15 @@ struct DryTrack {
 
 class DryRun {
  public:
-  // Outputs go to `folder` (empty: none are files), what is there only meanwhile to `temporary`. `files` of the outputs
-  // are sound, kept or only there meanwhile.
+  // Outputs go to `folder`, or down a pipe, what is there only meanwhile to `temporary`. `files` of the outputs are
+  // sound, kept or only there meanwhile.
   struct Sound {
     std::string folder, temporary;
     WriteOptions write;
     int rate = 0;  // 0: the track's
     int most_channels = 8;
     size_t files = 0;
-    bool kept = true;
+    bool kept = true, piped = false;
     size_t stems_between = 0;  // Separator::stems_between()
   };
   explicit DryRun(Sound sound) : sound_(std::move(sound)) {}

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <variant>
 #include <vector>
 
@@ -79,17 +80,34 @@ Result<ParsedJob> JobFromJson(const Json& json) {
   const FieldList all = parsed.job->Fields(), inputs = Choose(all, true), options = Choose(all, false);
   // The inputs first: whether an option has an effect may depend on them.
   TIMBRE_CHECK(SetInputs(inputs, json.value("inputs", Json::array())));
-  TIMBRE_TRY(const Json given, WithPreset(parsed.kind->name, json.value("options", Json::object())));
-  if (auto set = SetOptions(options, given); !set) return Prefix(set.error(), "the job's options");
+  const Json asked = json.value("options", Json::object());
+  TIMBRE_TRY(const Json given, WithPreset(parsed.kind->name, asked));
+  if (auto set = SetOptions(options, given, &asked); !set) return Prefix(set.error(), "the job's options");
   return parsed;
 }
 
-Status SetOptions(const FieldList& options, const Json& json) {
+Status SetOptions(const FieldList& options, const Json& json, const Json* asked) {
   const Json before = FieldsToJson(options);
-  TIMBRE_CHECK(FieldsFromJson(options, json));
+  std::vector<std::pair<const Field*, std::function<void()>>> taken;  // of a preset, and what takes it back
   for (const Field& field : options) {
-    if (!field.idle || FieldsToJson({field}).at(KeyOf(field)) == before.at(KeyOf(field))) continue;
-    if (const std::string why = field.idle(); !why.empty()) {
+    const auto own = asked != nullptr ? asked->find(KeyOf(field)) : Json::const_iterator();
+    if (asked != nullptr && (own == asked->end() || own->is_null())) taken.emplace_back(&field, ValueKept(field));
+  }
+  TIMBRE_CHECK(FieldsFromJson(options, json));
+  const auto changed = [&](const Field& field) {
+    return FieldsToJson({field}).at(KeyOf(field)) != before.at(KeyOf(field));
+  };
+  // One that goes may leave another without effect.
+  const auto idle = [&](const auto& one) {
+    if (!changed(*one.first) || WhyIdle(*one.first).empty()) return false;
+    one.second();
+    return true;
+  };
+  while (std::erase_if(taken, idle) > 0) {
+  }
+  for (const Field& field : options) {
+    if (!changed(field)) continue;
+    if (const std::string why = WhyIdle(field); !why.empty()) {
       return Fail(ErrorCode::kInvalidArgument, "'" + KeyOf(field) + "' has no effect: " + why);
     }
   }

@@ -21,8 +21,9 @@ Result<ParsedJob> ParseJob(std::string_view text);
 Result<ParsedJob> JobFromJson(const Json& json);
 
 // Options of JSON into fields that still hold their defaults: as FieldsFromJson, and one of another value than its
-// default that has no effect is an error.
-Status SetOptions(const FieldList& options, const Json& json);
+// default that has no effect is an error. Where `asked` is given, members that are not in it are a preset's: those keep
+// their defaults instead.
+Status SetOptions(const FieldList& options, const Json& json, const Json* asked = nullptr);
 
 // The longest text that ParseJob reads, in bytes.
 inline constexpr size_t kLongestJob = size_t{1} << 20;

@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <nlohmann/json.hpp>
 #include <vector>
 
+#include "audio/decode.h"
 #include "audio/encode.h"
 #include "dsp/pitch_shift.h"
 #include "tests/e2e/program.h"
@@ -157,6 +159,63 @@ TEST(CombineMix, MovesMonoAtEqualPower) {
       worst = std::max({worst, std::abs(mix[2 * i] - left * sample), std::abs(mix[2 * i + 1] - right * sample)});
     }
     EXPECT_LT(worst, 2e-5) << pan;
+  }
+}
+
+// A mix that is too loud is lowered as a whole, and says so.
+TEST(CombineMix, TellsOfWhatItLowers) {
+  TempFolder folder;
+  WriteTestWav(folder / "a.wav", 0.5, kRate);
+  const auto run = [&](const std::string& clip, const std::string& gain) {
+    const Ran ran = RunTimbre({"combine", "--mix", "a.wav", "a.wav", "--gains=" + gain + "," + gain, "--clip", clip,
+                               "--sample-format", "f32", "--json", "report.json", "-o", "mix.wav"},
+                              folder.path());
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    return ran.out;
+  };
+  EXPECT_EQ(run("none", "6").find("lowered"), std::string::npos);
+  const std::vector<float> loud = Floats(ReadAll(folder / "mix.wav"));
+  EXPECT_NE(run("rescale", "6").find("lowered by "), std::string::npos);
+  const std::vector<float> lowered = Floats(ReadAll(folder / "mix.wav"));
+  const double gain = nlohmann::json::parse(ReadAll(folder / "report.json"))["combined"]["gain"];
+  EXPECT_LT(gain, 1);
+  ASSERT_EQ(lowered.size(), loud.size());
+  for (size_t i = 0; i < loud.size(); ++i) ASSERT_NEAR(lowered[i], gain * loud[i], 1e-6) << i;
+  EXPECT_EQ(run("rescale", "-20").find("lowered"), std::string::npos);
+  EXPECT_EQ(nlohmann::json::parse(ReadAll(folder / "report.json"))["combined"]["gain"], 1.0);
+}
+
+TEST(Combine, TellsOfTheFileThatWasMade) {
+  TempFolder folder;
+  WriteTestWav(folder / "a.wav", 0.5, kRate);
+  for (const char* command : {"combine", "join"}) {
+    const Ran ran = RunTimbre({command, "a.wav", "a.wav", "-o", "out.opus", "--json", "report.json"}, folder.path());
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    EXPECT_NE(ran.out.find(" at 48000 Hz"), std::string::npos) << ran.out;
+    const auto report = nlohmann::json::parse(ReadAll(folder / "report.json"));
+    const auto& told = report[report.contains("song") ? "song" : "combined"];
+    const auto made = ReadAudioFile((folder / "out.opus").string(), 1 << 20);
+    ASSERT_TRUE(made) << made.error().message;
+    EXPECT_EQ(told["sample_rate"], 48000);
+    EXPECT_EQ(told["samples"], made->frames()) << command;
+  }
+}
+
+// An input that ends early is silent from there: nobody should have to hear it to find out.
+TEST(Combine, TellsOfInputsThatAreDamaged) {
+  TempFolder folder;
+  WriteTestWav(folder / "a.wav", 0.5, kRate);
+  const std::string whole = ReadAll(folder / "a.wav");
+  WriteAll(folder / "cut.wav", whole.substr(0, whole.size() / 3));
+  for (const std::vector<std::string>& more : std::vector<std::vector<std::string>>{{}, {"--mix"}}) {
+    std::vector<std::string> words = {"combine", "a.wav", "cut.wav", "-o", "out.wav", "--json", "report.json"};
+    words.insert(words.end(), more.begin(), more.end());
+    const Ran ran = RunTimbre(words, folder.path());
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    EXPECT_NE(ran.err.find("warning: cut.wav: "), std::string::npos) << ran.err;
+    EXPECT_EQ(ran.err.find("warning: a.wav: "), std::string::npos) << ran.err;
+    const auto warnings = nlohmann::json::parse(ReadAll(folder / "report.json"))["combined"]["warnings"];
+    ASSERT_EQ(warnings.size(), 1u);
   }
 }
 

@@ -48,6 +48,32 @@ TEST_F(ConfigFiles, GiveWayToWhatExcludesThem) {
             std::string::npos);
 }
 
+// Nor one that has no effect beside what is given.
+TEST_F(ConfigFiles, GiveWayWhereTheyHaveNoEffect) {
+  Config("separate: {model: hpss, format: mp3, bitrate: 192}\n");
+  EXPECT_EQ(Options({})["bitrate"], 192);
+  const Json options = Options({"--format", "wav"});
+  EXPECT_EQ(options["format"], "wav");
+  EXPECT_EQ(options["bitrate"], Json());
+  Config("separate: {model: hpss, sample-format: s24}\n");
+  EXPECT_EQ(Options({"--format", "mp3"})["sample_format"], "s16");
+  EXPECT_EQ(Options({"--format", "flac"})["sample_format"], "s24");
+  // What the command line itself asks for in vain is an error all the same.
+  EXPECT_NE(Run({"separate", "a.wav", "--format", "wav", "--bitrate", "192"}).err.find("--bitrate has no effect"),
+            std::string::npos);
+  // A preset's, on the command line and in a job's file alike.
+  WriteAll(folder_ / "home/timbre/presets.yaml",
+           "mine: {kind: separate, options: {model: \"hpss,hpss\", ensemble: max_fft}}\n");
+  EXPECT_EQ(Options({"--preset", "mine", "--model", "hpss"})["ensemble"], "avg_wave");
+  WriteAll(folder_ / "job.json",
+           R"({"kind": "separate", "inputs": ["a.wav"], "options": {"preset": "mine", "model": "hpss"}})");
+  const Ran ran = Run({"run", "job.json"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  WriteAll(folder_ / "job.json", R"({"kind": "separate", "inputs": ["a.wav"], "options": {"preset": "mine",)"
+                                 R"( "model": "hpss", "ensemble": "min_fft"}})");
+  EXPECT_NE(Run({"run", "job.json"}).err.find("'ensemble' has no effect"), std::string::npos);
+}
+
 TEST_F(ConfigFiles, GiveWhatTheCommandLineDoesNot) {
   Config(
       "# mine\n"

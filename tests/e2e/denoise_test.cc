@@ -173,6 +173,13 @@ TEST(DenoiseProgram, ADryRunSaysWhatARunWouldDo) {
   EXPECT_GT(plan["estimated_seconds"].get<double>(), 0);
   EXPECT_NEAR(plan["disk_mb"].get<double>(), 0.04, 1e-9);  // 320 kbit/s
   EXPECT_EQ(plan["tracks"][0]["skipped"], false);
+  // Down a pipe it takes no disk, but waits for its gain.
+  const Ran piped =
+      RunTimbre({"denoise", "a.wav", "-m", model, "--stdout", "--dry-run", "--json", "plan.json"}, folder.path());
+  ASSERT_EQ(piped.code, 0) << piped.err;
+  const auto of_pipe = nlohmann::json::parse(testing::ReadAll(folder / "plan.json"))["plan"];
+  EXPECT_EQ(of_pipe["disk_mb"], 0.0);
+  EXPECT_NEAR(of_pipe["temporary_mb"].get<double>(), 44100 * 2 * 4 / 1e6, 1e-9);
 }
 
 // What would be left alone takes no time and no room.

@@ -65,6 +65,7 @@ TEST_F(ManyFilesTest, SharesAddUpToTheListAndNothingIsDoneTwice) {
   EXPECT_EQ(Counts(Separate({"--list", "list.txt", "--json", "report.json"})).first, 8);
   const auto report = nlohmann::ordered_json::parse(ReadAll(folder_ / "report.json"));
   EXPECT_EQ(SchemaErrors(SchemasOf("separate")["report"], report), std::vector<std::string>());
+  EXPECT_EQ(Counts(Separate({"--list", "list.txt", "--dry-run"})).first, 8);
   // Other options are other work.
   EXPECT_EQ(Counts(Separate({"--list", "list.txt", "--shard", "0/3", "--sample-format", "f32"})).first, 0);
 }

@@ -286,6 +286,40 @@ TEST(SeparateCommand, ADryRunSaysWhatARunWouldDo) {
   }
 }
 
+// Where the format is of another rate than the track, the file has its own number of samples.
+TEST(SeparateCommand, TheReportIsOfTheFilesThatWereMade) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 1, 96000);
+  for (const char* format : {"wav", "mp3", "opus"}) {
+    const Ran ran = Separate(folder, {"song.wav", "--format", format, "--json", "report.json"});
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    const Json track = Json::parse(ReadAll(folder / "report.json"))["tracks"][0];
+    EXPECT_EQ(track["sample_rate"], 96000);
+    for (const Json& output : track["outputs"]) {
+      const auto made = ReadAudioFile((folder.path() / output["path"].get<std::string>()).string(), 1 << 20);
+      ASSERT_TRUE(made) << made.error().message;
+      EXPECT_EQ(output["sample_rate"], made->sample_rate) << format;
+      EXPECT_EQ(output["samples"], made->frames()) << format;
+      EXPECT_EQ(output["channels"], made->channels) << format;
+    }
+  }
+}
+
+// What goes down a pipe takes no disk, but it waits for its gain there unless it goes as it is made.
+TEST(SeparateCommand, ADryRunIntoAPipeCountsWhatWaits) {
+  TempFolder folder;
+  WriteTestWav(folder / "song.wav", 1);
+  for (const bool waits : {true, false}) {
+    const Ran ran = RunTimbre({"separate", "--model", "hpss", "song.wav", "--stdout", "harmonic", "--clip",
+                               waits ? "rescale" : "clamp", "--dry-run", "--json", "plan.json"},
+                              folder.path());
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    const Json plan = Json::parse(ReadAll(folder / "plan.json"))["plan"];
+    EXPECT_EQ(plan["disk_mb"], 0.0);
+    EXPECT_NEAR(plan["temporary_mb"].get<double>(), waits ? 2 * 44100 * 4 / 1e6 : 0, 1e-9);
+  }
+}
+
 TEST(SeparateCommand, ADryRunFetchesNothingAndRefusesWhatARunWould) {
   TempFolder folder;
   const std::map<std::string, std::string> elsewhere = {{"TIMBRE_CACHE", (folder / "cache").string()}};

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "engine/ids.h"
+#include "engine/journal.h"
 #include "formats/safetensors.h"
 #include "formats/zip.h"
 #include "pipelines/job.h"
@@ -202,6 +203,27 @@ TEST_F(ServeTest, LetsInWhoHasAToken) {
   Kill();
   Start();
   EXPECT_EQ(AskServer(port_, "GET", "/v1/jobs", sent).status, 200);  // it is remembered
+}
+
+// Whether the server is started anew meanwhile or not.
+TEST_F(ServeTest, ASessionEndsWithItsTimeAndWithItsClient) {
+  Start();
+  Kill();
+  const std::string mine = engine::NewToken(), of_nobody = engine::NewToken();
+  {
+    const auto journal = engine::Journal::Open((folder_ / "data" / "db.sqlite").string());
+    ASSERT_TRUE(journal) << journal.error().message;
+    ASSERT_TRUE((*journal)->AddSession(engine::Sha256Of(mine), "local", engine::Now() + 8 * 1000000));
+    ASSERT_TRUE((*journal)->AddSession(engine::Sha256Of(of_nobody), "gone", engine::Now() + int64_t{3600} * 1000000));
+  }
+  Start();
+  const auto status = [&](const std::string& token) {
+    return AskServer(port_, "GET", "/v1/jobs", "Cookie: timbre=" + token + "\r\n").status;
+  };
+  EXPECT_EQ(status(mine), 200);
+  EXPECT_EQ(status(of_nobody), 401);
+  for (int i = 0; i < 200 && status(mine) == 200; ++i) usleep(100000);
+  EXPECT_EQ(status(mine), 401);
 }
 
 TEST_F(ServeTest, DeletesAndLists) {

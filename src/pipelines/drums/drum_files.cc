@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "audio/decode.h"
+#include "base/event.h"
 #include "base/text.h"
 
 namespace timbre {
@@ -65,6 +66,9 @@ Result<DrumAnalysis> AnalyseDrumFiles(DrumsConfig config, std::span<const DrumSt
                          .done = done,
                          .total = expected,
                          .audio_seconds = static_cast<double>(expected) / rate});
+  }
+  for (size_t i = 0; i < readers.size(); ++i) {
+    if (!readers[i]->warning().empty()) Warn(observer, files[i].path + ": " + readers[i]->warning());
   }
   return analyser.Finish();
 }

@@ -17,7 +17,8 @@ struct DrumStemFile {
 
 // Reads the files side by side, so that memory does not grow with the audio itself; channels are averaged, and a file
 // that ends early is silent from there. Their sample rates must be one. Fails with the path on what cannot be read, and
-// with kCancelled.
+// with kCancelled; warns of files that are damaged or
+// cut short.
 Result<DrumAnalysis> AnalyseDrumFiles(DrumsConfig config, std::span<const DrumStemFile> files, Observer& observer);
 
 // The stems in a folder: audio files whose name, or its end after a '-', '_', '.' or space, is one that the

@@ -338,7 +338,7 @@ class DrumsJob final : public Job {
     TIMBRE_TRY(const AudioPart part, ParsePart(part_));
     const std::vector<std::string>& stems = separator.output_names();
     DryRun run({.folder = output_dir_,
-                .temporary = TemporaryFolderFor("", output_dir_, false),
+                .temporary = TemporaryFolderFor(temp_dir_, output_dir_, false),
                 .write = {.sample_format = SampleFormat::kF32, .clip = ClipMode::kNone},
                 .most_channels = separator.model().info().channels,
                 .files = stems.size(),

@@ -67,6 +67,15 @@ class Inputs {
     }
   }
 
+  // What there is to say of the files that were read, by their names.
+  std::vector<std::string> Warnings(const std::vector<std::string>& files) const {
+    std::vector<std::string> warnings;
+    for (size_t k = 0; k < readers_.size(); ++k) {
+      if (!readers_[k]->warning().empty()) warnings.push_back(files[k] + ": " + readers_[k]->warning());
+    }
+    return warnings;
+  }
+
   Status Rewind() {
     for (size_t k = 0; k < readers_.size(); ++k) {
       TIMBRE_CHECK(readers_[k]->Rewind());
@@ -198,7 +207,7 @@ class Bus {
 // The inputs at a rate that is not the writer's are as much faster or slower in it. `ratios`: of pitches, one an input.
 Result<int64_t> MixInto(AudioWriter& writer, int input_rate, int channels, const std::vector<std::string>& files,
                         const std::vector<MixGains>& gains, const std::vector<double>& ratios, const ReadOptions& read,
-                        Observer& observer) {
+                        Observer& observer, std::vector<std::string>& warnings) {
   TIMBRE_TRY(Inputs inputs, Inputs::Open(files, input_rate, channels, read));
   const bool any_shifted = std::any_of(ratios.begin(), ratios.end(), [](double ratio) { return ratio != 1; });
   std::map<double, Bus> buses;
@@ -218,6 +227,7 @@ Result<int64_t> MixInto(AudioWriter& writer, int input_rate, int channels, const
   TIMBRE_CHECK(inputs.ForEachBlock(
       observer, [&](const std::vector<const float*>& blocks, int64_t frames) { return put(&blocks, frames); }));
   if (any_shifted) TIMBRE_CHECK(put(nullptr, PitchShifter::kLatency));
+  warnings = inputs.Warnings(files);
   return written;
 }
 
@@ -320,7 +330,7 @@ FieldList CombineFields(CombineOptions& options) {
 
 Result<int64_t> CombineInto(AudioWriter& writer, int sample_rate, int channels, const std::vector<std::string>& files,
                             EnsembleAlgorithm algorithm, const std::vector<double>& weights, const ReadOptions& read,
-                            Observer& observer) {
+                            Observer& observer, std::vector<std::string>* warnings) {
   TIMBRE_TRY(Inputs inputs, Inputs::Open(files, sample_rate, channels, read));
   Ensemble::Options how{.algorithm = algorithm, .inputs = files.size(), .channels = channels, .weights = weights};
   if (algorithm == EnsembleAlgorithm::kEnsembleWav) {
@@ -348,6 +358,7 @@ Result<int64_t> CombineInto(AudioWriter& writer, int sample_rate, int channels, 
   }));
   ensemble.Finish(&done);
   TIMBRE_CHECK(put());
+  if (warnings != nullptr) *warnings = inputs.Warnings(files);
   return written;
 }
 
@@ -422,12 +433,16 @@ Result<CombineReport> Combine(const std::vector<std::string>& paths, const Combi
       factors.push_back(GainsOf(gains[k], pans[k], mono[k]));
       ratios.push_back(std::exp2(semitones[k] / 12) / faster);
     }
-    TIMBRE_TRY(report.samples, MixInto(*writer, input_rate, report.channels, paths, factors, ratios, read, observer));
+    TIMBRE_TRY(report.samples,
+               MixInto(*writer, input_rate, report.channels, paths, factors, ratios, read, observer, report.warnings));
   } else {
-    TIMBRE_TRY(report.samples, CombineInto(*writer, report.sample_rate, report.channels, paths, options.algorithm,
-                                           weights, read, observer));
+    TIMBRE_CHECK(CombineInto(*writer, report.sample_rate, report.channels, paths, options.algorithm, weights, read,
+                             observer, &report.warnings));
   }
-  TIMBRE_CHECK(writer->Finish().map([](const WriteReport&) {}));
+  TIMBRE_TRY(const WriteReport written, writer->Finish());
+  report.samples = written.frames;
+  report.sample_rate = written.sample_rate;
+  report.gain = written.gain;
   TIMBRE_CHECK(outputs.Commit());
   report.seconds = static_cast<double>(report.samples) / report.sample_rate;
   return report;

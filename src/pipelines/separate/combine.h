@@ -49,17 +49,19 @@ FieldList CombineFields(CombineOptions& options);
 
 struct CombineReport {
   std::string output;
-  int sample_rate = 0, channels = 0;
-  int64_t samples = 0;  // of the longest input; shorter ones are continued by silence
+  int sample_rate = 0, channels = 0;  // of the file: the first input's rate, where the format knows it
+  int64_t samples = 0;                // as long as the longest input; shorter ones are continued by silence
   double seconds = 0;
-  std::vector<std::string> warnings;
+  double gain = 1;                    // below 1 where all was lowered to stay below full scale
+  std::vector<std::string> warnings;  // of inputs that are damaged, or cut short: "FILE: what"
 };
 
 // The files, made one at the writer's rate and channels, into it; it is not finished. `weights`: as Ensemble::Options'.
-// The value is the number of frames: of the longest file, shorter ones are continued by silence.
+// The value is the number of frames: of the longest file, shorter ones are continued by silence. `warnings`, where
+// given: as CombineReport's.
 Result<int64_t> CombineInto(AudioWriter& writer, int sample_rate, int channels, const std::vector<std::string>& files,
                             EnsembleAlgorithm algorithm, const std::vector<double>& weights, const ReadOptions& read,
-                            Observer& observer);
+                            Observer& observer, std::vector<std::string>* warnings = nullptr);
 
 // The same of samples in memory, [frames, channels] each, at least one.
 Result<std::vector<float>> CombineSamples(const std::vector<std::span<const float>>& versions, int channels,

@@ -24,11 +24,18 @@ class CombineJob final : public Job {
     const Result<CombineReport> combined = Combine(inputs_, options_, observer);
     EndProgress(observer);
     if (!combined) return tl::unexpected<Error>(combined.error());
-    report["combined"] = {{"output", combined->output},           {"inputs", inputs_},
-                          {"sample_rate", combined->sample_rate}, {"channels", combined->channels},
-                          {"samples", combined->samples},         {"seconds", combined->seconds}};
+    report["combined"] = {{"output", combined->output},
+                          {"inputs", inputs_},
+                          {"sample_rate", combined->sample_rate},
+                          {"channels", combined->channels},
+                          {"samples", combined->samples},
+                          {"seconds", combined->seconds},
+                          {"gain", combined->gain},
+                          {"warnings", combined->warnings}};
+    for (const std::string& warning : combined->warnings) Warn(observer, warning);
     Say(observer, fmt::format("{}: {} of {} file{} at {} Hz", combined->output, DurationText(combined->seconds),
                               inputs_.size(), inputs_.size() == 1 ? "" : "s", combined->sample_rate));
+    if (combined->gain < 1) Say(observer, "  " + LoweredText(combined->gain));
     return {};
   }
 
@@ -48,7 +55,9 @@ Json CombineJobReportSchema() {
                                       {"sample_rate", "integer"},
                                       {"channels", "integer"},
                                       {"samples", "integer"},
-                                      {"seconds", "number"}});
+                                      {"seconds", "number"},
+                                      {"gain", "number"},
+                                      {"warnings", ListSchema(TypeSchema("string"))}});
   return ObjectSchema({{"options", OptionsSchema(CombineFields(options))}, {"combined", combined}});
 }
 

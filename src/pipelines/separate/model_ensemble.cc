@@ -350,6 +350,7 @@ Result<std::vector<StemOutput>> ModelEnsemble::Combine(const std::vector<TrackRe
   for (size_t o = 0; o < writers.size(); ++o) {
     TIMBRE_TRY(const WriteReport written, writers[o]->Finish(gain));
     combined[o].samples = written.frames;
+    combined[o].sample_rate = written.sample_rate;
     combined[o].peak = written.peak;
     combined[o].gain = written.gain;
   }

@@ -437,6 +437,7 @@ Status SeparatorImpl::SeparateInto(TrackReader& reader, std::vector<std::unique_
     TIMBRE_TRY(const WriteReport written, files[o]->Finish(gain));
     StemOutput& output = report.outputs[o];
     output.samples = written.frames;
+    output.sample_rate = written.sample_rate;
     output.peak = written.peak;
     output.gain = written.gain;
     if (observer.Cancelled()) return Fail(ErrorCode::kCancelled, "cancelled");

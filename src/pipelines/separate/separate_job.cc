@@ -178,7 +178,8 @@ class SeparateJob final : public Job {
                 .write = write,
                 .rate = options_.rate,
                 .most_channels = separator.model().info().channels,
-                .files = Streams() ? 0 : separator.output_names().size(),
+                .files = separator.output_names().size(),
+                .piped = Streams(),
                 .stems_between = separator.stems_between()});
     TIMBRE_TRY(const std::optional<double> per_tile, SecondsPerTile(separator, observer));
     for (size_t i = 0; i < files.size(); ++i) {

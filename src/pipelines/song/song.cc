@@ -135,7 +135,6 @@ class SongFile {
   }
 
   Status Write(const float* samples, int64_t count) {
-    samples_ += count;
     if (channels_ == 1) return writer_->Write(samples, count);
     interleaved_.resize(static_cast<size_t>(2 * count));
     for (int64_t i = 0; i < count; ++i) {
@@ -149,7 +148,6 @@ class SongFile {
   }
 
   Result<WriteReport> Finish() { return writer_->Finish(); }
-  int64_t samples() const { return samples_; }
   int channels() const { return channels_; }
 
  private:
@@ -160,7 +158,6 @@ class SongFile {
   int channels_ = 2;
   std::vector<float> delayed_, interleaved_;
   size_t at_ = 0;
-  int64_t samples_ = 0;
 };
 
 Status WriteLatents(const std::string& path, const std::vector<float>& latents, int features, OutputSet& outputs) {
@@ -291,12 +288,14 @@ class Song {
     for (const auto& [kernel, count] : CountKernels(*decoder_->session())) report_.kernels[kernel] += count;
     const bool keep_latents = !options_.latents.empty() && !kept_.empty();
     if (keep_latents) TIMBRE_CHECK(WriteLatents(options_.latents, kept_, model_.dit.mel_dim, outputs_));
-    TIMBRE_CHECK(file_->Finish().map([](const WriteReport&) {}));
+    TIMBRE_TRY(const WriteReport written, file_->Finish());
     TIMBRE_CHECK(outputs_.Commit());
     if (keep_latents) report_.latents = options_.latents;
     report_.output = options_.output;
     report_.frames = decoder_->frames();
-    report_.samples = file_->samples();
+    report_.samples = written.frames;
+    report_.sample_rate = written.sample_rate;
+    report_.gain = written.gain;
     report_.seconds = static_cast<double>(report_.samples) / report_.sample_rate;
     return {};
   }

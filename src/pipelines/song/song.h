@@ -51,6 +51,7 @@ struct SongReport {
   int64_t tokens = 0, blocks = 0, frames = 0, samples = 0;
   int sample_rate = 0, channels = 0;
   double seconds = 0;  // of sound
+  double gain = 1;     // below 1 where all was lowered to stay below full scale
   bool ended = false;  // before the length that was asked for, as the model saw fit
   bool partial = false;
   double text = 0, sample = 0, decode = 0, total = 0;  // seconds of work

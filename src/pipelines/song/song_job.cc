@@ -22,6 +22,7 @@ Json ToJson(const SongReport& song) {
           {"channels", song.channels},
           {"samples", song.samples},
           {"seconds", song.seconds},
+          {"gain", song.gain},
           {"ended", song.ended},
           {"partial", song.partial},
           {"timings", {{"text", song.text}, {"sample", song.sample}, {"decode", song.decode}, {"total", song.total}}},
@@ -79,6 +80,7 @@ class SongJob final : public Job {
       Say(observer,
           fmt::format("{}: {}{} in {}, real-time factor {:.2f}", song.output, DurationText(song.seconds),
                       song.partial ? ", all that was finished," : "", DurationText(song.total), song.real_time_factor));
+      if (song.gain < 1) Say(observer, "  " + LoweredText(song.gain));
     }
     return made;
   }
@@ -111,6 +113,7 @@ Json SongJobReportSchema() {
                                   {"channels", "integer"},
                                   {"samples", "integer"},
                                   {"seconds", "number"},
+                                  {"gain", "number"},
                                   {"ended", "boolean"},
                                   {"partial", "boolean"},
                                   {"timings", timings},

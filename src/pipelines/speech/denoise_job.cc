@@ -178,7 +178,8 @@ Status DenoiseJob::TellPlan(Denoiser& denoiser, const std::vector<TrackInput>& f
               .temporary = TemporaryFolderFor(options_.temp_dir, options_.output_dir, options_.stream_out),
               .write = write,
               .rate = options_.rate,
-              .files = options_.stream_out ? 0u : 1u});
+              .files = 1,
+              .piped = options_.stream_out});
   std::map<std::pair<int, int>, double> paces;  // by rate and channels
   for (size_t i = 0; i < files.size(); ++i) {
     DryTrack track{.input = files[i].path, .refused = refused[i]};

@@ -252,7 +252,9 @@ Result<JoinReport> Join(const std::vector<std::string>& inputs, const JoinOption
     report.loudness.momentary_max += report.gain_db;
     report.loudness.true_peak += report.gain_db;
   }
-  TIMBRE_CHECK(writer->Finish());
+  TIMBRE_TRY(const WriteReport written, writer->Finish());
+  report.samples = written.frames;
+  report.sample_rate = written.sample_rate;
   TIMBRE_CHECK(outputs.Commit());
   return report;
 }

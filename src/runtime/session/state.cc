@@ -109,7 +109,9 @@ Status SessionState::Rollback() {
       Touch(static_cast<int>(i), state.marked_used, state.used);
     }
     if (state.whole) {
-      state.now = state.marked;
+      // One that came later was nothing but zeros then.
+      if (state.marked >= 0) state.now = state.marked;
+      if (state.marked < 0) std::memset(state.buffers[state.now].data(), 0, state.bytes());
       Touch(static_cast<int>(i), 0, 1);
     }
     state.used = state.marked_used;
@@ -281,9 +283,14 @@ std::vector<SessionState::Write> SessionState::WritesOf(const Graph& graph, std:
 
 void SessionState::KeepAside(int index, int64_t at, int64_t places) {
   State& state = states_[index];
-  kept_.push_back({index, at, places, kept_bytes_.size()});
+  size_t offset = kept_bytes_.size();
+  // There is room before there is an entry: where there is no memory, nothing is brought back that was not kept.
+  kept_bytes_.resize(offset +
+                     state.bytes() / static_cast<size_t>(state.shape[state.axis]) * static_cast<size_t>(places));
+  kept_.push_back({index, at, places, offset});
   ForPlaces(state, at, places, [&](std::span<std::byte> run) {
-    kept_bytes_.insert(kept_bytes_.end(), run.begin(), run.end());
+    std::memcpy(kept_bytes_.data() + offset, run.data(), run.size());
+    offset += run.size();
     moved_ += static_cast<int64_t>(run.size());
   });
 }

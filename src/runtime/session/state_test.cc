@@ -2,6 +2,13 @@
 #include "runtime/session/state.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
 
 #include "graph/net.h"
 #include "graph/passes.h"
@@ -160,6 +167,67 @@ TEST(SessionState, ARunThatFailsChangesNothing) {
     EXPECT_EQ(session->state()->Save(), before) << n;
     EXPECT_EQ(session->state()->Get("cache").value(), cache) << n;
     EXPECT_EQ(Step(*session, 2, Of(4)).value(), Of(307)) << n;
+  }
+}
+
+// Without memory for the places that a run writes over it does not begin, and they stay what they are.
+TEST(SessionState, PlacesThatCannotBeKeptAsideAreNotWrittenOver) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer's address space cannot be limited";
+#endif
+  const Graph graph = Counter(3, 1 << 25);  // 128 MiB a place: more than the heap keeps for itself
+  SessionState state;
+  const auto indices = state.Attach(graph);
+  ASSERT_TRUE(indices) << indices.error().message;
+  const auto writes = SessionState::WritesOf(graph, *indices);
+  const std::vector<uint32_t> at = {0};
+  ASSERT_TRUE(state.Begin(writes, {at}));
+  const auto cache = std::find_if(writes.begin(), writes.end(), [](const auto& write) { return !write.whole; });
+  ASSERT_NE(cache, writes.end());
+  state.Now(cache->state)[1000] = std::byte{7};
+  state.Commit();
+  const pid_t child = fork();
+  if (child == 0) {
+    std::ifstream sizes("/proc/self/statm");
+    rlim_t pages = 0;
+    sizes >> pages;
+    const rlim_t bytes = pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + (rlim_t{1} << 20);
+    const rlimit limit{bytes, bytes};
+    if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(2);
+    const Status begun = state.Begin(writes, {at});
+    const bool refused = !begun && begun.error().code == ErrorCode::kOutOfMemory;
+    _exit(!refused ? 3 : state.Now(cache->state)[1000] == std::byte{7} ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+
+// A session that comes after the mark may bring a state that was not there: it was zero then.
+TEST(SessionState, WhatComesAfterAMarkIsZeroAtIt) {
+  auto weights = RandomWeights(1);
+  GraphBuilder builder("first", *weights);
+  const Value x = builder.Input("x", {1, 1, 4});
+  builder.Output("y", WriteState(builder.State("cache", {1, 3, 4}), x, 1, builder.IntScalar("at")));
+  const auto first = builder.Finish();
+  ASSERT_TRUE(first) << first.error().message;
+  SessionState state;
+  ASSERT_TRUE(state.Attach(*first));
+  ASSERT_TRUE(state.Mark());
+  const Graph graph = Counter(3);
+  const auto indices = state.Attach(graph);
+  ASSERT_TRUE(indices) << indices.error().message;
+  const auto writes = SessionState::WritesOf(graph, *indices);
+  const std::vector<uint32_t> at = {0};
+  for (int again = 0; again < 2; ++again) {
+    ASSERT_TRUE(state.Begin(writes, {at}));
+    for (const auto& write : writes) {
+      if (write.whole) std::memset(state.Next(write.state), 1, 16);
+    }
+    state.Commit();
+    ASSERT_NE(state.Get("sum").value(), Of(0));
+    ASSERT_TRUE(state.Rollback());
+    EXPECT_EQ(state.Get("sum").value(), Of(0));
   }
 }
 
