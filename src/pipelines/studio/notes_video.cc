@@ -117,7 +117,9 @@ class NotesVideo {
 };
 
 Status NotesVideo::Run(OutputSet* outputs) {
-  lead_ = options_.count_in * scene_.beats_per_bar * scene_.beat_seconds;
+  if (options_.count_in > 0) {
+    lead_ = options_.count_in * scene_.beats_per_bar * scene_.beat_seconds - scene_.count_until;
+  }
   double length = scene_.last() + kAfterLast;
   if (!options_.audio.empty()) {
     TIMBRE_TRY(audio_, KeptInput::Open(options_.audio, Reading()));
@@ -322,6 +324,7 @@ Result<NotesReport> MakeNotesVideo(const MidiSong& song, const std::string& name
   TIMBRE_TRY(const std::vector<NoteLane> lanes, LanesOf(own));
   Result<NotesScene> scene = MakeNotesScene(song, lanes);
   if (!scene) return Prefix(scene.error(), name);
+  if (own.count_in == 0) scene->count_until = 0;
   NotesReport report{.input = name, .output = own.output, .width = size.width, .height = size.height, .fps = own.fps};
   report.notes = static_cast<int64_t>(scene->notes.size());
   for (const NoteLane& lane : scene->lanes) report.lanes.push_back(lane.name);
