@@ -42,6 +42,15 @@ TEST(LoudnessCli, MeasuresFiles) {
   EXPECT_EQ(FilesIn(folder.path()), std::vector<std::string>{"tone.wav"});
 }
 
+TEST(LoudnessCli, MeasuresAPart) {
+  const TempFolder folder;
+  const std::string tone = WriteTone(folder / "tone.wav", 0.1f);
+  const Ran ran = RunTimbre({"loudness", tone, "--start", "1", "--duration", "2", "--json", "-"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(Json::parse(ran.out)["tracks"][0]["samples"], 2 * 48000);
+  EXPECT_NE(RunTimbre({"loudness", tone, "-o", "out"}).err.find("without --normalise"), std::string::npos);
+}
+
 TEST(LoudnessCli, NormalisesToATarget) {
   const TempFolder folder;
   const std::string tone = WriteTone(folder / "tone.wav", 0.1f);

@@ -5,9 +5,11 @@
 
 #include "audio/byte_source.h"
 #include "base/output_set.h"
+#include "base/sha256.h"
 #include "base/text.h"
 #include "formats/safetensors.h"
 #include "pipelines/job_schema.h"
+#include "pipelines/made_by.h"
 #include "pipelines/model_fetching.h"
 #include "pipelines/runtime_options.h"
 #include "pipelines/song/style_model.h"
@@ -39,6 +41,7 @@ FieldList StyleFields(StyleOptions& options) {
   };
   FieldList files = StudioFileFields(options.files);
   for (Field& field : files) {
+    if (field.name == "start" || field.name == "duration") continue;  // what is compared, too
     field.idle = [without_match, idle = std::move(field.idle)]() -> std::string {
       const std::string why = without_match();
       return why.empty() && idle ? idle() : why;
@@ -143,6 +146,7 @@ class StyleJob final : public Job {
     TIMBRE_TRY(const std::vector<TrackInput> files,
                ExpandInputs(inputs_.inputs, inputs_.recursive, writes ? options_.files.output_dir : ""));
     TIMBRE_CHECK(CheckInputs(files));
+    TIMBRE_TRY(const AudioPart part, ParsePart(options_.files.part));
     std::vector<std::string> refused(files.size());
     if (writes) {
       TIMBRE_TRY(refused, PlanStudioOutputs(options_.files, "style", files));
@@ -161,7 +165,8 @@ class StyleJob final : public Job {
       Result<StyleClip> clip = Listen(file.path,
                                       {.begin_seconds = model ? kVectorSeconds : 0,
                                        .begin_rate = model ? model->config.sample_rate : 0,
-                                       .temporary_folder = options_.files.temp_dir},
+                                       .temporary_folder = options_.files.temp_dir,
+                                       .part = part},
                                       observer);
       EndProgress(observer);
       if (!clip) return tl::unexpected<Error>(clip.error());
@@ -310,6 +315,16 @@ class StyleJob final : public Job {
             {"warning", clip.warning.empty() ? Json() : Json(clip.warning)}};
   }
 
+  // What --skip-existing compares. Which other clips there are decides what is written: that is in chain and loudness.
+  Result<std::string> MadeByMatching(const MasterChain& chain, const std::optional<double>& loudness) const {
+    StyleOptions written = options_;
+    FieldList fields = StyleFields(written);
+    std::erase_if(fields,
+                  [](const Field& field) { return field.name == "vector" || field.name.starts_with("style-"); });
+    return Sha256Of(MadeBy("style", fields) + ChainToJson(chain).dump() +
+                    (loudness ? fmt::format(" {}", *loudness) : ""));
+  }
+
   // The clip once more, nearer to the others. The value is its path.
   Result<std::string> MatchClip(const TrackInput& file, const StyleClip& clip, const Style& style,
                                 Observer& observer) const {
@@ -318,6 +333,7 @@ class StyleJob final : public Job {
     MasterOptions options{.ceiling = options_.ceiling, .files = options_.files};
     if (loudness && clip.gain_db) options.loudness = style.integrated;
     const MasterChain chain{.bands = tone ? clip.tone : std::vector<ChainBand>{}};
+    TIMBRE_TRY(options.files.made_by, MadeByMatching(chain, options.loudness));
     TIMBRE_TRY(const MasterReport made, MasterFile(file, chain, options, observer));
     if (!made.warning.empty()) Warn(observer, file.path + ": " + made.warning);
     Say(observer, made.skipped ? fmt::format("{}: skipped, {} is there", file.path, made.output)
