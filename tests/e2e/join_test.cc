@@ -138,6 +138,27 @@ TEST(JoinCli, PeaksAreOnlyTurnedDown) {
   EXPECT_NEAR(report["song"]["true_peak_dbtp"], -3, 1e-6);
 }
 
+TEST(JoinCli, SaysWhatIsCutOffAboveFullScale) {
+  const TempFolder folder;
+  WriteFloats(folder / "a.wav", SineFrames(48000, 1, 1000, 48000, 2.0f), 48000, 1);
+  const Json cut = Join({"a.wav", "-o", "cut.wav", "--normalise", "none"}, folder.path());
+  ASSERT_EQ(cut["song"]["warnings"].size(), 1u);
+  EXPECT_NE(std::string(cut["song"]["warnings"][0]).find("6.0 dBTP, above full scale, where it is cut off"),
+            std::string::npos)
+      << cut["song"]["warnings"];
+  const Json kept = Join({"a.wav", "-o", "kept.wav", "--normalise", "none", "--sample-format", "f32"}, folder.path());
+  ASSERT_EQ(kept["song"]["warnings"].size(), 1u);
+  EXPECT_EQ(std::string(kept["song"]["warnings"][0]).find("cut off"), std::string::npos);
+  EXPECT_TRUE(Join({"a.wav", "-o", "down.wav"}, folder.path())["song"]["warnings"].empty());
+}
+
+TEST(JoinCli, SilenceHasNoLevel) {
+  const TempFolder folder;
+  WriteFloats(folder / "a.wav", std::vector<float>(48000), 48000, 1);
+  const Ran ran = RunTimbre({"join", "a.wav", "-o", "out.wav"}, folder.path());
+  EXPECT_EQ(ran.out, "out.wav: 1.0 s of 1 clip at 48000 Hz, - LUFS, true peak - dBTP\n") << ran.err;
+}
+
 TEST(JoinCli, ATimelineFileTrimsAndSetsLevels) {
   const TempFolder folder;
   std::filesystem::create_directory(folder / "songs");

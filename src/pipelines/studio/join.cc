@@ -223,7 +223,13 @@ Result<JoinReport> Join(const std::vector<std::string>& inputs, const JoinOption
   TIMBRE_CHECK(rendered);
   if (frames_seen != report.samples) return Fail(ErrorCode::kInternal, "the timeline and its sound differ in length");
   TIMBRE_TRY(report.loudness, meter.Measure());
+  const bool holds_more = write.format == FileFormat::kWav && write.sample_format == SampleFormat::kF32;
   const double room = options.ceiling - report.loudness.true_peak;
+  if (options.level == JoinLevel::kNone && report.loudness.true_peak > 0) {
+    report.warnings.push_back(
+        fmt::format("Its true peak is {:.1f} dBTP, above full scale{}; --normalise peak turns it down.",
+                    report.loudness.true_peak, holds_more ? "" : ", where it is cut off"));
+  }
   if (options.level == JoinLevel::kPeak) report.gain_db = std::min(0.0, room);
   if (options.level == JoinLevel::kLoudness && std::isfinite(report.loudness.integrated)) {
     const double wanted = options.loudness - report.loudness.integrated;

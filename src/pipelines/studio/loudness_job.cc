@@ -12,8 +12,6 @@
 namespace timbre {
 namespace {
 
-std::string Text(double value) { return std::isfinite(value) ? fmt::format("{:.1f}", value) : "-"; }
-
 Json ToJson(const LoudnessReport& file) {
   const bool written = !file.output.empty();
   return {{"input", file.input},
@@ -63,21 +61,21 @@ class LoudnessJob final : public Job {
     const auto print = writes ? Say : Answer;
     print(observer, "integrated  short-term  range  true peak");
     print(observer, "      LUFS    max LUFS     LU       dBTP");
-    return ForEachFile(
-        files, refused, "measuring", "measured", observer, report["tracks"],
-        [&](const TrackInput& input) -> Result<Json> {
-          TIMBRE_TRY(const LoudnessReport file, MeasureOrNormalise(input, options_, observer));
-          if (!file.warning.empty()) Warn(observer, file.input + ": " + file.warning);
-          const Loudness& l = file.loudness;
-          if (file.skipped) {
-            Say(observer, fmt::format("{}: skipped, {} is there", file.input, file.output));
-            return ToJson(file);
-          }
-          print(observer, fmt::format("{:>10}  {:>10}  {:>5.1f}  {:>9}  {}", Text(l.integrated), Text(l.short_term_max),
-                                      l.range, Text(l.true_peak), PrintableLines(file.input, ' ')));
-          if (writes) Say(observer, fmt::format("  {:+.1f} dB, in {}", file.gain_db, file.output));
-          return ToJson(file);
-        });
+    return ForEachFile(files, refused, "measuring", "measured", observer, report["tracks"],
+                       [&](const TrackInput& input) -> Result<Json> {
+                         TIMBRE_TRY(const LoudnessReport file, MeasureOrNormalise(input, options_, observer));
+                         if (!file.warning.empty()) Warn(observer, file.input + ": " + file.warning);
+                         const Loudness& l = file.loudness;
+                         if (file.skipped) {
+                           Say(observer, fmt::format("{}: skipped, {} is there", file.input, file.output));
+                           return ToJson(file);
+                         }
+                         print(observer, fmt::format("{:>10}  {:>10}  {:>5.1f}  {:>9}  {}", LevelText(l.integrated),
+                                                     LevelText(l.short_term_max), l.range, LevelText(l.true_peak),
+                                                     PrintableLines(file.input, ' ')));
+                         if (writes) Say(observer, fmt::format("  {:+.1f} dB, in {}", file.gain_db, file.output));
+                         return ToJson(file);
+                       });
   }
 
  private:

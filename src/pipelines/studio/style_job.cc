@@ -127,8 +127,6 @@ Json FeaturesSchema() {
   return features;
 }
 
-std::string Text(double value) { return std::isfinite(value) ? fmt::format("{:.1f}", value) : "-"; }
-
 class StyleJob final : public Job {
  public:
   FieldList Fields() override {
@@ -269,9 +267,9 @@ class StyleJob final : public Job {
     Answer(observer, "distance   LUFS  centroid  tonal  tempo");
     Answer(observer, "                       Hz     dB    bpm");
     const auto row = [](const std::string& distance, double lufs, const SoundFeatures& f, const std::string& name) {
-      return fmt::format("{:>8}  {:>5}  {:>8}  {:>5}  {:>5}  {}", distance, Text(lufs),
+      return fmt::format("{:>8}  {:>5}  {:>8}  {:>5}  {:>5}  {}", distance, LevelText(lufs),
                          f.silent() ? "-" : fmt::format("{:.0f}", f.centroid.mean),
-                         f.silent() ? "-" : Text(f.harmonic_db()), f.bpm > 0 ? Text(f.bpm) : "-", name);
+                         f.silent() ? "-" : LevelText(f.harmonic_db()), f.bpm > 0 ? LevelText(f.bpm) : "-", name);
     };
     for (const StyleClip& clip : clips) {
       std::string line = row(
@@ -330,15 +328,15 @@ class StyleJob final : public Job {
                                 Observer& observer) const {
     const bool tone = options_.match == Match::kTone || options_.match == Match::kBoth;
     const bool loudness = options_.match == Match::kLoudness || options_.match == Match::kBoth;
-    MasterOptions options{.ceiling = options_.ceiling, .files = options_.files};
+    MasterOptions options{.ceiling = loudness ? options_.ceiling : 0, .files = options_.files};
     if (loudness && clip.gain_db) options.loudness = style.integrated;
     const MasterChain chain{.bands = tone ? clip.tone : std::vector<ChainBand>{}};
     TIMBRE_TRY(options.files.made_by, MadeByMatching(chain, options.loudness));
     TIMBRE_TRY(const MasterReport made, MasterFile(file, chain, options, observer));
     if (!made.warning.empty()) Warn(observer, file.path + ": " + made.warning);
     Say(observer, made.skipped ? fmt::format("{}: skipped, {} is there", file.path, made.output)
-                               : fmt::format("{}: {} to {} LUFS, in {}", file.path, Text(made.before.integrated),
-                                             Text(made.after.integrated), made.output));
+                               : fmt::format("{}: {} to {} LUFS, in {}", file.path, LevelText(made.before.integrated),
+                                             LevelText(made.after.integrated), made.output));
     return made.output;
   }
 
