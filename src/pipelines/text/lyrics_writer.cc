@@ -16,6 +16,7 @@ namespace {
 
 constexpr size_t kMostLine = 60, kMostAbout = 1000;
 constexpr int kTokensOfALine = 16;
+constexpr int kLeastTempo = 20, kMostTempo = 400;
 // Sections with words; the other tags stand alone.
 constexpr std::array<std::string_view, 5> kSung = {"verse", "chorus", "bridge", "hook", "outro"};
 
@@ -116,7 +117,15 @@ std::string Find(const std::string& text, const Table& table, std::string_view o
   return std::string(otherwise);
 }
 
-// "95 bpm", "95BPM": two or three digits that are no part of a longer number.
+// What --tempo takes: two or three digits that no letter stands before.
+std::optional<int> BeatsIn(const std::string& text, size_t begin, size_t end) {
+  int beats = 0;
+  std::from_chars(text.data() + begin, text.data() + end, beats);
+  const bool alone = end - begin >= 2 && end - begin <= 3 && (begin == 0 || !IsLetter(text[begin - 1]));
+  return alone && beats >= kLeastTempo && beats <= kMostTempo ? std::optional(beats) : std::nullopt;
+}
+
+// "95 bpm", "95BPM", "BPM 95", "bpm: 95".
 std::optional<int> NumberOfBeats(const std::string& text) {
   for (size_t at = text.find("bpm"); at != std::string::npos; at = text.find("bpm", at + 1)) {
     if (at + 3 < text.size() && (IsLetter(text[at + 3]) || IsDigit(text[at + 3]))) continue;
@@ -124,9 +133,14 @@ std::optional<int> NumberOfBeats(const std::string& text) {
     while (end > 0 && text[end - 1] == ' ') --end;
     size_t begin = end;
     while (begin > 0 && IsDigit(text[begin - 1])) --begin;
-    int beats = 0;
-    std::from_chars(text.data() + begin, text.data() + end, beats);
-    if (end - begin >= 2 && end - begin <= 3 && beats >= 20 && (begin == 0 || !IsLetter(text[begin - 1]))) return beats;
+    if (const auto beats = BeatsIn(text, begin, end)) return beats;
+    if (at > 0 && IsLetter(text[at - 1])) continue;
+    begin = at + 3;
+    while (begin < text.size() && (text[begin] == ' ' || text[begin] == ':')) ++begin;
+    end = begin;
+    while (end < text.size() && IsDigit(text[end])) ++end;
+    const bool word = end < text.size() && IsLetter(text[end]);  // "bpm 90s"
+    if (const auto beats = BeatsIn(text, begin, end); beats && !word) return beats;
   }
   return std::nullopt;
 }
@@ -286,8 +300,8 @@ FieldList LyricsFields(LyricsOptions& options) {
        .value = &options.tempo,
        .help = "beats a minute (default: found in the prompt, else 120)",
        .placeholder = "BPM",
-       .min = 20,
-       .max = 400},
+       .min = kLeastTempo,
+       .max = kMostTempo},
       {.name = "structure",
        .value = &options.structure,
        .help = "the sections in order, as tags of songs: verse, chorus, bridge, hook, outro; without words intro, "

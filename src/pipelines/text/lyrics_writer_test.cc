@@ -115,6 +115,10 @@ TEST(LyricsWriter, FindsStyleMoodAndTempoAsWholeWords) {
   expect("Popular trap beats, 95BPM", "trap", "neutral", 95);
   expect("calm jazz in 3/4, 88 bpm", "jazz", "calm", 88);
   expect("dub techno, 7 bpm or 1200 bpm", "techno", "neutral", 120);
+  expect("fast rock at 999 bpm", "rock", "neutral", 150);  // more than --tempo takes
+  expect("slow rock, BPM 96", "rock", "neutral", 96);
+  expect("bpm: 96, not 1200 bpm", "pop", "neutral", 96);
+  expect("a slow bpm 90s song", "pop", "neutral", 70);
   expect("a slow sad hip-hop song", "hip hop", "sad", 70);
   expect("saddle up, rockets and jazzy unhappy people", "pop", "neutral", 120);
   expect("drum and bass for heavy metal fans", "drum and bass", "neutral", 120);
