@@ -1,5 +1,6 @@
 // `timbre drums` from outside.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cmath>
@@ -121,6 +122,29 @@ TEST(DrumsCommand, WhatMakesNoSenseOfHitsLeavesNothing) {
                 "gone.wav");
   ExpectRefused(folder, run({"x.wav", "--map", "addictive", "--learn", "x.mid"}), 2, "leave --map out");
   ExpectRefused(folder, run({"--hits", "hits.json", "--map", "bfd"}), 2, "addictive");
+}
+
+// Stems have no sound of their own, nor has what comes through a pipe: a video of them is silent with a warning, or has
+// the sound that is named.
+TEST(DrumsCommand, AVideoOfStemsHasTheSoundThatIsNamed) {
+  TempFolder folder;
+  WriteStems(folder / "take", 12);
+  WriteTestWav(folder / "song.wav", 1);
+  const auto run = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"drums", "--separated",  "take",  "-o",          "out", "--video",
+                                      "v.mp4", "--video-size", "64x64", "--video-fps", "10"};
+    words.insert(words.end(), more.begin(), more.end());
+    return RunTimbre(words, folder.path());
+  };
+  ExpectRefused(folder, run({"--video-audio", "gone.wav"}), 1, "gone.wav");
+  const Ran silent = run({});
+  ASSERT_EQ(silent.code, 0) << silent.err;
+  EXPECT_NE(silent.err.find("v.mp4: it has no sound; --video-audio names one"), std::string::npos) << silent.err;
+  EXPECT_FALSE(ReadAudioFile((folder / "v.mp4").string(), 10'000'000));
+  const Ran named = run({"--video-audio", "song.wav"});
+  ASSERT_EQ(named.code, 0) << named.err;
+  EXPECT_EQ(named.err.find("no sound"), std::string::npos) << named.err;
+  EXPECT_TRUE(ReadAudioFile((folder / "v.mp4").string(), 10'000'000));
 }
 
 TEST(DrumsCommand, StemsBecomeMidiAPictureAndAReport) {
@@ -251,6 +275,13 @@ TEST(DrumsCommand, SeparatesByItselfAndKeepsOnlyWhatItIsAskedTo) {
   const auto plan = nlohmann::json::parse(dry.out)["plan"];
   EXPECT_EQ(plan["tracks"][0]["outputs"], nlohmann::json({"out/song.mid"}));
   EXPECT_NEAR(plan["temporary_mb"].get<double>(), 5 * 4 * 44100 * 2 * 4 / 1e6, 1e-9);  // stems
+  // What is free is told of the disk that --temp is on.
+  struct stat shared = {}, here = {};
+  if (stat("/dev/shm", &shared) == 0 && stat(folder.path().c_str(), &here) == 0 && shared.st_dev != here.st_dev) {
+    const Ran there =
+        RunTimbre({"drums", "song.wav", "-m", model, "-o", "out", "--dry-run", "--temp", "/dev/shm"}, folder.path());
+    EXPECT_NE(there.out.find(" in /dev/shm"), std::string::npos) << there.out << there.err;
+  }
   ASSERT_EQ(RunTimbre({"drums", "song.wav", "-m", model, "-o", "out"}, folder.path()).code, 0);
   EXPECT_EQ(FilesIn(folder / "out"), std::vector<std::string>{"song.mid"});
   ASSERT_EQ(RunTimbre({"drums", "song.wav", "-m", model, "-o", "kept", "--keep-stems", "--from", "percussive",
