@@ -140,6 +140,12 @@ TEST_F(ServeCommandsTest, SayWhyOneOfThemFailed) {
 TEST_F(ServeCommandsTest, RefuseInOneSentenceWhatMakesNoSenseThere) {
   WriteAll(folder_ / "a.wav", Wav(0.1));
   WriteAll(folder_ / "beat.mid", "MThd");
+  TensorMap tensors;
+  tensors.emplace("latents", HostTensor::FromF32({16, 1, 2, 4}, std::vector<float>(16 * 2 * 4, 0.25f)));
+  ASSERT_TRUE(WriteSafetensors((folder_ / "l.safetensors").string(), tensors));
+  for (const char* out : {"p_%d.png", "p.mp4"}) {
+    ASSERT_EQ(RunTimbre({"frames", "decode", "l.safetensors", "--preview", "-o", out}, folder_.path()).code, 0);
+  }
   const std::vector<std::pair<std::vector<std::string>, const char*>> rows = {
       {{"text", "-"}, "standard input"},
       {{"song", "--lyrics", "-", "--style-text", "slow"}, "standard input"},
@@ -152,7 +158,10 @@ TEST_F(ServeCommandsTest, RefuseInOneSentenceWhatMakesNoSenseThere) {
       {{"denoise", "--live"}, "--live"},
       {{"notes", "beat.mid", "-o", "frames/"}, "folder"},
       {{"notes", "beat.mid"}, "the server refuses"},
-      {{"frames", "encode", "a.wav"}, "hunyuan-vae"},  // the model that it lacks, and no name of a file
+      // The model that it lacks, and no name of a file.
+      {{"frames", "encode", "p_0.png"}, "hunyuan-vae"},
+      {{"frames", "encode", "p.mp4"}, "hunyuan-vae"},
+      {{"frames", "encode", "beat.mid"}, "no audio file"},
       {{"text", "hi", "-n", "0"}, "--max-tokens 0 writes nothing"},
       {{"drums", "a.wav", "-m", "hpss"}, "gives no part of a drum kit"},
       {{"lyrics", "rain", "-m", "/x"}, "'/x'"},

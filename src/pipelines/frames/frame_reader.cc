@@ -94,6 +94,20 @@ class Pictures {
     }
   }
 
+  // The container's name, of a file that is not to be decoded.
+  static Result<std::string> FormatOf(const std::string& path) {
+    TIMBRE_CHECK(LoadFfmpeg());
+    Pictures pictures(Printable(path));
+    TIMBRE_CHECK(pictures.OpenContainer(path));
+    const AVFormatContext& format = *pictures.format_;
+    for (unsigned i = 0; i < format.nb_streams; ++i) {
+      const AVStream& stream = *format.streams[i];
+      const bool cover = (stream.disposition & AV_DISPOSITION_ATTACHED_PIC) != 0;
+      if (stream.codecpar->codec_type == AVMEDIA_TYPE_VIDEO && !cover) return std::string(format.iformat->name);
+    }
+    return Fail(ErrorCode::kUnsupported, "'" + pictures.name_ + "' holds no picture");
+  }
+
   double fps() const {
     const AVRational rate = format_->streams[stream_]->avg_frame_rate;
     return rate.num > 0 && rate.den > 0 ? av_q2d(rate) : 0;
@@ -111,7 +125,7 @@ class Pictures {
     return Fail(code, "'" + name_ + "' could not be " + what + ": " + why);
   }
 
-  Status OpenFile(const std::string& path) {
+  Status OpenContainer(const std::string& path) {
     AVDictionary* settings = nullptr;
     av_dict_set(&settings, "protocol_whitelist", "file", 0);
     av_dict_set(&settings, "format_whitelist", kContainers, 0);
@@ -121,6 +135,12 @@ class Pictures {
     av_dict_free(&settings);
     if (opened < 0) return Failed("opened as a picture or a video", opened);
     format_.reset(format);
+    return {};
+  }
+
+  Status OpenFile(const std::string& path) {
+    TIMBRE_CHECK(OpenContainer(path));
+    AVFormatContext* const format = format_.get();
     if (const int found = avformat_find_stream_info(format, nullptr); found < 0) return Failed("read", found);
     const AVCodec* codec = nullptr;
     stream_ = av_find_best_stream(format, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
@@ -343,6 +363,8 @@ Status FrameReader::Take(const std::string& path, int64_t frames, int64_t height
   }
   return {};
 }
+
+Result<std::string> FrameReader::FormatOf(const std::string& path) { return Pictures::FormatOf(path); }
 
 Result<std::unique_ptr<FrameReader>> FrameReader::Open(const std::string& path) {
   if (FileBytes(path) < 0) return tl::unexpected<Error>(NoFile(path));
