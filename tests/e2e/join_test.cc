@@ -152,6 +152,17 @@ TEST(JoinCli, SaysWhatIsCutOffAboveFullScale) {
   EXPECT_TRUE(Join({"a.wav", "-o", "down.wav"}, folder.path())["song"]["warnings"].empty());
 }
 
+TEST(JoinCli, ATimelinesOwnCrossfadeIsToldOf) {
+  const TempFolder folder;
+  WriteFloats(folder / "a.wav", SineFrames(48000, 1, 1000, 48000, 0.1f), 48000, 1);
+  for (const auto& [crossfade, warnings] : {std::pair{"crossfade: 0.25\n", 1u}, {"", 0u}}) {
+    WriteAll(folder / "song.yaml", std::string(crossfade) + "clips: [{file: a.wav}, {file: a.wav}]\n");
+    const Json report = Join({"--timeline", "song.yaml", "--crossfade", "0.5", "-o", "out.wav"}, folder.path());
+    EXPECT_EQ(report["song"]["warnings"].size(), warnings) << report["song"];
+    EXPECT_EQ(report["song"]["seconds"], warnings == 1 ? 1.75 : 1.5);
+  }
+}
+
 TEST(JoinCli, SilenceHasNoLevel) {
   const TempFolder folder;
   WriteFloats(folder / "a.wav", std::vector<float>(48000), 48000, 1);

@@ -153,6 +153,10 @@ Result<JoinReport> Join(const std::vector<std::string>& inputs, const JoinOption
   if (!options.timeline.empty()) {
     TIMBRE_TRY(plan, ReadPlan(options.timeline));
   }
+  if (plan.crossfade && options.crossfade > 0 && *plan.crossfade != options.crossfade) {
+    report.warnings.push_back(fmt::format("{} says a crossfade of {} s itself; --crossfade has no effect.",
+                                          options.timeline, *plan.crossfade));
+  }
   for (const std::string& input : inputs) plan.clips.push_back({.file = input});
   const ReadOptions read{
       .cancelled = [&observer] { return observer.Cancelled(); },

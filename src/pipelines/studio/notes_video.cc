@@ -251,6 +251,9 @@ Status NotesVideo::WritePictures(NotesPainter& painter) {
 }  // namespace
 
 FieldList NotesFields(NotesOptions& options) {
+  const auto of_video = [&options] {
+    return options.output.ends_with('/') ? "pictures are not encoded as a video" : "";
+  };
   return {
       {.name = "output",
        .value = &options.output,
@@ -284,16 +287,19 @@ FieldList NotesFields(NotesOptions& options) {
        .value = &options.quality,
        .help = "of the encoder; lower is better and larger",
        .min = 0,
-       .max = 51},
+       .max = 51,
+       .idle = of_video},
       {.name = "effort",
        .value = &options.effort,
        .help = "of the encoder of mp4: smaller files take longer",
-       .choices = {"ultrafast", "superfast", "veryfast", "fast", "medium", "slow"}},
+       .choices = {"ultrafast", "superfast", "veryfast", "fast", "medium", "slow"},
+       .idle = [&options] { return options.output.ends_with(".mp4") ? "" : "it belongs to a .mp4"; }},
       {.name = "threads",
        .value = &options.threads,
        .help = "of the encoder (default: twice as many as the process may use)",
        .min = 1,
-       .max = 256},
+       .max = 256,
+       .idle = of_video},
   };
 }
 
