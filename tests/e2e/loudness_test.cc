@@ -62,6 +62,19 @@ TEST(LoudnessCli, NormalisesToATarget) {
   EXPECT_EQ(Json::parse(ran.out)["tracks"][0]["samples"], 5 * 48000);
 }
 
+// What was left alone was not measured: no gain is claimed of it.
+TEST(LoudnessCli, OfWhatIsSkippedNothingIsClaimed) {
+  const TempFolder folder;
+  const std::string tone = WriteTone(folder / "tone.wav", 0.1f), out = (folder / "out").string();
+  const std::vector<std::string> words = {"loudness", tone, "--normalise", "-23", "-o", out, "--skip-existing",
+                                          "--json",   "-"};
+  EXPECT_NEAR(Json::parse(RunTimbre(words).out)["tracks"][0]["gain_db"], -3, 0.05);
+  const Json track = Json::parse(RunTimbre(words).out)["tracks"][0];
+  EXPECT_EQ(track["skipped"], true);
+  EXPECT_EQ(track["gain_db"], nullptr);
+  EXPECT_EQ(track["missed_lu"], nullptr);
+}
+
 TEST(LoudnessCli, SaysByHowMuchAPeakKeepsItFromTheTarget) {
   const TempFolder folder;
   const std::string tone = WriteTone(folder / "tone.wav", 0.1f);

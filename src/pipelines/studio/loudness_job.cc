@@ -13,7 +13,7 @@ namespace timbre {
 namespace {
 
 Json ToJson(const LoudnessReport& file) {
-  const bool written = !file.output.empty();
+  const bool written = !file.output.empty(), measured = written && !file.skipped;
   return {{"input", file.input},
           {"input_format", file.input_format},
           {"sample_rate", file.sample_rate},
@@ -27,8 +27,8 @@ Json ToJson(const LoudnessReport& file) {
           {"true_peak_dbtp", FiniteOrNull(file.loudness.true_peak)},
           {"output", written ? Json(file.output) : Json()},
           {"skipped", file.skipped},
-          {"gain_db", written ? Json(file.gain_db) : Json()},
-          {"missed_lu", written ? Json(file.missed) : Json()},
+          {"gain_db", measured ? Json(file.gain_db) : Json()},
+          {"missed_lu", measured ? Json(file.missed) : Json()},
           {"warning", file.warning.empty() ? Json() : Json(file.warning)}};
 }
 
