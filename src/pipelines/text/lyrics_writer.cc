@@ -182,9 +182,9 @@ std::string WithoutRemarks(std::string_view text) {
   std::string out;
   int depth = 0;
   for (const char c : text) {
-    depth += c == '(';
+    depth += c == '(' || c == '[';
     if (depth == 0) out.push_back(c);
-    if (c == ')') depth = std::max(0, depth - 1);
+    if (c == ')' || c == ']') depth = std::max(0, depth - 1);
   }
   return out;
 }
@@ -210,7 +210,7 @@ std::string Plain(std::string_view line) {
   rest = Trimmed(rest, " \t-*_#>\"`~");
   std::string plain;
   for (const char c : rest) {
-    if (c == '*' || c == '"' || c == '_' || c == ')' || (c == ' ' && plain.ends_with(' '))) continue;
+    if (std::string_view("*\"_)]").find(c) != std::string_view::npos || (c == ' ' && plain.ends_with(' '))) continue;
     if ((c == '.' || c == ',') && plain.ends_with(' ')) plain.pop_back();  // what stood before was a remark
     plain.push_back(c == '\t' ? ' ' : c);
   }
@@ -219,13 +219,14 @@ std::string Plain(std::string_view line) {
 
 // Whether it has a word in it, and nothing of a script that is not sung.
 bool CanBeSung(std::string_view line) {
+  if (line.find_first_of("<>{}|\\") != std::string_view::npos) return false;  // markup
   size_t letters = 0, others = 0;
   for (size_t i = 0; i < line.size(); ++i) {
     const auto byte = static_cast<uint8_t>(line[i]);
     letters += IsLetter(line[i]);
     // U+00C0 to U+024F, Latin with marks, begins with these bytes.
     others += byte >= 0xC0 && (byte < 0xC3 || byte > 0xC9);
-    others += IsDigit(line[i]) || std::string_view("<>{}[]|\\=/@").find(line[i]) != std::string_view::npos;
+    others += IsDigit(line[i]) || std::string_view("=/@").find(line[i]) != std::string_view::npos;
   }
   return letters >= 2 && letters > 4 * others;
 }

@@ -152,6 +152,10 @@ TEST(LyricsWriter, KeepsWhatCanBeSungAndLeavesOutTheRest) {
   // Remarks, closed and not.
   EXPECT_EQ(sung("I stand by the sea (softly), alone (in verse 2).\nSails away (and repeats\n(hums)\n"),
             (Lines{"I stand by the sea, alone.", "Sails away"}));
+  // What would be a tag of no song, and markup.
+  EXPECT_EQ(
+      sung("[Guitar solo with a lonely bend]\nRain [whispered] on the roof\n<<sample content of it\nAll night ]long\n"),
+      (Lines{"Rain on the roof", "All night long"}));
   // Prose, cut where one breathes, into lines of about a length.
   EXPECT_EQ(
       sung("The rain came down on the old tin roof all night, and I lay there counting every drop until the morning "
