@@ -163,6 +163,21 @@ TEST(JoinCli, ATimelinesOwnCrossfadeIsToldOf) {
   }
 }
 
+TEST(JoinCli, TheRateIsTheFiles) {
+  const TempFolder folder;
+  WriteFloats(folder / "a.wav", SineFrames(44100, 1, 1000, 44100, 0.1f), 44100, 1);
+  const Json report = Join({"a.wav", "-o", "out.opus"}, folder.path());
+  EXPECT_EQ(report["song"]["sample_rate"], 48000);
+  EXPECT_EQ(report["song"]["samples"], 48000);
+  const Ran ran = RunTimbre({"join", "a.wav", "-o", "out.mp3", "--sample-rate", "192000"}, folder.path());
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_NE(ran.err.find("--sample-rate 192000: mp3 files are not of that rate"), std::string::npos) << ran.err;
+  // A server's project is exported at its own rate, to whatever format.
+  WriteAll(folder / "song.yaml", "clips: [{file: a.wav}]\n");
+  const Json project = Join({"--timeline", "song.yaml", "-o", "out.opus", "--sample-rate", "44100"}, folder.path());
+  EXPECT_EQ(project["song"]["samples"], 44100);
+}
+
 TEST(JoinCli, SilenceHasNoLevel) {
   const TempFolder folder;
   WriteFloats(folder / "a.wav", std::vector<float>(48000), 48000, 1);

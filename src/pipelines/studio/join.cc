@@ -149,6 +149,10 @@ Result<JoinReport> Join(const std::vector<std::string>& inputs, const JoinOption
     return Fail(ErrorCode::kInvalidArgument,
                 inputs.empty() ? "Files to join, or --timeline, are missing." : "--timeline takes the place of files.");
   }
+  // A timeline may be of a rate that the file can't be of: a server's projects are, and the file is resampled.
+  if (options.timeline.empty()) {
+    TIMBRE_CHECK(CheckOutputRate(FormatName(options.format, options.output), options.sample_rate, "--sample-rate"));
+  }
   JoinPlan plan;
   if (!options.timeline.empty()) {
     TIMBRE_TRY(plan, ReadPlan(options.timeline));
@@ -179,7 +183,8 @@ Result<JoinReport> Join(const std::vector<std::string>& inputs, const JoinOption
       assets.emplace(clip.file, std::move(info));
     }
   }
-  if (options.sample_rate > 0) rate = options.sample_rate;
+  // What the file can't be of would be resampled once more, and the timeline be of a rate that it hasn't.
+  rate = options.sample_rate > 0 ? options.sample_rate : NearestFileRate(write.format, rate);
   TIMBRE_TRY(Timeline timeline, Timeline::Create(rate, channels, plan.crossfade.value_or(options.crossfade)));
   std::map<std::string, std::string> paths;  // by asset
   TIMBRE_CHECK(timeline.SetMaster(plan.master));
