@@ -118,6 +118,9 @@ class FramesJob final : public Job {
     const std::string pictures = FramesText(frames), latents = LatentsText(frames);
     Answer(observer, options_.decodes() ? fmt::format("{} from {}, {}", pictures, latents, mode)
                                         : fmt::format("{} from {}, {}", latents, pictures, mode));
+    if (frames.resumed > 0) {
+      Answer(observer, fmt::format("  {} of {} sections are there", frames.resumed, frames.sections));
+    }
     for (const FramePlan::Tile& tile : plan.tiles) {
       std::string how;
       if (tile.in_bands) how = " in bands of frames";
