@@ -154,6 +154,14 @@ TEST(FramesFaults, AnEndedClipIsResumed) {
   EXPECT_FALSE(decode("clip.safetensors", 2, ended));
   EXPECT_FALSE(std::filesystem::exists(folder / "clip.safetensors"));
   EXPECT_TRUE(std::filesystem::exists(folder / "clip.safetensors.section-1"));
+  // What is there is no work to come: a dry run says so, and leaves it.
+  FramesReport planned;
+  options.dry_run = true;
+  ASSERT_TRUE(decode("clip.safetensors", 1000, planned));
+  options.dry_run = false;
+  EXPECT_EQ(planned.resumed, 2);
+  ASSERT_EQ(planned.plan->tiles.size(), 1u);
+  EXPECT_EQ(planned.plan->tiles[0].count, 1);
   ASSERT_TRUE(decode("clip.safetensors", 1000, resumed));
   EXPECT_EQ(resumed.resumed, 2);
   EXPECT_EQ(resumed.tiles, 1);

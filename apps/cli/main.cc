@@ -91,6 +91,38 @@ Status CheckStandardOutput(const std::string& json) {
               "--json and --stdout would both write to the standard output; give the report a file of its own.");
 }
 
+// Whether two paths name one file, be it there or not.
+bool IsSameFile(const std::string& a, const std::string& b) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  if (fs::equivalent(a, b, error)) return true;
+  const fs::path first = fs::weakly_canonical(fs::absolute(a, error), error);
+  return !error && first == fs::weakly_canonical(fs::absolute(b, error), error);
+}
+
+// Whether the report would be written over a file that is read, or that the command writes as well.
+Status CheckReportPath(const FieldList& fields, const std::string& json) {
+  if (json.empty() || json == "-") return {};
+  for (const Field& field : fields) {
+    const bool names_file =
+        field.placeholder.find("FILE") != std::string::npos || field.placeholder.find("PATH") != std::string::npos;
+    if (field.name == "json" || !field.choices.empty() || !(field.positional || names_file)) continue;
+    std::vector<std::string> files;
+    if (const auto* const list = std::get_if<std::vector<std::string>*>(&field.value)) files = **list;
+    if (const auto* const one = std::get_if<std::string*>(&field.value)) files = {**one};
+    for (const std::string& file : files) {
+      std::error_code missing;
+      if (field.positional && std::filesystem::equivalent(file, json, missing)) {
+        return Fail(ErrorCode::kInvalidArgument, "the report would be written over the input '" + file + "'");
+      }
+      if (field.positional || file.empty() || !IsSameFile(file, json)) continue;
+      return Fail(ErrorCode::kInvalidArgument,
+                  "--json and " + FlagOf(field) + " name the same file; give the report one of its own");
+    }
+  }
+  return {};
+}
+
 ExitCode RunCommand(const CommandRow& row, std::vector<std::string> words) {
   const std::unique_ptr<Command> command = row.make();
   FrameOptions frame;
@@ -112,15 +144,7 @@ ExitCode RunCommand(const CommandRow& row, std::vector<std::string> words) {
   }
   terminal_options.stdout_is_taken = json == "-" || command->TakesStdout();
   terminal_options.only_answers = command->AnswersData();
-  for (const Field& field : fields) {
-    const auto* const inputs = std::get_if<std::vector<std::string>*>(&field.value);
-    if (!field.positional || inputs == nullptr) continue;
-    for (const std::string& input : **inputs) {
-      std::error_code missing;
-      if (!std::filesystem::equivalent(input, json, missing)) continue;
-      return Complain({ErrorCode::kInvalidArgument, "the report would be written over the input '" + input + "'"});
-    }
-  }
+  if (const Status free = CheckReportPath(fields, json); !free) return Complain(free.error());
   Result<ReportFile> report_file = ReportFile::Open(json == "-" ? "" : json);
   if (!report_file) return Complain(report_file.error(), terminal_options);
   Report report = {{"version", Version()}, {"command", row.name}};

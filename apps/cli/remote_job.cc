@@ -193,6 +193,11 @@ class Batch {
                                  "its files would be those of an input before it; give them another --output"});
       }
     }
+    // What failed has no result, but says why.
+    if (job->value("state", "") != "succeeded") {
+      const Result<std::vector<std::string>> none = remote_.Fetch(*job, folder, wish_.places);
+      return Note(sent.input, none ? Error{ErrorCode::kInternal, "the job has no result"} : none.error());
+    }
     TIMBRE_TRY(const Report result, remote_.Ask("GET", "/v1/jobs/" + sent.id + "/result"));
     // A file that nobody named stays there, and what is in it is answered here.
     Report wanted = *job;

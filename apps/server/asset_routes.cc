@@ -69,8 +69,9 @@ void App::AddAssetRoutes(http::Router& router) {
   router.Add({.method = "POST",
               .pattern = "/v1/assets",
               .name = "createAsset",
-              .summary = "A file of sound, MIDI or tensors (.safetensors), as the body, its name in ?name= or "
-                         "Content-Disposition; or a form with files in fields called 'file'",
+              .summary =
+                  "A file of sound, MIDI, tensors (.safetensors) or pictures, as the body, its name in ?name= or "
+                  "Content-Disposition; or a form with files in fields called 'file'",
               .query = {{"name", "string", "the file's name"}},
               .body = http::BodyKind::kStream,
               .most_body = static_cast<size_t>(settings_.most_upload),

@@ -172,7 +172,9 @@ Json FileSchema() {
   return {{"anyOf", Json::array({by_id, by_text})}};
 }
 
-std::string_view UsualOutput(std::string_view kind) {
+// `words` are those that the kind takes in place of files, or before them.
+std::string_view UsualOutput(std::string_view kind, const std::vector<std::string>& words) {
+  if (kind == "frames" && Has(words, "encode")) return "latents.safetensors";
   for (const auto& [name, output] : kOutputs) {
     if (name == kind) return output;
   }
@@ -304,7 +306,7 @@ Json OrderOf(const engine::JobRecord& job, const engine::Slot& slot, const std::
         options.erase(key);
       } else if (UseIn(job.kind, field) == Use::kNewFile) {
         std::string name = TextIn(options, key);
-        if (name.empty() && IsOutputFile(field)) name = UsualOutput(job.kind);
+        if (name.empty() && IsOutputFile(field)) name = UsualOutput(job.kind, words);
         if (!name.empty()) options[key] = folder + "/" + http::SafeFileName(name);
       }
       if (field.idle && !field.idle().empty()) continue;  // to set what has no effect is an error

@@ -122,8 +122,10 @@ Status LoudnessMeter::Add(const float* interleaved, int64_t frames) {
         error != 0)
       return Failed(error);
     s.powers[static_cast<size_t>(s.steps++ % kMostSteps)] = std::pow(10.0, (loudness + kOffset) / 10);
-    s.momentary_max = std::max(s.momentary_max, s.MeanOf(kMomentary));
-    s.short_term_max = std::max(s.short_term_max, s.MeanOf(kShortTerm));
+    // A window that is not full would count what was not heard yet as silence.
+    const int64_t heard = s.steps * s.step_ms;
+    if (heard >= kMomentary) s.momentary_max = std::max(s.momentary_max, s.MeanOf(kMomentary));
+    if (heard >= kShortTerm) s.short_term_max = std::max(s.short_term_max, s.MeanOf(kShortTerm));
   }
   return {};
 }

@@ -14,8 +14,8 @@ namespace timbre {
 // LUFS, LU and dBTP. What silence has none of is minus infinity.
 struct Loudness {
   double integrated = -std::numeric_limits<double>::infinity();      // of what the gates of -70 LUFS and -10 LU leave
-  double short_term_max = -std::numeric_limits<double>::infinity();  // over 3 s
-  double momentary_max = -std::numeric_limits<double>::infinity();   // over 0.4 s
+  double short_term_max = -std::numeric_limits<double>::infinity();  // over 3 s: of less there is none
+  double momentary_max = -std::numeric_limits<double>::infinity();   // over 0.4 s, likewise
   double range = 0;                                                  // EBU Tech 3342
   double true_peak = -std::numeric_limits<double>::infinity();       // of the loudest channel
 };

@@ -83,6 +83,15 @@ TEST(Loudness, Tech3341AToneOfOneWindow) {
   }
 }
 
+// What is shorter than a window has no maximum over it, and not one of 9 dB less.
+TEST(Loudness, LessThanAWindowHasNoMaximum) {
+  const Loudness second = OfTones({{-23, 1}});
+  EXPECT_NEAR(second.integrated, -23, 0.1);
+  EXPECT_NEAR(second.momentary_max, -23, 0.1);
+  EXPECT_EQ(second.short_term_max, -HUGE_VAL);
+  EXPECT_EQ(OfTones({{-23, 0.3}}).momentary_max, -HUGE_VAL);
+}
+
 TEST(Loudness, Tech3341TonesThatRiseInOneSignal) {
   LoudnessMeter short_term = *LoudnessMeter::Create(kRate, kStereo, false);  // case 11
   LoudnessMeter momentary = *LoudnessMeter::Create(kRate, kStereo, false);   // 14

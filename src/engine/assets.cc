@@ -25,6 +25,7 @@
 #include "engine/crash_points.h"
 #include "engine/ids.h"
 #include "formats/safetensors.h"
+#include "pipelines/frames/frame_reader.h"
 
 namespace timbre::engine {
 namespace fs = std::filesystem;
@@ -170,8 +171,19 @@ Result<Json> FactsOf(const std::string& path, std::string& media_type) {
     media_type = "audio/midi";
     return Json{{"format", "MIDI"}, {"seconds", nullptr}};
   }
-  TIMBRE_TRY(const std::unique_ptr<AudioReader> reader, AudioReader::Open(path));
-  const AudioInfo& info = reader->info();
+  const Result<std::unique_ptr<AudioReader>> reader = AudioReader::Open(path);
+  if (!reader) {
+    // Pictures and silent videos, which 'frames encode' takes. Of these a browser is shown PNGs alone.
+    const Result<std::string> format = FrameReader::FormatOf(path);
+    if (!format) return tl::unexpected<Error>(reader.error());
+    if (*format == "png_pipe") {
+      media_type = MediaTypeOf(".png");
+    } else if (!media_type.starts_with("video/")) {
+      media_type = MediaTypeOf("");
+    }
+    return Json{{"format", *format}, {"seconds", nullptr}};
+  }
+  const AudioInfo& info = (*reader)->info();
   const std::string container = info.format.substr(info.format.rfind(' ') + 1);
   for (const auto& [name, type] : kContainers) {
     if (container.starts_with(name)) media_type = type;

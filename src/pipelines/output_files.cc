@@ -118,11 +118,11 @@ Result<WriteOptions> ParseWriteOptions(const std::string& format, const std::str
   return options;
 }
 
-Status CheckOutputRate(const std::string& format, int rate) {
+Status CheckOutputRate(const std::string& format, int rate, const std::string& option) {
   TIMBRE_TRY(const FileFormat parsed, ParseFileFormat(format));
   const int nearest = NearestFileRate(parsed, rate);
   if (rate == 0 || nearest == rate) return {};
-  return Fail(ErrorCode::kInvalidArgument, "--rate " + std::to_string(rate) + ": " + format +
+  return Fail(ErrorCode::kInvalidArgument, option + " " + std::to_string(rate) + ": " + format +
                                                " files are not of that rate; the nearest that they can be of is " +
                                                std::to_string(nearest) + ".");
 }

@@ -38,8 +38,8 @@ std::string FormatName(const std::string& format, const std::string& output);
 Result<WriteOptions> ParseWriteOptions(const std::string& format, const std::string& sample_format,
                                        const std::string& clip, int bitrate, const std::string& temp_dir);
 
-// kInvalidArgument where files of `format` cannot be of `rate`; 0 is the input's own.
-Status CheckOutputRate(const std::string& format, int rate);
+// kInvalidArgument where files of `format` cannot be of `rate`, which `option` asks for; 0 is the input's own.
+Status CheckOutputRate(const std::string& format, int rate, const std::string& option = "--rate");
 
 // What brings `peak`, the largest magnitude of all files of one piece of work, to `level` dBFS; 1 for silence.
 float GainToPeak(float peak, double level);

@@ -354,6 +354,27 @@ TEST(Cli, AReportThatCannotBeWrittenIsAnErrorBeforeAnythingRuns) {
 }
 
 // A variable with a typing mistake is no variable that was never set.
+// What it would be written over is read by the command, or is what it makes.
+TEST(Cli, AReportHasAFileOfItsOwn) {
+  const TempFolder folder;
+  const std::vector<std::string> there = {"a.wav", "song.hits.json", "song.mid", "song.yaml"};
+  for (const std::string& name : there) WriteAll(folder / name, name);
+  using Words = std::vector<std::string>;
+  for (const Words& words : {Words{"drums", "--hits", "song.hits.json", "--json", "./song.hits.json"},
+                             {"notes", "song.mid", "--json", "song.mid"},
+                             {"notes", "song.mid", "--audio", "a.wav", "--json", "a.wav"},
+                             {"join", "--timeline", "song.yaml", "--json", "song.yaml"},
+                             {"join", "a.wav", "-o", "out.wav", "--json", "./out.wav"},
+                             {"text", "x", "-m", "gone", "--logits", "x/../l.safetensors", "--json", "l.safetensors"},
+                             {"drums", "a.wav", "--plot", "a.png", "--json", "a.png"}}) {
+    ExpectOneSentence(
+        RunTimbre(words, folder.path()), 2,
+        words[0] == "notes" && words.size() == 4 ? "over the input 'song.mid'" : "give the report one of its own");
+    EXPECT_EQ(FilesIn(folder.path()), there);
+    for (const std::string& name : there) EXPECT_EQ(ReadAll(folder / name), name);
+  }
+}
+
 TEST(Cli, AMalformedEnvironmentIsRefusedWithWhatIsAllowed) {
   struct Case {
     const char *name, *value, *allowed;

@@ -124,6 +124,29 @@ TEST(DrumsCommand, WhatMakesNoSenseOfHitsLeavesNothing) {
   ExpectRefused(folder, run({"--hits", "hits.json", "--map", "bfd"}), 2, "addictive");
 }
 
+// Stems have no sound of their own, nor has what comes through a pipe: a video of them is silent with a warning, or has
+// the sound that is named.
+TEST(DrumsCommand, AVideoOfStemsHasTheSoundThatIsNamed) {
+  TempFolder folder;
+  WriteStems(folder / "take", 12);
+  WriteTestWav(folder / "song.wav", 1);
+  const auto run = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"drums", "--separated",  "take",  "-o",          "out", "--video",
+                                      "v.mp4", "--video-size", "64x64", "--video-fps", "10"};
+    words.insert(words.end(), more.begin(), more.end());
+    return RunTimbre(words, folder.path());
+  };
+  ExpectRefused(folder, run({"--video-audio", "gone.wav"}), 1, "gone.wav");
+  const Ran silent = run({});
+  ASSERT_EQ(silent.code, 0) << silent.err;
+  EXPECT_NE(silent.err.find("v.mp4: it has no sound; --video-audio names one"), std::string::npos) << silent.err;
+  EXPECT_FALSE(ReadAudioFile((folder / "v.mp4").string(), 10'000'000));
+  const Ran named = run({"--video-audio", "song.wav"});
+  ASSERT_EQ(named.code, 0) << named.err;
+  EXPECT_EQ(named.err.find("no sound"), std::string::npos) << named.err;
+  EXPECT_TRUE(ReadAudioFile((folder / "v.mp4").string(), 10'000'000));
+}
+
 TEST(DrumsCommand, StemsBecomeMidiAPictureAndAReport) {
   TempFolder folder;
   const SynthTrack track = WriteStems(folder / "take", 12);

@@ -186,6 +186,36 @@ TEST(FramesProgram, AVideoIsReadAsPlayersTurnIt) {
   EXPECT_NE(stored.at(4, 15, 23)[1], stored.at(4, 0, 23)[1]);
 }
 
+// A photograph says in its EXIF data how it was held: what is encoded is what everybody sees.
+TEST(FramesProgram, APhotographIsReadAsItIsShown) {
+  if (!HaveFfmpeg()) GTEST_SKIP() << "SKIPPED: no ffmpeg program";
+  const TempFolder folder;
+  const std::string path = (folder / "photo.jpg").string();
+  ASSERT_EQ(std::system(("ffmpeg -v error -f lavfi -i testsrc=s=24x16:d=1 -frames:v 1 '" + path + "'").c_str()), 0);
+  const std::string plain = testing::ReadAll(path);
+  const Volume stored = *(*FrameReader::Open(path))->Frames(0, 1);
+  const auto held = [&](char orientation) {
+    // One entry of a little-endian TIFF directory: 0x112, a short.
+    std::string exif("Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0?\0\0\0\0\0\0\0", 32);
+    exif[24] = orientation;
+    WriteAll(path,
+             plain.substr(0, 2) + "\xFF\xE1" + '\0' + static_cast<char>(exif.size() + 2) + exif + plain.substr(2));
+    return *(*FrameReader::Open(path))->Frames(0, 1);
+  };
+  const Volume upright = held(1), half = held(3), right = held(6), left = held(8);
+  ASSERT_EQ(right.height, 24);
+  ASSERT_EQ(left.width, 16);
+  int64_t wrong = 0;
+  for (int64_t y = 0; y < 16; ++y) {
+    for (int64_t x = 0; x < 24; ++x) {
+      const float pixel = stored.at(0, y, x)[0];
+      wrong += upright.at(0, y, x)[0] != pixel || right.at(0, x, 15 - y)[0] != pixel ||
+               half.at(0, 15 - y, 23 - x)[0] != pixel || left.at(0, 23 - x, y)[0] != pixel;
+    }
+  }
+  EXPECT_EQ(wrong, 0);
+}
+
 // Whoever plays the clip knows its colours by the tags. Pictures of one colour each lose nothing to colour's fewer
 // pixels: what is left are the steps of limited range.
 TEST(FramesProgram, AVideosColoursAreItsFrames) {
@@ -324,7 +354,11 @@ TEST(FramesProgram, EncodesPicturesAndVideos) {
   // A picture of the eight bits that it is made of.
   WriteTensor(folder / "latents.safetensors", "latents", {16, 1, 4, 4}, std::vector<float>(256, 0.25f));
   ASSERT_EQ(Frames(folder, {"decode", "latents.safetensors", "-m", "model", "-o", "p_%d.png"}).code, 0);
-  const Ran ran = Frames(folder, {"encode", "p_0.png", "-m", "model", "-o", "of-picture.safetensors"});
+  const Words of_picture{"encode", "p_0.png", "-m", "model", "-o", "of-picture.safetensors"};
+  Words dry = of_picture;
+  dry.push_back("--dry-run");
+  EXPECT_TRUE(Frames(folder, dry).out.starts_with("1 latent from 1 frame of 32x32, tiled\n"));
+  const Ran ran = Frames(folder, of_picture);
   ASSERT_EQ(ran.code, 0) << ran.err;
   const auto latents = ReadLatents((folder / "of-picture.safetensors").string(), config.latent_channels);
   ASSERT_TRUE(latents) << latents.error().message;

@@ -138,6 +138,53 @@ TEST(JoinCli, PeaksAreOnlyTurnedDown) {
   EXPECT_NEAR(report["song"]["true_peak_dbtp"], -3, 1e-6);
 }
 
+TEST(JoinCli, SaysWhatIsCutOffAboveFullScale) {
+  const TempFolder folder;
+  WriteFloats(folder / "a.wav", SineFrames(48000, 1, 1000, 48000, 2.0f), 48000, 1);
+  const Json cut = Join({"a.wav", "-o", "cut.wav", "--normalise", "none"}, folder.path());
+  ASSERT_EQ(cut["song"]["warnings"].size(), 1u);
+  EXPECT_NE(std::string(cut["song"]["warnings"][0]).find("6.0 dBTP, above full scale, where it is cut off"),
+            std::string::npos)
+      << cut["song"]["warnings"];
+  const Json kept = Join({"a.wav", "-o", "kept.wav", "--normalise", "none", "--sample-format", "f32"}, folder.path());
+  ASSERT_EQ(kept["song"]["warnings"].size(), 1u);
+  EXPECT_EQ(std::string(kept["song"]["warnings"][0]).find("cut off"), std::string::npos);
+  EXPECT_TRUE(Join({"a.wav", "-o", "down.wav"}, folder.path())["song"]["warnings"].empty());
+}
+
+TEST(JoinCli, ATimelinesOwnCrossfadeIsToldOf) {
+  const TempFolder folder;
+  WriteFloats(folder / "a.wav", SineFrames(48000, 1, 1000, 48000, 0.1f), 48000, 1);
+  for (const auto& [crossfade, warnings] : {std::pair{"crossfade: 0.25\n", 1u}, {"", 0u}}) {
+    WriteAll(folder / "song.yaml", std::string(crossfade) + "clips: [{file: a.wav}, {file: a.wav}]\n");
+    const Json report = Join({"--timeline", "song.yaml", "--crossfade", "0.5", "-o", "out.wav"}, folder.path());
+    EXPECT_EQ(report["song"]["warnings"].size(), warnings) << report["song"];
+    EXPECT_EQ(report["song"]["seconds"], warnings == 1 ? 1.75 : 1.5);
+  }
+}
+
+TEST(JoinCli, TheRateIsTheFiles) {
+  const TempFolder folder;
+  WriteFloats(folder / "a.wav", SineFrames(44100, 1, 1000, 44100, 0.1f), 44100, 1);
+  const Json report = Join({"a.wav", "-o", "out.opus"}, folder.path());
+  EXPECT_EQ(report["song"]["sample_rate"], 48000);
+  EXPECT_EQ(report["song"]["samples"], 48000);
+  const Ran ran = RunTimbre({"join", "a.wav", "-o", "out.mp3", "--sample-rate", "192000"}, folder.path());
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_NE(ran.err.find("--sample-rate 192000: mp3 files are not of that rate"), std::string::npos) << ran.err;
+  // A server's project is exported at its own rate, to whatever format.
+  WriteAll(folder / "song.yaml", "clips: [{file: a.wav}]\n");
+  const Json project = Join({"--timeline", "song.yaml", "-o", "out.opus", "--sample-rate", "44100"}, folder.path());
+  EXPECT_EQ(project["song"]["samples"], 44100);
+}
+
+TEST(JoinCli, SilenceHasNoLevel) {
+  const TempFolder folder;
+  WriteFloats(folder / "a.wav", std::vector<float>(48000), 48000, 1);
+  const Ran ran = RunTimbre({"join", "a.wav", "-o", "out.wav"}, folder.path());
+  EXPECT_EQ(ran.out, "out.wav: 1.0 s of 1 clip at 48000 Hz, - LUFS, true peak - dBTP\n") << ran.err;
+}
+
 TEST(JoinCli, ATimelineFileTrimsAndSetsLevels) {
   const TempFolder folder;
   std::filesystem::create_directory(folder / "songs");

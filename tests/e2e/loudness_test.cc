@@ -42,6 +42,15 @@ TEST(LoudnessCli, MeasuresFiles) {
   EXPECT_EQ(FilesIn(folder.path()), std::vector<std::string>{"tone.wav"});
 }
 
+TEST(LoudnessCli, MeasuresAPart) {
+  const TempFolder folder;
+  const std::string tone = WriteTone(folder / "tone.wav", 0.1f);
+  const Ran ran = RunTimbre({"loudness", tone, "--start", "1", "--duration", "2", "--json", "-"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(Json::parse(ran.out)["tracks"][0]["samples"], 2 * 48000);
+  EXPECT_NE(RunTimbre({"loudness", tone, "-o", "out"}).err.find("without --normalise"), std::string::npos);
+}
+
 TEST(LoudnessCli, NormalisesToATarget) {
   const TempFolder folder;
   const std::string tone = WriteTone(folder / "tone.wav", 0.1f);
@@ -51,6 +60,19 @@ TEST(LoudnessCli, NormalisesToATarget) {
   ASSERT_EQ(ran.code, 0) << ran.err;
   EXPECT_NEAR(Json::parse(ran.out)["tracks"][0]["integrated_lufs"], -23, 0.05);
   EXPECT_EQ(Json::parse(ran.out)["tracks"][0]["samples"], 5 * 48000);
+}
+
+// What was left alone was not measured: no gain is claimed of it.
+TEST(LoudnessCli, OfWhatIsSkippedNothingIsClaimed) {
+  const TempFolder folder;
+  const std::string tone = WriteTone(folder / "tone.wav", 0.1f), out = (folder / "out").string();
+  const std::vector<std::string> words = {"loudness", tone, "--normalise", "-23", "-o", out, "--skip-existing",
+                                          "--json",   "-"};
+  EXPECT_NEAR(Json::parse(RunTimbre(words).out)["tracks"][0]["gain_db"], -3, 0.05);
+  const Json track = Json::parse(RunTimbre(words).out)["tracks"][0];
+  EXPECT_EQ(track["skipped"], true);
+  EXPECT_EQ(track["gain_db"], nullptr);
+  EXPECT_EQ(track["missed_lu"], nullptr);
 }
 
 TEST(LoudnessCli, SaysByHowMuchAPeakKeepsItFromTheTarget) {

@@ -122,6 +122,20 @@ TEST(MasterCli, AFlatChainChangesNothingAndSilenceStaysSilent) {
   EXPECT_EQ(ReadAudioFile(out + "/silence.wav", 10'000'000)->samples, std::vector<float>(96000));
 }
 
+TEST(MasterCli, SaysThatNothingHoldsTheCeiling) {
+  const TempFolder folder;
+  WriteAll(folder / "bands.yaml", "bands: [{type: peak, hz: 1000, db: 1}]\n");
+  const std::string input = WriteFloats(folder / "in.wav", Music(44100, 1, 0.5f), 44100, 1);
+  const auto warning = [&](const std::string& ceiling) {
+    return Master({input, "--chain", (folder / "bands.yaml").string(), "--ceiling", ceiling, "-o",
+                   (folder / "out").string()})["warning"];
+  };
+  EXPECT_EQ(warning("-1"), nullptr);
+  const Json told = warning("-20");
+  ASSERT_TRUE(told.is_string());
+  EXPECT_NE(told.get<std::string>().find("above --ceiling: the chain has no limiter"), std::string::npos);
+}
+
 TEST(MasterCli, TheClassicEngineIsLouderAtALowerThreshold) {
   const TempFolder folder;
   const std::string input = WriteFloats(folder / "in.wav", Music(44100, 2, 0.05f), 44100, 2);

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -88,6 +89,20 @@ TEST(NotesCli, PicturesGoIntoANewFolder) {
   EXPECT_EQ(again.code, 2);
   EXPECT_NE(again.err.find("exists"), std::string::npos);
   EXPECT_EQ(FilesIn(folder.path()), files);
+}
+
+TEST(NotesCli, WhatAnEncoderLacksIsRefused) {
+  const TempFolder folder;
+  WriteSong(folder / "song.mid", 0);
+  for (const auto& [output, option, value] : {std::array{"out.webm", "--effort", "slow"},
+                                              {"out/", "--effort", "slow"},
+                                              {"out/", "--quality", "20"},
+                                              {"out/", "--threads", "1"}}) {
+    const Ran ran = RunTimbre({"notes", "song.mid", "-o", output, option, value}, folder.path());
+    EXPECT_EQ(ran.code, 2);
+    EXPECT_NE(ran.err.find(std::string(option) + " has no effect"), std::string::npos) << ran.err;
+    EXPECT_EQ(FilesIn(folder.path()), std::vector<std::string>{"song.mid"});
+  }
 }
 
 TEST(NotesCli, EndedInTheMiddleItLeavesNothing) {

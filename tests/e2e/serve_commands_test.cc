@@ -126,9 +126,26 @@ TEST_F(ServeCommandsTest, WarnTheSame) {
   EXPECT_TRUE(there_.err.ends_with(here_.err)) << there_.err;
 }
 
+// A job that fails says why, and the others are waited for.
+TEST_F(ServeCommandsTest, SayWhyOneOfThemFailed) {
+  WriteAll(folder_ / "a.wav", Wav(0.1));
+  WriteAll(folder_ / "b.wav", Wav(0.5));
+  const Ran ran = There({"loudness", "a.wav", "b.wav", "--start", "0.2"});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_NE(ran.err.find("warning: a.wav: 'a.wav' ends at 0.10 s"), std::string::npos) << ran.err;
+  EXPECT_NE(ran.err.find("1 of 2 inputs could not be done"), std::string::npos) << ran.err;
+  EXPECT_NE(ran.out.find("b.wav"), std::string::npos) << ran.out;
+}
+
 TEST_F(ServeCommandsTest, RefuseInOneSentenceWhatMakesNoSenseThere) {
   WriteAll(folder_ / "a.wav", Wav(0.1));
   WriteAll(folder_ / "beat.mid", "MThd");
+  TensorMap tensors;
+  tensors.emplace("latents", HostTensor::FromF32({16, 1, 2, 4}, std::vector<float>(16 * 2 * 4, 0.25f)));
+  ASSERT_TRUE(WriteSafetensors((folder_ / "l.safetensors").string(), tensors));
+  for (const char* out : {"p_%d.png", "p.mp4"}) {
+    ASSERT_EQ(RunTimbre({"frames", "decode", "l.safetensors", "--preview", "-o", out}, folder_.path()).code, 0);
+  }
   const std::vector<std::pair<std::vector<std::string>, const char*>> rows = {
       {{"text", "-"}, "standard input"},
       {{"song", "--lyrics", "-", "--style-text", "slow"}, "standard input"},
@@ -141,6 +158,12 @@ TEST_F(ServeCommandsTest, RefuseInOneSentenceWhatMakesNoSenseThere) {
       {{"denoise", "--live"}, "--live"},
       {{"notes", "beat.mid", "-o", "frames/"}, "folder"},
       {{"notes", "beat.mid"}, "the server refuses"},
+      // The model that it lacks, and no name of a file.
+      {{"frames", "encode", "p_0.png"}, "hunyuan-vae"},
+      {{"frames", "encode", "p.mp4"}, "hunyuan-vae"},
+      {{"frames", "encode", "beat.mid"}, "no audio file"},
+      {{"text", "hi", "-n", "0"}, "--max-tokens 0 writes nothing"},
+      {{"drums", "a.wav", "-m", "hpss"}, "gives no part of a drum kit"},
       {{"lyrics", "rain", "-m", "/x"}, "'/x'"},
   };
   for (const auto& [words, part] : rows) {

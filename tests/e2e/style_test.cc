@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "audio/encode.h"
+#include "base/file_mark.h"
 #include "formats/safetensors.h"
 #include "tests/e2e/program.h"
 #include "tests/style_synth.h"
@@ -54,6 +55,48 @@ TEST(StyleCli, MarksTheStrangerAndMatchesIt) {
     for (const Json& band : clip["match_tone"]["bands"]) EXPECT_LE(std::abs(band["db"].get<double>()), 6.0);
   }
   EXPECT_LT(Json::parse(again.out)["clips"][2]["distance"], clips[2]["distance"]);
+}
+
+// A part is what is compared and what is written: a loud end that is left out changes neither.
+TEST(StyleCli, APartIsComparedAsItIsWritten) {
+  const TempFolder folder;
+  WriteClips(folder);
+  std::vector<float> loud = StyleClipOf(RandomStyleSet(2), 3, 2);
+  for (size_t i = loud.size() / 2; i < loud.size(); ++i) loud[i] *= 4;
+  WriteMono(folder / "loud.wav", loud);
+  const Ran whole = RunTimbre({"style", "a.wav", "c.wav", "--duration", "1", "--json", "-"}, folder.path());
+  ASSERT_EQ(whole.code, 0) << whole.err;
+  const Ran ran =
+      RunTimbre({"style", "a.wav", "loud.wav", "--duration", "1", "--match", "loudness", "--json", "-"}, folder.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json first = Json::parse(whole.out)["clips"][1], report = Json::parse(ran.out), second = report["clips"][1];
+  EXPECT_EQ(second["samples"], 44100);
+  EXPECT_NEAR(second["integrated_lufs"], first["integrated_lufs"].get<double>(), 0.1);
+  EXPECT_NEAR(second["distance"], first["distance"].get<double>(), 0.1);
+  const Ran written = RunTimbre({"loudness", "matched", "--json", "-"}, folder.path());
+  for (const Json& track : Json::parse(written.out)["tracks"]) {
+    EXPECT_NEAR(track["integrated_lufs"], report["style"]["integrated_lufs"].get<double>(), 0.2) << track["input"];
+  }
+}
+
+// What is there by other options, or beside other clips, is made again.
+TEST(StyleCli, SkipsOnlyWhatItWouldMakeAgain) {
+  const TempFolder folder;
+  WriteClips(folder);
+  const auto skipped = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), "style");
+    words.insert(words.end(), {"--skip-existing"});
+    const Ran ran = RunTimbre(words, folder.path());
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    return ran.out.find("a.wav: skipped") != std::string::npos;
+  };
+  EXPECT_FALSE(skipped({"a.wav", "b.wav", "--match", "loudness"}));
+  EXPECT_TRUE(skipped({"a.wav", "b.wav", "--match", "loudness"}));
+  // Where the file system keeps no attributes, a file's age and length have to do.
+  const bool kept = MarkOf(folder / "matched/a.wav").has_value();
+  EXPECT_EQ(skipped({"a.wav", "b.wav", "--match", "both"}), !kept);
+  EXPECT_EQ(skipped({"a.wav", "b.wav", "c.wav", "--match", "both"}), !kept);
+  EXPECT_TRUE(skipped({"a.wav", "b.wav", "c.wav", "--match", "both"}));
 }
 
 TEST(StyleCli, SaysWhatMakesNoSense) {

@@ -24,8 +24,8 @@ constexpr std::array<std::pair<LanguageFamily, std::string_view>, 5> kFamilies =
     {LanguageFamily::kGpt2, "gpt2"},
 }};
 
-tl::unexpected<Error> NotComputed(const std::string& what) {
-  return Fail(ErrorCode::kUnsupported, "the model has " + what + ", which is not computed here");
+tl::unexpected<Error> NotComputed(const std::string& what, const std::string& remedy = "") {
+  return Fail(ErrorCode::kUnsupported, "the model has " + what + ", which is not computed here" + remedy);
 }
 
 int Size(JsonConfig& json, const char* key, int64_t most, std::optional<int64_t> otherwise = {}) {
@@ -36,8 +36,8 @@ int Size(JsonConfig& json, const char* key, int64_t most, std::optional<int64_t>
 Status RefuseOthers(JsonConfig& json, LanguageFamily family) {
   if (json.Has("quantization_config")) {
     JsonConfig inner = json.Object("quantization_config");
-    return NotComputed("weights quantised by '" + Printable(inner.Text("quant_method", "an unnamed method")) +
-                       "'; take its original weights, or a GGUF file");
+    return NotComputed("weights quantised by '" + Printable(inner.Text("quant_method", "an unnamed method")) + "'",
+                       "; take its original weights, or a GGUF file");
   }
   const bool old = family == LanguageFamily::kPhi || family == LanguageFamily::kGpt2;
   const std::string wanted = old ? "gelu_new" : "silu";

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "audio/byte_source.h"
+#include "base/files.h"
 #include "base/output_set.h"
 #include "base/temporary_file.h"
 #include "base/text.h"
@@ -136,12 +137,12 @@ class DrumsJob final : public Job {
           .idle = without_video},
          {.name = "video-audio",
           .value = &video_audio_,
-          .help = "the sound of --video, where --hits takes the place of the track",
+          .help = "the sound of --video, where the track can't be: with --hits, --separated or a pipe",
           .placeholder = "FILE",
           .idle =
               [this] {
                 if (video_.empty()) return "--video is not given";
-                return hits_.empty() ? "the track is the sound of --video" : "";
+                return hits_.empty() && !separated_ && !IsPipe() ? "the track is the sound of --video" : "";
               }},
          TempField(temp_dir_),
          {.name = "keep-stems", .value = &keep_stems_, .help = "keep the stems, in a folder for each track"},
@@ -222,6 +223,9 @@ class DrumsJob final : public Job {
     if (!plot_.empty() && !plot_.ends_with(".png") && !plot_.ends_with(".svg")) {
       return Fail(ErrorCode::kInvalidArgument, "--plot draws a .png or an .svg, and '" + plot_ + "' is neither.");
     }
+    if (std::error_code ignored; !video_audio_.empty() && !fs::exists(video_audio_, ignored)) {
+      return tl::unexpected<Error>(NoFile(video_audio_));
+    }
     MidiSong corrected;
     if (!learn_.empty()) {
       TIMBRE_TRY(corrected, ReadMidi(learn_));
@@ -267,6 +271,13 @@ class DrumsJob final : public Job {
     // By its real name: "stems/" has none at its end, "." and ".." would lead elsewhere.
     const std::string name = fs::canonical(input, error).filename().string();
     return error || name.empty() ? "stems" : name;
+  }
+  // Whether the track, where there is one alone, comes from a program.
+  bool IsPipe() const {
+    std::error_code ignored;
+    if (inputs_.size() != 1) return false;
+    const fs::file_type type = fs::status(inputs_[0], ignored).type();
+    return IsStandardInput(inputs_[0]) || type == fs::file_type::fifo || type == fs::file_type::character;
   }
   // The input's outputs, without their ending: in its tree, where folders of folders are looked into.
   fs::path PlaceOf(const TrackInput& input) const {
@@ -338,7 +349,7 @@ class DrumsJob final : public Job {
     TIMBRE_TRY(const AudioPart part, ParsePart(part_));
     const std::vector<std::string>& stems = separator.output_names();
     DryRun run({.folder = output_dir_,
-                .temporary = TemporaryFolderFor(temp_dir_, output_dir_, false),
+                .temporary = TemporaryFolderFor(keep_stems_ ? "" : temp_dir_, output_dir_, false),
                 .write = {.sample_format = SampleFormat::kF32, .clip = ClipMode::kNone},
                 .most_channels = separator.model().info().channels,
                 .files = stems.size(),
@@ -391,9 +402,9 @@ class DrumsJob final : public Job {
     OutputSet outputs;
     TIMBRE_TRY(const MidiSong song, WriteSong(analysis, midi, outputs, observer, track));
     // Folders of stems, and what comes through a pipe once, have no sound to go with the pictures.
-    std::error_code ignored;
-    const bool sound = !separated_ && !IsStandardInput(input) && fs::is_regular_file(input, ignored);
-    TIMBRE_CHECK(Video(song, sound ? input : "", outputs, observer, track));
+    const std::string sound = separated_ || IsPipe() ? video_audio_ : input;
+    if (sound.empty() && !video_.empty()) Warn(observer, video_ + ": it has no sound; --video-audio names one");
+    TIMBRE_CHECK(Video(song, sound, outputs, observer, track));
     if (!plot_.empty()) {
       TIMBRE_CHECK(PlotDrums(analysis, Printable(NameOf(input)), plot_, &outputs));
       track["plot"] = plot_;
@@ -470,7 +481,8 @@ class DrumsJob final : public Job {
     pictures.audio = sound;
     pictures.part = part;
     pictures.threads = runtime_.threads();
-    const Result<NotesReport> made = MakeNotesVideo(song, video_, pictures, observer, &outputs);
+    // Its notes are those of the MIDI file: named after itself, a video that is there already would be an input.
+    const Result<NotesReport> made = MakeNotesVideo(song, track["midi"], pictures, observer, &outputs);
     EndProgress(observer);
     if (!made) return tl::unexpected<Error>(made.error());
     for (const std::string& warning : made->warnings) Warn(observer, warning);

@@ -34,9 +34,20 @@ struct Free {
 template <typename T>
 using Owned = std::unique_ptr<T, Free>;
 
-// Quarter turns, clockwise, by which players show what a camera recorded lying on its side. Other matrices (mirrors,
-// slants) turn nothing.
-int TurnsOf(const AVStream& stream) {
+// Quarter turns, clockwise, that a display matrix asks for. Other matrices (mirrors, slants) turn nothing.
+int TurnsOf(const uint8_t* data, size_t size) {
+  int32_t m[9];
+  if (size < sizeof(m)) return 0;
+  std::memcpy(m, data, sizeof(m));
+  if (m[0] == 0 && m[4] == 0 && m[1] > 0 && m[3] < 0) return 1;
+  if (m[0] < 0 && m[4] < 0 && m[1] == 0 && m[3] == 0) return 2;
+  if (m[0] == 0 && m[4] == 0 && m[1] < 0 && m[3] > 0) return 3;
+  return 0;
+}
+
+// By which players show what a camera recorded lying on its side: videos say it for a stream, photographs (EXIF) for
+// their one picture.
+int TurnsOf(const AVStream& stream, const AVFrame& first) {
 #if LIBAVFORMAT_VERSION_MAJOR >= 61
   const AVPacketSideData* const data = stream.codecpar->coded_side_data;
   const int count = stream.codecpar->nb_coded_side_data;
@@ -45,12 +56,11 @@ int TurnsOf(const AVStream& stream) {
   const int count = stream.nb_side_data;
 #endif
   for (int i = 0; i < count; ++i) {
-    int32_t m[9];
-    if (data[i].type != AV_PKT_DATA_DISPLAYMATRIX || data[i].size < sizeof(m)) continue;
-    std::memcpy(m, data[i].data, sizeof(m));
-    if (m[0] == 0 && m[4] == 0 && m[1] > 0 && m[3] < 0) return 1;
-    if (m[0] < 0 && m[4] < 0 && m[1] == 0 && m[3] == 0) return 2;
-    if (m[0] == 0 && m[4] == 0 && m[1] < 0 && m[3] > 0) return 3;
+    if (data[i].type == AV_PKT_DATA_DISPLAYMATRIX) return TurnsOf(data[i].data, data[i].size);
+  }
+  for (int i = 0; i < first.nb_side_data; ++i) {
+    const AVFrameSideData& side = *first.side_data[i];
+    if (side.type == AV_FRAME_DATA_DISPLAYMATRIX) return TurnsOf(side.data, side.size);
   }
   return 0;
 }
@@ -84,11 +94,25 @@ class Pictures {
     }
   }
 
+  // The container's name, of a file that is not to be decoded.
+  static Result<std::string> FormatOf(const std::string& path) {
+    TIMBRE_CHECK(LoadFfmpeg());
+    Pictures pictures(Printable(path));
+    TIMBRE_CHECK(pictures.OpenContainer(path));
+    const AVFormatContext& format = *pictures.format_;
+    for (unsigned i = 0; i < format.nb_streams; ++i) {
+      const AVStream& stream = *format.streams[i];
+      const bool cover = (stream.disposition & AV_DISPOSITION_ATTACHED_PIC) != 0;
+      if (stream.codecpar->codec_type == AVMEDIA_TYPE_VIDEO && !cover) return std::string(format.iformat->name);
+    }
+    return Fail(ErrorCode::kUnsupported, "'" + pictures.name_ + "' holds no picture");
+  }
+
   double fps() const {
     const AVRational rate = format_->streams[stream_]->avg_frame_rate;
     return rate.num > 0 && rate.den > 0 ? av_q2d(rate) : 0;
   }
-  int turns() const { return TurnsOf(*format_->streams[stream_]); }
+  int TurnsWith(const AVFrame& first) const { return TurnsOf(*format_->streams[stream_], first); }
   const std::string& name() const { return name_; }
 
  private:
@@ -101,7 +125,7 @@ class Pictures {
     return Fail(code, "'" + name_ + "' could not be " + what + ": " + why);
   }
 
-  Status OpenFile(const std::string& path) {
+  Status OpenContainer(const std::string& path) {
     AVDictionary* settings = nullptr;
     av_dict_set(&settings, "protocol_whitelist", "file", 0);
     av_dict_set(&settings, "format_whitelist", kContainers, 0);
@@ -111,6 +135,12 @@ class Pictures {
     av_dict_free(&settings);
     if (opened < 0) return Failed("opened as a picture or a video", opened);
     format_.reset(format);
+    return {};
+  }
+
+  Status OpenFile(const std::string& path) {
+    TIMBRE_CHECK(OpenContainer(path));
+    AVFormatContext* const format = format_.get();
     if (const int found = avformat_find_stream_info(format, nullptr); found < 0) return Failed("read", found);
     const AVCodec* codec = nullptr;
     stream_ = av_find_best_stream(format, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
@@ -180,7 +210,7 @@ class Decoded final : public FrameReader {
         return Fail(ErrorCode::kUnsupported, "'" + reader->pictures_.name() + "' changes its size in the middle");
       }
       reader->height_ = frame->height, reader->width_ = frame->width;
-      ++frames;
+      if (frames++ == 0) reader->turns_ = reader->pictures_.TurnsWith(*frame);
       if (frames * reader->levels() > kMostAhead) {
         reader->ahead_.clear();
         continue;
@@ -188,7 +218,6 @@ class Decoded final : public FrameReader {
       TIMBRE_TRY(Levels levels, reader->Convert(*frame));
       reader->ahead_.push_back(std::move(levels));
     }
-    reader->turns_ = reader->pictures_.turns();
     int height = reader->height_, width = reader->width_;
     if (reader->turns_ % 2 != 0) std::swap(height, width);
     TIMBRE_CHECK(reader->Take(path, frames, height, width, reader->pictures_.fps()));
@@ -334,6 +363,8 @@ Status FrameReader::Take(const std::string& path, int64_t frames, int64_t height
   }
   return {};
 }
+
+Result<std::string> FrameReader::FormatOf(const std::string& path) { return Pictures::FormatOf(path); }
 
 Result<std::unique_ptr<FrameReader>> FrameReader::Open(const std::string& path) {
   if (FileBytes(path) < 0) return tl::unexpected<Error>(NoFile(path));

@@ -23,6 +23,8 @@ class FrameReader {
   // out, with a warning. Errors name the file: what can't be read, sizes that are no multiples of 8.
   static Result<std::unique_ptr<FrameReader>> Open(const std::string& path);
   virtual ~FrameReader() = default;
+  // What FFmpeg calls the picture or video that a file is by its beginning; nothing is decoded.
+  static Result<std::string> FormatOf(const std::string& path);
 
   const Info& info() const { return info_; }
   // Frames [begin, end) as [frames, height, width, 3] in [-1, 1]. `begin` never goes back.

@@ -130,8 +130,13 @@ class Decoding {
     TIMBRE_CHECK(CutIntoPieces());
     if (!options_.preview) {
       TIMBRE_TRY(tiling_, DecoderTiling(options_.mode, options_.tiles));
+      if (options_.resume) KeepSections();
       TileCounts counts;
-      for (const Piece& piece : pieces_) CountTiles(WorkOf(piece), FramesHalf::kDecoder, counts);
+      for (size_t i = 0; i < pieces_.size(); ++i) {
+        // What is there need not be computed; of a run that is made it is read when its turn comes.
+        if (options_.dry_run && kept_ && Found(pieces_[i], static_cast<int64_t>(i))) continue;
+        CountTiles(WorkOf(pieces_[i]), FramesHalf::kDecoder, counts);
+      }
       TIMBRE_TRY(network_, MakePlan(*model_, FramesHalf::kDecoder, counts, options_, pool_, stats_, report_));
     }
     if (options_.dry_run) return {};
@@ -217,13 +222,6 @@ class Decoding {
     int64_t tiles = 0;
     for (const Piece& piece : pieces_) tiles += WorkOf(piece).tiles();
     TileCounter counter(*network_, tiles, observer_, report_);
-    if (options_.resume) {
-      const FrameTileSizes& sizes = options_.tiles;
-      kept_.emplace(OutputOf(options_),
-                    fmt::format("{} mode {} tiles {}/{} {}/{} precision {}", DecoderName(*model_),
-                                static_cast<int>(options_.mode), sizes.side, sizes.side_stride, sizes.frames,
-                                sizes.frames_stride, static_cast<int>(options_.session.precision)));
-    }
     for (size_t i = 0; i < pieces_.size(); ++i) {
       TIMBRE_CHECK(ComputePiece(pieces_[i], static_cast<int64_t>(i), counter, joiner));
       joiner.EndSection();
@@ -232,13 +230,26 @@ class Decoding {
     return {};
   }
 
+  void KeepSections() {
+    const FrameTileSizes& sizes = options_.tiles;
+    kept_.emplace(OutputOf(options_),
+                  fmt::format("{} mode {} tiles {}/{} {}/{} precision {}", DecoderName(*model_),
+                              static_cast<int>(options_.mode), sizes.side, sizes.side_stride, sizes.frames,
+                              sizes.frames_stride, static_cast<int>(options_.session.precision)));
+  }
+
+  std::optional<Volume> Found(const Piece& piece, int64_t index) {
+    std::optional<Volume> found =
+        kept_->Find(index, piece.latents->Frames(piece.section.begin, piece.section.end),
+                    {piece.frames(), report_.height, report_.width, model_->config.out_channels});
+    if (found) ++report_.resumed;
+    return found;
+  }
+
   Status ComputePiece(const Piece& piece, int64_t index, TileCounter& counter, SectionJoiner& joiner) {
-    Volume latents, all(0, report_.height, report_.width, model_->config.out_channels);
+    Volume all(0, report_.height, report_.width, model_->config.out_channels);
     if (kept_) {
-      latents = piece.latents->Frames(piece.section.begin, piece.section.end);
-      if (const std::optional<Volume> found =
-              kept_->Find(index, latents, {piece.frames(), all.height, all.width, all.channels})) {
-        ++report_.resumed;
+      if (const std::optional<Volume> found = Found(piece, index)) {
         counter.Skip(WorkOf(piece).tiles());
         return joiner.Write(*found);
       }
@@ -256,7 +267,7 @@ class Decoding {
           return {};
         }));
     if (!kept_) return {};
-    TIMBRE_CHECK(kept_->Keep(index, latents, all));
+    TIMBRE_CHECK(kept_->Keep(index, piece.latents->Frames(piece.section.begin, piece.section.end), all));
     return joiner.Write(all);
   }
 

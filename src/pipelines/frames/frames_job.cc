@@ -46,6 +46,13 @@ Json ToJson(const FramePlan& plan, double estimated) {
           {"estimated_seconds", estimated > 0 ? Json(estimated) : Json()}};
 }
 
+std::string FramesText(const FramesReport& report) {
+  return fmt::format("{} frame{} of {}x{}", report.frames, report.frames == 1 ? "" : "s", report.width, report.height);
+}
+std::string LatentsText(const FramesReport& report) {
+  return fmt::format("{} latent{}", report.latents, report.latents == 1 ? "" : "s");
+}
+
 class FramesJob final : public Job {
  public:
   FieldList Fields() override {
@@ -100,17 +107,20 @@ class FramesJob final : public Job {
                           ? fmt::format("; {} went through files", BytesText(static_cast<double>(frames.in_files)))
                           : ""));
     }
-    Say(observer, fmt::format("{}: {} of {}x{}, {} latents, in {}", frames.output,
-                              frames.frames == 1 ? "1 frame" : fmt::format("{} frames", frames.frames), frames.width,
-                              frames.height, frames.latents, DurationText(frames.total)));
+    Say(observer, fmt::format("{}: {}, {}, in {}", frames.output, FramesText(frames), LatentsText(frames),
+                              DurationText(frames.total)));
     return {};
   }
 
   // What a dry run found.
   void Tell(const FramesReport& frames, const std::string& mode, Observer& observer) {
     const FramePlan& plan = *frames.plan;
-    Answer(observer, fmt::format("{} frames of {}x{} from {} latents, {}", frames.frames, frames.width, frames.height,
-                                 frames.latents, mode));
+    const std::string pictures = FramesText(frames), latents = LatentsText(frames);
+    Answer(observer, options_.decodes() ? fmt::format("{} from {}, {}", pictures, latents, mode)
+                                        : fmt::format("{} from {}, {}", latents, pictures, mode));
+    if (frames.resumed > 0) {
+      Answer(observer, fmt::format("  {} of {} sections are there", frames.resumed, frames.sections));
+    }
     for (const FramePlan::Tile& tile : plan.tiles) {
       std::string how;
       if (tile.in_bands) how = " in bands of frames";

@@ -149,9 +149,17 @@ Result<JoinReport> Join(const std::vector<std::string>& inputs, const JoinOption
     return Fail(ErrorCode::kInvalidArgument,
                 inputs.empty() ? "Files to join, or --timeline, are missing." : "--timeline takes the place of files.");
   }
+  // A timeline may be of a rate that the file can't be of: a server's projects are, and the file is resampled.
+  if (options.timeline.empty()) {
+    TIMBRE_CHECK(CheckOutputRate(FormatName(options.format, options.output), options.sample_rate, "--sample-rate"));
+  }
   JoinPlan plan;
   if (!options.timeline.empty()) {
     TIMBRE_TRY(plan, ReadPlan(options.timeline));
+  }
+  if (plan.crossfade && options.crossfade > 0 && *plan.crossfade != options.crossfade) {
+    report.warnings.push_back(fmt::format("{} says a crossfade of {} s itself; --crossfade has no effect.",
+                                          options.timeline, *plan.crossfade));
   }
   for (const std::string& input : inputs) plan.clips.push_back({.file = input});
   const ReadOptions read{
@@ -175,7 +183,8 @@ Result<JoinReport> Join(const std::vector<std::string>& inputs, const JoinOption
       assets.emplace(clip.file, std::move(info));
     }
   }
-  if (options.sample_rate > 0) rate = options.sample_rate;
+  // What the file can't be of would be resampled once more, and the timeline be of a rate that it hasn't.
+  rate = options.sample_rate > 0 ? options.sample_rate : NearestFileRate(write.format, rate);
   TIMBRE_TRY(Timeline timeline, Timeline::Create(rate, channels, plan.crossfade.value_or(options.crossfade)));
   std::map<std::string, std::string> paths;  // by asset
   TIMBRE_CHECK(timeline.SetMaster(plan.master));
@@ -223,7 +232,13 @@ Result<JoinReport> Join(const std::vector<std::string>& inputs, const JoinOption
   TIMBRE_CHECK(rendered);
   if (frames_seen != report.samples) return Fail(ErrorCode::kInternal, "the timeline and its sound differ in length");
   TIMBRE_TRY(report.loudness, meter.Measure());
+  const bool holds_more = write.format == FileFormat::kWav && write.sample_format == SampleFormat::kF32;
   const double room = options.ceiling - report.loudness.true_peak;
+  if (options.level == JoinLevel::kNone && report.loudness.true_peak > 0) {
+    report.warnings.push_back(
+        fmt::format("Its true peak is {:.1f} dBTP, above full scale{}; --normalise peak turns it down.",
+                    report.loudness.true_peak, holds_more ? "" : ", where it is cut off"));
+  }
   if (options.level == JoinLevel::kPeak) report.gain_db = std::min(0.0, room);
   if (options.level == JoinLevel::kLoudness && std::isfinite(report.loudness.integrated)) {
     const double wanted = options.loudness - report.loudness.integrated;

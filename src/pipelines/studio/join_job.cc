@@ -36,9 +36,11 @@ class JoinJob final : public Job {
                       {"gain_db", joined->gain_db},
                       {"warnings", joined->warnings}};
     report["timeline"] = joined->timeline;
-    Say(observer, fmt::format("{}: {} of {} clips at {} Hz, {:.1f} LUFS, true peak {:.1f} dBTP", joined->output,
-                              DurationText(joined->seconds), joined->timeline["clips"].size(), joined->sample_rate,
-                              joined->loudness.integrated, joined->loudness.true_peak));
+    const size_t clips = joined->timeline["clips"].size();
+    Say(observer,
+        fmt::format("{}: {} of {} at {} Hz, {} LUFS, true peak {} dBTP", joined->output, DurationText(joined->seconds),
+                    clips == 1 ? "1 clip" : fmt::format("{} clips", clips), joined->sample_rate,
+                    LevelText(joined->loudness.integrated), LevelText(joined->loudness.true_peak)));
     return {};
   }
 

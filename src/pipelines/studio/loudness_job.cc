@@ -12,10 +12,8 @@
 namespace timbre {
 namespace {
 
-std::string Text(double value) { return std::isfinite(value) ? fmt::format("{:.1f}", value) : "-"; }
-
 Json ToJson(const LoudnessReport& file) {
-  const bool written = !file.output.empty();
+  const bool written = !file.output.empty(), measured = written && !file.skipped;
   return {{"input", file.input},
           {"input_format", file.input_format},
           {"sample_rate", file.sample_rate},
@@ -29,8 +27,8 @@ Json ToJson(const LoudnessReport& file) {
           {"true_peak_dbtp", FiniteOrNull(file.loudness.true_peak)},
           {"output", written ? Json(file.output) : Json()},
           {"skipped", file.skipped},
-          {"gain_db", written ? Json(file.gain_db) : Json()},
-          {"missed_lu", written ? Json(file.missed) : Json()},
+          {"gain_db", measured ? Json(file.gain_db) : Json()},
+          {"missed_lu", measured ? Json(file.missed) : Json()},
           {"warning", file.warning.empty() ? Json() : Json(file.warning)}};
 }
 
@@ -63,21 +61,21 @@ class LoudnessJob final : public Job {
     const auto print = writes ? Say : Answer;
     print(observer, "integrated  short-term  range  true peak");
     print(observer, "      LUFS    max LUFS     LU       dBTP");
-    return ForEachFile(
-        files, refused, "measuring", "measured", observer, report["tracks"],
-        [&](const TrackInput& input) -> Result<Json> {
-          TIMBRE_TRY(const LoudnessReport file, MeasureOrNormalise(input, options_, observer));
-          if (!file.warning.empty()) Warn(observer, file.input + ": " + file.warning);
-          const Loudness& l = file.loudness;
-          if (file.skipped) {
-            Say(observer, fmt::format("{}: skipped, {} is there", file.input, file.output));
-            return ToJson(file);
-          }
-          print(observer, fmt::format("{:>10}  {:>10}  {:>5.1f}  {:>9}  {}", Text(l.integrated), Text(l.short_term_max),
-                                      l.range, Text(l.true_peak), PrintableLines(file.input, ' ')));
-          if (writes) Say(observer, fmt::format("  {:+.1f} dB, in {}", file.gain_db, file.output));
-          return ToJson(file);
-        });
+    return ForEachFile(files, refused, "measuring", "measured", observer, report["tracks"],
+                       [&](const TrackInput& input) -> Result<Json> {
+                         TIMBRE_TRY(const LoudnessReport file, MeasureOrNormalise(input, options_, observer));
+                         if (!file.warning.empty()) Warn(observer, file.input + ": " + file.warning);
+                         const Loudness& l = file.loudness;
+                         if (file.skipped) {
+                           Say(observer, fmt::format("{}: skipped, {} is there", file.input, file.output));
+                           return ToJson(file);
+                         }
+                         print(observer, fmt::format("{:>10}  {:>10}  {:>5.1f}  {:>9}  {}", LevelText(l.integrated),
+                                                     LevelText(l.short_term_max), l.range, LevelText(l.true_peak),
+                                                     PrintableLines(file.input, ' ')));
+                         if (writes) Say(observer, fmt::format("  {:+.1f} dB, in {}", file.gain_db, file.output));
+                         return ToJson(file);
+                       });
   }
 
  private:

@@ -241,6 +241,9 @@ Status Mastering::Run(const TrackInput& input) {
   }
   if (!limits() && report_.after.true_peak > 0) {
     Warn(fmt::format("Its true peak is {:.1f} dBTP, above full scale.", report_.after.true_peak));
+  } else if (!limits() && options_.engine == ChainEngine::kStudio && report_.after.true_peak > options_.ceiling) {
+    Warn(fmt::format("Its true peak is {:.1f} dBTP, above --ceiling: the chain has no limiter.",
+                     report_.after.true_peak));
   }
   TIMBRE_CHECK(Limit(settings_, Stage::kEncode,
                      [&](const float* samples, int64_t frames) { return writer->Write(samples, frames); }));

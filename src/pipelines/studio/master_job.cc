@@ -58,19 +58,19 @@ class MasterJob final : public Job {
     TIMBRE_TRY(const std::vector<TrackInput> files,
                ExpandInputs(inputs_.inputs, inputs_.recursive, options_.files.output_dir));
     TIMBRE_TRY(const std::vector<std::string> refused, PlanStudioOutputs(options_.files, "master", files));
-    return ForEachFile(
-        files, refused, "mastering", "mastered", observer, report["tracks"],
-        [&](const TrackInput& input) -> Result<Json> {
-          TIMBRE_TRY(const MasterReport file, MasterFile(input, chain, options_, observer));
-          if (!file.warning.empty()) Warn(observer, file.input + ": " + file.warning);
-          Say(observer,
-              file.skipped
-                  ? fmt::format("{}: skipped, {} is there", file.input, file.output)
-                  : fmt::format("{}: {:.1f} to {:.1f} LUFS, true peak {:.1f} to {:.1f} dBTP, in {}, in {}", file.input,
-                                file.before.integrated, file.after.integrated, file.before.true_peak,
-                                file.after.true_peak, DurationText(file.total), file.output));
-          return ToJson(file);
-        });
+    return ForEachFile(files, refused, "mastering", "mastered", observer, report["tracks"],
+                       [&](const TrackInput& input) -> Result<Json> {
+                         TIMBRE_TRY(const MasterReport file, MasterFile(input, chain, options_, observer));
+                         if (!file.warning.empty()) Warn(observer, file.input + ": " + file.warning);
+                         Say(observer,
+                             file.skipped
+                                 ? fmt::format("{}: skipped, {} is there", file.input, file.output)
+                                 : fmt::format("{}: {} to {} LUFS, true peak {} to {} dBTP, in {}, in {}", file.input,
+                                               LevelText(file.before.integrated), LevelText(file.after.integrated),
+                                               LevelText(file.before.true_peak), LevelText(file.after.true_peak),
+                                               DurationText(file.total), file.output));
+                         return ToJson(file);
+                       });
   }
 
  private:

@@ -37,6 +37,7 @@ FieldList NormaliseFields(NormaliseOptions& options) {
   const auto without_target = [&options] { return options.target ? "" : "nothing is written without --normalise"; };
   FieldList fields = StudioFileFields(options.files);
   for (Field& field : fields) {
+    if (field.name == "start" || field.name == "duration") continue;  // what is measured, too
     field.idle = [without_target, idle = std::move(field.idle)]() -> std::string {
       const std::string why = without_target();
       return why.empty() && idle ? idle() : why;

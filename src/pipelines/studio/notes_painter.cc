@@ -440,8 +440,8 @@ void Painter::DrawProgress(cairo_t* cr, double now) {
 }
 
 void Painter::DrawCount(cairo_t* cr, double now) {
-  if (now >= 0 || scene_.beat_seconds <= 0) return;
-  const int left = static_cast<int>(std::ceil(-now / scene_.beat_seconds - 1e-9));
+  if (now >= scene_.count_until || scene_.beat_seconds <= 0) return;
+  const int left = static_cast<int>(std::ceil((scene_.count_until - now) / scene_.beat_seconds - 1e-9));
   const int beat = scene_.beats_per_bar - (left - 1) % scene_.beats_per_bar;
   const double x = look_.width / 2.0, y = look_.height * 0.45, radius = S(110);
   cairo_set_source_rgba(cr, 0.1, 0.1, 0.1, 0.85);

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/fields.h"
+#include "dsp/tempo.h"
 #include "pipelines/studio/yaml_json.h"
 
 namespace timbre {
@@ -84,25 +86,53 @@ class TempoMap {
   double seconds_ = 0;
 };
 
+// What a metre counts: as many beats a bar as people tap, each of so many ticks.
+struct Bar {
+  int beats = 4;
+  double ticks_per_beat = 0;
+};
+Bar BarOf(const MidiSong& song, const Metre& metre) {
+  return {std::max(1, metre.beats()), metre.quarters_per_beat() * song.ticks_per_beat};
+}
+Metre MetreAt(const MidiSong& song, size_t index) {
+  return index < song.metres.size() ? Metre{song.metres[index].beats, song.metres[index].unit} : Metre{};
+}
+
 // Beats and bars until `until` seconds; a metre begins a bar wherever it comes.
 void AddBeats(const MidiSong& song, double until, NotesScene& scene) {
   constexpr size_t kMostBeats = 200000;
   TempoMap tempo(song);
   size_t metre = 0;
-  int in_bar = 0, per_bar = 4, bar = 0;
-  for (int64_t tick = 0; scene.beats.size() < kMostBeats; tick += song.ticks_per_beat) {
+  Bar bar = BarOf(song, Metre{});
+  int in_bar = 0, number = 0;
+  int64_t begin = 0;  // of the metre
+  for (int64_t beat = 0; scene.beats.size() < kMostBeats; ++beat) {
+    int64_t tick = begin + std::llround(static_cast<double>(beat) * bar.ticks_per_beat);
     while (metre < song.metres.size() && song.metres[metre].tick <= tick) {
-      tick = song.metres[metre].tick;
-      per_bar = std::max(1, song.metres[metre].beats);
-      in_bar = 0;
+      begin = tick = song.metres[metre].tick;
+      bar = BarOf(song, MetreAt(song, metre));
+      beat = in_bar = 0;
       ++metre;
     }
     const double seconds = tempo.SecondsAt(tick);
     if (seconds > until) return;
-    if (in_bar == 0) ++bar;
-    scene.beats.push_back({seconds, bar, in_bar == 0});
-    in_bar = (in_bar + 1) % per_bar;
+    if (in_bar == 0) ++number;
+    scene.beats.push_back({seconds, number, in_bar == 0});
+    in_bar = (in_bar + 1) % bar.beats;
   }
+}
+
+// How a bar is counted, and what the counting leads to: the song's begin or, where the same metre comes again within
+// its first half bar, as in files whose beats begin a little later, the bar that begins there.
+void AddCount(const MidiSong& song, NotesScene& scene) {
+  const Bar bar = BarOf(song, song.metres.empty() || song.metres[0].tick > 0 ? Metre{} : MetreAt(song, 0));
+  const int tempo = song.tempi.empty() || song.tempi[0].tick > 0 ? 500000 : song.tempi[0].microseconds_per_beat;
+  const double seconds_per_tick = tempo * 1e-6 / song.ticks_per_beat;
+  scene.beats_per_bar = bar.beats;
+  scene.beat_seconds = bar.ticks_per_beat * seconds_per_tick;
+  if (song.metres.size() < 2 || song.metres[0].tick > 0 || MetreAt(song, 0) != MetreAt(song, 1)) return;
+  const auto first = static_cast<double>(song.metres[1].tick);
+  if (first <= bar.beats * bar.ticks_per_beat / 2) scene.count_until = TempoMap(song).SecondsAt(song.metres[1].tick);
 }
 
 }  // namespace
@@ -178,8 +208,7 @@ Result<NotesScene> MakeNotesScene(const MidiSong& song, const std::vector<NoteLa
     if (!known) scene.notes.push_back(next);
   }
   AddBeats(song, scene.last() + 8, scene);
-  if (scene.beats.size() > 1 && scene.beats[1].seconds > 0) scene.beat_seconds = scene.beats[1].seconds;
-  if (!song.metres.empty()) scene.beats_per_bar = song.metres[0].beats;
+  AddCount(song, scene);
   return scene;
 }
 

@@ -50,8 +50,10 @@ struct NotesScene {
   std::vector<NoteLane> lanes;   // those that are used, in the table's order
   std::vector<SceneNote> notes;  // in order of time; of several that are the same at once the loudest
   std::vector<SceneBeat> beats;
-  double beat_seconds = 0.5;  // of the first beat, for counting in
+  // For counting in: a beat, how many a bar has, and when the bar begins that they lead to.
+  double beat_seconds = 0.5;
   int beats_per_bar = 4;
+  double count_until = 0;
   std::vector<int> unknown;  // notes that no lane of the table has
   double last() const { return notes.empty() ? 0 : notes.back().seconds; }
 };

@@ -126,6 +126,40 @@ TEST(Notes, BarsBeginWithEachMetre) {
   EXPECT_EQ(scene.beats[7].bar, 3);
 }
 
+// Notes of a bar are of the metre's unit, and eighths in threes are counted in dotted quarters.
+TEST(Notes, BeatsAreThoseOfTheMetre) {
+  struct Case {
+    int beats, unit;
+    double beat, bar;  // seconds
+    int counted;
+  };
+  for (const Case& one : {Case{6, 8, 0.75, 1.5, 2}, {12, 8, 0.75, 3, 4}, {7, 8, 0.25, 1.75, 7}, {2, 2, 1, 2, 2}}) {
+    MidiSong song = Song({{0, 38}, {9, 38}});
+    song.metres = {{0, one.beats, one.unit}};
+    const NotesScene scene = Scene(song);
+    EXPECT_EQ(scene.beats[1].seconds, one.beat);
+    EXPECT_EQ(scene.beat_seconds, one.beat);
+    EXPECT_EQ(scene.beats_per_bar, one.counted);
+    const auto second =
+        std::find_if(scene.beats.begin(), scene.beats.end(), [](const SceneBeat& b) { return b.bar == 2; });
+    ASSERT_NE(second, scene.beats.end());
+    EXPECT_EQ(second->seconds, one.bar) << one.beats << "/" << one.unit;
+  }
+}
+
+// A file of 'timbre drums' whose first beat is not at its begin: the metre comes again there.
+TEST(Notes, CountingLeadsToTheFirstBar) {
+  MidiSong song = Song({{0.25, 38}, {4.25, 38}});
+  song.metres = {{0, 4}, {480, 4}};
+  const NotesScene scene = Scene(song);
+  EXPECT_EQ(scene.beat_seconds, 0.5);
+  EXPECT_EQ(scene.beats_per_bar, 4);
+  EXPECT_EQ(scene.count_until, 0.25);
+  // Nearly a bar later it is a bar of its own, and counted to.
+  song.metres[1].tick = 3 * 960;
+  EXPECT_EQ(Scene(song).count_until, 0);
+}
+
 TEST(Notes, WhatIsTooMuchIsRefused) {
   EXPECT_FALSE(MakeNotesScene(MidiSong{}, DefaultNoteLanes()));
   MidiSong song = Song({{0, 38}, {1, 38}});

@@ -117,7 +117,9 @@ class NotesVideo {
 };
 
 Status NotesVideo::Run(OutputSet* outputs) {
-  lead_ = options_.count_in * scene_.beats_per_bar * scene_.beat_seconds;
+  if (options_.count_in > 0) {
+    lead_ = options_.count_in * scene_.beats_per_bar * scene_.beat_seconds - scene_.count_until;
+  }
   double length = scene_.last() + kAfterLast;
   if (!options_.audio.empty()) {
     TIMBRE_TRY(audio_, KeptInput::Open(options_.audio, Reading()));
@@ -249,6 +251,9 @@ Status NotesVideo::WritePictures(NotesPainter& painter) {
 }  // namespace
 
 FieldList NotesFields(NotesOptions& options) {
+  const auto of_video = [&options] {
+    return options.output.ends_with('/') ? "pictures are not encoded as a video" : "";
+  };
   return {
       {.name = "output",
        .value = &options.output,
@@ -282,16 +287,19 @@ FieldList NotesFields(NotesOptions& options) {
        .value = &options.quality,
        .help = "of the encoder; lower is better and larger",
        .min = 0,
-       .max = 51},
+       .max = 51,
+       .idle = of_video},
       {.name = "effort",
        .value = &options.effort,
        .help = "of the encoder of mp4: smaller files take longer",
-       .choices = {"ultrafast", "superfast", "veryfast", "fast", "medium", "slow"}},
+       .choices = {"ultrafast", "superfast", "veryfast", "fast", "medium", "slow"},
+       .idle = [&options] { return options.output.ends_with(".mp4") ? "" : "it belongs to a .mp4"; }},
       {.name = "threads",
        .value = &options.threads,
        .help = "of the encoder (default: twice as many as the process may use)",
        .min = 1,
-       .max = 256},
+       .max = 256,
+       .idle = of_video},
   };
 }
 
@@ -322,6 +330,7 @@ Result<NotesReport> MakeNotesVideo(const MidiSong& song, const std::string& name
   TIMBRE_TRY(const std::vector<NoteLane> lanes, LanesOf(own));
   Result<NotesScene> scene = MakeNotesScene(song, lanes);
   if (!scene) return Prefix(scene.error(), name);
+  if (own.count_in == 0) scene->count_until = 0;
   NotesReport report{.input = name, .output = own.output, .width = size.width, .height = size.height, .fps = own.fps};
   report.notes = static_cast<int64_t>(scene->notes.size());
   for (const NoteLane& lane : scene->lanes) report.lanes.push_back(lane.name);

@@ -77,4 +77,6 @@ Status ForEachFile(const std::vector<TrackInput>& files, const std::vector<std::
 
 Json FiniteOrNull(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
+std::string LevelText(double value) { return std::isfinite(value) ? fmt::format("{:.1f}", value) : "-"; }
+
 }  // namespace timbre

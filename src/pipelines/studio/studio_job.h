@@ -32,7 +32,8 @@ Status ForEachFile(const std::vector<TrackInput>& files, const std::vector<std::
                    std::string_view doing, std::string_view done, Observer& observer, Json& tracks,
                    const std::function<Result<Json>(const TrackInput&)>& work);
 
-// JSON has no infinity: what silence lacks is null.
+// JSON has no infinity: what silence lacks is null, and "-" where people read it.
 Json FiniteOrNull(double value);
+std::string LevelText(double value);
 
 }  // namespace timbre

@@ -176,7 +176,8 @@ std::vector<ChainBand> MatchTone(const SoundFeatures& from, const SoundFeatures&
 Result<StyleClip> Listen(const std::string& path, const ListenOptions& options, Observer& observer) {
   TIMBRE_TRY(const std::unique_ptr<AudioReader> reader,
              AudioReader::Open(path, {.cancelled = [&observer] { return observer.Cancelled(); },
-                                      .temporary_folder = options.temporary_folder}));
+                                      .temporary_folder = options.temporary_folder,
+                                      .part = options.part}));
   const AudioInfo& info = reader->info();
   StyleClip clip{
       .input = path, .input_format = info.format, .sample_rate = info.sample_rate, .channels = info.channels};

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "audio/decode.h"
 #include "audio/loudness.h"
 #include "base/observer.h"
 #include "base/result.h"
@@ -71,6 +72,7 @@ struct ListenOptions {
   double begin_seconds = 0;  // what StyleClip::begin is to hold
   int begin_rate = 0;
   std::string temporary_folder;  // for what a pipe gives
+  AudioPart part;
 };
 // Reads a file once. Memory does not grow with its length but for a tempo's 60 kB a second of the first ten minutes.
 Result<StyleClip> Listen(const std::string& path, const ListenOptions& options, Observer& observer);

@@ -5,9 +5,11 @@
 
 #include "audio/byte_source.h"
 #include "base/output_set.h"
+#include "base/sha256.h"
 #include "base/text.h"
 #include "formats/safetensors.h"
 #include "pipelines/job_schema.h"
+#include "pipelines/made_by.h"
 #include "pipelines/model_fetching.h"
 #include "pipelines/runtime_options.h"
 #include "pipelines/song/style_model.h"
@@ -39,6 +41,7 @@ FieldList StyleFields(StyleOptions& options) {
   };
   FieldList files = StudioFileFields(options.files);
   for (Field& field : files) {
+    if (field.name == "start" || field.name == "duration") continue;  // what is compared, too
     field.idle = [without_match, idle = std::move(field.idle)]() -> std::string {
       const std::string why = without_match();
       return why.empty() && idle ? idle() : why;
@@ -124,8 +127,6 @@ Json FeaturesSchema() {
   return features;
 }
 
-std::string Text(double value) { return std::isfinite(value) ? fmt::format("{:.1f}", value) : "-"; }
-
 class StyleJob final : public Job {
  public:
   FieldList Fields() override {
@@ -143,6 +144,7 @@ class StyleJob final : public Job {
     TIMBRE_TRY(const std::vector<TrackInput> files,
                ExpandInputs(inputs_.inputs, inputs_.recursive, writes ? options_.files.output_dir : ""));
     TIMBRE_CHECK(CheckInputs(files));
+    TIMBRE_TRY(const AudioPart part, ParsePart(options_.files.part));
     std::vector<std::string> refused(files.size());
     if (writes) {
       TIMBRE_TRY(refused, PlanStudioOutputs(options_.files, "style", files));
@@ -161,7 +163,8 @@ class StyleJob final : public Job {
       Result<StyleClip> clip = Listen(file.path,
                                       {.begin_seconds = model ? kVectorSeconds : 0,
                                        .begin_rate = model ? model->config.sample_rate : 0,
-                                       .temporary_folder = options_.files.temp_dir},
+                                       .temporary_folder = options_.files.temp_dir,
+                                       .part = part},
                                       observer);
       EndProgress(observer);
       if (!clip) return tl::unexpected<Error>(clip.error());
@@ -264,9 +267,9 @@ class StyleJob final : public Job {
     Answer(observer, "distance   LUFS  centroid  tonal  tempo");
     Answer(observer, "                       Hz     dB    bpm");
     const auto row = [](const std::string& distance, double lufs, const SoundFeatures& f, const std::string& name) {
-      return fmt::format("{:>8}  {:>5}  {:>8}  {:>5}  {:>5}  {}", distance, Text(lufs),
+      return fmt::format("{:>8}  {:>5}  {:>8}  {:>5}  {:>5}  {}", distance, LevelText(lufs),
                          f.silent() ? "-" : fmt::format("{:.0f}", f.centroid.mean),
-                         f.silent() ? "-" : Text(f.harmonic_db()), f.bpm > 0 ? Text(f.bpm) : "-", name);
+                         f.silent() ? "-" : LevelText(f.harmonic_db()), f.bpm > 0 ? LevelText(f.bpm) : "-", name);
     };
     for (const StyleClip& clip : clips) {
       std::string line = row(
@@ -310,19 +313,30 @@ class StyleJob final : public Job {
             {"warning", clip.warning.empty() ? Json() : Json(clip.warning)}};
   }
 
+  // What --skip-existing compares. Which other clips there are decides what is written: that is in chain and loudness.
+  Result<std::string> MadeByMatching(const MasterChain& chain, const std::optional<double>& loudness) const {
+    StyleOptions written = options_;
+    FieldList fields = StyleFields(written);
+    std::erase_if(fields,
+                  [](const Field& field) { return field.name == "vector" || field.name.starts_with("style-"); });
+    return Sha256Of(MadeBy("style", fields) + ChainToJson(chain).dump() +
+                    (loudness ? fmt::format(" {}", *loudness) : ""));
+  }
+
   // The clip once more, nearer to the others. The value is its path.
   Result<std::string> MatchClip(const TrackInput& file, const StyleClip& clip, const Style& style,
                                 Observer& observer) const {
     const bool tone = options_.match == Match::kTone || options_.match == Match::kBoth;
     const bool loudness = options_.match == Match::kLoudness || options_.match == Match::kBoth;
-    MasterOptions options{.ceiling = options_.ceiling, .files = options_.files};
+    MasterOptions options{.ceiling = loudness ? options_.ceiling : 0, .files = options_.files};
     if (loudness && clip.gain_db) options.loudness = style.integrated;
     const MasterChain chain{.bands = tone ? clip.tone : std::vector<ChainBand>{}};
+    TIMBRE_TRY(options.files.made_by, MadeByMatching(chain, options.loudness));
     TIMBRE_TRY(const MasterReport made, MasterFile(file, chain, options, observer));
     if (!made.warning.empty()) Warn(observer, file.path + ": " + made.warning);
     Say(observer, made.skipped ? fmt::format("{}: skipped, {} is there", file.path, made.output)
-                               : fmt::format("{}: {} to {} LUFS, in {}", file.path, Text(made.before.integrated),
-                                             Text(made.after.integrated), made.output));
+                               : fmt::format("{}: {} to {} LUFS, in {}", file.path, LevelText(made.before.integrated),
+                                             LevelText(made.after.integrated), made.output));
     return made.output;
   }
 

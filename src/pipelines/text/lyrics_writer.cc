@@ -16,6 +16,7 @@ namespace {
 
 constexpr size_t kMostLine = 60, kMostAbout = 1000;
 constexpr int kTokensOfALine = 16;
+constexpr int kLeastTempo = 20, kMostTempo = 400;
 // Sections with words; the other tags stand alone.
 constexpr std::array<std::string_view, 5> kSung = {"verse", "chorus", "bridge", "hook", "outro"};
 
@@ -116,7 +117,15 @@ std::string Find(const std::string& text, const Table& table, std::string_view o
   return std::string(otherwise);
 }
 
-// "95 bpm", "95BPM": two or three digits that are no part of a longer number.
+// What --tempo takes: two or three digits that no letter stands before.
+std::optional<int> BeatsIn(const std::string& text, size_t begin, size_t end) {
+  int beats = 0;
+  std::from_chars(text.data() + begin, text.data() + end, beats);
+  const bool alone = end - begin >= 2 && end - begin <= 3 && (begin == 0 || !IsLetter(text[begin - 1]));
+  return alone && beats >= kLeastTempo && beats <= kMostTempo ? std::optional(beats) : std::nullopt;
+}
+
+// "95 bpm", "95BPM", "BPM 95", "bpm: 95".
 std::optional<int> NumberOfBeats(const std::string& text) {
   for (size_t at = text.find("bpm"); at != std::string::npos; at = text.find("bpm", at + 1)) {
     if (at + 3 < text.size() && (IsLetter(text[at + 3]) || IsDigit(text[at + 3]))) continue;
@@ -124,9 +133,14 @@ std::optional<int> NumberOfBeats(const std::string& text) {
     while (end > 0 && text[end - 1] == ' ') --end;
     size_t begin = end;
     while (begin > 0 && IsDigit(text[begin - 1])) --begin;
-    int beats = 0;
-    std::from_chars(text.data() + begin, text.data() + end, beats);
-    if (end - begin >= 2 && end - begin <= 3 && beats >= 20 && (begin == 0 || !IsLetter(text[begin - 1]))) return beats;
+    if (const auto beats = BeatsIn(text, begin, end)) return beats;
+    if (at > 0 && IsLetter(text[at - 1])) continue;
+    begin = at + 3;
+    while (begin < text.size() && (text[begin] == ' ' || text[begin] == ':')) ++begin;
+    end = begin;
+    while (end < text.size() && IsDigit(text[end])) ++end;
+    const bool word = end < text.size() && IsLetter(text[end]);  // "bpm 90s"
+    if (const auto beats = BeatsIn(text, begin, end); beats && !word) return beats;
   }
   return std::nullopt;
 }
@@ -168,9 +182,9 @@ std::string WithoutRemarks(std::string_view text) {
   std::string out;
   int depth = 0;
   for (const char c : text) {
-    depth += c == '(';
+    depth += c == '(' || c == '[';
     if (depth == 0) out.push_back(c);
-    if (c == ')') depth = std::max(0, depth - 1);
+    if (c == ')' || c == ']') depth = std::max(0, depth - 1);
   }
   return out;
 }
@@ -196,7 +210,7 @@ std::string Plain(std::string_view line) {
   rest = Trimmed(rest, " \t-*_#>\"`~");
   std::string plain;
   for (const char c : rest) {
-    if (c == '*' || c == '"' || c == '_' || c == ')' || (c == ' ' && plain.ends_with(' '))) continue;
+    if (std::string_view("*\"_)]").find(c) != std::string_view::npos || (c == ' ' && plain.ends_with(' '))) continue;
     if ((c == '.' || c == ',') && plain.ends_with(' ')) plain.pop_back();  // what stood before was a remark
     plain.push_back(c == '\t' ? ' ' : c);
   }
@@ -205,13 +219,14 @@ std::string Plain(std::string_view line) {
 
 // Whether it has a word in it, and nothing of a script that is not sung.
 bool CanBeSung(std::string_view line) {
+  if (line.find_first_of("<>{}|\\") != std::string_view::npos) return false;  // markup
   size_t letters = 0, others = 0;
   for (size_t i = 0; i < line.size(); ++i) {
     const auto byte = static_cast<uint8_t>(line[i]);
     letters += IsLetter(line[i]);
     // U+00C0 to U+024F, Latin with marks, begins with these bytes.
     others += byte >= 0xC0 && (byte < 0xC3 || byte > 0xC9);
-    others += IsDigit(line[i]) || std::string_view("<>{}[]|\\=/@").find(line[i]) != std::string_view::npos;
+    others += IsDigit(line[i]) || std::string_view("=/@").find(line[i]) != std::string_view::npos;
   }
   return letters >= 2 && letters > 4 * others;
 }
@@ -286,8 +301,8 @@ FieldList LyricsFields(LyricsOptions& options) {
        .value = &options.tempo,
        .help = "beats a minute (default: found in the prompt, else 120)",
        .placeholder = "BPM",
-       .min = 20,
-       .max = 400},
+       .min = kLeastTempo,
+       .max = kMostTempo},
       {.name = "structure",
        .value = &options.structure,
        .help = "the sections in order, as tags of songs: verse, chorus, bridge, hook, outro; without words intro, "

@@ -115,6 +115,10 @@ TEST(LyricsWriter, FindsStyleMoodAndTempoAsWholeWords) {
   expect("Popular trap beats, 95BPM", "trap", "neutral", 95);
   expect("calm jazz in 3/4, 88 bpm", "jazz", "calm", 88);
   expect("dub techno, 7 bpm or 1200 bpm", "techno", "neutral", 120);
+  expect("fast rock at 999 bpm", "rock", "neutral", 150);  // more than --tempo takes
+  expect("slow rock, BPM 96", "rock", "neutral", 96);
+  expect("bpm: 96, not 1200 bpm", "pop", "neutral", 96);
+  expect("a slow bpm 90s song", "pop", "neutral", 70);
   expect("a slow sad hip-hop song", "hip hop", "sad", 70);
   expect("saddle up, rockets and jazzy unhappy people", "pop", "neutral", 120);
   expect("drum and bass for heavy metal fans", "drum and bass", "neutral", 120);
@@ -148,6 +152,10 @@ TEST(LyricsWriter, KeepsWhatCanBeSungAndLeavesOutTheRest) {
   // Remarks, closed and not.
   EXPECT_EQ(sung("I stand by the sea (softly), alone (in verse 2).\nSails away (and repeats\n(hums)\n"),
             (Lines{"I stand by the sea, alone.", "Sails away"}));
+  // What would be a tag of no song, and markup.
+  EXPECT_EQ(
+      sung("[Guitar solo with a lonely bend]\nRain [whispered] on the roof\n<<sample content of it\nAll night ]long\n"),
+      (Lines{"Rain on the roof", "All night long"}));
   // Prose, cut where one breathes, into lines of about a length.
   EXPECT_EQ(
       sung("The rain came down on the old tin roof all night, and I lay there counting every drop until the morning "
