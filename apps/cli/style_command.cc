@@ -9,6 +9,7 @@ std::unique_ptr<Command> MakeStyleCommand() {
                         "  timbre style intro.wav verse.wav chorus.wav\n"
                         "  timbre style --match both -o even clips/\n"
                         "  timbre style clips/ --vector clips.safetensors --style-text \"slow piano ballad\"\n"
+                        "  timbre style --prompt \"slow jazz ballad, no drums\"\n"
                         "  timbre song --lyrics words.txt --style clips.safetensors\n");
 }
 

@@ -57,6 +57,7 @@ constexpr Rule kRules[] = {
     {"join", "timeline", Use::kFile, ".yaml"},
     {"style", "vector", Use::kNewFile},
     {"style", "style_text", Use::kText},
+    {"style", "prompt", Use::kText},
     {"", "weights", Use::kText},
     {"combine", "gains", Use::kText},
     {"combine", "pans", Use::kText},

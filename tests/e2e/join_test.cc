@@ -172,10 +172,11 @@ TEST(JoinCli, TheRateIsTheFiles) {
   const Ran ran = RunTimbre({"join", "a.wav", "-o", "out.mp3", "--sample-rate", "192000"}, folder.path());
   EXPECT_EQ(ran.code, 2);
   EXPECT_NE(ran.err.find("--sample-rate 192000: mp3 files are not of that rate"), std::string::npos) << ran.err;
-  // A server's project is exported at its own rate, to whatever format.
+  // A server's project is exported at its own rate; where the format does not know that, the report tells the file's.
   WriteAll(folder / "song.yaml", "clips: [{file: a.wav}]\n");
   const Json project = Join({"--timeline", "song.yaml", "-o", "out.opus", "--sample-rate", "44100"}, folder.path());
-  EXPECT_EQ(project["song"]["samples"], 44100);
+  EXPECT_EQ(project["song"]["sample_rate"], 48000);
+  EXPECT_EQ(project["song"]["samples"], 48000);
 }
 
 TEST(JoinCli, SilenceHasNoLevel) {

@@ -1,6 +1,7 @@
 // `timbre style`, on files.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -97,6 +98,40 @@ TEST(StyleCli, SkipsOnlyWhatItWouldMakeAgain) {
   EXPECT_EQ(skipped({"a.wav", "b.wav", "--match", "both"}), !kept);
   EXPECT_EQ(skipped({"a.wav", "b.wav", "c.wav", "--match", "both"}), !kept);
   EXPECT_TRUE(skipped({"a.wav", "b.wav", "c.wav", "--match", "both"}));
+}
+
+// With clips or without; what is refused is told apart, and of each the word that said it.
+TEST(StyleCli, SaysWhatAPromptAsksFor) {
+  const TempFolder folder;
+  const std::string words = "A slow jazz ballad with trumpet, no drums, BPM 72";
+  const Ran ran = RunTimbre({"style", "--prompt", words, "--json", "-"}, folder.path());
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json report = Json::parse(ran.out);
+  const Json& prompt = report["prompt"];
+  EXPECT_EQ(prompt["genres"], Json({"jazz"}));
+  EXPECT_EQ(prompt["instruments"], Json({"trumpet"}));
+  EXPECT_EQ(prompt["without"], Json({"drums"}));
+  EXPECT_EQ(prompt["tempo_bpm"], 72);
+  const Json& found = prompt["findings"];
+  EXPECT_NE(std::find(found.begin(), found.end(),
+                      Json({{"kind", "instrument"}, {"value", "drums"}, {"words", "drums"}, {"negated", true}})),
+            found.end())
+      << found;
+  EXPECT_TRUE(report["clips"].empty());
+  EXPECT_TRUE(report["style"].is_null());
+
+  WriteClips(folder);
+  const Ran both = RunTimbre({"style", "a.wav", "b.wav", "--prompt", "sad rock"}, folder.path());
+  ASSERT_EQ(both.code, 0) << both.err;
+  for (const char* part : {"Genre: rock", "genre ", "by \"sad\"", "all together"}) {
+    EXPECT_NE(both.out.find(part), std::string::npos) << both.out;
+  }
+  for (const std::vector<std::string>& wrong :
+       {std::vector<std::string>{"style"}, {"style", "--prompt", "rock", "--match", "tone"}}) {
+    const Ran refused = RunTimbre(wrong, folder.path());
+    EXPECT_NE(refused.code, 0);
+    EXPECT_NE(refused.err.find("name "), std::string::npos) << refused.err;
+  }
 }
 
 TEST(StyleCli, SaysWhatMakesNoSense) {

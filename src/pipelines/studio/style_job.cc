@@ -14,6 +14,7 @@
 #include "pipelines/runtime_options.h"
 #include "pipelines/song/style_model.h"
 #include "pipelines/studio/master.h"
+#include "pipelines/studio/prompt.h"
 #include "pipelines/studio/studio_job.h"
 #include "pipelines/studio/style.h"
 #include "pipelines/track_inputs.h"
@@ -30,6 +31,7 @@ struct StyleOptions {
   double ceiling = -1;  // dBTP
   std::string vector;   // where one is written
   std::string text;
+  std::string prompt;  // words that are asked what they say
   double blend = 0.7;
   std::string model = "muq-mulan";
   StudioFiles files{.output_dir = "matched"};
@@ -62,6 +64,11 @@ FieldList StyleFields(StyleOptions& options) {
          return options.match == Match::kLoudness || options.match == Match::kBoth ? "" : "--match changes no loudness";
        }}};
   Append(fields, std::move(files));
+  Append(fields,
+         {{.name = "prompt",
+           .value = &options.prompt,
+           .help = "say what these words ask for (genre, tempo, mood, instruments, voice), and which of them do",
+           .placeholder = "WORDS"}});
   const auto without_vector = [&options] { return options.vector.empty() ? "--vector is not given" : ""; };
   return Append(
       fields,
@@ -111,6 +118,43 @@ Json ToJson(const SoundFeatures& features) {
           {"chroma", Means(features.chroma)}};
 }
 
+Json ToJson(const PromptAnalysis& prompt) {
+  Json findings = Json::array();
+  for (const PromptFinding& one : prompt.findings) {
+    findings.push_back({{"kind", one.kind}, {"value", one.value}, {"words", one.words}, {"negated", one.negated}});
+  }
+  return {{"text", prompt.Text()},
+          {"genres", prompt.genres},
+          {"moods", prompt.moods},
+          {"tempo_bpm", prompt.bpm},
+          {"tempo_low", prompt.bpm_low},
+          {"tempo_high", prompt.bpm_high},
+          {"instruments", prompt.instruments},
+          {"tags", prompt.tags},
+          {"without", prompt.without},
+          {"vocals", prompt.vocals},
+          {"findings", findings}};
+}
+
+Json PromptSchema() {
+  const Json words = ListSchema(TypeSchema("string"));
+  Json prompt = ObjectSchema(
+      {{"text", "string"},
+       {"genres", words},
+       {"moods", words},
+       {"tempo_bpm", "number"},
+       {"tempo_low", "number"},
+       {"tempo_high", "number"},
+       {"instruments", words},
+       {"tags", words},
+       {"without", words},
+       {"vocals", "boolean"},
+       {"findings", ListSchema(ObjectSchema(
+                        {{"kind", "string"}, {"value", "string"}, {"words", "string"}, {"negated", "boolean"}}))}});
+  prompt["type"] = {"object", "null"};
+  return prompt;
+}
+
 Json FeaturesSchema() {
   const Json spread = ObjectSchema({{"mean", "number"}, {"deviation", "number"}});
   Json features = ObjectSchema({{"centroid_hz", spread},
@@ -131,6 +175,7 @@ class StyleJob final : public Job {
  public:
   FieldList Fields() override {
     FieldList fields = inputs_.Fields();
+    fields[0].required = false;  // words can be asked alone
     Append(fields, StyleFields(options_));
     return Append(fields, runtime_.Fields());
   }
@@ -140,6 +185,11 @@ class StyleJob final : public Job {
     options_.files.name = NameFor(options_.files.name, StudioFiles().name, inputs_.recursive);
     report["options"] = FieldsToJson(Reported());
     report["clips"] = Json::array();
+    report["style"] = Json();
+    report["prompt"] = Json();
+    report["steps_down"] = Json::array();
+    if (!options_.prompt.empty()) report["prompt"] = Prompt(observer);
+    if (inputs_.inputs.empty()) return CheckAlone();
     const bool writes = options_.match != Match::kNone;
     TIMBRE_TRY(const std::vector<TrackInput> files,
                ExpandInputs(inputs_.inputs, inputs_.recursive, writes ? options_.files.output_dir : ""));
@@ -210,6 +260,27 @@ class StyleJob final : public Job {
   }
 
  private:
+  // What the words say, a line for each that says something.
+  Json Prompt(Observer& observer) const {
+    const PromptAnalysis prompt = AnalysePrompt(options_.prompt);
+    Answer(observer, prompt.Text());
+    for (const PromptFinding& one : prompt.findings) {
+      Answer(observer, fmt::format("  {:<10}  {}{}, by \"{}\"", one.kind, one.negated ? "no " : "", one.value,
+                                   PrintableLines(one.words, ' ')));
+    }
+    return timbre::ToJson(prompt);
+  }
+
+  Status CheckAlone() const {
+    if (options_.prompt.empty()) {
+      return Fail(ErrorCode::kInvalidArgument, "name audio files to compare, or words with --prompt.");
+    }
+    if (options_.match != Match::kNone || !options_.vector.empty()) {
+      return Fail(ErrorCode::kInvalidArgument, "--match and --vector take audio files; name some.");
+    }
+    return {};
+  }
+
   Status CheckInputs(const std::vector<TrackInput>& files) const {
     if (!options_.vector.empty() && !options_.vector.ends_with(".safetensors")) {
       return Fail(ErrorCode::kInvalidArgument,
@@ -317,8 +388,9 @@ class StyleJob final : public Job {
   Result<std::string> MadeByMatching(const MasterChain& chain, const std::optional<double>& loudness) const {
     StyleOptions written = options_;
     FieldList fields = StyleFields(written);
-    std::erase_if(fields,
-                  [](const Field& field) { return field.name == "vector" || field.name.starts_with("style-"); });
+    std::erase_if(fields, [](const Field& field) {
+      return field.name == "vector" || field.name == "prompt" || field.name.starts_with("style-");
+    });
     return Sha256Of(MadeBy("style", fields) + ChainToJson(chain).dump() +
                     (loudness ? fmt::format(" {}", *loudness) : ""));
   }
@@ -360,12 +432,14 @@ Json StyleJobReportSchema() {
                                  {"match_tone", "object"},
                                  {"similarity", "number|null"},
                                  {"output", "string|null"}});
-  const Json style =
+  Json style =
       ObjectSchema({{"features", FeaturesSchema()}, {"integrated_lufs", "number|null"}, {"vector", "string|null"}});
+  style["type"] = {"object", "null"};
   StyleJob job;
   return ObjectSchema({{"options", OptionsSchema(job.Reported())},
                        {"clips", ListSchema(clip)},
                        {"style", style},
+                       {"prompt", PromptSchema()},
                        {"steps_down", StepsDownSchema()}});
 }
 
