@@ -75,7 +75,8 @@ TEST(StyleCli, APartIsComparedAsItIsWritten) {
   EXPECT_NEAR(second["integrated_lufs"], first["integrated_lufs"].get<double>(), 0.1);
   EXPECT_NEAR(second["distance"], first["distance"].get<double>(), 0.1);
   const Ran written = RunTimbre({"loudness", "matched", "--json", "-"}, folder.path());
-  for (const Json& track : Json::parse(written.out)["tracks"]) {
+  const Json measured = Json::parse(written.out);
+  for (const Json& track : measured["tracks"]) {
     EXPECT_NEAR(track["integrated_lufs"], report["style"]["integrated_lufs"].get<double>(), 0.2) << track["input"];
   }
 }
