@@ -132,6 +132,9 @@ class VulkanDevice {
   std::shared_ptr<const VulkanBuffer> Hold(const ContentId& content, VulkanBuffer buffer);
   void Hold(const ContentId& content, const std::shared_ptr<const VulkanBuffer>& buffer);
   int64_t held_bytes();  // of all that is held so
+  // Locked while a plan's weights are brought here: of two sessions of one model at once, the second then finds those
+  // of the first, where else both would find none and bring their own.
+  std::mutex& bringing() { return bringing_mutex_; }
   // Whether kDevice memory can be mapped too: the host then reads and writes it in place.
   bool unified() const { return unified_; }
 
@@ -196,7 +199,7 @@ class VulkanDevice {
   size_t cached_bytes_ = 0;
   std::unique_ptr<Functions> vk_;
   std::map<ContentId, std::weak_ptr<const VulkanBuffer>> weights_;
-  std::mutex queue_mutex_, pipelines_mutex_, weights_mutex_;
+  std::mutex queue_mutex_, pipelines_mutex_, weights_mutex_, bringing_mutex_;
 };
 
 }  // namespace timbre

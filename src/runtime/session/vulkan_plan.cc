@@ -50,6 +50,7 @@ Status VulkanPlan::Prepare(const BannedKernels& banned, SessionState& state,
   DeviceCaps place = chooser_.caps;
   place.simd_target =
       info.name + " " + info.driver + " " + info.driver_version + (options_.precision == Precision::kF16 ? " f16" : "");
+  std::unique_lock bringing(device_.bringing());
   Tuner tuner(options_.faults ? Tune::kOff : options_.tune, place, cache ? *cache + "/tuning.json" : "");
   int64_t widest = 0, scratch = 0;
   for (const Node& node : graph_.nodes) {
@@ -84,6 +85,7 @@ Status VulkanPlan::Prepare(const BannedKernels& banned, SessionState& state,
     TIMBRE_TRY(staging_, memory_.AllocateOnHost(static_cast<uint64_t>(widest)));
   }
   TIMBRE_CHECK(FlushUploads());
+  bringing.unlock();
   TIMBRE_CHECK(MakeSlots());
   return RecordAll(options_.verify, options_.faults, failed);
 }
