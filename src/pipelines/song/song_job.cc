@@ -67,7 +67,7 @@ class SongJob final : public Job {
     Stats stats;
     SongReport song;
     BeginProgress(observer, decode_only ? "decoding" : "composing", options_.output);
-    const Status made = MakeSong(model, options_, pool, stats, observer, song);
+    Status made = MakeSong(model, options_, pool, stats, observer, song);
     EndProgress(observer);
     report["song"] = ToJson(song);
     if (!song.device.empty()) {
