@@ -107,7 +107,9 @@ Result<std::vector<Row>> Database::Run(const char* sql, const std::vector<Value>
   int step = SQLITE_ROW;
   while ((step = sqlite3_step(statement)) == SQLITE_ROW) {
     std::vector<Value> columns;
-    for (int i = 0; i < sqlite3_column_count(statement); ++i) columns.push_back(Column(statement, i));
+    const int count = sqlite3_column_count(statement);
+    columns.reserve(static_cast<size_t>(count));
+    for (int i = 0; i < count; ++i) columns.push_back(Column(statement, i));
     rows.emplace_back(std::move(columns));
   }
   if (step != SQLITE_DONE) {

@@ -209,7 +209,9 @@ Result<Entry> TakeTensor(Reader& reader) {
     entry.dtype = row.dtype;
     if (row.dtype == DType::kCount) break;
     if (entry.shape.back() % BlockOf(row.dtype) != 0) {
-      return Corrupt(name + " of shape " + entry.shape.ToString() + " is not whole blocks of " + found);
+      std::string what = name;
+      what.append(" of shape ").append(entry.shape.ToString()).append(" is not whole blocks of ").append(found);
+      return Corrupt(what);
     }
     return entry;
   }

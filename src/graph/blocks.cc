@@ -64,7 +64,8 @@ void Read(const BlockQ6_K& b, float* out) {
     const int h = i / 128, r = i % 128 / 32, l = i % 32;
     const int q = (b.nibbles[64 * h + 32 * (r % 2) + l] >> (r / 2 * 4) & 15) | (b.upper[32 * h + l] >> (2 * r) & 3)
                                                                                    << 4;
-    out[i] = d * static_cast<float>(b.scales[i / 16]) * static_cast<float>(q - 32);
+    const int8_t scale = b.scales[i / 16];
+    out[i] = d * static_cast<float>(scale) * static_cast<float>(q - 32);
   }
 }
 
