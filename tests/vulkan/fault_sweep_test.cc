@@ -182,16 +182,20 @@ TEST(FaultSweep, ACancelledRunLeavesADeviceThatDoesNotAnswer) {
   variables["TIMBRE_VULKAN_TIMEOUT"] = "3600";
   const Environment environment(variables);
   const auto before = testing::FilesIn(song.folder().path());
-  testing::Child child({"separate", "song.wav", "--model", "tiny.th", "--output", "out", "--device", UsableDeviceName(),
-                        "--inject", "hang:0"},
-                       song.folder().path());
-  for (int i = 0; i < 600 && child.ErrorsSoFar().find("separating song.wav: ") == std::string::npos; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  // A tile at a time, and a node at a time.
+  for (const std::vector<std::string>& more : {std::vector<std::string>{}, {"--verify"}}) {
+    std::vector<std::string> words{"separate", "song.wav", "--model",          "tiny.th",  "--output",
+                                   "out",      "--device", UsableDeviceName(), "--inject", "hang:0"};
+    words.insert(words.end(), more.begin(), more.end());
+    testing::Child child(words, song.folder().path());
+    for (int i = 0; i < 600 && child.ErrorsSoFar().find("separating song.wav: ") == std::string::npos; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    child.Signal(SIGTERM);
+    const testing::Ran ran = child.Wait();
+    EXPECT_EQ(ran.code, 130) << ran.err;
+    EXPECT_EQ(testing::FilesIn(song.folder().path()), before) << ran.err;
   }
-  child.Signal(SIGTERM);
-  const testing::Ran ran = child.Wait();
-  EXPECT_EQ(ran.code, 130) << ran.err;
-  EXPECT_EQ(testing::FilesIn(song.folder().path()), before) << ran.err;
 }
 
 // Mesa's software driver twice, as two devices; empty where it is not here.

@@ -269,18 +269,17 @@ Status VulkanDevice::Wait(uint64_t submission, FaultInjector* faults, const std:
   if (hang) submission += uint64_t{1} << 20;
   // One after the other, those of other sessions too: the time-out is a single submission's.
   for (value = hang ? submission : std::min(done_ + 1, submission); value <= submission; ++value) {
-    const Clock::time_point late = Clock::now() + nanoseconds(patience_);
+    Clock::time_point until = Clock::now() + nanoseconds(patience_);
     VkResult waited = VK_TIMEOUT;
-    for (bool first = true; waited == VK_TIMEOUT; first = false) {
+    do {
       if (!given_up && cancelled != nullptr && cancelled->load(std::memory_order_relaxed)) {
         given_up = Clock::now() + std::chrono::seconds(kGraceSeconds);
       }
-      nanoseconds left = (given_up ? std::min(late, *given_up) : late) - Clock::now();
-      if (left <= nanoseconds(0) && !first) break;
-      left = std::max(left, nanoseconds(0));
+      if (given_up) until = std::min(until, *given_up);
+      nanoseconds left = std::max<nanoseconds>(until - Clock::now(), nanoseconds(0));
       if (cancelled != nullptr) left = std::min<nanoseconds>(left, kSlice);
       waited = vk_->WaitSemaphores(device_, &wait, static_cast<uint64_t>(left.count()));
-    }
+    } while (waited == VK_TIMEOUT && Clock::now() < until);
     if (waited == VK_TIMEOUT) {
       hung_ = true;
       HungDevices().Add(info_.index);
@@ -301,14 +300,14 @@ Status VulkanDevice::Wait(uint64_t submission, FaultInjector* faults, const std:
   return {};
 }
 
-Status VulkanDevice::Run(const VulkanCommands& commands) {
+Status VulkanDevice::Run(const VulkanCommands& commands, const std::atomic<bool>* cancelled) {
   TIMBRE_TRY(const uint64_t submission, Submit(commands));
-  return Wait(submission, commands.faults_);
+  return Wait(submission, commands.faults_, cancelled);
 }
 
-Result<double> VulkanDevice::RunTimed(const VulkanCommands& commands) {
+Result<double> VulkanDevice::RunTimed(const VulkanCommands& commands, const std::atomic<bool>* cancelled) {
   const auto start = std::chrono::steady_clock::now();
-  TIMBRE_CHECK(Run(commands));
+  TIMBRE_CHECK(Run(commands, cancelled));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   std::array<uint64_t, 2> ticks{};
   if (commands.clock_ == VK_NULL_HANDLE ||

@@ -147,10 +147,11 @@ class VulkanDevice {
   // where that is done soon, else after kGraceSeconds with the device given up as one that does not answer.
   Status Wait(uint64_t submission, FaultInjector* faults = nullptr, const std::atomic<bool>* cancelled = nullptr);
   static constexpr int kGraceSeconds = 5;
-  Status Run(const VulkanCommands& commands);
+  // Submits, and waits.
+  Status Run(const VulkanCommands& commands, const std::atomic<bool>* cancelled = nullptr);
   // The same, and the seconds that the device took from BeginTiming to EndTiming; by the host's clock where the device
   // has none.
-  Result<double> RunTimed(const VulkanCommands& commands);
+  Result<double> RunTimed(const VulkanCommands& commands, const std::atomic<bool>* cancelled = nullptr);
   // Waits for what was submitted so far, unless the device is known not to answer: before what may be in use is
   // destroyed. `cancelled`: as Wait has it.
   void Settle(const std::atomic<bool>* cancelled = nullptr);

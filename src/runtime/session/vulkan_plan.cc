@@ -131,7 +131,7 @@ Status VulkanPlan::Start(int index, std::span<const float* const> inputs, const 
       TIMBRE_CHECK(RunOnCpu(segment.first));
       seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     } else if (one_each_) {
-      TIMBRE_TRY(seconds, device_.RunTimed(*segment.commands));
+      TIMBRE_TRY(seconds, device_.RunTimed(*segment.commands, options_.cancelled));
     } else {
       TIMBRE_CHECK(SubmitTo(slot, *segment.commands));
       if (wait) TIMBRE_CHECK(WaitFor(slot));

@@ -21,7 +21,7 @@ Status VulkanPlan::ToDevice(std::span<const TensorId> ids, const Fill& fill) {
     at += Padded(ids[i]);
   }
   TIMBRE_CHECK(copy->End());
-  return device_.Run(*copy);
+  return device_.Run(*copy, options_.cancelled);
 }
 
 Status VulkanPlan::FromDevice(std::span<const TensorId> ids, const Take& take) {
@@ -38,7 +38,7 @@ Status VulkanPlan::FromDevice(std::span<const TensorId> ids, const Take& take) {
     at += Padded(id);
   }
   TIMBRE_CHECK(copy->End());
-  TIMBRE_CHECK(device_.Run(*copy));
+  TIMBRE_CHECK(device_.Run(*copy, options_.cancelled));
   at = 0;
   for (size_t i = 0; i < ids.size(); ++i) {
     take(i, staging_.mapped() + at, static_cast<size_t>(Bytes(ids[i])));

@@ -33,7 +33,7 @@ Result<std::shared_ptr<const VulkanBuffer>> VulkanPlan::MakeFilled(const void* d
 Status VulkanPlan::FlushUploads() {
   if (!uploads_) return {};
   TIMBRE_CHECK(uploads_->End());
-  Status status = device_.Run(*uploads_);
+  Status status = device_.Run(*uploads_, options_.cancelled);
   uploads_.reset();
   stages_.clear();
   pending_bytes_ = 0;
@@ -104,7 +104,7 @@ Result<const KernelRow*> VulkanPlan::Fastest(Tuner& tuner, const Node& node, con
     TIMBRE_CHECK(RecordNode(node, step, *commands));
     commands->EndTiming();
     TIMBRE_CHECK(commands->End());
-    return device_.RunTimed(*commands);
+    return device_.RunTimed(*commands, options_.cancelled);
   };
   return candidates[tuner.Choose(ref, candidates, time)];
 }
