@@ -192,7 +192,7 @@ Status Engine::Begin() {
   lock_ = *std::move(lock);
   TIMBRE_TRY(journal_, Journal::Open(settings_.folder + "/db.sqlite"));
   At("before-recovery");
-  TIMBRE_CHECK(journal_->Recover(Now(), Now() + settings_.keep_seconds * 1000000));
+  TIMBRE_CHECK(journal_->Recover(Now(), KeptUntil(Now())));
   At("after-recovery");
   TIMBRE_TRY(assets_, AssetStore::Open(settings_.folder));
   TIMBRE_TRY(const std::vector<std::string> known, journal_->AssetIds());
@@ -303,7 +303,7 @@ Outcome<Engine::Accepted> Engine::Submit(const Submission& submission) {
 }
 
 Outcome<JobState> Engine::Cancel(const std::string& id) {
-  const auto state = journal_->RequestCancel(id, Now(), Now() + settings_.keep_seconds * 1000000);
+  const auto state = journal_->RequestCancel(id, Now(), KeptUntil(Now()));
   if (!state) return tl::unexpected<Problem>(ProblemOf(state.error()));
   At("after-cancel-request");
   Publish();
@@ -542,7 +542,7 @@ Status Engine::Succeed(const JobRecord& job, Json report, Json said, const std::
   TIMBRE_TRY(const std::vector<std::string> names, FilesBelow(folder));
   Journal::End end{.state = JobState::kSucceeded, .report = std::move(report), .said = std::move(said)};
   const int64_t now = Now();
-  end.expires = now + settings_.keep_seconds * 1000000;
+  end.expires = KeptUntil(now);
   const std::shared_lock files(files_);
   At("before-output-rename");
   for (const std::string& name : names) {
@@ -583,7 +583,7 @@ double Engine::RoomOf(const JobRecord& job) {
 // job anew.
 void Engine::Settle(const JobRecord& job, const Journal::End& end) {
   Journal::End timed = end;
-  timed.expires = Now() + settings_.keep_seconds * 1000000;
+  timed.expires = KeptUntil(Now());
   for (;;) {
     const Status finished = journal_->Finish(job.id, timed, Now());
     if (finished || finished.error().code == ErrorCode::kInternal) return;
@@ -611,8 +611,6 @@ void Engine::RunJob(Runner& runner, JobRecord job) {
   for (size_t i = 0; i < inputs.size(); ++i) names.emplace_back(inputs[i], job.inputs[i].name);
   names.emplace_back(settings_.folder + "/", "");
 
-  // Of what ends here and now.
-  const auto expires = [&] { return Now() + settings_.keep_seconds * 1000000; };
   const auto worker_gone = [&](const char* reason) {
     runner.worker.reset();
     const std::lock_guard lock(mutex_);
@@ -632,7 +630,7 @@ void Engine::RunJob(Runner& runner, JobRecord job) {
                                              "; it is not tried again.")});
     }
     for (;;) {
-      const Status queued = journal_->Requeue(job.id, "its worker " + how, true, Now(), expires());
+      const Status queued = journal_->Requeue(job.id, "its worker " + how, true, Now(), KeptUntil(Now()));
       if (queued) return Wake();
       Log(LogLevel::kWarning, "job " + job.id + " can't be queued again yet: " + queued.error().message);
       std::unique_lock lock(mutex_);
@@ -695,7 +693,7 @@ void Engine::RunJob(Runner& runner, JobRecord job) {
     if (stop_now_) {
       runner.worker->Signal(SIGKILL);
       runner.worker.reset();
-      (void)journal_->Requeue(job.id, "the server stopped", false, Now(), expires());
+      (void)journal_->Requeue(job.id, "the server stopped", false, Now(), KeptUntil(Now()));
       return clean();
     }
     if (cancelled && SecondsSince(*cancelled) > settings_.cancel_seconds && !asked_to_end) {

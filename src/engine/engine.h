@@ -133,6 +133,8 @@ class Engine {
   void RunJob(Runner& runner, JobRecord job);
   Outcome<AssetRecord> Keep(const std::string& path, const std::string& name, const std::string& media_type,
                             Json facts);
+  // Until when what ended at a time (microseconds) is kept.
+  int64_t KeptUntil(int64_t ended) const { return ended + settings_.keep_seconds * 1000000; }
   // The job as a change has left it; a conflict where its state forbids that.
   Outcome<JobRecord> Changed(const std::string& id, const Status& done);
   Status Prepare(const JobRecord& job, std::vector<std::string>& inputs, std::string& folder);
