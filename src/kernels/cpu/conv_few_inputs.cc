@@ -151,7 +151,6 @@ int64_t FewInputsPackedFloats(int64_t inputs, int64_t outputs) { return FewInput
 
 namespace {
 
-constexpr int64_t kMostInputs = 48;
 constexpr int64_t kLongestLine = 2048;  // floats
 
 struct Lines {
@@ -174,7 +173,7 @@ struct Lines {
 bool FewInputsSupports(const NodeRef& ref, const DeviceCaps&) {
   if (!ThinServable(ref)) return false;
   const Lines s(ref);
-  return s.in * s.g.taps() <= kMostInputs && s.g.dilation[2] == 1 && s.g.pad[2] >= 0 &&
+  return s.in * s.g.taps() <= kMostFewInputs && s.g.dilation[2] == 1 && s.g.pad[2] >= 0 &&
          std::max(s.padded(), s.g.in[2] * s.in) <= kLongestLine && s.groups <= 8;
 }
 

@@ -8,6 +8,9 @@
 
 namespace timbre {
 
+// Of a result at most, for these kernels to be chosen.
+inline constexpr int64_t kMostFewInputs = 48;
+
 // One line of positions whose inputs come in few runs each.
 struct FewInputs {
   const float* x = nullptr;     // of the first position

@@ -13,7 +13,6 @@
 namespace timbre {
 namespace {
 
-constexpr int64_t kMostInputs = 48;
 constexpr int64_t kLongestLine = 4096;  // floats
 
 struct Lines {
@@ -46,7 +45,7 @@ bool Supports(const NodeRef& ref, const DeviceCaps&) {
     if (i >= 3 - attrs.dims && ref.in(0)[1 + i - (3 - attrs.dims)] != ref.out()[1 + i - (3 - attrs.dims)]) return false;
   }
   const Lines s(ref);
-  return s.kernel >= s.stride && s.stride <= 8 && s.groups <= 8 && s.in * s.taps(0) <= kMostInputs &&
+  return s.kernel >= s.stride && s.stride <= 8 && s.groups <= 8 && s.in * s.taps(0) <= kMostFewInputs &&
          s.padded() <= kLongestLine && s.out_width * s.outputs() <= kLongestLine;
 }
 

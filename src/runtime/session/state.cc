@@ -110,8 +110,11 @@ Status SessionState::Rollback() {
     }
     if (state.whole) {
       // One that came later was nothing but zeros then.
-      if (state.marked >= 0) state.now = state.marked;
-      if (state.marked < 0) std::memset(state.buffers[state.now].data(), 0, state.bytes());
+      if (state.marked < 0) {
+        std::memset(state.buffers[state.now].data(), 0, state.bytes());
+      } else {
+        state.now = state.marked;
+      }
       Touch(static_cast<int>(i), 0, 1);
     }
     state.used = state.marked_used;
