@@ -17,6 +17,7 @@
 #include "apps/cli/environment.h"
 #include "apps/cli/foreign_options.h"
 #include "audio/ffmpeg_process.h"
+#include "base/files.h"
 #include "base/out_of_memory.h"
 #include "base/suggest.h"
 #include "base/text.h"
@@ -89,15 +90,6 @@ Status CheckStandardOutput(const std::string& json) {
   if (json != "-" && (!same || S_ISCHR(out.st_mode))) return {};
   return Fail(ErrorCode::kInvalidArgument,
               "--json and --stdout would both write to the standard output; give the report a file of its own.");
-}
-
-// Whether two paths name one file, be it there or not.
-bool IsSameFile(const std::string& a, const std::string& b) {
-  namespace fs = std::filesystem;
-  std::error_code error;
-  if (fs::equivalent(a, b, error)) return true;
-  const fs::path first = fs::weakly_canonical(fs::absolute(a, error), error);
-  return !error && first == fs::weakly_canonical(fs::absolute(b, error), error);
 }
 
 // Whether the report would be written over a file that is read, or that the command writes as well.

@@ -26,6 +26,14 @@ Error NoFile(const std::string& path) {
   return {ErrorCode::kUnsupported, "'" + Printable(path) + "' is a folder, a pipe or a device, and not a file"};
 }
 
+bool IsSameFile(const std::string& a, const std::string& b) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  if (fs::equivalent(a, b, error)) return true;
+  const fs::path first = fs::weakly_canonical(fs::absolute(a, error), error);
+  return !error && first == fs::weakly_canonical(fs::absolute(b, error), error);
+}
+
 Status SyncToDisk(const std::filesystem::path& path) {
   const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0 || fsync(descriptor) != 0) {

@@ -15,6 +15,9 @@ int64_t FileBytes(const std::filesystem::path& path);
 // Why FileBytes() is -1: nothing has that name (kNotFound), or what has it is no file (kUnsupported).
 Error NoFile(const std::string& path);
 
+// Whether two paths lead to one file, or would once there is one.
+bool IsSameFile(const std::string& a, const std::string& b);
+
 // Writes what the system still holds of `path` to the disk.
 Status SyncToDisk(const std::filesystem::path& path);
 

@@ -1,3 +1,5 @@
+#include "base/files.h"
+
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -16,6 +18,17 @@ using testing::FilesIn;
 using testing::ReadAll;
 using testing::TempFolder;
 using testing::WriteAll;
+
+// By whatever way, and before there is a file as well.
+TEST(Files, OneFileHasManyPaths) {
+  const TempFolder folder;
+  const std::string path = (folder / "x").string(), again = (folder.path() / "." / "x").string();
+  EXPECT_TRUE(IsSameFile(path, again));
+  EXPECT_FALSE(IsSameFile(path, (folder / "y").string()));
+  WriteAll(path, "text");
+  std::filesystem::create_hard_link(path, folder / "y");
+  EXPECT_TRUE(IsSameFile(again, (folder / "y").string()));
+}
 
 TEST(MapFile, GivesTheBytesAndOutlivesTheFile) {
   const TempFolder folder;

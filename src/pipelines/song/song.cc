@@ -501,8 +501,7 @@ Status CheckSongOptions(const SongOptions& options) {
     }
     TIMBRE_CHECK(CheckNotInput(path, options.lyrics, "name another file"));
   }
-  const auto place = [&error](const std::string& path) { return fs::weakly_canonical(fs::absolute(path), error); };
-  if (!options.latents.empty() && place(options.output) == place(options.latents)) {
+  if (!options.latents.empty() && IsSameFile(options.output, options.latents)) {
     return wrong("--latents and --output name the same file");
   }
   return {};
