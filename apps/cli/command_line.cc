@@ -102,23 +102,16 @@ Status GivePlainWords(const std::string& usage, const FieldList& fields, std::sp
 Status SetDefaults(const FieldList& fields, const OptionDefaults& defaults, std::set<std::string>& given) {
   if (!defaults) return {};
   TIMBRE_TRY(const std::vector<OptionDefault> all, defaults());
-  std::vector<std::pair<const Field*, std::function<void()>>> taken;  // and what takes it back
+  std::vector<KeptValue> kept;
   for (const OptionDefault& one : all) {
     const auto field = std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return KeyOf(f) == one.key; });
     if (field == fields.end() || given.contains(std::string(RivalOf(one.key))) || !given.insert(one.key).second)
       continue;
-    taken.emplace_back(&*field, ValueKept(*field));
+    kept.push_back(KeepValue(*field));
     const Status set = SetField(*field, one.values);
     if (!set) return Prefix(set.error(), one.where);
   }
-  // One that goes may leave another without effect.
-  const auto idle = [](const auto& one) {
-    if (WhyIdle(*one.first).empty()) return false;
-    one.second();
-    return true;
-  };
-  while (std::erase_if(taken, idle) > 0) {
-  }
+  RestoreIdle(std::move(kept));
   return {};
 }
 

@@ -120,16 +120,28 @@ Status SetField(const Field& field, const std::string& name, std::span<const std
 
 }  // namespace
 
-std::function<void()> ValueKept(const Field& field) {
-  return std::visit(
-      [](const auto& value) -> std::function<void()> {
+KeptValue KeepValue(const Field& field) {
+  KeptValue kept{&field, {}};
+  std::visit(
+      [&](const auto& value) {
         if constexpr (std::is_same_v<std::decay_t<decltype(value)>, ChoiceValue>) {
-          return [set = value.set, was = value.get()] { set(was); };
+          kept.restore = [set = value.set, was = value.get()] { set(was); };
         } else {
-          return [value, was = *value] { *value = was; };
+          kept.restore = [value, was = *value] { *value = was; };
         }
       },
       field.value);
+  return kept;
+}
+
+void RestoreIdle(std::vector<KeptValue> kept) {
+  const auto idle = [](const KeptValue& one) {
+    if (WhyIdle(*one.field).empty()) return false;
+    one.restore();
+    return true;
+  };
+  while (std::erase_if(kept, idle) > 0) {
+  }
 }
 
 std::string FlagOf(const Field& field) {

@@ -81,11 +81,19 @@ Field ChoiceField(std::string name, E* value, std::vector<std::pair<std::string,
 // line.
 Status SetField(const Field& field, std::span<const std::string> values);
 
-// What gives the field back the value that it has now.
-std::function<void()> ValueKept(const Field& field);
-
 // Why the field has no effect beside the others as they are; nothing where it has one.
 inline std::string WhyIdle(const Field& field) { return field.idle ? field.idle() : ""; }
+
+// A field, which it must not outlive, and what gives it back the value that it had.
+struct KeptValue {
+  const Field* field;
+  std::function<void()> restore;
+};
+KeptValue KeepValue(const Field& field);
+
+// Gives those that have no effect their kept values back: defaults that nobody asked for by themselves. One that goes
+// may leave another without effect.
+void RestoreIdle(std::vector<KeptValue> kept);
 
 // How it is written on the command line: "--name", "--no-name" for a flag that is on unless switched off, "NAME" if
 // positional.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <functional>
 #include <variant>
 #include <vector>
 
@@ -88,25 +87,15 @@ Result<ParsedJob> JobFromJson(const Json& json) {
 
 Status SetOptions(const FieldList& options, const Json& json, const Json* asked) {
   const Json before = FieldsToJson(options);
-  std::vector<std::pair<const Field*, std::function<void()>>> taken;  // of a preset, and what takes it back
+  std::vector<KeptValue> kept;  // of what a preset may give
   for (const Field& field : options) {
     const auto own = asked != nullptr ? asked->find(KeyOf(field)) : Json::const_iterator();
-    if (asked != nullptr && (own == asked->end() || own->is_null())) taken.emplace_back(&field, ValueKept(field));
+    if (asked != nullptr && (own == asked->end() || own->is_null())) kept.push_back(KeepValue(field));
   }
   TIMBRE_CHECK(FieldsFromJson(options, json));
-  const auto changed = [&](const Field& field) {
-    return FieldsToJson({field}).at(KeyOf(field)) != before.at(KeyOf(field));
-  };
-  // One that goes may leave another without effect.
-  const auto idle = [&](const auto& one) {
-    if (!changed(*one.first) || WhyIdle(*one.first).empty()) return false;
-    one.second();
-    return true;
-  };
-  while (std::erase_if(taken, idle) > 0) {
-  }
+  RestoreIdle(std::move(kept));
   for (const Field& field : options) {
-    if (!changed(field)) continue;
+    if (FieldsToJson({field}).at(KeyOf(field)) == before.at(KeyOf(field))) continue;
     if (const std::string why = WhyIdle(field); !why.empty()) {
       return Fail(ErrorCode::kInvalidArgument, "'" + KeyOf(field) + "' has no effect: " + why);
     }
